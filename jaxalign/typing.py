@@ -1,0 +1,49 @@
+"""Batches, and the callables that users inject.
+
+Letters in shapes: B lists or rows, K responses of a list, P prompt tokens, R response tokens, L tokens of a row.
+``mask`` and ``where`` are True where an entry is real; padding may hold anything.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxalign.numerics import Ratio
+
+Params = Any
+"""A pytree of arrays: what ``model.init`` returns under ``"params"``."""
+
+
+class ListBatch(NamedTuple):
+    """K responses to each of B prompts, with graded labels."""
+
+    prompt_tokens: Int[Array, "B P"]
+    prompt_mask: Bool[Array, "B P"]
+    response_tokens: Int[Array, "B K R"]  # ends with the end-of-sequence token, which counts
+    response_mask: Bool[Array, "B K R"]
+    labels: Float[Array, "B K"]  # in [0, 1], higher is better
+    where: Bool[Array, "B K"]
+    reference_logps: Float[Array, "B K"]  # nats, summed over the response
+
+
+class TokenBatch(NamedTuple):
+    """Rows of tokens for next-token training, padded or packed."""
+
+    tokens: Int[Array, "B L"]
+    targets: Int[Array, "B L"]  # the token that follows each of ``tokens``
+    loss_mask: Bool[Array, "B L"]
+    segment_ids: Int[Array, "B L"]  # 1, 2, ... within a row, 0 for padding
+    positions: Int[Array, "B L"]  # from 0 within each segment
+
+
+class ReduceFn(Protocol):
+    """``jnp.mean``, ``jnp.sum``, :func:`jaxalign.numerics.ratio`, or anything with their signature."""
+
+    def __call__(self, values: Float[Array, "..."], *, where: Bool[Array, "..."] | None = None) -> Any: ...
+
+
+Metrics = Mapping[str, Ratio]
+
+LossFn = Callable[[Params, Any, Array], tuple[Ratio | Array, Metrics]]
+"""``loss_fn(params, batch, key) -> (loss, metrics)``; a Ratio loss makes accumulated batches equal one big batch."""

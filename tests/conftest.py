@@ -1,0 +1,42 @@
+"""Tests run stricter than users do: eight fake devices, no silent rank promotion, NaN checks, shape checks.
+
+Environment variables are set before jax is imported, hence the order.
+"""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_nans", True)
+
+SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> pathlib.Path:
+    """Real data beside the checkout; see each folder's README."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real data folder {SHARED_DATA} is missing")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def allow_nans():
+    """For tests that put NaN into masked entries on purpose."""
+    with jax.debug_nans(False):
+        yield
+
+
+@pytest.fixture
+def float64():
+    """For tests against float64 references."""
+    with jax.enable_x64(True):
+        yield
