@@ -1,0 +1,99 @@
+"""What a token sees: the attention patterns that a decoder can be run with."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from jaxalign.models.attention import attention, cudnn_attention, shared_attention, visible
+from jaxalign.models.config import DecoderConfig
+from jaxalign.models.streams import Streams
+
+
+class LayerInfo(NamedTuple):
+    """What distinguishes one scanned layer from the next."""
+
+    index: Int[Array, ""]
+    windowed: Bool[Array, ""]
+
+
+Attend = Callable[[Array, Array, Array, LayerInfo, Any], tuple[Array, Any]]
+"""``attend(query [B,T,H,D], key [B,T,N,D], value [B,T,N,D], layer, cache) -> (gathered [B,T,H,D], cache)``."""
+
+
+def logit_options(config: DecoderConfig) -> dict[str, float | None]:
+    """The scale and soft-cap of attention logits."""
+    scale = config.head_dim**-0.5 if config.query_scale is None else config.query_scale
+    return {"scale": scale, "softcap": config.attention_softcap}
+
+
+def layer_masks(config: DecoderConfig, *positions_and_segments: Array) -> Callable[[LayerInfo], Bool[Array, "B Q S"]]:
+    """Masks by layer from the arguments of :func:`visible`: windowed layers see less than the others."""
+    windows = config.layer_windows
+    if not any(windows):
+        far = visible(*positions_and_segments)
+        return lambda layer: far
+    near = visible(*positions_and_segments, window=config.window)
+    if all(windows):
+        return lambda layer: near
+    far = visible(*positions_and_segments)
+    return lambda layer: jnp.where(layer.windowed, near, far)
+
+
+def attend_rows(config: DecoderConfig, positions: Int[Array, "B L"], segments: Int[Array, "B L"] | None) -> Attend:
+    """Causal rows. Without segments every token is real, which is all that the cuDNN kernel can do."""
+    if segments is None and config.attention == "cudnn" and config.attention_softcap is None:
+        return _attend_cudnn(config)
+    segments = jnp.ones_like(positions) if segments is None else segments
+    mask_of = layer_masks(config, positions, positions, segments, segments)
+
+    def attend(query, key, value, layer, cache):
+        return attention(query, key, value, mask_of(layer), **logit_options(config)), cache
+
+    return attend
+
+
+def _attend_cudnn(config: DecoderConfig) -> Attend:
+    windows, scale = config.layer_windows, logit_options(config)["scale"]
+
+    def fused(window):
+        return lambda query, key, value: cudnn_attention(query, key, value, scale=scale, window=window)
+
+    def attend(query, key, value, layer, cache):
+        if all(windows) or not any(windows):
+            return fused(config.window if any(windows) else None)(query, key, value), cache
+        # The kernel's window is static, so a layer picks one of two kernels.
+        return jax.lax.cond(layer.windowed, fused(config.window), fused(None), query, key, value), cache
+
+    return attend
+
+
+def attend_lists(config: DecoderConfig, streams: Streams) -> Attend:
+    """Rows of one prompt followed by its K responses: each response sees the prompt and itself."""
+    b, k, r = streams.response_tokens.shape
+    p = streams.prompt_tokens.shape[1]
+    prompt_positions, prompt_segments = streams.prompt_positions, streams.prompt_valid.astype(jnp.int32)
+    flat_positions = streams.response_positions.reshape(b, k * r)
+    own_positions = streams.response_positions.reshape(b * k, r)
+    own_segments = streams.response_valid.reshape(b * k, r).astype(jnp.int32)
+    prompt_mask_of = layer_masks(config, prompt_positions, prompt_positions, prompt_segments, prompt_segments)
+    cross_mask_of = layer_masks(
+        config, flat_positions, prompt_positions, jnp.ones_like(flat_positions), prompt_segments
+    )
+    own_mask_of = layer_masks(config, own_positions, own_positions, own_segments, own_segments)
+    options = logit_options(config)
+
+    def attend(query, key, value, layer, cache):
+        (prompt_query, prompt_key, prompt_value), own = (
+            [x[:, :p] for x in (query, key, value)],
+            [x[:, p:].reshape(b, k, r, *x.shape[2:]) for x in (query, key, value)],
+        )
+        prompt = attention(prompt_query, prompt_key, prompt_value, prompt_mask_of(layer), **options)
+        cross_mask = cross_mask_of(layer).reshape(b, k, r, p)
+        own_mask = own_mask_of(layer).reshape(b, k, r, r)
+        responses = shared_attention(own[0], prompt_key, prompt_value, cross_mask, *own[1:], own_mask, **options)
+        return jnp.concatenate([prompt, responses.reshape(b, k * r, *prompt.shape[2:])], axis=1), cache
+
+    return attend

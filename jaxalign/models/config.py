@@ -1,0 +1,75 @@
+"""What a decoder is made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    """Stretched rotary frequencies: every frequency by ``factor``, or Llama 3's blend of long and short wavelengths."""
+
+    kind: Literal["linear", "llama3"]
+    factor: float
+    low_frequency_factor: float = 1.0
+    high_frequency_factor: float = 4.0
+    original_max_length: int = 8192
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """A causal language model of the Llama line: Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3 (text).
+
+    The families differ only in the fields below; the module has no branch on ``family``, which export reads.
+    """
+
+    vocab_size: int
+    width: int  # [hidden_size]
+    mlp_width: int  # [intermediate_size]
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    family: str = "llama"  # a key of jaxalign.io.hf's table of families
+    max_length: int = 2048  # tokens that positions were trained for [max_position_embeddings]
+
+    rope_base: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    local_rope_base: float | None = None  # rotary base of windowed layers, where it differs
+    window: int | None = None  # a windowed layer sees this many tokens, itself included
+    windowed_layers: tuple[bool, ...] = ()  # one entry a layer; empty: all layers if ``window`` is set
+
+    activation: Literal["silu", "gelu_tanh"] = "silu"
+    norm_epsilon: float = 1e-6
+    norm_unit_offset: bool = False  # Gemma: weights are stored minus one
+    post_norms: bool = False  # Gemma: a norm after attention and after the MLP, before the residual sum
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False  # a norm over each head's query and key
+    query_scale: float | None = None  # multiplies attention logits; None: head_dim ** -0.5
+    attention_softcap: float | None = None  # logits become cap * tanh(logits / cap)
+    logit_softcap: float | None = None
+    embedding_scale: bool = False  # Gemma: embeddings times sqrt(width)
+    tied_embeddings: bool = False
+
+    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+    attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU only, rows without mask or segments
+
+    def __post_init__(self):
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"num_heads ({self.num_heads}) must be a multiple of num_kv_heads ({self.num_kv_heads}); "
+                f"each key-value head serves an equal group of query heads"
+            )
+        if self.windowed_layers and len(self.windowed_layers) != self.num_layers:
+            raise ValueError(
+                f"windowed_layers has {len(self.windowed_layers)} entries for {self.num_layers} layers; give one a layer"
+            )
+        if any(self.windowed_layers) and self.window is None:
+            raise ValueError("windowed_layers marks layers, but window is None; give the number of tokens they see")
+
+    @property
+    def layer_windows(self) -> tuple[bool, ...]:
+        """Whether each layer sees only the last ``window`` tokens."""
+        return self.windowed_layers or (self.window is not None,) * self.num_layers

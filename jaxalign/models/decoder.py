@@ -1,0 +1,147 @@
+"""One Flax Linen decoder for the Llama, Mistral, Qwen and Gemma families.
+
+Everything but attention treats a row as a plain sequence of tokens, so what a token sees is injected: ``attend`` gets
+each layer's rotated queries, keys and values and returns what the queries gathered. Rows, packed segments, K responses
+around one prompt, and decoding from a cache are four such functions over the same parameters.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_rows
+from jaxalign.models.config import DecoderConfig
+from jaxalign.models.layers import GatedMlp, RmsNorm, Rope, make_rope, project, rope_frequencies, rotate
+from jaxalign.models.streams import count_positions, split_streams
+
+REMAT_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+
+
+class SelfAttention(nn.Module):
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x, cache, layer: LayerInfo, rope: Rope, attend: Attend):
+        c = self.config
+        linear = functools.partial(project, self, dtype=c.dtype)
+        query = linear("query", x, (c.num_heads, c.head_dim), axes=1, bias=c.qkv_bias)
+        key = linear("key", x, (c.num_kv_heads, c.head_dim), axes=1, bias=c.qkv_bias)
+        value = linear("value", x, (c.num_kv_heads, c.head_dim), axes=1, bias=c.qkv_bias)
+        if c.qk_norm:
+            query = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="query_norm")(query)
+            key = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="key_norm")(key)
+        gathered, cache = attend(rotate(query, rope), rotate(key, rope), value, layer, cache)
+        return linear("output", gathered, (c.width,), axes=2, bias=c.output_bias), cache
+
+
+class Layer(nn.Module):
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x, cache, layer: LayerInfo, ropes: tuple[Rope, Rope | None], attend: Attend):
+        c = self.config
+        norm = functools.partial(RmsNorm, c.norm_epsilon, c.norm_unit_offset)
+        rope, local_rope = ropes
+        if local_rope is not None:
+            rope = jax.tree.map(lambda local, far: jnp.where(layer.windowed, local, far), local_rope, rope)
+        y = norm(name="attention_norm")(x)
+        y, cache = SelfAttention(c, name="attention")(y, cache, layer, rope, attend)
+        x = x + (norm(name="post_attention_norm")(y) if c.post_norms else y)
+        y = GatedMlp(c, name="mlp")(norm(name="mlp_norm")(x))
+        return x + (norm(name="post_mlp_norm")(y) if c.post_norms else y), cache
+
+
+class Decoder(nn.Module):
+    """A causal language model; parameters of all layers are stacked on a leading axis and scanned over."""
+
+    config: DecoderConfig
+
+    def setup(self):
+        c = self.config
+        # Tied embeddings are also the output matrix, whose logits should start near zero.
+        self.embedding = self.param("embedding", nn.initializers.normal(0.02), (c.vocab_size, c.width))
+        self.layers = Layer(c)
+        self.final_norm = RmsNorm(c.norm_epsilon, c.norm_unit_offset)
+        if not c.tied_embeddings:
+            self.unembedding = self.param("unembedding", nn.initializers.normal(0.02), (c.width, c.vocab_size))
+
+    def __call__(
+        self,
+        tokens: Int[Array, "B L"],
+        *,
+        mask: Bool[Array, "B L"] | None = None,
+        positions: Int[Array, "B L"] | None = None,
+        segment_ids: Int[Array, "B L"] | None = None,
+    ) -> Float[Array, "B L V"]:
+        """Next-token logits, float32. The arguments are those of :meth:`hidden`."""
+        hidden = self.hidden(tokens, mask=mask, positions=positions, segment_ids=segment_ids)
+        return self.logits(hidden)
+
+    def hidden(
+        self,
+        tokens: Int[Array, "B L"],
+        *,
+        mask: Bool[Array, "B L"] | None = None,
+        positions: Int[Array, "B L"] | None = None,
+        segment_ids: Int[Array, "B L"] | None = None,
+    ) -> Float[Array, "B L D"]:
+        """The last layer's normed output, before the vocabulary.
+
+        ``mask``: True for real tokens. ``segment_ids``: tokens see their own segment only; 0 is padding. ``positions``:
+        by default the count of real tokens before each; a packed row needs positions from 0 in each segment.
+        Rows padded on the right may leave the mask out: no real token sees what follows it.
+        """
+        if mask is None and segment_ids is None:
+            segments = None
+            default = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+        else:
+            segments = jnp.ones(tokens.shape, jnp.int32) if segment_ids is None else segment_ids
+            segments = segments if mask is None else jnp.where(mask, segments, 0)
+            default = count_positions(segments != 0)
+        positions = default if positions is None else positions
+        return self.run(tokens, positions, attend_rows(self.config, positions, segments))[0]
+
+    def response_hidden(
+        self,
+        prompt_tokens: Int[Array, "B P"],
+        prompt_mask: Bool[Array, "B P"],
+        response_tokens: Int[Array, "B K R"],
+        response_mask: Bool[Array, "B K R"],
+    ) -> Float[Array, "B K R D"]:
+        """The hidden state that predicts each response token, the prompt having run through the network once."""
+        streams = split_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
+        b, k, r = response_tokens.shape
+        tokens = jnp.concatenate([streams.prompt_tokens, streams.response_tokens.reshape(b, k * r)], axis=1)
+        positions = jnp.concatenate([streams.prompt_positions, streams.response_positions.reshape(b, k * r)], axis=1)
+        hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
+        return hidden[:, prompt_tokens.shape[1] :].reshape(b, k, r, -1)
+
+    def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
+        """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``."""
+        c = self.config
+        x = self.embedding.astype(c.dtype)[tokens]
+        if c.embedding_scale:
+            x = x * jnp.asarray(c.width**0.5, c.dtype)
+        ropes = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling)), None
+        if c.local_rope_base is not None:
+            ropes = ropes[0], make_rope(positions, rope_frequencies(c.head_dim, c.local_rope_base, None))
+
+        def step(layer, carry, info):
+            return layer(*carry, info, ropes, attend), None
+
+        if c.remat != "none":
+            step = nn.remat(step, policy=REMAT_POLICIES[c.remat], prevent_cse=False)
+        scan = nn.scan(step, variable_axes={"params": 0}, split_rngs={"params": True}, length=c.num_layers)
+        info = LayerInfo(jnp.arange(c.num_layers), jnp.asarray(c.layer_windows))
+        (x, cache), _ = scan(self.layers, (x, cache), info)
+        return self.final_norm(x), cache
+
+    def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
+        """Hidden states to next-token logits, float32, soft-capped if the model is."""
+        matrix = self.embedding.T if self.config.tied_embeddings else self.unembedding
+        logits = jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
+        cap = self.config.logit_softcap
+        return logits if cap is None else cap * jnp.tanh(logits / cap)

@@ -1,0 +1,88 @@
+"""The parts of a decoder layer: norm, rotary positions, projections, gated MLP.
+
+Parameters are float32; they are cast to the compute dtype where they are multiplied. Norms run in float32.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxalign.models.config import DecoderConfig, RopeScaling
+
+ACTIVATIONS = {"silu": jax.nn.silu, "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True)}
+
+Rope = tuple[Float[Array, "B T 1 D/2"], Float[Array, "B T 1 D/2"]]
+"""Cosines and sines of each position's angles."""
+
+
+class RmsNorm(nn.Module):
+    """``x / rms(x) * weight`` over the last axis (Zhang and Sennrich, 2019)."""
+
+    epsilon: float
+    unit_offset: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+        init = nn.initializers.zeros if self.unit_offset else nn.initializers.ones
+        weight = self.param("scale", init, (x.shape[-1],))
+        wide = x.astype(jnp.float32)
+        wide = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
+        weight = weight + 1 if self.unit_offset else weight
+        return (wide * jnp.broadcast_to(weight, wide.shape)).astype(x.dtype)
+
+
+def rope_frequencies(head_dim: int, base: float, scaling: RopeScaling | None) -> np.ndarray:
+    """Radians a token for each of the ``head_dim / 2`` rotated pairs."""
+    frequencies = base ** -(np.arange(0, head_dim, 2, dtype=np.float64) / head_dim)
+    if scaling is None:
+        return frequencies
+    if scaling.kind == "linear":
+        return frequencies / scaling.factor
+    # Llama 3: wavelengths beyond the original context are stretched, short ones kept, those between blended.
+    turns = scaling.original_max_length * frequencies / (2 * np.pi)
+    keep = (turns - scaling.low_frequency_factor) / (scaling.high_frequency_factor - scaling.low_frequency_factor)
+    keep = np.clip(keep, 0, 1)
+    return frequencies * (keep + (1 - keep) / scaling.factor)
+
+
+def make_rope(positions: Int[Array, "B T"], frequencies: np.ndarray) -> Rope:
+    """Cosines and sines for :func:`rotate`."""
+    angles = positions[:, :, None, None].astype(jnp.float32) * jnp.asarray(frequencies, jnp.float32)[None, None, None]
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x: Float[Array, "B T H D"], rope: Rope) -> Float[Array, "B T H D"]:
+    """Rotary position embedding (Su et al., 2021), pairing element i with i + D/2 as Hugging Face's weights do."""
+    cos, sin = rope
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
+
+
+def project(module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], *, axes: int, bias: bool, dtype: str) -> Array:
+    """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``."""
+    inputs = x.shape[x.ndim - axes :]
+    init = nn.initializers.lecun_normal(tuple(range(axes)), tuple(range(axes, axes + len(outputs))))
+    kernel = module.param(name, init, (*inputs, *outputs)).astype(dtype)
+    contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
+    y = jax.lax.dot_general(x, kernel, (contracted, ((), ())))
+    if bias:
+        offset = module.param(f"{name}_bias", nn.initializers.zeros, outputs).astype(dtype)
+        y = y + jnp.broadcast_to(offset, y.shape)
+    return y
+
+
+class GatedMlp(nn.Module):
+    """``down(activation(gate(x)) * up(x))``."""
+
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+        c = self.config
+        linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype)
+        gate = ACTIVATIONS[c.activation](linear("gate", x, (c.mlp_width,)))
+        return linear("down", gate * linear("up", x, (c.mlp_width,)), (c.width,))
