@@ -5,7 +5,7 @@ Letters in shapes: B lists or rows, K responses of a list, P prompt tokens, R re
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float, Int
 
@@ -37,6 +37,7 @@ class TokenBatch(NamedTuple):
     positions: Int[Array, "B L"]  # from 0 within each segment
 
 
+@runtime_checkable
 class ReduceFn(Protocol):
     """``jnp.mean``, ``jnp.sum``, :func:`jaxalign.numerics.ratio`, or anything with their signature."""
 

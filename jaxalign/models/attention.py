@@ -26,9 +26,29 @@ def visible(
     return mask if window is None else mask & (distance < window)
 
 
-def _capped(logits, scale, softcap):
-    logits = logits * scale
-    return logits if softcap is None else softcap * jnp.tanh(logits / softcap)
+def _gather(query, key, value, mask, scale, softcap):
+    """Unnormalised attention: ``(sum of weights * values, highest logit, sum of weights)``, for :func:`_merge`.
+
+    ``query [B, N, H/N, Q, D]``, ``key`` and ``value [B, S, N, D]``, ``mask [B, Q, S]``. Dividing after the sum over
+    values touches D numbers a query instead of S, which halves the time on CPU.
+    """
+    logits = jnp.einsum("bngqd,bsnd->bngqs", query, key, preferred_element_type=jnp.float32) * scale
+    if softcap is not None:
+        logits = softcap * jnp.tanh(logits / softcap)
+    logits = jnp.where(mask[:, None, None], logits, HIDDEN)
+    highest = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    weights = jnp.exp(logits - highest)
+    total = weights.sum(axis=-1, keepdims=True)
+    values = jnp.einsum("bngqs,bsnd->bngqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
+    return values, highest, total
+
+
+def _merge(first, second):
+    """Softmax over the union of two key sets, from what was gathered over each."""
+    highest = jnp.maximum(first[1], second[1])
+    first_share, second_share = jnp.exp(first[1] - highest), jnp.exp(second[1] - highest)
+    values = first[0] * first_share + second[0] * second_share
+    return values / (first[2] * first_share + second[2] * second_share)
 
 
 def attention(
@@ -43,11 +63,9 @@ def attention(
     """Grouped-query attention in plain XLA: any mask, optional soft-capping of the logits."""
     b, q, h, d = query.shape
     n = key.shape[2]
-    grouped = query.reshape(b, q, n, h // n, d)
-    logits = jnp.einsum("bqngd,bsnd->bngqs", grouped, key, preferred_element_type=jnp.float32)
-    logits = jnp.where(mask[:, None, None], _capped(logits, scale, softcap), HIDDEN)
-    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    return jnp.einsum("bngqs,bsnd->bqngd", weights, value).reshape(b, q, h, d)
+    grouped = query.reshape(b, q, n, h // n, d).transpose(0, 2, 3, 1, 4)
+    values, _, total = _gather(grouped, key, value, mask, scale, softcap)
+    return (values / total).transpose(0, 3, 1, 2, 4).reshape(b, q, h, d).astype(query.dtype)
 
 
 def shared_attention(
@@ -64,26 +82,23 @@ def shared_attention(
 ) -> Float[Array, "B K Q H D"]:
     """Attention of K responses, each over one prompt's keys, held once, and over its own.
 
-    One softmax over the union of both key sets: the exponentials of each are divided by their common sum, so neither
-    the keys nor the logits are copied per response or joined in memory.
+    Two passes, merged by their sums of weights: neither the prompt's keys nor the logits are copied per response.
     """
     b, k, q, h, d = query.shape
     n = key.shape[3]
-    grouped = query.reshape(b, k, q, n, h // n, d)
-    prompt_logits = jnp.einsum("bkqngd,bpnd->bnkgqp", grouped, prompt_key, preferred_element_type=jnp.float32)
-    own_logits = jnp.einsum("bkqngd,bksnd->bnkgqs", grouped, key, preferred_element_type=jnp.float32)
-    prompt_mask, mask = (m[:, None, :, None] for m in (prompt_mask, mask))
-    prompt_logits = jnp.where(prompt_mask, _capped(prompt_logits, scale, softcap), HIDDEN)
-    own_logits = jnp.where(mask, _capped(own_logits, scale, softcap), HIDDEN)
-
-    highest = jnp.maximum(prompt_logits.max(-1, keepdims=True), own_logits.max(-1, keepdims=True))
-    highest = jax.lax.stop_gradient(highest)
-    prompt_weights, own_weights = jnp.exp(prompt_logits - highest), jnp.exp(own_logits - highest)
-    total = prompt_weights.sum(-1, keepdims=True) + own_weights.sum(-1, keepdims=True)
-    prompt_weights, own_weights = ((w / total).astype(value.dtype) for w in (prompt_weights, own_weights))
-    out = jnp.einsum("bnkgqp,bpnd->bkqngd", prompt_weights, prompt_value)
-    out = out + jnp.einsum("bnkgqs,bksnd->bkqngd", own_weights, value)
-    return out.reshape(b, k, q, h, d)
+    grouped = query.reshape(b, k, q, n, h // n, d).transpose(0, 3, 4, 1, 2, 5)
+    over_prompt = _gather(
+        grouped.reshape(b, n, h // n, k * q, d),
+        prompt_key,
+        prompt_value,
+        prompt_mask.reshape(b, k * q, -1),
+        scale,
+        softcap,
+    )
+    over_prompt = [x.reshape(*grouped.shape[:5], -1) for x in over_prompt]
+    over_own = jax.vmap(lambda *arrays: _gather(*arrays, scale, softcap), in_axes=(3, 1, 1, 1), out_axes=3)
+    values = _merge(over_prompt, over_own(grouped, key, value, mask))
+    return values.transpose(0, 3, 4, 1, 2, 5).reshape(b, k, q, h, d).astype(query.dtype)
 
 
 def cudnn_attention(

@@ -64,7 +64,7 @@ class DecoderConfig:
             )
         if self.windowed_layers and len(self.windowed_layers) != self.num_layers:
             raise ValueError(
-                f"windowed_layers has {len(self.windowed_layers)} entries for {self.num_layers} layers; give one a layer"
+                f"windowed_layers has {len(self.windowed_layers)} entries for {self.num_layers} layers; give one each"
             )
         if any(self.windowed_layers) and self.window is None:
             raise ValueError("windowed_layers marks layers, but window is None; give the number of tokens they see")

@@ -15,7 +15,7 @@ from jaxalign.models.config import DecoderConfig, RopeScaling
 
 ACTIVATIONS = {"silu": jax.nn.silu, "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True)}
 
-Rope = tuple[Float[Array, "B T 1 D/2"], Float[Array, "B T 1 D/2"]]
+Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
 
 
@@ -31,7 +31,8 @@ class RmsNorm(nn.Module):
         weight = self.param("scale", init, (x.shape[-1],))
         wide = x.astype(jnp.float32)
         wide = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
-        weight = weight + 1 if self.unit_offset else weight
+        # float32 before the sum: of bfloat16 weights, 1 + weight would lose the last bits.
+        weight = weight.astype(jnp.float32) + 1 if self.unit_offset else weight
         return (wide * jnp.broadcast_to(weight, wide.shape)).astype(x.dtype)
 
 
@@ -62,7 +63,9 @@ def rotate(x: Float[Array, "B T H D"], rope: Rope) -> Float[Array, "B T H D"]:
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
 
 
-def project(module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], *, axes: int, bias: bool, dtype: str) -> Array:
+def project(
+    module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], *, axes: int, bias: bool, dtype: str
+) -> Array:
     """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``."""
     inputs = x.shape[x.ndim - axes :]
     init = nn.initializers.lecun_normal(tuple(range(axes)), tuple(range(axes, axes + len(outputs))))

@@ -17,7 +17,9 @@ def response_logps(model, params: Params, batch: ListBatch, *, shared_prompt: bo
     return response_token_logps(model, params, batch, shared_prompt=shared_prompt).sum(axis=-1)
 
 
-def response_token_logps(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K R"]:
+def response_token_logps(
+    model, params: Params, batch: ListBatch, *, shared_prompt: bool = True
+) -> Float[Array, "B K R"]:
     """The log-probability of each response token, 0 where the mask or ``where`` is False."""
     lists = batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask
     hidden_fn = model.response_hidden if shared_prompt else _separate_hidden

@@ -1,0 +1,128 @@
+"""The decoder's masks, packing, rematerialisation and kernels; parity with transformers stands in tests/parity."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxalign import models
+from jaxalign.models import attend, attention, layers
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+def test_packed_segments_equal_separate_rows(name):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    tokens = jax.random.randint(jax.random.key(1), (1, 12), 0, model.config.vocab_size)
+    segments = jnp.array([[1] * 5 + [2] * 6 + [0]])
+    positions = jnp.array([[*range(5), *range(6), 0]])
+    packed = tiny.forward(model, params, tokens, segment_ids=segments, positions=positions)
+    first = tiny.forward(model, params, tokens[:, :5])
+    second = tiny.forward(model, params, tokens[:, 5:11])
+    np.testing.assert_allclose(packed[:, :5], first, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(packed[:, 5:11], second, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+def test_left_padding_shifts_nothing(name):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    tokens = jax.random.randint(jax.random.key(1), (1, 6), 0, model.config.vocab_size)
+    padded = jnp.concatenate([jnp.full((1, 3), 9), tokens], axis=1)
+    mask = jnp.arange(9)[None] >= 3
+    logits = tiny.forward(model, params, padded, mask=mask)
+    np.testing.assert_allclose(logits[:, 3:], tiny.forward(model, params, tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_a_token_sees_no_later_one_and_none_beyond_its_window():
+    config = dataclasses.replace(tiny.PLAIN, num_layers=1, window=3)
+    model, params = tiny.init(config)
+    embedded = jnp.zeros((1, 8), jnp.int32)
+    logits = tiny.forward(model, params, embedded)
+    for changed in range(8):
+        other = tiny.forward(model, params, embedded.at[0, changed].set(5))
+        differs = np.abs(np.asarray(other - logits)).max(axis=(0, 2)) > 1e-6
+        # One layer with a window of 3: token j is seen at j, j + 1 and j + 2.
+        assert differs.tolist() == [changed <= i < changed + 3 for i in range(8)]
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_rematerialisation_changes_no_gradient(remat):
+    model, params = tiny.init(tiny.MIXED)
+    tokens = jax.random.randint(jax.random.key(1), (2, 6), 0, model.config.vocab_size)
+    again = models.build(dataclasses.replace(model.config, remat=remat))
+    plain, other = (
+        jax.jit(jax.grad(lambda p, m=m: m.apply({"params": p}, tokens).std()))(params) for m in (model, again)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), plain, other)
+
+
+def test_full_rematerialisation_saves_memory():
+    config = dataclasses.replace(tiny.PLAIN, num_layers=8)
+    tokens = jnp.zeros((4, 64), jnp.int32)
+
+    def temporary_bytes(config):
+        model, params = tiny.init(config)
+        gradient = jax.jit(jax.grad(lambda p: model.apply({"params": p}, tokens).std()))
+        return gradient.lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes(dataclasses.replace(config, remat="full")) < 0.5 * temporary_bytes(config)
+
+
+def test_llama3_rope_scaling_by_hand():
+    # base 1e4 over 4 pairs: 1, 0.1, 0.01, 0.001 radians a token. Of 64 original tokens they turn 10.19, 1.019, 0.1019
+    # and 0.01019 times; 4 turns and more are kept, 1 and less are divided by 8, between is a linear blend.
+    scaling = models.RopeScaling("llama3", factor=8.0, original_max_length=64)
+    blend = (64 * 0.1 / (2 * np.pi) - 1) / (4 - 1)
+    expected = [1.0, 0.1 * (blend + (1 - blend) / 8), 0.01 / 8, 0.001 / 8]
+    np.testing.assert_allclose(layers.rope_frequencies(8, 1e4, scaling), expected, rtol=1e-12)
+
+
+@pytest.fixture
+def kernel_calls(monkeypatch):
+    """The fused kernel replaced by its XLA form (this machine may have no GPU), its calls recorded."""
+    calls = []
+
+    def fused(query, key, value, *, scale, window=None):
+        calls.append(window)
+        span = None if window is None else (window - 1, 0)
+        return jax.nn.dot_product_attention(query, key, value, scale=scale, is_causal=True, local_window_size=span)
+
+    monkeypatch.setattr(attend, "cudnn_attention", fused)
+    return calls
+
+
+def test_cudnn_rows_equal_xla_rows(kernel_calls):
+    config = dataclasses.replace(tiny.MIXED, attention_softcap=None)
+    model, params = tiny.init(config)
+    fused = models.build(dataclasses.replace(config, attention="cudnn"))
+    tokens = jax.random.randint(jax.random.key(1), (2, 9), 0, config.vocab_size)
+    ours, theirs = (tiny.forward(m, params, tokens) for m in (model, fused))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert set(kernel_calls) == {None, config.window}
+
+
+@pytest.mark.parametrize("argument", ["mask", "segment_ids"])
+def test_cudnn_is_never_given_what_it_cannot_mask(kernel_calls, argument):
+    model, params = tiny.init(dataclasses.replace(tiny.PLAIN, attention="cudnn"))
+    kernel_calls.clear()  # initialisation runs a bare row
+    tokens = jnp.zeros((1, 6), jnp.int32)
+    tiny.forward(model, params, tokens, **{argument: jnp.ones((1, 6), bool if argument == "mask" else jnp.int32)})
+    assert not kernel_calls
+
+
+def test_attention_equals_jax_nn(float64):
+    keys = jax.random.split(jax.random.key(0), 4)
+    query, key, value = (jax.random.normal(k, (2, 5, n, 8)) for k, n in zip(keys, (4, 2, 2), strict=False))
+    mask = jax.random.bernoulli(keys[3], 0.7, (2, 5, 5)) | jnp.eye(5, dtype=bool)[None]
+    ours = attention.attention(query, key, value, mask, scale=0.3)
+    theirs = jax.nn.dot_product_attention(query, key, value, mask=mask[:, None], scale=0.3)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"num_heads \(5\) must be a multiple of num_kv_heads \(2\)"):
+        dataclasses.replace(tiny.PLAIN, num_heads=5)
+    with pytest.raises(ValueError, match="3 entries for 2 layers"):
+        dataclasses.replace(tiny.PLAIN, windowed_layers=(True,) * 3)

@@ -1,0 +1,121 @@
+"""Log-probabilities of responses: against the sum over one concatenated row, and shared against separate prompts."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxalign import models, sharding
+
+
+response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
+
+
+def by_hand(model, params, prompt, response, length=16):
+    """sum_t log softmax(logits of the row up to t)[response_t], from one row and the plain causal forward pass."""
+    row = jnp.concatenate([prompt, response])
+    logits = tiny.forward(model, params, jnp.pad(row, (0, length - len(row)))[None])[0]
+    logps = np.asarray(jax.nn.log_softmax(logits), np.float64)
+    start = len(prompt) - 1
+    return sum(logps[start + t, token] for t, token in enumerate(np.asarray(response)))
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+@pytest.mark.parametrize("left_padded", [False, True])
+@pytest.mark.parametrize("shared_prompt", [False, True])
+def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_prompt):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    batch = tiny.list_batch(model.config.vocab_size, left_padded=left_padded)
+    logps = response_logps(model, params, batch, shared_prompt=shared_prompt)
+    for b, k in np.ndindex(logps.shape):
+        prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
+        response = batch.response_tokens[b, k][batch.response_mask[b, k]]
+        expected = by_hand(model, params, prompt, response) if batch.where[b, k] else 0.0
+        np.testing.assert_allclose(logps[b, k], expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+def test_shared_prompt_has_the_gradients_of_separate_rows(name):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    batch = tiny.list_batch(model.config.vocab_size)
+    weights = jax.random.normal(jax.random.key(5), batch.labels.shape)
+
+    def loss(params, shared_prompt):
+        return (models.response_logps(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
+
+    shared, separate = (jax.jit(jax.grad(loss), static_argnums=1)(params, flag) for flag in (True, False))
+    for path, ours in jax.tree.leaves_with_path(shared):
+        theirs = separate
+        for step in path:
+            theirs = theirs[step.key]
+        np.testing.assert_allclose(
+            ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()) + 1e-6, err_msg=str(path)
+        )
+
+
+@pytest.mark.parametrize("shared_prompt", [False, True])
+def test_masked_tokens_do_not_matter(shared_prompt):
+    model, params = tiny.init(tiny.MIXED)
+    batch = tiny.list_batch(model.config.vocab_size)
+    noise = batch._replace(
+        prompt_tokens=jnp.where(batch.prompt_mask, batch.prompt_tokens, 7),
+        response_tokens=jnp.where(batch.response_mask, batch.response_tokens, 9),
+    )
+    ours, noisy = (response_logps(model, params, x, shared_prompt=shared_prompt) for x in (batch, noise))
+    np.testing.assert_array_equal(ours, noisy)
+
+
+def test_wider_padding_gives_the_same_numbers():
+    model, params = tiny.init(tiny.MIXED)
+    batch = tiny.list_batch(model.config.vocab_size)
+    wide = batch._replace(
+        prompt_tokens=jnp.pad(batch.prompt_tokens, ((0, 0), (0, 3))),
+        prompt_mask=jnp.pad(batch.prompt_mask, ((0, 0), (0, 3))),
+        response_tokens=jnp.pad(batch.response_tokens, ((0, 0), (0, 0), (0, 4))),
+        response_mask=jnp.pad(batch.response_mask, ((0, 0), (0, 0), (0, 4))),
+    )
+    narrow_logps, wide_logps = (response_logps(model, params, x) for x in (batch, wide))
+    np.testing.assert_allclose(narrow_logps, wide_logps, rtol=1e-5, atol=1e-5)
+
+
+def test_empty_response_slots_and_promptless_lists_are_finite():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size)
+    empty = batch._replace(
+        prompt_mask=jnp.zeros_like(batch.prompt_mask), response_mask=jnp.zeros_like(batch.response_mask)
+    )
+    value, gradient = jax.jit(jax.value_and_grad(lambda p: models.response_logps(model, p, empty).sum()))(params)
+    assert value == 0.0
+    assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
+
+
+def test_bfloat16_compute_stays_near_float32():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size)
+    half = models.build(dataclasses.replace(model.config, dtype="bfloat16"))
+    exact, rough = (response_logps(m, params, batch) for m in (model, half))
+    assert rough.dtype == jnp.float32
+    np.testing.assert_allclose(rough, exact, rtol=0.03, atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
+def test_sharded_logps_and_gradients_equal_single_device(shape):
+    config = dataclasses.replace(tiny.PLAIN, vocab_size=64, num_heads=4, num_kv_heads=4)
+    model, params = tiny.init(config)
+    batch = tiny.list_batch(config.vocab_size, b=8, p=22)
+    mesh = sharding.make_mesh(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
+    rules = sharding.Rules(models.LOGICAL_AXES)
+
+    @jax.jit
+    def run(params, batch):
+        return jax.value_and_grad(lambda p: models.response_logps(model, p, batch).sum())(params)
+
+    value, gradient = run(params, batch)
+    placed = sharding.place(params, sharding.param_shardings(params, mesh, rules))
+    with jax.set_mesh(mesh):
+        sharded_value, sharded_gradient = run(placed, sharding.place_batch(batch, mesh=mesh, rules=rules))
+    np.testing.assert_allclose(sharded_value, value, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), sharded_gradient, gradient)

@@ -1,0 +1,99 @@
+"""Samples and their log-probabilities against the plain forward pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from scipy import stats
+
+from jaxalign import models, sampling
+
+OPTIONS = {"max_new_tokens": 6, "eos_id": 3}
+
+
+def draw(model, params, batch, rule, key=0, num_samples=2, **options):
+    return sampling.generate(
+        model,
+        params,
+        batch.prompt_tokens,
+        batch.prompt_mask,
+        jax.random.key(key),
+        num_samples=num_samples,
+        rule=rule,
+        **{**OPTIONS, **options},
+    )
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+def test_greedy_equals_argmax_of_the_plain_forward_pass(name):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    batch = tiny.list_batch(model.config.vocab_size)
+    samples = draw(model, params, batch, sampling.greedy, eos_id=-1)
+    for b in range(2):
+        prompt = np.asarray(batch.prompt_tokens[b][batch.prompt_mask[b]])
+        row = np.zeros((1, 16), np.int32)
+        row[0, : len(prompt)] = prompt
+        for t in range(len(prompt), len(prompt) + OPTIONS["max_new_tokens"]):
+            row[0, t] = np.argmax(tiny.forward(model, params, row)[0, t - 1])
+        expected = row[0, len(prompt) : len(prompt) + OPTIONS["max_new_tokens"]]
+        np.testing.assert_array_equal(samples.tokens[b], np.stack([expected, expected]))
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+def test_logps_equal_response_token_logps(name):
+    model, params = tiny.init(tiny.CONFIGS[name])
+    batch = tiny.list_batch(model.config.vocab_size)
+    samples = draw(model, params, batch, sampling.sample_top_k(0.7, 20))
+    scored = batch._replace(
+        response_tokens=samples.tokens,
+        response_mask=samples.mask,
+        where=jnp.ones((2, 2), bool),
+        labels=jnp.zeros((2, 2)),
+        reference_logps=jnp.zeros((2, 2)),
+    )
+    np.testing.assert_allclose(samples.logps, models.response_token_logps(model, params, scored), rtol=1e-4, atol=1e-4)
+
+
+def test_a_sample_ends_with_its_end_of_sequence_token():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size)
+    samples = draw(model, params, batch, sampling.sample_top_k(3.0), num_samples=64, max_new_tokens=40)
+    ended = 0
+    for tokens, mask in zip(samples.tokens.reshape(-1, 40), samples.mask.reshape(-1, 40), strict=True):
+        length = int(mask.sum())
+        assert mask[:length].all()
+        assert not (tokens[: length - 1] == 3).any()
+        assert length == 40 or tokens[length - 1] == 3
+        ended += length < 40
+    assert ended > 0
+
+
+def test_samples_follow_the_distribution():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size, b=1)
+    row = batch.prompt_tokens[0][batch.prompt_mask[0]]
+    logits = tiny.forward(model, params, row[None])[0, -1] / 0.7
+    best = jnp.argsort(logits)[-5:]
+    expected = np.zeros(model.config.vocab_size)
+    expected[best] = jax.nn.softmax(logits[best])
+    samples = draw(model, params, batch, sampling.sample_top_k(0.7, 5), num_samples=4000, max_new_tokens=1)
+    counts = np.bincount(np.asarray(samples.tokens[0, :, 0]), minlength=model.config.vocab_size)
+    assert counts[expected == 0].sum() == 0
+    assert stats.chisquare(counts[expected > 0], 4000 * expected[expected > 0] / expected.sum()).pvalue > 1e-3
+
+
+def test_a_sample_does_not_depend_on_its_neighbours():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size)
+    rule = sampling.sample_top_k(1.0)
+    both = draw(model, params, batch, rule)
+    changed = batch._replace(prompt_tokens=batch.prompt_tokens.at[1].set(1))
+    np.testing.assert_array_equal(both.tokens[0], draw(model, params, changed, rule).tokens[0])
+    alone = jax.tree.map(lambda x: x[:1], batch)
+    np.testing.assert_array_equal(both.tokens[0, :1], draw(model, params, alone, rule, num_samples=1).tokens[0])
+
+
+def test_zero_temperature_is_refused():
+    with pytest.raises(ValueError, match="temperature must be positive, got 0.0; .* use greedy"):
+        sampling.sample_top_k(0.0)
