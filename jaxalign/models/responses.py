@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxalign.losses.token import token_logps
+from jaxalign.losses import token_logps
 from jaxalign.models.streams import split_streams
 from jaxalign.typing import ListBatch, Params
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxalign.losses.token import cross_entropy_loss, token_logps
+from jaxalign.losses import cross_entropy_loss, token_logps
 
 
 def plain(hidden, unembedding, targets, *, logit_softcap=None):

@@ -1,0 +1,88 @@
+"""Losses as pure functions: ranking lists, preference pairs, single responses.
+
+Ranking losses take ``scores`` that include beta; the DPO family takes log-probabilities and applies beta itself. Every
+loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count that add up over shards and
+microbatches, ``lambda values, where: values`` the values of each list or pair.
+"""
+
+from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
+from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks
+from jaxalign.losses.listwise import (
+    exponential_gain,
+    lambda_loss,
+    list_mle_loss,
+    log2_discount,
+    log_discount,
+    softmax_loss,
+)
+from jaxalign.losses.pairwise import pairwise_hinge_loss, pairwise_logistic_loss
+from jaxalign.losses.pointwise import pointwise_mse_loss, pointwise_sigmoid_loss
+from jaxalign.losses.preference import (
+    discopop_loss,
+    dpo_loss,
+    exo_pair_loss,
+    hinge_dpo_loss,
+    ipo_loss,
+    robust_dpo_loss,
+)
+from jaxalign.losses.reference_free import alphapo_loss, cpo_loss, orpo_loss, sft_loss, simpo_loss
+from jaxalign.losses.token import cross_entropy_loss, token_logps
+from jaxalign.losses.transport import aot_loss, aot_unpaired_loss
+from jaxalign.losses.unpaired import apo_zero_unpaired_loss, bco_loss, kto_kl, kto_loss
+from jaxalign.losses.variants import (
+    average_logps,
+    forward_kl_score,
+    js_divergence_score,
+    length_desensitized_logps,
+    make_alpha_divergence_score,
+    weighted,
+    with_divergence,
+    wpo_weights,
+)
+
+__all__ = [
+    "alphapo_loss",
+    "aot_loss",
+    "aot_unpaired_loss",
+    "apo_down_loss",
+    "apo_zero_loss",
+    "apo_zero_unpaired_loss",
+    "average_logps",
+    "bco_loss",
+    "bco_pair_loss",
+    "cpo_loss",
+    "cross_entropy_loss",
+    "discopop_loss",
+    "dpo_loss",
+    "exo_pair_loss",
+    "exponential_gain",
+    "forward_kl_score",
+    "hinge_dpo_loss",
+    "ipo_loss",
+    "js_divergence_score",
+    "kto_kl",
+    "kto_loss",
+    "labels_from_preferences",
+    "labels_from_ranks",
+    "lambda_loss",
+    "length_desensitized_logps",
+    "list_mle_loss",
+    "log2_discount",
+    "log_discount",
+    "make_alpha_divergence_score",
+    "nca_pair_loss",
+    "orpo_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
+    "pointwise_mse_loss",
+    "pointwise_sigmoid_loss",
+    "robust_dpo_loss",
+    "sft_loss",
+    "simpo_loss",
+    "softmax_loss",
+    "sppo_hard_loss",
+    "token_logps",
+    "weighted",
+    "with_divergence",
+    "wpo_weights",
+]

@@ -1,0 +1,120 @@
+r"""Preference losses for single responses that are marked desirable or undesirable.
+
+They share their arguments:
+  policy_logps, reference_logps: ``[...]``, log-probability of each response in nats, summed over its tokens.
+  desirable: ``[...]``, True for responses to learn, False for those to unlearn.
+  beta: strength of the pull towards the reference, applied here, once.
+  desirable_weight, undesirable_weight: factors of the two kinds, to balance their numbers.
+  where, reduce_fn: as in :mod:`jaxalign.losses.preference`.
+
+r is the log-ratio policy to reference.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, ScalarLike
+
+from jaxalign import numerics
+from jaxalign.losses.common import masked
+from jaxalign.typing import ReduceFn
+
+
+def kto_kl(
+    policy_logps: Float[Array, "*batch"],
+    reference_logps: Float[Array, "*batch"],
+    *,
+    where: Bool[Array, "*batch"] | None = None,
+) -> Float[Array, ""]:
+    r"""The reference point of :func:`kto_loss`: :math:`\max(0, \mathrm{mean}\, r)` over *mismatched* responses.
+
+    Prompts are paired with responses to other prompts of the batch, so that r estimates the divergence of policy and
+    reference. No gradient flows through it.
+
+    Source: KTO (arXiv 2402.01306), section 4.1.
+    """
+    where, policy_logps, reference_logps = masked(where, policy_logps, reference_logps)
+    mean = numerics.masked_mean(policy_logps - reference_logps, where=where)
+    return jax.lax.stop_gradient(jnp.maximum(mean, 0))
+
+
+def kto_loss(
+    policy_logps: Float[Array, "*batch"],
+    reference_logps: Float[Array, "*batch"],
+    desirable: Bool[Array, "*batch"],
+    *,
+    kl: ScalarLike,
+    beta: ScalarLike,
+    desirable_weight: ScalarLike = 1.0,
+    undesirable_weight: ScalarLike = 1.0,
+    where: Bool[Array, "*batch"] | None = None,
+    reduce_fn: ReduceFn = numerics.masked_mean,
+) -> Any:
+    r"""Kahneman-Tversky optimisation: :math:`\sigma(-\beta(r - z))` if desirable, :math:`\sigma(\beta(r - z))` if not.
+
+    Args:
+      kl: the reference point z, from :func:`kto_kl`.
+
+    Source: KTO (arXiv 2402.01306), section 4.1.
+    """
+    where, policy_logps, reference_logps, desirable = masked(where, policy_logps, reference_logps, desirable)
+    gain = beta * (policy_logps - reference_logps - jax.lax.stop_gradient(kl))
+    per_response = jax.nn.sigmoid(jnp.where(desirable == 1, -gain, gain))
+    return reduce_fn(per_response * jnp.where(desirable == 1, desirable_weight, undesirable_weight), where=where)
+
+
+def apo_zero_unpaired_loss(
+    policy_logps: Float[Array, "*batch"],
+    reference_logps: Float[Array, "*batch"],
+    desirable: Bool[Array, "*batch"],
+    *,
+    beta: ScalarLike,
+    desirable_weight: ScalarLike = 1.0,
+    undesirable_weight: ScalarLike = 1.0,
+    where: Bool[Array, "*batch"] | None = None,
+    reduce_fn: ReduceFn = numerics.masked_mean,
+) -> Any:
+    r"""APO-zero for single responses: :math:`\sigma(-\beta r)` if desirable, :math:`\sigma(\beta r)` if not.
+
+    This is :func:`kto_loss` with reference point 0.
+
+    Source: APO (arXiv 2408.06266), equation 7.
+    """
+    return kto_loss(
+        policy_logps,
+        reference_logps,
+        desirable,
+        kl=0.0,
+        beta=beta,
+        desirable_weight=desirable_weight,
+        undesirable_weight=undesirable_weight,
+        where=where,
+        reduce_fn=reduce_fn,
+    )
+
+
+def bco_loss(
+    policy_logps: Float[Array, "*batch"],
+    reference_logps: Float[Array, "*batch"],
+    desirable: Bool[Array, "*batch"],
+    *,
+    shift: ScalarLike,
+    beta: ScalarLike,
+    desirable_weight: ScalarLike = 1.0,
+    undesirable_weight: ScalarLike = 1.0,
+    where: Bool[Array, "*batch"] | None = None,
+    reduce_fn: ReduceFn = numerics.masked_mean,
+) -> Any:
+    r"""Binary classifier: :math:`-\log\sigma(\beta r - s)` if desirable, :math:`-\log\sigma(s - \beta r)` if not.
+
+    Args:
+      shift: s, where the two kinds part: the mean of their two mean rewards :math:`\beta r`, as a moving average over
+        batches. No gradient flows through it.
+
+    Source: BCO (arXiv 2404.04656), with reward shift.
+    """
+    where, policy_logps, reference_logps, desirable = masked(where, policy_logps, reference_logps, desirable)
+    logits = beta * (policy_logps - reference_logps) - jax.lax.stop_gradient(shift)
+    per_response = -jax.nn.log_sigmoid(jnp.where(desirable == 1, logits, -logits))
+    return reduce_fn(per_response * jnp.where(desirable == 1, desirable_weight, undesirable_weight), where=where)

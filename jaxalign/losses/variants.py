@@ -1,0 +1,143 @@
+"""Variants that apply to many losses of the DPO family: divergences, weights, and sums that treat length otherwise."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxalign import numerics
+from jaxalign.losses.common import masked
+from jaxalign.losses.preference import log_ratios
+from jaxalign.typing import ReduceFn
+
+ScoreFn = Callable[[Array], Array]
+"""Maps log-ratios log(pi / pi_ref) to scores that take their place in a loss."""
+
+_LARGEST_EXPONENT = 80.0  # exp of it is finite in float32
+
+
+def with_divergence(loss_fn: Callable[..., Any], score_fn: ScoreFn) -> Callable[..., Any]:
+    r"""A loss of the margin, regularised by another f-divergence than the reverse KL.
+
+    Log-ratios :math:`\log t` become scores :math:`f'(t)`. Valid for the losses of :mod:`jaxalign.losses.preference`,
+    which depend on the difference of the two only: there a term that belongs to the prompt cancels.
+
+    Returns:
+      A function with the signature of ``loss_fn``.
+
+    Source: f-DPO (arXiv 2309.16240).
+    """
+
+    def loss(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        *,
+        where=None,
+        **rest,
+    ):
+        where, chosen, rejected = log_ratios(
+            where, policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps
+        )
+        none = jnp.zeros_like(chosen)
+        return loss_fn(score_fn(chosen), score_fn(rejected), none, none, where=where, **rest)
+
+    return loss
+
+
+def forward_kl_score(log_ratios: Float[Array, "..."]) -> Float[Array, "..."]:
+    r""":math:`f'(t) = 1 - 1/t`. Flat below log-ratios of -80, where float32 would overflow."""
+    return -jnp.expm1(jnp.minimum(-log_ratios, _LARGEST_EXPONENT))
+
+
+def js_divergence_score(log_ratios: Float[Array, "..."]) -> Float[Array, "..."]:
+    r""":math:`f'(t) = \log(2t / (1 + t))`."""
+    return jnp.log(2.0) + jax.nn.log_sigmoid(log_ratios)
+
+
+def make_alpha_divergence_score(alpha: float) -> ScoreFn:
+    r""":math:`f'(t) = (t^{\alpha - 1} - 1) / (\alpha - 1)`: reverse KL as alpha goes to 1, forward KL at 0.
+
+    Flat where the exponent passes 80, where float32 would overflow.
+    """
+
+    def score(log_ratios):
+        if abs(alpha - 1) < 1e-6:
+            return log_ratios
+        return jnp.expm1(jnp.minimum((alpha - 1) * log_ratios, _LARGEST_EXPONENT)) / (alpha - 1)
+
+    return score
+
+
+def weighted(reduce_fn: ReduceFn, weights: Float[Array, "*batch"]) -> ReduceFn:
+    """A ``reduce_fn`` that multiplies each value by its weight first. The count is not weighted: 1 changes nothing.
+
+    ``dpo_loss(..., reduce_fn=weighted(numerics.ratio, chosen_weights * rejected_weights))`` is WPO.
+    """
+
+    def reduce(values, *, where=None):
+        where, values, safe_weights = masked(where, values, weights)
+        return reduce_fn(values * safe_weights, where=where)
+
+    return reduce
+
+
+def wpo_weights(
+    token_logps: Float[Array, "*batch L"],
+    log_sum_squares: Float[Array, "*batch L"],
+    *,
+    where: Bool[Array, "*batch L"] | None = None,
+) -> Float[Array, "*batch"]:
+    r"""The weight of a response: how likely the policy is to write it, per token.
+
+    .. math:: \exp \mathrm{mean}_t (\log p_t - \log \textstyle\sum_v p_{tv}^2)
+
+    A pair weighs the product of its two responses. No gradient flows through the weights.
+
+    Args:
+      token_logps: log-probability of each token under the policy, nats.
+      log_sum_squares: :math:`\log \sum_v p_{tv}^2` over the vocabulary, what a token sampled from the policy scores.
+
+    Source: WPO (arXiv 2406.11827), equation 2, with sampled alignment.
+    """
+    aligned = average_logps(token_logps, where=where) - average_logps(log_sum_squares, where=where)
+    return jax.lax.stop_gradient(jnp.exp(aligned))
+
+
+def average_logps(
+    token_logps: Float[Array, "*batch L"], *, where: Bool[Array, "*batch L"] | None = None
+) -> Float[Array, "*batch"]:
+    """Log-probability per token; 0 for a response without tokens. Sum and count take the same tokens, EOS included."""
+    where, token_logps = masked(where, token_logps)
+    return numerics.safe_divide(jnp.sum(token_logps, axis=-1), jnp.sum(where, axis=-1))
+
+
+def length_desensitized_logps(
+    chosen_token_logps: Float[Array, "*batch L"],
+    rejected_token_logps: Float[Array, "*batch M"],
+    *,
+    chosen_where: Bool[Array, "*batch L"],
+    rejected_where: Bool[Array, "*batch M"],
+    alpha: float,
+) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
+    r"""Sums for LD-DPO: tokens past the length of the shorter response of the pair count ``alpha`` times.
+
+    Use it for policy and reference alike. ``alpha`` 1 is the plain sum, 0 drops the surplus.
+
+    Raises:
+      ValueError: if ``alpha`` is outside [0, 1].
+
+    Source: LD-DPO (arXiv 2409.06411).
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], from no weight to full weight for the surplus, got {alpha}")
+    shared = jnp.minimum(jnp.sum(chosen_where, axis=-1), jnp.sum(rejected_where, axis=-1))[..., None]
+
+    def weighted_sum(token_logps, where):
+        where, token_logps = masked(where, token_logps)
+        return jnp.sum(jnp.where(jnp.cumsum(where, axis=-1) <= shared, 1, alpha) * token_logps, axis=-1)
+
+    return weighted_sum(chosen_token_logps, chosen_where), weighted_sum(rejected_token_logps, rejected_where)
