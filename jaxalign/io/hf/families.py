@@ -1,0 +1,147 @@
+"""The families of models, as data: what their config.json is made of and what they call their norms.
+
+A new family is a row of :data:`FAMILIES`. ``defaults`` are what transformers assumes where a file is silent.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jaxalign.io.hf.parts import (
+    ONE_WINDOW,
+    QUERY_SCALE,
+    SIZES,
+    UPPER_WINDOWS,
+    Part,
+    activation,
+    copied,
+    every_nth_full,
+    must_be,
+    reals,
+)
+from jaxalign.io.hf.rope import ONE_ROPE, ROPE_BY_LAYER
+
+
+class Family(NamedTuple):
+    """One ``model_type``."""
+
+    architecture: str  # transformers' class
+    parts: tuple[Part, ...]
+    defaults: Mapping[str, Any]  # of config.json
+    fixed: Mapping[str, Any]  # fields that are the same in every model of the family
+    norms: Mapping[str, str]  # our norms in a layer, and theirs
+    whole_heads: bool = False  # transformers refuses a width that the number of heads does not divide
+
+
+COMMON = (
+    SIZES,
+    reals(rms_norm_eps="norm_epsilon"),
+    copied(tie_word_embeddings="tied_embeddings"),
+    must_be("quantization_config", None),
+)
+LLAMA_NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+GEMMA_NORMS = {
+    "attention_norm": "input_layernorm",
+    "post_attention_norm": "post_attention_layernorm",
+    "mlp_norm": "pre_feedforward_layernorm",
+    "post_mlp_norm": "post_feedforward_layernorm",
+}
+LLAMA_DEFAULTS = {"rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False}
+QWEN_DEFAULTS = LLAMA_DEFAULTS | {
+    "max_position_embeddings": 32_768,
+    "num_key_value_heads": 32,
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,
+}
+# The text part of a larger Gemma 3 states only what differs from these, sizes included.
+GEMMA_DEFAULTS = {
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+    "attention_bias": False,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+}
+GEMMA_PARTS = (
+    activation("hidden_activation"),
+    QUERY_SCALE,
+    reals(final_logit_softcapping="logit_softcap"),
+    must_be("use_bidirectional_attention", None, False),
+)
+GEMMA_FIXED = {"norm_unit_offset": True, "post_norms": True, "embedding_scale": True}
+
+
+def _biases(*fields):
+    """``attention_bias`` is one key for several of our fields."""
+    return tuple(copied(attention_bias=field) for field in fields)
+
+
+FAMILIES: dict[str, Family] = {
+    "llama": Family(
+        "LlamaForCausalLM",
+        (*COMMON, ONE_ROPE, activation("hidden_act"), *_biases("qkv_bias", "output_bias"), copied(mlp_bias="mlp_bias")),
+        LLAMA_DEFAULTS | {"max_position_embeddings": 2048, "mlp_bias": False},
+        {},
+        LLAMA_NORMS,
+        whole_heads=True,
+    ),
+    "mistral": Family(
+        "MistralForCausalLM",
+        (*COMMON, ONE_ROPE, activation("hidden_act"), ONE_WINDOW),
+        LLAMA_DEFAULTS | {"max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
+        {},
+        LLAMA_NORMS,
+    ),
+    "qwen2": Family(
+        "Qwen2ForCausalLM",
+        (*COMMON, ONE_ROPE, activation("hidden_act"), UPPER_WINDOWS),
+        QWEN_DEFAULTS,
+        {"qkv_bias": True},
+        LLAMA_NORMS,
+    ),
+    "qwen3": Family(
+        "Qwen3ForCausalLM",
+        (*COMMON, ONE_ROPE, activation("hidden_act"), UPPER_WINDOWS, *_biases("qkv_bias", "output_bias")),
+        QWEN_DEFAULTS | {"head_dim": 128},
+        {"qk_norm": True},
+        LLAMA_NORMS,
+    ),
+    "gemma2": Family(
+        "Gemma2ForCausalLM",
+        (
+            *COMMON,
+            *GEMMA_PARTS,
+            ONE_ROPE,
+            every_nth_full(2),
+            reals(attn_logit_softcapping="attention_softcap"),
+            *_biases("qkv_bias", "output_bias"),
+        ),
+        GEMMA_DEFAULTS | {"vocab_size": 256_000, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
+        GEMMA_FIXED,
+        GEMMA_NORMS,
+        whole_heads=True,
+    ),
+    "gemma3_text": Family(
+        "Gemma3ForCausalLM",
+        (
+            *COMMON,
+            *GEMMA_PARTS,
+            ROPE_BY_LAYER,
+            every_nth_full(6),
+            # transformers has the key but its attention never uses it.
+            must_be("attn_logit_softcapping", None),
+            *_biases("qkv_bias", "output_bias"),
+        ),
+        GEMMA_DEFAULTS | {"vocab_size": 262_208, "max_position_embeddings": 131_072, "final_logit_softcapping": None},
+        GEMMA_FIXED | {"qk_norm": True},
+        GEMMA_NORMS,
+        whole_heads=True,
+    ),
+}
+
+TEXT_PARTS = {"gemma3": "gemma3_text"}
+"""Families whose ``text_config`` is one of the above; the rest of such a model is left out."""

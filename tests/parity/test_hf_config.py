@@ -1,0 +1,380 @@
+"""config.json as it stands in well-known repositories, in old and new spelling; facts, without what does not matter."""
+
+import dataclasses
+
+import pytest
+import transformers
+
+from jaxalign.io import hf, model_config
+from jaxalign.models import DecoderConfig, RopeScaling
+
+LLAMA_3_2_1B = {
+    "architectures": ["LlamaForCausalLM"],
+    "attention_bias": False,
+    "bos_token_id": 128000,
+    "eos_token_id": 128001,
+    "head_dim": 64,
+    "hidden_act": "silu",
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "max_position_embeddings": 131072,
+    "mlp_bias": False,
+    "model_type": "llama",
+    "num_attention_heads": 32,
+    "num_hidden_layers": 16,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-05,
+    "rope_scaling": {
+        "factor": 32.0,
+        "high_freq_factor": 4.0,
+        "low_freq_factor": 1.0,
+        "original_max_position_embeddings": 8192,
+        "rope_type": "llama3",
+    },
+    "rope_theta": 500000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 128256,
+}
+MISTRAL_7B_V01 = {
+    "architectures": ["MistralForCausalLM"],
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "max_position_embeddings": 32768,
+    "model_type": "mistral",
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-05,
+    "rope_theta": 10000.0,
+    "sliding_window": 4096,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 32000,
+}
+MISTRAL_7B_V03 = MISTRAL_7B_V01 | {"rope_theta": 1000000.0, "sliding_window": None, "vocab_size": 32768}
+QWEN2_5_0_5B = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "hidden_act": "silu",
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "max_position_embeddings": 32768,
+    "max_window_layers": 24,
+    "model_type": "qwen2",
+    "num_attention_heads": 14,
+    "num_hidden_layers": 24,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "sliding_window": 32768,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "use_sliding_window": False,
+    "vocab_size": 151936,
+}
+QWEN3_0_6B = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "attention_bias": False,
+    "head_dim": 128,
+    "hidden_act": "silu",
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 40960,
+    "max_window_layers": 28,
+    "model_type": "qwen3",
+    "num_attention_heads": 16,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-06,
+    "rope_scaling": None,
+    "rope_theta": 1000000,
+    "sliding_window": None,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "use_sliding_window": False,
+    "vocab_size": 151936,
+}
+GEMMA_2_2B = {
+    "architectures": ["Gemma2ForCausalLM"],
+    "attention_bias": False,
+    "attn_logit_softcapping": 50.0,
+    "cache_implementation": "hybrid",
+    "final_logit_softcapping": 30.0,
+    "head_dim": 256,
+    "hidden_act": "gelu_pytorch_tanh",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "max_position_embeddings": 8192,
+    "model_type": "gemma2",
+    "num_attention_heads": 8,
+    "num_hidden_layers": 26,
+    "num_key_value_heads": 4,
+    "query_pre_attn_scalar": 256,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0,
+    "sliding_window": 4096,
+    "torch_dtype": "float32",
+    "vocab_size": 256000,
+}
+GEMMA_3_1B = {
+    "architectures": ["Gemma3ForCausalLM"],
+    "attention_bias": False,
+    "attn_logit_softcapping": None,
+    "cache_implementation": "hybrid",
+    "final_logit_softcapping": None,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 1152,
+    "intermediate_size": 6912,
+    "max_position_embeddings": 32768,
+    "model_type": "gemma3_text",
+    "num_attention_heads": 4,
+    "num_hidden_layers": 26,
+    "num_key_value_heads": 1,
+    "query_pre_attn_scalar": 256,
+    "rms_norm_eps": 1e-06,
+    "rope_local_base_freq": 10000,
+    "rope_scaling": None,
+    "rope_theta": 1000000,
+    "sliding_window": 512,
+    "sliding_window_pattern": 6,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 262144,
+}
+# A multimodal model; its text part leaves out what is default.
+GEMMA_3_4B = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "image_token_index": 262144,
+    "model_type": "gemma3",
+    "text_config": {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    },
+    "torch_dtype": "bfloat16",
+    "vision_config": {"hidden_size": 1152, "model_type": "siglip_vision_model"},
+}
+EVERY_SECOND = (True, False) * 13
+FIVE_OF_SIX = tuple((layer + 1) % 6 != 0 for layer in range(34))
+GEMMA = dict(activation="gelu_tanh", norm_unit_offset=True, post_norms=True, embedding_scale=True, tied_embeddings=True)
+
+EXPECTED = {
+    "llama": (
+        LLAMA_3_2_1B,
+        DecoderConfig(
+            *(128256, 2048, 8192, 16, 32, 8, 64),
+            family="llama",
+            max_length=131072,
+            rope_base=500000.0,
+            rope_scaling=RopeScaling("llama3", 32.0, 1.0, 4.0, 8192),
+            norm_epsilon=1e-5,
+            tied_embeddings=True,
+            dtype="bfloat16",
+        ),
+    ),
+    "mistral 0.1": (
+        MISTRAL_7B_V01,
+        DecoderConfig(
+            *(32000, 4096, 14336, 32, 32, 8, 128),
+            family="mistral",
+            max_length=32768,
+            window=4096,
+            norm_epsilon=1e-5,
+            dtype="bfloat16",
+        ),
+    ),
+    "mistral 0.3": (
+        MISTRAL_7B_V03,
+        DecoderConfig(
+            *(32768, 4096, 14336, 32, 32, 8, 128),
+            family="mistral",
+            max_length=32768,
+            rope_base=1000000.0,
+            norm_epsilon=1e-5,
+            dtype="bfloat16",
+        ),
+    ),
+    "qwen2": (
+        QWEN2_5_0_5B,
+        DecoderConfig(
+            *(151936, 896, 4864, 24, 14, 2, 64),
+            family="qwen2",
+            max_length=32768,
+            rope_base=1000000.0,
+            qkv_bias=True,
+            tied_embeddings=True,
+            dtype="bfloat16",
+        ),
+    ),
+    "qwen3": (
+        QWEN3_0_6B,
+        DecoderConfig(
+            *(151936, 1024, 3072, 28, 16, 8, 128),
+            family="qwen3",
+            max_length=40960,
+            rope_base=1000000.0,
+            qk_norm=True,
+            tied_embeddings=True,
+            dtype="bfloat16",
+        ),
+    ),
+    "gemma2": (
+        GEMMA_2_2B,
+        DecoderConfig(
+            *(256000, 2304, 9216, 26, 8, 4, 256),
+            family="gemma2",
+            max_length=8192,
+            window=4096,
+            windowed_layers=EVERY_SECOND,
+            attention_softcap=50.0,
+            logit_softcap=30.0,
+            **GEMMA,
+        ),
+    ),
+    "gemma3": (
+        GEMMA_3_1B,
+        DecoderConfig(
+            *(262144, 1152, 6912, 26, 4, 1, 256),
+            family="gemma3_text",
+            max_length=32768,
+            rope_base=1000000.0,
+            local_rope_base=10000.0,
+            window=512,
+            windowed_layers=FIVE_OF_SIX[:26],
+            qk_norm=True,
+            dtype="bfloat16",
+            **GEMMA,
+        ),
+    ),
+    "gemma3 with vision": (
+        GEMMA_3_4B,
+        DecoderConfig(
+            *(262208, 2560, 10240, 34, 8, 4, 256),
+            family="gemma3_text",
+            max_length=131072,
+            rope_base=1000000.0,
+            rope_scaling=RopeScaling("linear", 8.0),
+            local_rope_base=10000.0,
+            window=1024,
+            windowed_layers=FIVE_OF_SIX,
+            qk_norm=True,
+            dtype="bfloat16",
+            **GEMMA,
+        ),
+    ),
+}
+
+
+@pytest.fixture(params=EXPECTED)
+def known(request):
+    return EXPECTED[request.param]
+
+
+def test_well_known_models(known):
+    keys, expected = known
+    assert hf.config_from_json(keys) == expected
+
+
+def test_what_is_written_reads_back(known):
+    config = dataclasses.replace(known[1], remat="full", attention="cudnn")
+    assert hf.config_from_json(hf.config_to_json(config) | {"dtype": config.dtype}) == known[1]
+
+
+def test_new_spelling(known):
+    """transformers 5 reads the old spelling and writes the new one, which must mean the same."""
+    keys, expected = known
+    theirs = transformers.AutoConfig.for_model(**keys).to_dict()
+    assert "rope_theta" not in theirs
+    assert hf.config_from_json(theirs) == expected
+
+
+def test_windows_of_the_upper_layers():
+    keys = QWEN2_5_0_5B | {"use_sliding_window": True, "max_window_layers": 21}
+    config = hf.config_from_json(keys)
+    assert (config.window, config.windowed_layers) == (32768, (False,) * 21 + (True,) * 3)
+    assert hf.config_to_json(config)["max_window_layers"] == 21
+    assert hf.config_from_json(keys | {"use_sliding_window": False}).window is None
+
+
+def test_windows_without_a_size_are_none():
+    keys = QWEN3_0_6B | {"layer_types": ["sliding_attention"] * 28}
+    assert not any(hf.config_from_json(keys).layer_windows)
+
+
+def test_gemma_without_windows_still_states_one():
+    """transformers 5 raises for a Gemma whose window is null, even if no layer has it."""
+    config = dataclasses.replace(EXPECTED["gemma2"][1], window=None, windowed_layers=())
+    keys = hf.config_to_json(config)
+    assert (keys["sliding_window"], set(keys["layer_types"])) == (8192, {"full_attention"})
+    assert hf.config_from_json(keys).window is None
+
+
+def test_old_gemma_base_of_windowed_layers():
+    assert hf.config_from_json(GEMMA_3_1B | {"rope_local_base_freq": 5000}).local_rope_base == 5000.0
+
+
+def test_old_linear_scaling_is_called_type():
+    keys = LLAMA_3_2_1B | {"rope_scaling": {"type": "linear", "factor": 2}}
+    assert hf.config_from_json(keys).rope_scaling == RopeScaling("linear", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"model_type": "gpt2"}, "'gpt2' is not known; known are llama, mistral, qwen2, .*, gemma3$"),
+        ({}, "model_type None is not known"),
+        ({key: QWEN3_0_6B[key] for key in ("model_type", "vocab_size")}, "qwen3 model lacks 'hidden_size'"),
+        (QWEN3_0_6B | {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type = 'yarn'; expected 'default'"),
+        (LLAMA_3_2_1B | {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type = 'dynamic'; expected"),
+        (LLAMA_3_2_1B | {"rope_scaling": {"type": "linear"}}, "a 'factor', which rope_type 'linear' needs"),
+        (QWEN2_5_0_5B | {"rope_scaling": {"type": "default", "mrope_section": [1]}}, r"\['mrope_section'\]"),
+        (LLAMA_3_2_1B | {"hidden_act": "relu"}, "hidden_act = 'relu'; expected one of .*silu"),
+        (GEMMA_3_1B | {"attn_logit_softcapping": 50.0}, "gemma3_text .* attn_logit_softcapping = 50.0; expected"),
+        (GEMMA_3_1B | {"use_bidirectional_attention": True}, "use_bidirectional_attention = True; expected"),
+        (GEMMA_3_1B | {"rope_parameters": {"rope_theta": 1.0}}, "one dict for 'full_attention' and one for"),
+        (LLAMA_3_2_1B | {"quantization_config": {"bits": 4}}, r"quantization_config = \{'bits': 4\}; expected"),
+        (QWEN3_0_6B | {"layer_types": ["chunked_attention"] * 28}, r"layer_types = \['chunked_attention'\]; expected"),
+        (QWEN3_0_6B | {"layer_types": ["full_attention"] * 3}, "windowed_layers has 3 entries for 28 layers"),
+    ],
+)
+def test_configs_that_cannot_be_read(keys, message):
+    with pytest.raises(ValueError, match=message):
+        hf.config_from_json(keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("llama", dict(window=128), r"llama config.json cannot express window = 128 \(it would read back as None\)"),
+        ("llama", dict(output_bias=True), "cannot express qkv_bias = False .*would read back as True"),
+        ("llama", dict(num_heads=24), "width .2048. is not a multiple of its number of heads .24."),
+        ("llama", dict(family="mine"), "family 'mine' is not known; known are llama"),
+        ("mistral 0.1", dict(windowed_layers=(True,) + (False,) * 31), "cannot express window = 4096"),
+        ("qwen2", dict(qk_norm=True), "cannot express qk_norm = True"),
+        ("qwen3", dict(post_norms=True, logit_softcap=3.0), "post_norms = True .*logit_softcap = 3.0"),
+        ("gemma2", dict(local_rope_base=10.0), "cannot express local_rope_base = 10.0"),
+        ("gemma2", dict(query_scale=0.3), "cannot express query_scale = 0.3"),
+        ("gemma3", dict(attention_softcap=50.0), "cannot express attention_softcap = 50.0"),
+    ],
+)
+def test_configs_that_a_family_cannot_express(name, changes, message):
+    with pytest.raises(ValueError, match=message):
+        hf.config_to_json(dataclasses.replace(EXPECTED[name][1], **changes))
+
+
+def test_model_json(known, tmp_path):
+    model_config.save_config(tmp_path / "run", known[1])
+    assert model_config.load_config(tmp_path / "run") == known[1]
+
+
+def test_model_json_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="model.json is missing; pass the folder of a run"):
+        model_config.load_config(tmp_path)
+    (tmp_path / "model.json").write_text('{"vocab_size": 3, "colour": "red"}')
+    with pytest.raises(ValueError, match=r"unknown fields \['colour'\]"):
+        model_config.load_config(tmp_path)
