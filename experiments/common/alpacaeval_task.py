@@ -1,0 +1,135 @@
+"""Real lists as a task: many models' responses to each prompt, with a judge's preference as label.
+
+The folder holds ``train.parquet`` and ``validation.parquet`` in long form, one row a response: ``prompt_id``,
+``prompt``, ``response``, ``preference`` in [0, 1] (AlpacaEval 2 has the probability that it beats GPT-4 Turbo's).
+Nothing is sampled: the implicit reward ``log pi(y|x) - log pi_SFT(y|x)`` of an aligned policy ranks held-out lists.
+Judges like length, so every figure stands beside its length-matched form and beside the rule "longer wins".
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common.draw import draw
+from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
+from experiments.common.task import Policy, Sample, Task, estimate
+from jaxalign import data, metrics
+from jaxalign.data import PreferenceRecord, ResponseColumns
+
+COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
+MIN_GAP = 0.1  # pairs whose labels differ by less are not counted: the judge was not sure
+BEST = 4  # responses of each prompt that are demonstrations
+LIST_SIZE = 8  # responses scored at once
+NUM_SAMPLES = 16  # validation prompts that the report shows responses to
+
+
+def make_task(
+    folder: pathlib.Path | None,
+    work: pathlib.Path,
+    *,
+    model: str,
+    vocab_size: int,
+    max_prompt: int,
+    max_response: int,
+    responses_per_prompt: int,
+) -> Task:
+    """``work`` keeps the tokenizer that is trained when there is no ``model`` to take one from.
+
+    ``responses_per_prompt`` training responses are kept, spread evenly over the ranking; validation keeps all.
+    """
+    if folder is None or not (folder / "train.parquet").exists():
+        raise ValueError(f"expected --data FOLDER with train.parquet and validation.parquet, got {folder}")
+    train, validation = (
+        data.read_parquet(folder / f"{part}.parquet", COLUMNS, group_by_id=True).records
+        for part in ("train", "validation")
+    )
+    tokenizer = data.load_tokenizer(model) if model else _trained_tokenizer(train, vocab_size, work)
+    limits = {"max_prompt": max_prompt, "max_response": max_response}
+    held_out = data.encode_lists(validation, tokenizer, **limits)
+    labels, lengths, where = _padded(validation)
+
+    def make_lists(sft: Policy, key):
+        return data.encode_lists([_spread(record, responses_per_prompt) for record in train], tokenizer, **limits)
+
+    def scores(policy: Policy) -> np.ndarray:
+        logps_fn = make_logps_fn(policy)
+        return data.compute_reference_logps(held_out, logps_fn, batch_size=REFERENCE_BATCH, list_size=LIST_SIZE)
+
+    before: dict[str, np.ndarray] = {}  # log-probabilities of the SFT policy, needed for every other one
+
+    def evaluate(policy: Policy, sft: Policy, key):
+        if policy is sft:
+            before["sft"] = scores(sft)
+            return rank_figures(before["sft"], labels, lengths, where)
+        return rank_figures(scores(policy) - before["sft"], labels, lengths, where)
+
+    def baselines(key):
+        return {
+            "longer wins": rank_figures(lengths, labels, lengths, where),
+            "random": rank_figures(np.asarray(jax.random.uniform(key, labels.shape)), labels, lengths, where),
+        }
+
+    def samples(policy: Policy, key):
+        prompts = data.encode_lists(validation[:NUM_SAMPLES], tokenizer, **limits)
+        tokens = draw(policy, prompts, key, num_samples=1, eos_id=tokenizer.eos_id)
+        return [
+            Sample(record.prompt, tokenizer.decode(ids), len(ids))
+            for record, (ids,) in zip(validation, tokens, strict=False)
+        ]
+
+    demonstrations = data.encode_lists([record.best(BEST) for record in train], tokenizer, **limits)
+    return Task(tokenizer, demonstrations, make_lists, evaluate, baselines, samples)
+
+
+def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, where: np.ndarray):
+    """How well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
+    arrays = [jnp.asarray(x) for x in (np.nan_to_num(scores), labels, where)]
+
+    def over_prompts(metric, *extra, **options):
+        def one(scores, labels, where, *extra):
+            return metric(scores, labels, where=where, **dict(zip(("lengths",), extra, strict=False)), **options)
+
+        return estimate(jax.jit(jax.vmap(one))(*arrays, *extra))
+
+    return {
+        "pairwise accuracy": over_prompts(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP),
+        "length-matched": over_prompts(metrics.pairwise_accuracy_metric, jnp.asarray(lengths), min_gap=MIN_GAP),
+        "NDCG": over_prompts(metrics.ndcg_metric),
+        "Kendall tau": over_prompts(metrics.kendall_tau_metric),
+    }
+
+
+def _trained_tokenizer(records: Sequence[PreferenceRecord], vocab_size: int, work: pathlib.Path):
+    path = work / f"sentencepiece-{vocab_size}.model"
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
+        data.train_sentencepiece(texts, path, vocab_size=vocab_size)
+    return data.load_sentencepiece(path)
+
+
+def _spread(record: PreferenceRecord, count: int) -> PreferenceRecord:
+    """``count`` responses at even distances in the order of their labels, or all if there are no more."""
+    order = np.argsort([-label for label in record.labels], kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
+    return dataclasses.replace(
+        record,
+        responses=tuple(record.responses[i] for i in chosen),
+        labels=tuple(record.labels[i] for i in chosen),
+    )
+
+
+def _padded(records: Sequence[PreferenceRecord]):
+    """Labels, lengths in characters, and which are real: each ``[prompts, n]``."""
+    width = max(len(record.labels) for record in records)
+    labels, lengths = np.zeros((2, len(records), width), np.float32)
+    where = np.zeros(labels.shape, bool)
+    for row, record in enumerate(records):
+        count = len(record.labels)
+        labels[row, :count], where[row, :count] = record.labels, True
+        lengths[row, :count] = [len(response) for response in record.responses]
+    return labels, lengths, where

@@ -1,0 +1,43 @@
+"""Sampling responses to many prompts, batch by batch."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common.task import Policy
+from jaxalign import sampling
+from jaxalign.data import EncodedLists
+
+RULE = sampling.sample_top_k(0.7, 40)  # the LiPO paper's sampling
+BATCH = 128  # prompts at once
+
+
+def draw(
+    policy: Policy, prompts: EncodedLists, key: Array, *, num_samples: int, eos_id: int
+) -> list[list[Sequence[int]]]:
+    """Token ids of ``num_samples`` responses to each prompt, with the end of sequence where there was one."""
+    width, max_new_tokens = prompts.limits
+    tokens = []
+    for start in range(0, len(prompts), BATCH):
+        rows = np.full((min(BATCH, len(prompts)), width), prompts.pad_id, np.int32)
+        mask = np.zeros(rows.shape, bool)
+        count = min(len(rows), len(prompts) - start)
+        for row in range(count):
+            prompt = prompts.prompt(start + row)
+            rows[row, : len(prompt)], mask[row, : len(prompt)] = prompt, True
+        samples = sampling.generate(
+            policy.model,
+            policy.params,
+            rows,
+            mask,
+            jax.random.fold_in(key, start),
+            num_samples=num_samples,
+            max_new_tokens=max_new_tokens,
+            eos_id=eos_id,
+            rule=RULE,
+        )
+        samples = jax.device_get(samples)
+        tokens += [[t[m] for t, m in zip(samples.tokens[row], samples.mask[row], strict=True)] for row in range(count)]
+    return tokens

@@ -1,0 +1,79 @@
+"""What an alignment experiment prints and writes when it is done."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+
+from experiments.common.task import Row, Sample
+from jaxalign.io import report
+
+Figures = Mapping[str, Row]
+"""Held-out figures by policy."""
+
+
+def summarise(by_seed: Sequence[Figures]) -> Figures:
+    """Over seeds: the mean of the values with its 95 % t-interval; one seed keeps its own bootstrap intervals."""
+    if len(by_seed) == 1:
+        return by_seed[0]
+    return {
+        policy: {name: _over_seeds([figures[policy][name].value for figures in by_seed]) for name in row}
+        for policy, row in by_seed[0].items()
+    }
+
+
+def print_table(figures: Figures) -> None:
+    """One line a policy."""
+    width = max(map(len, figures))
+    for policy, row in figures.items():
+        print(f"{policy:{width}}  " + "  ".join(f"{name} {show(figure)}" for name, figure in row.items()))
+
+
+def show(figure: report.Estimate) -> str:
+    return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
+
+
+def write_report(
+    directory: pathlib.Path,
+    title: str,
+    figures: Figures,
+    *,
+    caption: str,
+    curves: Mapping[str, Mapping[str, pathlib.Path]],
+    samples: Mapping[str, Sequence[Sample]],
+) -> None:
+    """Writes ``report.html``.
+
+    Args:
+      caption: how the figures came about.
+      curves: for each metric the folders of the runs to draw, by name.
+      samples: responses of each policy to the same prompts.
+    """
+    names = list(next(reversed(figures.values())))
+    rows = [(policy, *(row[name] for name in names)) for policy, row in figures.items()]
+    lengths = {policy: [sample.num_tokens for sample in drawn] for policy, drawn in samples.items()}
+    shown = [
+        {"prompt": same_prompt[0].prompt}
+        | {policy: sample.response for policy, sample in zip(samples, same_prompt, strict=True)}
+        for same_prompt in list(zip(*samples.values(), strict=True))[:8]
+    ]
+    sections = [
+        report.Table("Held-out figures", ("policy", *names), rows, caption=caption),
+        *(
+            report.Curves(
+                f"Training: {metric}", {n: report.metric_series(d, (metric,))[metric] for n, d in runs.items()}
+            )
+            for metric, runs in curves.items()
+        ),
+        report.Histogram("Length of responses", lengths, x_label="tokens, end of sequence included"),
+        report.Texts("Samples", shown, caption="Held-out prompts, one sample of each policy."),
+    ]
+    path = report.write_report(directory / "report.html", title, summary={}, sections=sections)
+    print(f"report: {path}")
+
+
+def _over_seeds(values: Sequence[float]) -> report.Estimate:
+    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * error
+    return report.Estimate(float(mean), float(mean - half), float(mean + half))

@@ -1,0 +1,83 @@
+"""The sequence world as a task: lists are sampled from the SFT policy, labels come from the true reward."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from experiments.common import sequences
+from experiments.common.draw import draw
+from experiments.common.task import Policy, Sample, Task, estimate
+from jaxalign import losses
+from jaxalign.data import PreferenceRecord, encode_lists, lists_from_tokens
+from jaxalign.numerics import Ratio
+
+LIMITS = {"max_prompt": sequences.MAX_PROMPT, "max_response": sequences.MAX_RESPONSE}
+ERROR_RATE = 0.3  # of a demonstration's letters
+NUM_TEST = 512  # prompts
+TEST_SAMPLES = 4  # of each policy for each of them
+
+
+def make_task(*, seed: int, num_demonstrations: int, num_prompts: int, list_size: int) -> Task:
+    """A new world, with ``num_prompts`` prompts to sample ``list_size`` responses for."""
+    world = sequences.make_world(
+        seed,
+        num_demonstrations=num_demonstrations,
+        num_train=num_prompts,
+        num_test=NUM_TEST,
+        error_rate=ERROR_RATE,
+    )
+    tokenizer = sequences.make_tokenizer()
+    train, test = (_without_answers(part, tokenizer) for part in (world.train_prompts, world.test_prompts))
+
+    def texts(policy: Policy, prompts, key, num_samples: int):
+        tokens = draw(policy, prompts, key, num_samples=num_samples, eos_id=tokenizer.eos_id)
+        return tokens, [[tokenizer.decode(ids) for ids in row] for row in tokens]
+
+    def make_lists(sft: Policy, key):
+        tokens, responses = texts(sft, train, key, list_size)
+        wins = [sequences.preference_matrix(row) for row in true_rewards(world.train_prompts, responses)]
+        labels = np.asarray(losses.labels_from_preferences(np.stack(wins)))
+        prompts = [train.prompt(index) for index in range(len(train))]
+        return lists_from_tokens(prompts, tokens, labels, pad_id=tokenizer.pad_id, limits=train.limits)
+
+    def evaluate(policy: Policy, sft: Policy, key):
+        rewards, opponents = (
+            true_rewards(world.test_prompts, texts(p, test, k, TEST_SAMPLES)[1])
+            for p, k in zip((policy, sft), jax.random.split(key), strict=True)
+        )
+        return {
+            "true reward": estimate(_per_prompt(rewards)),
+            "perfect": estimate(_per_prompt(rewards == 1)),
+            "win rate against SFT": estimate(_per_prompt(0.5 + 0.5 * np.sign(rewards - opponents))),
+        }
+
+    def samples(policy: Policy, key):
+        tokens, responses = texts(policy, test, key, 1)
+        return [
+            Sample(record.prompt, response, len(ids))
+            for record, (response,), (ids,) in zip(world.test_prompts, responses, tokens, strict=True)
+        ]
+
+    demonstrations = encode_lists(world.demonstrations, tokenizer, **LIMITS)
+    return Task(tokenizer, demonstrations, make_lists, evaluate, lambda key: {}, samples)
+
+
+def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.ndarray:
+    """``[prompts, samples]``."""
+    return np.array(
+        [
+            [sequences.true_reward(text, record.responses[0]) for text in row]
+            for record, row in zip(records, texts, strict=True)
+        ],
+        np.float32,
+    )
+
+
+def _without_answers(records: list[PreferenceRecord], tokenizer):
+    blank = [dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in records]
+    return encode_lists(blank, tokenizer, **LIMITS)
+
+
+def _per_prompt(values: np.ndarray) -> Ratio:
+    return Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32))

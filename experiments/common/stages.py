@@ -1,0 +1,160 @@
+"""The stages that alignment experiments share: supervised fine-tuning, reference log-probabilities, alignment.
+
+Each stage keeps its own folder and continues it, so a killed experiment repeats nothing but the cheap steps between.
+"""
+
+import functools
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+from jaxtyping import Array
+
+from experiments.common.task import Policy, Task
+from jaxalign import data, losses, models, numerics, sharding, training
+from jaxalign.data import EncodedLists
+from jaxalign.io import hf, loop, model_config
+from jaxalign.typing import LossFn, Params
+
+RULES = sharding.Rules(models.LOGICAL_AXES)
+REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
+
+
+def command_line(presets: Mapping[str, Any]) -> Any:
+    """The config of a preset, by default the first, with fields changed by flags: ``[PRESET] [--field VALUE ...]``."""
+    arguments = sys.argv[1:]
+    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else next(iter(presets))
+    if name not in presets:
+        sys.exit(f"unknown preset {name!r}; there are {', '.join(presets)}")
+    return tyro.cli(type(presets[name]), default=presets[name], args=arguments)
+
+
+def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key: Array) -> Policy:
+    """Supervised fine-tuning on the demonstrations, of ``config.model`` or of a new small decoder."""
+    if config.model:
+        decoder, params = hf.load_pretrained(config.model)
+        model = models.build(decoder)
+    else:
+        model = models.build(new_decoder(config, task))
+        params = jax.jit(model.init)(init_key, np.zeros((1, 1), np.int32))["params"]
+    start_run(directory, model, task)
+    batches = data.sft_batches(
+        task.demonstrations,
+        batch_size=config.sft_batch,
+        row_length=config.sft_row,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    loss_fn = make_sft_loss(model)
+    params = train(params, batches, loss_fn, directory, key, config.sft_steps, config.sft_learning_rate)
+    return Policy(model, params)
+
+
+def start_run(directory: pathlib.Path, model: models.Decoder, task: Task) -> None:
+    """What ``tools/export_hf.py`` needs beside the checkpoints."""
+    model_config.save_config(directory, model.config)
+    task.tokenizer.save(directory / "tokenizer")
+
+
+def new_decoder(config, task: Task) -> models.DecoderConfig:
+    """A Qwen3-shaped decoder of the width and depth in ``config``, heads of 32."""
+    heads = max(config.width // 32, 2)
+    return models.DecoderConfig(
+        family="qwen3",
+        vocab_size=task.tokenizer.vocab_size,
+        width=config.width,
+        mlp_width=4 * config.width,
+        num_layers=config.num_layers,
+        num_heads=heads,
+        num_kv_heads=heads // 2,
+        head_dim=config.width // heads,
+        max_length=sum(task.demonstrations.limits),
+        qk_norm=True,
+        tied_embeddings=True,
+    )
+
+
+def make_sft_loss(model) -> LossFn:
+    """Mean cross-entropy of the response tokens."""
+
+    def loss_fn(params, batch, key):
+        arguments = {"segment_ids": batch.segment_ids, "positions": batch.positions}
+        hidden = model.apply({"params": params}, batch.tokens, **arguments, method="hidden")
+        loss = losses.cross_entropy_loss(
+            hidden,
+            models.unembedding(model.config, params),
+            batch.targets,
+            where=batch.loss_mask,
+            logit_softcap=model.config.logit_softcap,
+            reduce_fn=numerics.ratio,
+        )
+        return loss, {"tokens": numerics.ratio(1.0 * (batch.segment_ids > 0))._replace(denominator=np.float32(1))}
+
+    return loss_fn
+
+
+def reference_logps(config, lists: EncodedLists, sft: Policy, directory: pathlib.Path) -> np.ndarray:
+    """``[N, n]``: of every response under the SFT policy, computed once and kept on disk."""
+    return data.load_reference_logps(
+        directory / "reference",
+        lists,
+        make_logps_fn(sft),
+        model=data.fingerprint(sft.params),
+        batch_size=REFERENCE_BATCH,
+        list_size=config.list_size,
+    )
+
+
+def make_logps_fn(policy: Policy):
+    """``logps_fn(ListBatch) -> [B, K]`` for :mod:`jaxalign.data.reference`."""
+    return functools.partial(_response_logps, policy.model, policy.params)
+
+
+_response_logps = jax.jit(models.response_logps, static_argnums=0)
+
+
+def align(
+    config,
+    task: Task,
+    lists: EncodedLists,
+    logps: np.ndarray,
+    sft: Policy,
+    loss_fn: LossFn,
+    directory: pathlib.Path,
+    key: Array,
+) -> Policy:
+    """The policy after ``config.steps`` batches of lists, from the SFT policy on."""
+    start_run(directory, sft.model, task)
+    batches = data.list_batches(
+        lists,
+        batch_size=config.batch,
+        list_size=config.list_size,
+        reference_logps=logps,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    params = train(sft.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
+    return Policy(sft.model, params)
+
+
+def train(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:
+    """AdamW with warm-up over a twentieth of the steps and linear decay, on all devices."""
+    mesh = sharding.make_mesh()
+    schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)
+    optimizer = training.adamw(schedule)
+    state = training.init_state(params, optimizer, mesh=mesh, rules=RULES)
+    state = loop.fit(
+        training.make_train_step(loss_fn, optimizer, mesh=mesh, rules=RULES),
+        state,
+        batches,
+        key=key,
+        num_steps=num_steps,
+        directory=directory,
+        place=functools.partial(sharding.place_batch, mesh=mesh, rules=RULES),
+        checkpoint_every=max(num_steps // 4, 1),
+    )
+    return state.params

@@ -1,0 +1,53 @@
+"""What an alignment experiment needs to know of its data: the seam between a method and a world."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxalign import metrics
+from jaxalign.data import EncodedLists, HfTokenizer
+from jaxalign.io.report import Estimate
+from jaxalign.models import Decoder
+from jaxalign.numerics import Ratio
+from jaxalign.typing import Params
+
+Row = Mapping[str, Estimate]
+"""Held-out figures of one policy, by name."""
+
+
+class Policy(NamedTuple):
+    """A model and its parameters."""
+
+    model: Decoder
+    params: Params
+
+
+class Sample(NamedTuple):
+    """One response that a policy gave."""
+
+    prompt: str
+    response: str
+    num_tokens: int  # end of sequence included
+
+
+class Task(NamedTuple):
+    """Data of one world."""
+
+    tokenizer: HfTokenizer
+    demonstrations: EncodedLists  # what supervised fine-tuning imitates
+    make_lists: Callable[[Policy, Array], EncodedLists]  # (sft, key): labelled lists to align on
+    evaluate: Callable[[Policy, Policy, Array], Row]  # (policy, sft, key), with sft itself first
+    baselines: Callable[[Array], Mapping[str, Row]]  # (key): figures of rules that need no policy
+    samples: Callable[[Policy, Array], list[Sample]]  # (policy, key): responses to held-out prompts
+
+
+def estimate(per_prompt: Ratio) -> Estimate:
+    """The ratio over all prompts with its 95 % bootstrap interval, prompts being resampled."""
+    parts = Ratio(*(jnp.asarray(part, jnp.float32) for part in per_prompt))
+    low, high = metrics.bootstrap_interval(jax.random.key(0), parts)
+    value = np.sum(parts.numerator) / np.sum(parts.denominator)
+    return Estimate(float(value), float(low), float(high))
