@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import sequences
@@ -37,9 +38,9 @@ def make_task(*, seed: int, num_demonstrations: int, num_prompts: int, list_size
     def make_lists(sft: Policy, key):
         tokens, responses = texts(sft, train, key, list_size)
         wins = [sequences.preference_matrix(row) for row in true_rewards(world.train_prompts, responses)]
-        labels = np.asarray(losses.labels_from_preferences(np.stack(wins)))
+        labels = np.asarray(losses.labels_from_preferences(jnp.asarray(np.stack(wins))))
         prompts = [train.prompt(index) for index in range(len(train))]
-        return lists_from_tokens(prompts, tokens, labels, pad_id=tokenizer.pad_id, limits=train.limits)
+        return lists_from_tokens(prompts, tokens, labels.tolist(), pad_id=tokenizer.pad_id, limits=train.limits)
 
     def evaluate(policy: Policy, sft: Policy, key):
         rewards, opponents = (

@@ -1,0 +1,35 @@
+"""Preference data: sources, tokenizers and batches.
+
+Names load on first use, because each file needs another of the optional libraries (``pip install 'jaxalign[io]'``).
+"""
+
+import importlib
+
+_MODULE_OF = {
+    name: module
+    for module, names in {
+        "chat": ("render_template",),
+        "columns": ("ListColumns", "PairColumns", "RankColumns", "ResponseColumns"),
+        "encoding": ("EncodedLists", "EncodingReport", "encode_lists", "encode_prompt", "lists_from_tokens"),
+        "lists": ("list_batches",),
+        "packing": ("first_fit", "sft_batches"),
+        "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
+        "reference": ("compute_reference_logps", "fingerprint", "load_reference_logps"),
+        "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
+        "spm": ("load_sentencepiece", "train_sentencepiece"),
+        "tokenizer": ("HfTokenizer", "Tokenizer", "load_tokenizer"),
+    }.items()
+    for name in names
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

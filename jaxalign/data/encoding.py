@@ -1,0 +1,163 @@
+"""Records as token ids, within limits.
+
+What does not fit is cut, and counted:
+  - a prompt keeps its end, the part that the response answers, behind its beginning-of-sequence token if it has one;
+  - a response keeps its beginning and then has **no** end-of-sequence token: the text does not end there, and a policy
+    must not learn that it does. Every whole response ends with that token; an empty one is nothing else.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, SupportsIndex
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxalign.data.record import PreferenceRecord
+from jaxalign.data.tokenizer import TokenIds, Tokenizer
+
+
+class EncodingReport(NamedTuple):
+    """How many prompts and responses there are, and how many of them lost tokens."""
+
+    prompts: int
+    responses: int
+    prompts_truncated: int
+    responses_truncated: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncodedLists:
+    """The token ids of N records with M responses, end to end in flat arrays: small, and cheap to send to a worker.
+
+    Attributes:
+      prompt_tokens: int32, prompt n is ``[prompt_starts[n]:prompt_starts[n + 1]]``.
+      prompt_starts: int64 ``[N + 1]``.
+      response_tokens: int32, response m is ``[response_starts[m]:response_starts[m + 1]]``.
+      response_starts: int64 ``[M + 1]``.
+      list_starts: int64 ``[N + 1]``: record n has the responses ``list_starts[n]`` to ``list_starts[n + 1]``.
+      labels: float32 ``[M]``.
+      pad_id: what batches are filled with.
+      limits: the most tokens of a prompt and of a response.
+      report: what was cut.
+    """
+
+    prompt_tokens: np.ndarray
+    prompt_starts: np.ndarray
+    response_tokens: np.ndarray
+    response_starts: np.ndarray
+    list_starts: np.ndarray
+    labels: np.ndarray
+    pad_id: int
+    limits: tuple[int, int]
+    report: EncodingReport
+
+    def __len__(self) -> int:
+        return len(self.list_starts) - 1
+
+    def prompt(self, record: SupportsIndex) -> Int[np.ndarray, "..."]:
+        return self.prompt_tokens[self.prompt_starts[record] : self.prompt_starts[record + 1]]
+
+    def response(self, index: SupportsIndex) -> Int[np.ndarray, "..."]:
+        """Response ``index`` of all M; those of a record follow one another from ``list_starts[record]``."""
+        return self.response_tokens[self.response_starts[index] : self.response_starts[index + 1]]
+
+    @property
+    def owners(self) -> Int[np.ndarray, "M"]:
+        """The record of each response."""
+        return np.repeat(np.arange(len(self)), np.diff(self.list_starts))
+
+    def fingerprint(self) -> str:
+        """A hash of all token ids and how they are divided, labels aside: what a log-probability depends on."""
+        digest = hashlib.sha256()
+        for array in (self.prompt_starts, self.prompt_tokens, self.list_starts, self.response_starts):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(self.response_tokens).tobytes())
+        return digest.hexdigest()
+
+
+def encode_lists(
+    records: Iterable[PreferenceRecord], tokenizer: Tokenizer, *, max_prompt: int, max_response: int
+) -> EncodedLists:
+    """Encodes prompts and responses, in the order of the records.
+
+    Args:
+      max_prompt: the most tokens of a prompt.
+      max_response: the most tokens of a response, its end-of-sequence token included.
+
+    Raises:
+      ValueError: if there is no record, or a prompt without any token, on which nothing could be conditioned.
+    """
+    prompts, responses, labels, cut_prompts, cut_responses = [], [], [], 0, 0
+    for record in records:
+        prompt = encode_prompt(record, tokenizer)
+        cut_prompts += len(prompt) > max_prompt
+        prompts.append(_keep_end(prompt, max_prompt, tokenizer.bos_id))
+        whole = [[*tokenizer.encode(text), tokenizer.eos_id] for text in record.responses]
+        cut_responses += sum(len(response) > max_response for response in whole)
+        responses.append([np.array(response[:max_response], np.int32) for response in whole])
+        labels.append(record.labels)
+    lists = lists_from_tokens(prompts, responses, labels, pad_id=tokenizer.pad_id, limits=(max_prompt, max_response))
+    report = lists.report._replace(prompts_truncated=cut_prompts, responses_truncated=cut_responses)
+    return dataclasses.replace(lists, report=report)
+
+
+def lists_from_tokens(
+    prompts: Sequence[TokenIds],
+    responses: Sequence[Sequence[TokenIds]],
+    labels: Sequence[Sequence[float]],
+    *,
+    pad_id: int,
+    limits: tuple[int, int],
+) -> EncodedLists:
+    """Lists of token ids that are there already, for instance because a model sampled them.
+
+    Args:
+      prompts: token ids of N prompts.
+      responses: for each prompt the token ids of its responses, with the end-of-sequence token where there was one.
+      labels: for each prompt the labels of its responses.
+      limits: the most tokens of a prompt and of a response.
+
+    Raises:
+      ValueError: if there is nothing, if a prompt is empty, or if something is longer than its limit.
+    """
+    counts = [len(of_prompt) for of_prompt in responses]
+    responses = [response for of_prompt in responses for response in of_prompt]
+    longest = max(map(len, prompts), default=0), max(map(len, responses), default=0)
+    if not all(map(len, prompts)) or not responses or longest[0] > limits[0] or longest[1] > limits[1]:
+        raise ValueError(
+            f"expected prompts of 1 to {limits[0]} tokens and responses of at most {limits[1]}, got {len(prompts)} "
+            f"prompts of {min(map(len, prompts), default=0)} to {longest[0]} and {len(responses)} responses of at most "
+            f"{longest[1]}; an empty prompt needs a tokenizer with a beginning-of-sequence token"
+        )
+    return EncodedLists(
+        prompt_tokens=np.concatenate(prompts).astype(np.int32),
+        prompt_starts=_starts(map(len, prompts)),
+        response_tokens=np.concatenate(responses).astype(np.int32),
+        response_starts=_starts(map(len, responses)),
+        list_starts=_starts(counts),
+        labels=np.concatenate(labels).astype(np.float32),
+        pad_id=pad_id,
+        limits=limits,
+        report=EncodingReport(len(prompts), len(responses), 0, 0),
+    )
+
+
+def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
+    """A text behind the beginning-of-sequence token, if there is one; a chat as its template writes it."""
+    if not isinstance(record.prompt, str):
+        return tokenizer.encode_chat(record.prompt, add_generation_prompt=True)
+    start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    return start + tokenizer.encode(record.prompt)
+
+
+def _keep_end(tokens: Sequence[int], limit: int, bos_id: int | None) -> Sequence[int]:
+    if len(tokens) <= limit:
+        return tokens
+    start = list(tokens[:1]) if tokens[0] == bos_id else []
+    return start + list(tokens[len(tokens) - limit + len(start) :])
+
+
+def _starts(lengths: Iterable[int]) -> Int[np.ndarray, "..."]:
+    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))])

@@ -1,0 +1,101 @@
+"""Log-probabilities of the reference model: computed once, kept on disk, joined to batches by record and response.
+
+A file is named by a hash of the reference parameters and of the token ids, so another model, tokenizer, limit or data
+set never meets a stale one. Labels are no part of it: relabelled data keep their file.
+"""
+
+import hashlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxalign.data.encoding import EncodedLists
+from jaxalign.data.lists import Bucket, all_responses, check_buckets, make_list_batch, plan_batches
+from jaxalign.typing import ListBatch
+
+LogpsFn = Callable[[ListBatch], Any]
+"""``logps_fn(batch) -> [B, K]``, nats summed over each response, for instance a jitted ``models.response_logps``."""
+
+
+def load_reference_logps(
+    directory: str | os.PathLike,
+    lists: EncodedLists,
+    logps_fn: LogpsFn,
+    *,
+    model: str,
+    batch_size: int,
+    list_size: int,
+    buckets: Sequence[Bucket] | None = None,
+) -> Float[np.ndarray, "N n"]:
+    """The log-probabilities of all responses, memory-mapped; computed and written first where they are missing.
+
+    Args:
+      directory: where such files lie.
+      logps_fn: called only when the file is missing, with ``batch_size`` lists of ``list_size`` responses.
+      model: what identifies the parameters in ``logps_fn``, for instance :func:`fingerprint` of them.
+
+    Returns:
+      ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
+    """
+    key = hashlib.sha256(f"{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
+    path = pathlib.Path(directory) / f"reference-{key}.npy"
+    if not path.exists():
+        logps = compute_reference_logps(lists, logps_fn, batch_size=batch_size, list_size=list_size, buckets=buckets)
+        _write_whole(path, logps)
+    return np.load(path, mmap_mode="r")
+
+
+def compute_reference_logps(
+    lists: EncodedLists,
+    logps_fn: LogpsFn,
+    *,
+    batch_size: int,
+    list_size: int,
+    buckets: Sequence[Bucket] | None = None,
+) -> Float[np.ndarray, "N n"]:
+    """The log-probability of every response, each computed once; arguments as above.
+
+    Raises:
+      ValueError: if one is not finite.
+    """
+    logps = np.full((len(lists), np.diff(lists.list_starts).max()), np.nan, np.float32)
+    selection = all_responses(lists, list_size)
+    for bucket, chosen in plan_batches(lists, selection, check_buckets(lists, buckets), batch_size, False):
+        batch = make_list_batch(lists, None, bucket, chosen, batch_size)
+        values = np.asarray(logps_fn(batch), np.float32)[: len(chosen.records)]
+        real = chosen.responses >= 0
+        if not np.isfinite(values[real]).all():
+            record = chosen.records[np.argmin(np.where(real, np.isfinite(values), True).all(axis=1))]
+            raise ValueError(f"the reference model gives no finite log-probability to a response of record {record}")
+        logps[np.broadcast_to(chosen.records[:, None], real.shape)[real], chosen.responses[real]] = values[real]
+    return logps
+
+
+def fingerprint(params: Any) -> str:
+    """A hash of a pytree of arrays: names, shapes, types and every bit of the values."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _write_whole(path: pathlib.Path, array: np.ndarray) -> None:
+    """Writes beside the place and renames, so that a file of that name is never a part of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
+        try:
+            np.save(file, array)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

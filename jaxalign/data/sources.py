@@ -1,0 +1,157 @@
+"""Readers: parquet, JSON lines, TFDS and rows in memory, all into preference records.
+
+Shared arguments:
+  row_fn: makes a :class:`~jaxalign.data.PreferenceRecord` of a row, see :mod:`jaxalign.data.columns`.
+  group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not be
+    neighbours. Needed for :class:`~jaxalign.data.ResponseColumns`.
+  skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
+
+Raises ValueError that names file, row (from 1; in JSON lines the line) and field of a bad row, and also if no row was
+good. Everything is read into memory: preference data are texts that people or judges have read.
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxalign.data.record import PreferenceRecord
+
+RowFn = Callable[[Mapping], PreferenceRecord]
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
+
+
+class SourceReport(NamedTuple):
+    """What a reader met: rows in all, how many were left out, and the first ten reasons."""
+
+    rows: int
+    skipped: int
+    problems: tuple[str, ...]
+
+
+class Source(NamedTuple):
+    """Records, in the order of the source, and how reading them went."""
+
+    records: list[PreferenceRecord]
+    report: SourceReport
+
+
+def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
+    """Records of one or several parquet files."""
+    import pyarrow
+    import pyarrow.parquet
+
+    def rows(path) -> Iterator[Mapping]:
+        try:
+            for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(f"{path}: not a parquet file that can be read: {error}") from error
+
+    located = ((f"{path}, row {n}", row) for path in _listed(paths) for n, row in enumerate(rows(path), 1))
+    return _collect(located, row_fn, group_by_id, skip_bad_rows)
+
+
+def read_jsonl(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
+    """Records of one or several files with one JSON object per line; blank lines do not count."""
+
+    def lines() -> Iterator[tuple[str, bytes]]:
+        for path in _listed(paths):
+            with open(path, "rb") as file:
+                yield from ((f"{path}, row {n}", line) for n, line in enumerate(file, 1) if line.strip())
+
+    return _collect(lines(), lambda line: row_fn(_json_object(line)), group_by_id, skip_bad_rows)
+
+
+def read_tfds(
+    name: str,
+    row_fn: RowFn,
+    *,
+    split: str,
+    data_dir: str | os.PathLike | None = None,
+    group_by_id: bool = False,
+    skip_bad_rows: bool = False,
+) -> Source:
+    """Records of a TFDS data set that is stored as array_record, without TensorFlow.
+
+    Args:
+      name: as for ``tfds.data_source``, for instance ``"my_preferences:1.0.0"``.
+      split: for instance ``"train"`` or ``"train[:10%]"``.
+      data_dir: where data sets lie; TFDS has a default.
+    """
+    import tensorflow_datasets as tfds
+
+    rows = tfds.data_source(name, split=split, data_dir=None if data_dir is None else os.fspath(data_dir))
+    located = ((f"{name} {split}, row {n}", _plain(rows[n - 1])) for n in range(1, len(rows) + 1))
+    return _collect(located, row_fn, group_by_id, skip_bad_rows)
+
+
+def read_rows(
+    rows: Iterable[Mapping], row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False
+) -> Source:
+    """Records of rows in memory, for instance of a Hugging Face data set or of ``frame.to_dict("records")``."""
+    located = ((f"row {n}", _plain(row)) for n, row in enumerate(rows, 1))
+    return _collect(located, row_fn, group_by_id, skip_bad_rows)
+
+
+def _collect(located: Iterable[tuple[str, Any]], row_fn, group_by_id: bool, skip_bad_rows: bool) -> Source:
+    parts: dict[Any, list[PreferenceRecord]] = {}
+    rows, problems = 0, []
+    for place, row in located:
+        rows += 1
+        try:
+            record = row_fn(row)
+            key = record.id if group_by_id else rows
+            _check_key(key, parts.get(key), record)
+        except (ValueError, KeyError, TypeError) as error:
+            # row_fn may be the user's own, which meets missing or mistyped values in its own way.
+            reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            if not skip_bad_rows:
+                raise ValueError(f"{place}: {reason}. Correct it, or skip bad rows") from error
+            problems.append(f"{place}: {reason}")
+            continue
+        parts.setdefault(key, []).append(record)
+    if not parts:
+        raise ValueError(f"no usable row among {rows}" + (f"; the first problem: {problems[0]}" if problems else ""))
+    return Source([_join(part) for part in parts.values()], SourceReport(rows, len(problems), tuple(problems[:10])))
+
+
+def _check_key(key, part: list[PreferenceRecord] | None, record: PreferenceRecord) -> None:
+    if key == "":
+        raise ValueError("id: empty, but rows are grouped by it")
+    if part and part[0].prompt != record.prompt:
+        raise ValueError(f"prompt: differs from that of earlier rows with id {record.id!r}")
+
+
+def _join(part: list[PreferenceRecord]) -> PreferenceRecord:
+    return dataclasses.replace(
+        part[0],
+        responses=tuple(itertools.chain.from_iterable(record.responses for record in part)),
+        labels=tuple(itertools.chain.from_iterable(record.labels for record in part)),
+    )
+
+
+def _listed(paths: Paths) -> list[str | os.PathLike]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _json_object(line: bytes) -> Mapping:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, got {type(row).__name__}")
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """NumPy values and bytes as the Python values that parquet and JSON give."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

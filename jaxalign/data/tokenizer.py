@@ -1,0 +1,193 @@
+"""Text to token ids and back.
+
+Token ids carry power: an end-of-turn id ends a turn. Text does not: ``encode`` turns a typed ``</s>`` into ordinary
+tokens, and in ``encode_chat`` only what the template itself writes becomes control tokens.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import tokenizers
+
+from jaxalign.data import chat
+from jaxalign.data.record import Message
+
+TokenIds = Sequence[int] | np.ndarray
+BYTE_PIECE_START = "<(?=0x[0-9A-F]{2}>)"
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What pipelines and samplers need of a tokenizer.
+
+    Attributes:
+      vocab_size: ids are below it.
+      bos_id: stands before every prompt that is not a chat; None for models that know no such token.
+      eos_id: ends a response.
+      pad_id: fills; masks hide it, so it may be any id.
+    """
+
+    vocab_size: int
+    bos_id: int | None
+    eos_id: int
+    pad_id: int
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of ordinary text, without any control token."""
+        ...
+
+    def decode(self, ids: TokenIds) -> str:
+        """The text of ids; control tokens are left out."""
+        ...
+
+    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """The chat as text."""
+        ...
+
+    def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
+        """The ids of the chat as text, control tokens included."""
+        ...
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Writes files that transformers' ``AutoTokenizer`` and :func:`load_tokenizer` load."""
+        ...
+
+
+class HfTokenizer:
+    """A :class:`Tokenizer` on the tokenizers library.
+
+    Args:
+      backend: what tokenizer.json holds.
+      config: what tokenizer_config.json holds: the names of special tokens, ``add_bos_token``, ``tokenizer_class``.
+      chat_template: Jinja source; without one, chats are written as ``role: content``.
+
+    Raises:
+      ValueError: if the config names no end-of-sequence token, or one that the vocabulary lacks.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, config: Mapping[str, Any], *, chat_template: str | None = None):
+        self._config = dict(config)
+        self._chat_template = chat_template
+        self._special_tokens = {
+            name: token["content"] if isinstance(token, Mapping) else token
+            for name, token in config.items()
+            if name.endswith("_token") and isinstance(token, str | Mapping)
+        }
+        self._backend = _guarded(backend)
+        self._ordinary = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        self._ordinary.encode_special_tokens = True
+        self.vocab_size = 1 + max(self._backend.get_vocab().values())
+        self.eos_id = self._id("eos_token")
+        self.bos_id = self._id("bos_token") if self._starts_with_bos() else None
+        self.pad_id = self._id("pad_token") if "pad_token" in self._special_tokens else self.eos_id
+
+    def encode(self, text: str) -> list[int]:
+        return self._ordinary.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: TokenIds) -> str:
+        return self._backend.decode([int(token) for token in ids], skip_special_tokens=True)
+
+    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        return chat.render_template(
+            chat.PLAIN_TEMPLATE if self._chat_template is None else self._chat_template,
+            messages,
+            add_generation_prompt=add_generation_prompt,
+            special_tokens=self._special_tokens,
+        )
+
+    def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
+        disarmed = chat.disarm(messages, self._control_tokens)
+        text = self.render_chat(disarmed, add_generation_prompt=add_generation_prompt)
+        ids = self._backend.encode(text, add_special_tokens=False).ids
+        # A template writes the token that starts a sequence itself; the plain form leaves it to us.
+        return [self.bos_id, *ids] if self._chat_template is None and self.bos_id is not None else ids
+
+    def save(self, directory: str | os.PathLike) -> None:
+        # Beside a config.json of model_type qwen2, transformers insists on its byte-level class whatever is written
+        # here, and misreads a SentencePiece tokenizer; every other family that jaxalign exports takes this one.
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", **self._config, **self._special_tokens}
+        if self._chat_template is not None:
+            config["chat_template"] = self._chat_template
+        (directory / "tokenizer.json").write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+        (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+    @functools.cached_property
+    def _control_tokens(self) -> list[str]:
+        return [token.content for token in self._backend.get_added_tokens_decoder().values() if token.special]
+
+    def _id(self, name: str) -> int:
+        token = self._special_tokens.get(name)
+        found = None if token is None else self._backend.token_to_id(token)
+        if found is None:
+            reason = "names none" if token is None else f"names {token!r}, which is not in the vocabulary"
+            raise ValueError(f"a tokenizer needs {name}, but its tokenizer_config.json {reason}; set it there")
+        return found
+
+    def _starts_with_bos(self) -> bool:
+        if "bos_token" not in self._special_tokens:
+            return False
+        if (stated := self._config.get("add_bos_token")) is not None:
+            return bool(stated)
+        return self._backend.encode("").ids[:1] == [self._id("bos_token")]
+
+
+def load_tokenizer(directory: str | os.PathLike) -> HfTokenizer:
+    """The tokenizer in a model's directory: tokenizer.json, or else a SentencePiece model.
+
+    Raises:
+      FileNotFoundError: if the directory has neither.
+    """
+    directory = pathlib.Path(directory)
+    config = _read_json(directory / "tokenizer_config.json")
+    template = _chat_template(config.pop("chat_template", None), directory / "chat_template.jinja")
+    if (directory / "tokenizer.json").exists():
+        backend = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        backend.no_padding()
+        backend.no_truncation()
+        return HfTokenizer(backend, config, chat_template=template)
+    for name in ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"):
+        if (directory / name).exists():
+            from jaxalign.data.spm import load_sentencepiece
+
+            return load_sentencepiece(directory / name, config=config, chat_template=template)
+    present = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else "no such directory"
+    raise FileNotFoundError(f"expected tokenizer.json or a SentencePiece tokenizer.model in {directory}, got {present}")
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _chat_template(stated: str | list | None, file: pathlib.Path) -> str | None:
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    if isinstance(stated, list):  # several by name, for instance one for tool use
+        return {entry["name"]: entry["template"] for entry in stated}.get("default")
+    return stated
+
+
+def _guarded(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Keeps a unigram model from segmenting a typed ``</s>`` or ``<0x0A>`` into the piece of that spelling.
+
+    Other models build pieces from merges, which never make those. A split after the first character is enough.
+    """
+    state = json.loads(backend.to_str())
+    if state["model"]["type"] != "Unigram":
+        return backend
+    special = {token["content"] for token in state["added_tokens"] if token["special"]}
+    spelled = sorted(piece for piece, _ in state["model"]["vocab"] if piece in special and len(piece) > 1)
+    pattern = "|".join([BYTE_PIECE_START, *(f"{re.escape(piece[0])}(?={re.escape(piece[1:])})" for piece in spelled)])
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    present = state["pre_tokenizer"] or {"type": "Sequence", "pretokenizers": []}
+    steps = present["pretokenizers"] if present["type"] == "Sequence" else [present]
+    if split not in steps:
+        state["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [*steps, split]}
+    return tokenizers.Tokenizer.from_str(json.dumps(state))

@@ -1,0 +1,164 @@
+"""How well scores order lists.
+
+Shared arguments: ``scores`` and ``labels`` ``[..., K]``, higher is better, any scale; ``where`` ``[..., K]``, True
+where an item is real. Masked items may hold anything, NaN included; a NaN score of a real item makes the metric NaN.
+
+Every metric returns a :class:`~jaxalign.numerics.Ratio` summed over the leading axes, so that batches and shards add
+up; ``.value`` divides. One Ratio entry per list, as :func:`~jaxalign.metrics.bootstrap_interval` wants, comes from
+``jax.vmap(metric)``.
+
+Equal scores give the expectation over all ways to break the tie, so that no metric depends on the order in which a list
+is stored. That matters most where it is easiest to miss: before training an implicit reward is 0 everywhere.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from jaxalign.losses.common import differences, masked
+from jaxalign.losses.listwise import exponential_gain, log2_discount
+from jaxalign.numerics import Ratio, ratio, safe_divide
+
+Scores = Num[Array, "*batch K"]
+Where = Bool[Array, "*batch K"] | None
+
+
+def ndcg_metric(
+    scores: Scores,
+    labels: Scores,
+    *,
+    where: Where = None,
+    topn: int | None = None,
+    gain_fn: Callable[[Array], Array] = exponential_gain,
+    discount_fn: Callable[[Array], Array] = log2_discount,
+) -> Ratio:
+    """Normalised discounted cumulative gain, averaged over lists.
+
+    ``sum_i gain(label_i) / discount(rank_i)``, over its value for the order of the labels; ranks beyond ``topn`` add
+    nothing. A list without any gain has no NDCG and is not counted (some libraries count it as 0).
+
+    Source: Jarvelin and Kekalainen, 2002; the gain of Burges et al., 2005.
+    """
+    where, scores, labels = masked(where, scores, labels)
+    ranks = jnp.arange(1.0, scores.shape[-1] + 1.0)
+    discounts = jnp.where(ranks <= (topn or scores.shape[-1]), 1 / discount_fn(ranks), 0.0)
+    gains = jnp.where(where, gain_fn(labels), 0.0)
+    achieved = jnp.sum(gains * _expected_discounts(scores, where, discounts), axis=-1)
+    ideal = jnp.sum(gains * _expected_discounts(labels, where, discounts), axis=-1)
+    return ratio(safe_divide(achieved, ideal), where=ideal != 0)
+
+
+def mrr_metric(
+    scores: Scores, labels: Scores, *, where: Where = None, threshold: float | None = None, topn: int | None = None
+) -> Ratio:
+    """One over the rank of the first relevant item, averaged over lists; 0 where none is among the first ``topn``.
+
+    Relevant are the items with the highest label of their list, or, given a ``threshold``, those with labels of at
+    least that.
+    """
+    where, scores, labels = masked(where, scores, labels)
+    if threshold is None:
+        threshold = jnp.max(labels, axis=-1, keepdims=True, where=where, initial=-jnp.inf)
+    relevant = where & (labels >= threshold)
+    first, last = _rank_ranges(scores, where)
+    block = jnp.min(first, axis=-1, keepdims=True, where=relevant, initial=scores.shape[-1] + 1)
+    tied = where & (first == block)
+    values = _expected_reciprocal_rank(
+        block,
+        jnp.sum(tied, axis=-1, keepdims=True),
+        jnp.sum(tied & relevant, axis=-1, keepdims=True),
+        scores.shape[-1],
+        topn or scores.shape[-1],
+    )
+    # A NaN compares false with everything, which would leave its item without a rank instead of the metric without one.
+    undefined = jnp.any(where & (last < first), axis=-1)
+    return ratio(jnp.where(undefined, jnp.nan, values), where=jnp.any(where, axis=-1))
+
+
+def kendall_tau_metric(scores: Scores, labels: Scores, *, where: Where = None) -> Ratio:
+    """Kendall's tau-b, averaged over lists.
+
+    ``(concordant - discordant) / sqrt(pairs untied in scores * pairs untied in labels)``, in [-1, 1]. Lists whose
+    labels are all equal are not counted; a list whose scores are all equal says nothing and counts as 0.
+
+    Source: Kendall, 1945.
+    """
+    where, scores, labels = masked(where, scores, labels)
+    pairs = _pairs(where)
+    score_signs = jnp.where(pairs, _order(scores), 0.0)
+    label_signs = jnp.where(pairs, _order(labels), 0.0)
+    agreement = jnp.sum(score_signs * label_signs, axis=(-2, -1))
+    untied_scores = jnp.sum(jnp.abs(score_signs), axis=(-2, -1))
+    untied_labels = jnp.sum(jnp.abs(label_signs), axis=(-2, -1))
+    # Two roots, because the product of the counts leaves the exact integers of float32 at K = 65.
+    tau = safe_divide(agreement, jnp.sqrt(untied_scores) * jnp.sqrt(untied_labels))
+    return ratio(tau, where=untied_labels != 0)
+
+
+def pairwise_accuracy_metric(
+    scores: Scores,
+    labels: Scores,
+    *,
+    where: Where = None,
+    min_gap: float = 0.0,
+    lengths: Num[Array, "*batch K"] | None = None,
+    length_tolerance: float = 0.1,
+) -> Ratio:
+    """The share of pairs that scores order as labels do; equal scores count one half.
+
+    Counted are pairs with unequal labels that differ by ``min_gap`` or more, all pairs alike. With ``lengths`` (in any
+    unit) only pairs whose lengths differ by at most ``length_tolerance`` of the longer one are counted: the share that
+    a mere preference for length cannot explain. The yardstick "longer wins" is this metric with lengths as scores.
+    """
+    where, scores, labels = masked(where, scores, labels)
+    gaps = differences(labels)
+    counted = _pairs(where) & (gaps > 0) & (gaps >= min_gap)
+    if lengths is not None:
+        where, lengths = masked(where, lengths)
+        longer = jnp.maximum(lengths[..., :, None], lengths[..., None, :])
+        counted &= jnp.abs(differences(lengths)) <= length_tolerance * longer
+    return ratio(0.5 + 0.5 * _order(scores), where=counted)
+
+
+def _order(values: Float[Array, "*batch K"]) -> Float[Array, "*batch K K"]:
+    """The sign of ``values[i] - values[j]``; 0 for two equal infinities too, NaN where one of them is NaN."""
+    mine, other = values[..., :, None], values[..., None, :]
+    return jnp.where(mine == other, 0.0, jnp.sign(mine - other))
+
+
+def _pairs(where: Bool[Array, "*batch K"]) -> Bool[Array, "*batch K K"]:
+    return where[..., :, None] & where[..., None, :]
+
+
+def _rank_ranges(
+    scores: Float[Array, "*batch K"], where: Bool[Array, "*batch K"]
+) -> tuple[Int[Array, "*batch K"], Int[Array, "*batch K"]]:
+    """The first and the last rank (from 1) that each item can have, depending on how ties are broken; 1 if masked."""
+    mine, other = scores[..., :, None], scores[..., None, :]
+    first = 1 + jnp.sum((other > mine) & where[..., None, :], axis=-1)
+    last = jnp.sum((other >= mine) & where[..., None, :], axis=-1)
+    return jnp.where(where, first, 1), jnp.where(where, last, 1)
+
+
+def _expected_discounts(scores, where, discounts: Float[Array, "K"]) -> Float[Array, "*batch K"]:
+    """Each item's discount, averaged over the ranks that it shares with equal scores."""
+    first, last = _rank_ranges(scores, where)
+    cumulative = jnp.concatenate([jnp.zeros(1), jnp.cumsum(discounts)])
+    share = (cumulative[last] - cumulative[first - 1]) / (last - first + 1)
+    return jnp.where(where, share, 0.0)
+
+
+def _expected_reciprocal_rank(first, size, relevant, num_items: int, topn: int) -> Float[Array, "*batch"]:
+    """The mean of 1/rank of the first relevant item when ``size`` items in random order share the ranks from ``first``.
+
+    It comes after position p with probability ``prod_{q <= p} (size - relevant - q) / (size - q)``.
+    """
+    position = jnp.arange(num_items).reshape((1,) * (first.ndim - 1) + (num_items,))
+    irrelevant_left = jnp.maximum(size - relevant - position, 0)
+    items_left = jnp.maximum(size - position, 1)
+    later = jnp.cumprod(irrelevant_left / items_left, axis=-1)
+    reached = jnp.concatenate([jnp.ones_like(later[..., :1]), later[..., :-1]], axis=-1)
+    rank = first + position
+    inside = (position < size) & (rank <= topn)
+    return jnp.sum(jnp.where(inside, (reached - later) / rank, 0.0), axis=-1)

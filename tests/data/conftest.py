@@ -1,0 +1,88 @@
+import string
+
+import pytest
+
+from jaxalign import data
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class LetterTokenizer:
+    """One id per lower-case letter, from 3 on: 0 pads, 1 ends, 2 begins."""
+
+    vocab_size, pad_id, eos_id, bos_id = 29, 0, 1, 2
+
+    def encode(self, text):
+        return [3 + string.ascii_lowercase.index(letter) for letter in text]
+
+    def decode(self, ids):
+        return "".join(string.ascii_lowercase[token - 3] for token in ids if token > 2)
+
+    def render_chat(self, messages, *, add_generation_prompt=True):
+        return "".join(message["content"] for message in messages)
+
+    def encode_chat(self, messages, *, add_generation_prompt=True):
+        return [self.bos_id, *self.encode(self.render_chat(messages))]
+
+    def save(self, directory):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def letters():
+    return LetterTokenizer()
+
+
+@pytest.fixture(scope="session")
+def english():
+    """Made-up sentences with all that tokenizers stumble on: digits, runs of spaces, line ends, accents."""
+    import random
+
+    rng = random.Random(0)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 8))) for _ in range(400)]
+    words += ["Größe", "naïve", "x=1;", "  indented", "2024", "\n", "don't", "漢字"]
+    return [" ".join(rng.choices(words, k=rng.randint(1, 40))) for _ in range(600)]
+
+
+@pytest.fixture(scope="session")
+def spm_paths(english, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("spm")
+    options = dict(vocab_size=500, control_tokens=("<|im_start|>", "<|im_end|>"))
+    for model_type in "unigram", "bpe":
+        data.train_sentencepiece(english, directory / model_type, model_type=model_type, **options)
+    return directory
+
+
+@pytest.fixture(params=["unigram", "bpe"])
+def spm_path(request, spm_paths):
+    return spm_paths / request.param
+
+
+@pytest.fixture(scope="session")
+def byte_level(english):
+    """A byte-level BPE as Llama 3 and Qwen have, with its tokenizer_config.json; the beginning token is prepended."""
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    backend.train_from_iterator(english, trainer)
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return backend, {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "tokenizer_class": "PreTrainedTokenizerFast"}
+
+
+@pytest.fixture(params=["unigram", "bpe", "byte level"])
+def tokenizer(request, spm_paths, byte_level):
+    """A tokenizer of each kind, with a chat template."""
+    if request.param == "byte level":
+        return data.HfTokenizer(*byte_level, chat_template=CHATML)
+    return data.load_sentencepiece(spm_paths / request.param, chat_template=CHATML)

@@ -1,0 +1,166 @@
+"""experiments.lipo at toy size: every stage runs, a second call repeats nothing, the result is a transformers model."""
+
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import transformers
+
+from experiments import lipo
+from experiments.common import alpacaeval_task
+from jaxalign.typing import ListBatch
+
+TOY = dataclasses.replace(
+    lipo.PRESETS["default"],
+    width=16,
+    num_layers=1,
+    num_demonstrations=64,
+    num_prompts=8,
+    sft_steps=4,
+    sft_batch=8,
+    losses=("lambda",),
+    steps=3,
+    batch=8,
+    list_size=3,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_test_set():
+    from experiments.common import sequence_task
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequence_task, "NUM_TEST", 16)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    config = dataclasses.replace(TOY, output=tmp_path_factory.mktemp("lipo"))
+    return config, lipo.main(config)
+
+
+def test_every_stage_leaves_its_results(finished):
+    config, figures = finished
+    assert {name.split("/")[0] for name in figures} == {"SFT", "lambda"}
+    assert all(0 <= value <= 1 for value in figures.values())
+    for stage, steps in (("sft", 4), ("lambda", 3)):
+        rows = [json.loads(line) for line in (config.output / "seed-0" / stage / "metrics.jsonl").open()]
+        assert [row["step"] for row in rows] == list(range(1, steps + 1))
+    report = (config.output / "report.html").read_text()
+    assert "win rate against SFT" in report
+    assert "Samples" in report
+
+
+def test_a_second_call_trains_nothing_and_returns_the_same(finished):
+    config, figures = finished
+    curve = config.output / "seed-0" / "lambda" / "metrics.jsonl"
+    before = curve.stat().st_mtime_ns
+    assert lipo.main(config) == figures
+    assert curve.stat().st_mtime_ns == before
+
+
+def test_the_export_loads_in_transformers(finished):
+    directory = finished[0].output / "seed-0" / "lambda" / "hf"
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
+    assert not any(info.values())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    ids = tokenizer("reverse c a f =", return_tensors="pt").input_ids
+    assert model(ids).logits.shape == (1, ids.shape[1], model.config.vocab_size)
+
+
+def small_batch():
+    return ListBatch(
+        prompt_tokens=jnp.ones((2, 3), jnp.int32),
+        prompt_mask=jnp.ones((2, 3), bool),
+        response_tokens=jnp.ones((2, 3, 2), jnp.int32),
+        response_mask=jnp.ones((2, 3, 2), bool),
+        labels=jnp.array([[0.2, 0.9, 0.5], [0.4, 0.4, 0.0]]),
+        where=jnp.array([[True, True, True], [True, True, False]]),
+        reference_logps=jnp.zeros((2, 3)),
+    )
+
+
+def test_dpo_takes_the_best_and_the_worst_valid_response():
+    pairs = lipo.best_and_worst(small_batch())
+    assert pairs.tolist()[0] == [1, 0]
+    assert set(pairs.tolist()[1]) <= {0, 1}
+
+
+@pytest.mark.parametrize("name", [*lipo.SEVEN, "dpo"])
+def test_losses_of_known_scores(name, monkeypatch):
+    # The implicit rewards are set by hand: beta (log pi - log pi_ref) = beta * log pi.
+    logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
+    monkeypatch.setattr(lipo.models, "response_logps", lambda model, params, batch: logps)
+    loss, metrics = lipo.make_alignment_loss(None, name, 0.5)({}, small_batch(), None)
+    scores, labels = 0.5 * np.asarray(logps), np.asarray(small_batch().labels)
+    softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
+    if name == "dpo":
+        # One pair: best 1.5 against worst 0.5; the tied list has no pair.
+        assert loss.denominator == 1
+        np.testing.assert_allclose(loss.numerator, softplus(-1.0), rtol=1e-6)
+    elif name == "pair-logistic":
+        expected = softplus(-1.0) + softplus(-0.5) + softplus(-0.5)
+        np.testing.assert_allclose(loss.value, expected / 2, rtol=1e-6)
+    elif name == "point-mse":
+        squares = ((labels - scores) ** 2)[np.asarray(small_batch().where)]
+        np.testing.assert_allclose(loss.value, squares.sum() / 2, rtol=1e-6)
+    assert np.isfinite(loss.value)
+    # All three pairs of the first list are in the order of the labels.
+    assert metrics["accuracy"].value == 1
+
+
+def long_form(path, num_prompts, start):
+    rows = [
+        {
+            "prompt_id": f"p{start + p}",
+            "source": "test",
+            "prompt": f"Question number {start + p}?",
+            "model": f"m{m}",
+            "response": f"answer {m} " * (m + 1),
+            "preference": m / 5,
+        }
+        for p in range(num_prompts)
+        for m in range(5)
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    long_form(folder / "train.parquet", 8, 0)
+    long_form(folder / "validation.parquet", 3, 8)
+    sizes = dict(width=16, num_layers=1, sft_steps=2, sft_batch=8, sft_row=128, steps=2, batch=8, list_size=3)
+    config = dataclasses.replace(
+        lipo.PRESETS["alpacaeval"],
+        **sizes,
+        data=folder,
+        vocab_size=300,
+        max_prompt=48,
+        max_response=64,
+        output=tmp_path / "run",
+    )
+    figures = lipo.main(config)
+    # Longer responses have higher labels here, so the rule is always right, and likelihood, which falls with each
+    # token of an untrained model, always wrong.
+    assert figures["longer wins/pairwise accuracy"] == 1
+    assert figures["SFT/pairwise accuracy"] == 0
+    assert 0 <= figures["lambda/Kendall tau"] + 1 <= 2
+
+
+def test_alpacaeval_without_data_says_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match="expected --data FOLDER with train.parquet and validation.parquet, got None"):
+        lipo.main(dataclasses.replace(lipo.PRESETS["alpacaeval"], output=tmp_path))
+
+
+def test_spread_keeps_both_ends_of_a_ranking():
+    record = alpacaeval_task.PreferenceRecord("q", tuple("abcdef"), (0.1, 0.9, 0.5, 0.3, 0.7, 0.2))
+    kept = alpacaeval_task._spread(record, 3)
+    # Ranked: b e c d f a; even distances: places 0, 2 (2.5 rounds to even) and 5.
+    assert kept.responses == ("b", "c", "a")
+    assert kept.labels == (0.9, 0.5, 0.1)
