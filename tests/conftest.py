@@ -7,7 +7,7 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests spend their time in the compiler, not in what it compiles: without LLVM's optimisations they take 0.6 of the CPU.
+# Tests spend their time in the compiler: without LLVM's optimisations they take 0.6 of the CPU time.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         os.environ.get("XLA_FLAGS", ""),

@@ -10,7 +10,6 @@ import tiny
 
 from jaxalign import models, sharding
 
-
 response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
 
 

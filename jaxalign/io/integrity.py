@@ -1,0 +1,46 @@
+"""A manifest of a directory: the size and SHA-256 of each file, so that damage of any kind is noticed before reading.
+
+Array stores notice some damage by themselves and read other damage as if it were data; a manifest does not depend on
+which file was hit.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Collection
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(directory: pathlib.Path, *, ignore: Collection[str] = ()):
+    """Writes ``manifest.json`` over every file below ``directory``, except those named in ``ignore``."""
+    files = {
+        str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in (MANIFEST, *ignore)
+    }
+    (directory / MANIFEST).write_text(json.dumps({"files": files}, indent=1))
+
+
+def find_damage(directory: pathlib.Path) -> str | None:
+    """What is wrong with the first file that differs from the manifest; None when all is as it was written."""
+    try:
+        files = json.loads((directory / MANIFEST).read_text())["files"]
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (ValueError, KeyError, TypeError):
+        return f"{MANIFEST} cannot be read"
+    for name, expected in files.items():
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
+        if _digest(path) != expected["sha256"]:
+            return f"{name} has other contents than were written"
+    return None
+
+
+def _digest(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

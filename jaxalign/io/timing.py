@@ -1,0 +1,69 @@
+"""Where the time of a run goes."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+_COMPILATION = "/jax/core/compile/"
+_BACKEND = "/jax/core/compile/backend_compile_duration"
+
+
+class Timing:
+    """Step times, waiting times and compilations of a run; a context manager that listens to JAX meanwhile."""
+
+    def __init__(self):
+        self._start = self._last_step = time.perf_counter()
+        self._steps: list[float] = []
+        self._seconds: dict[str, float] = {}
+        self._compile_seconds = 0.0
+        self._compiled = self._recompiled = self._calls = 0
+
+    def __enter__(self) -> "Timing":
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        return self
+
+    def __exit__(self, *exception):
+        jax.monitoring.unregister_event_duration_listener(self._listen)
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Adds the time inside to ``<what>_seconds``."""
+        start = time.perf_counter()
+        yield
+        self._seconds[what] = self._seconds.get(what, 0.0) + time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def calling_step(self) -> Iterator[None]:
+        """Counts a compilation inside as a recompilation, from the second call on."""
+        compiled = self._compiled
+        yield
+        self._recompiled += self._calls > 0 and self._compiled > compiled
+        self._calls += 1
+
+    def step_finished(self):
+        """The metrics of a step have arrived."""
+        now = time.perf_counter()
+        self._steps.append(now - self._last_step)
+        self._last_step = now
+
+    def summary(self) -> dict[str, Any]:
+        """Seconds by cause, and percentiles of the time between finished steps; the first, which compiles, left out."""
+        steps = self._steps[1:] or self._steps or [0.0]
+        percentiles = {f"step_seconds_p{p}": float(np.percentile(steps, p)) for p in (50, 90, 99)}
+        return {
+            "steps": len(self._steps),
+            "seconds": time.perf_counter() - self._start,
+            **percentiles,
+            **{f"{what}_seconds": seconds for what, seconds in sorted(self._seconds.items())},
+            "compile_seconds": self._compile_seconds,
+            "recompilations": self._recompiled,
+        }
+
+    def _listen(self, event: str, seconds: float, **_):
+        if event.startswith(_COMPILATION):
+            self._compile_seconds += seconds
+            self._compiled += event == _BACKEND

@@ -1,0 +1,112 @@
+"""The files of a run: ``config.json``, ``metrics.jsonl`` (one JSON object per line) and TensorBoard events."""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from jaxalign.numerics import Ratio
+
+METRICS = "metrics.jsonl"
+CONFIG = "config.json"
+
+
+class MetricsWriter:
+    """Appends a row of numbers per step to ``metrics.jsonl`` and to TensorBoard events in ``directory``.
+
+    Rows of steps after ``last_step``, and a line that was cut off, are removed first: a run that continues from a
+    checkpoint writes them anew. A context manager that closes the files.
+    """
+
+    def __init__(self, directory: str | pathlib.Path, *, last_step: int = 0):
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        _truncate(directory / METRICS, last_step)
+        self._file = (directory / METRICS).open("ab", buffering=0)  # nothing is left to write when writing failed
+        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=last_step + 1 if last_step else None)
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+        self._events.close()
+
+    def write(self, step: int, values: Mapping[str, float]):
+        """One row; numbers that are not finite become null in JSON."""
+        row = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        try:
+            self._file.write((json.dumps({"step": step, **row}) + "\n").encode())
+        except OSError as error:
+            raise OSError(
+                f"could not write step {step} to {self._file.name}: {error}. Free space, then start the same command "
+                "again: it continues from the newest checkpoint"
+            ) from error
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+
+def resolve(metrics: Mapping[str, Ratio | float | int]) -> dict[str, float]:
+    """Numbers from the host copies of metrics: Ratios are divided (0 where nothing was counted)."""
+    return {
+        name: _divide(*metric) if isinstance(metric, Ratio) else float(metric)
+        for name, metric in sorted(metrics.items())
+    }
+
+
+def read_metrics(directory: str | pathlib.Path) -> list[dict[str, Any]]:
+    """The rows of ``metrics.jsonl``, null as NaN; a last line that was cut off is left out.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+    """
+    lines = (pathlib.Path(directory) / METRICS).read_text().splitlines()
+    return [
+        {name: math.nan if value is None else value for name, value in row.items()}
+        for row in map(_parse, lines)
+        if row is not None
+    ]
+
+
+def write_config(directory: str | pathlib.Path, config: Any):
+    """Writes a dataclass or a mapping as ``config.json``; warns when the folder holds a run with other settings."""
+    path = pathlib.Path(directory) / CONFIG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config)
+    text = json.dumps(fields, indent=1, default=str) + "\n"
+    before = json.loads(path.read_text()) if path.exists() else json.loads(text)
+    changed = [name for name, value in json.loads(text).items() if before.get(name, value) != value]
+    if changed:
+        details = ", ".join(f"{name} was {before[name]!r} and is {json.loads(text)[name]!r}" for name in changed)
+        warnings.warn(f"{path.parent} holds a run with other settings: {details}", stacklevel=2)
+    path.write_text(text)
+
+
+def _divide(numerator, denominator) -> float:
+    return float(np.float64(numerator) / np.float64(denominator)) if denominator else 0.0
+
+
+def _truncate(path: pathlib.Path, last_step: int):
+    if not path.exists():
+        return
+    rows = [(line, _parse(line)) for line in path.read_text().splitlines()]
+    kept = [line for line, row in rows if row is not None and row["step"] <= last_step]
+    # Written beside and renamed, so that no moment has less than the kept rows on disk.
+    beside = path.with_suffix(".tmp")
+    beside.write_text("".join(line + "\n" for line in kept))
+    os.replace(beside, path)
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """A row, or None for a line that was cut off."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None

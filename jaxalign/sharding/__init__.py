@@ -1,0 +1,25 @@
+"""Meshes, logical-axis rules, and the shardings of a state and a batch.
+
+Every mesh has three axes: ``data`` (rows of the batch), ``fsdp`` (rows of the batch and slices of the parameters) and
+``tensor`` (slices of heads, hidden units and the vocabulary). A parameter names its dimensions (``"embed"``,
+``"heads"``, ...) and :class:`Rules` says on which mesh axis such a dimension lies. The arithmetic does not change:
+every mesh gives the numbers of one device.
+"""
+
+from jaxalign.sharding.describe import describe_shardings
+from jaxalign.sharding.mesh import make_mesh
+from jaxalign.sharding.placement import batch_sharding, constrain_batch, place, place_batch
+from jaxalign.sharding.rules import DEFAULT_MESH_AXES, Rules, param_shardings, state_shardings
+
+__all__ = [
+    "DEFAULT_MESH_AXES",
+    "Rules",
+    "batch_sharding",
+    "constrain_batch",
+    "describe_shardings",
+    "make_mesh",
+    "param_shardings",
+    "place",
+    "place_batch",
+    "state_shardings",
+]

@@ -1,0 +1,47 @@
+"""The device mesh."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+from jax.sharding import AxisType, Mesh
+
+MESH_AXES = ("data", "fsdp", "tensor")
+
+
+def make_mesh(*, data: int = 1, fsdp: int = -1, tensor: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh over ``devices`` (all of them by default) with the axes data, fsdp and tensor; -1 takes what is left.
+
+    Raises:
+      ValueError: the sizes do not multiply to the number of devices; the message names meshes that do.
+    """
+    devices = jax.devices() if devices is None else devices
+    sizes = _fill((data, fsdp, tensor), len(devices))
+    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def _fill(sizes: tuple[int, int, int], count: int) -> tuple[int, int, int]:
+    asked = _name(sizes)
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise ValueError(f"mesh sizes are positive, and at most one is -1 (the rest); got {asked}")
+    known = math.prod(size for size in sizes if size != -1)
+    filled = tuple(max(count // known, 1) if size == -1 else size for size in sizes)
+    if math.prod(filled) != count:
+        nearest = "; ".join(_name(choice) for choice in _nearest(filled, count))
+        raise ValueError(f"a mesh of {asked} does not fill the {count} devices that are there; nearest: {nearest}")
+    return filled
+
+
+def _nearest(sizes: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
+    """The three factorisations of ``count`` whose axes differ least, in octaves, from ``sizes``."""
+    divisors = [d for d in range(1, count + 1) if count % d == 0]
+    choices = [(d, f, count // (d * f)) for d in divisors for f in divisors if count % (d * f) == 0]
+
+    def distance(choice):
+        return sum(abs(math.log2(ours / theirs)) for ours, theirs in zip(choice, sizes, strict=True))
+
+    return sorted(choices, key=distance)[:3]
+
+
+def _name(sizes: Sequence[int]) -> str:
+    return " x ".join(f"{axis}={size}" for axis, size in zip(MESH_AXES, sizes, strict=True))

@@ -1,0 +1,55 @@
+"""Arrays onto a mesh."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxalign.sharding.rules import Rules
+
+
+def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
+    """The sharding of every array of a batch: its leading axis over the mesh axes of ``"batch"``."""
+    return NamedSharding(mesh, PartitionSpec(rules.axes_of("batch")))
+
+
+def place(tree: Any, shardings: Any) -> Any:
+    """``tree`` on the devices of ``shardings``, one sharding per leaf; every process passes the same values."""
+    return jax.device_put(tree, shardings)
+
+
+def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:
+    """A batch on the mesh: each process passes its own rows, and the batch is all of them. Scalars are replicated.
+
+    Raises:
+      ValueError: the rows cannot be dealt out evenly.
+    """
+    sharding = batch_sharding(mesh, rules)
+    shards = math.prod(mesh.shape[axis] for axis in rules.axes_of("batch"))
+    ours = len({index[0].start for index in sharding.addressable_devices_indices_map((shards,)).values()})
+
+    def put(leaf):
+        leaf = np.asarray(leaf)
+        if leaf.ndim == 0:
+            return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec()))
+        if len(leaf) % ours:
+            raise ValueError(
+                f"a batch array of shape {leaf.shape} has {len(leaf)} rows for {ours} shards of this process "
+                f"({' x '.join(f'{axis}={mesh.shape[axis]}' for axis in rules.axes_of('batch'))} on the whole mesh); "
+                f"use a multiple of {ours} rows, such as {-(-len(leaf) // ours) * ours}"
+            )
+        return jax.make_array_from_process_local_data(sharding, leaf)
+
+    return jax.tree.map(put, batch)
+
+
+def constrain_batch(tree: Any, *, mesh: Mesh, rules: Rules, axis: int = 0) -> Any:
+    """Inside ``jax.jit``: keep the rows (``axis`` of each array) where :func:`place_batch` puts them."""
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, rules.axes_of("batch")))
+
+    def constrain(leaf):
+        return jax.lax.with_sharding_constraint(leaf, sharding) if leaf.ndim > axis else leaf
+
+    return jax.tree.map(constrain, tree)

@@ -1,0 +1,142 @@
+"""From the name of a parameter to its sharding."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+DEFAULT_MESH_AXES: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
+    {
+        "batch": ("data", "fsdp"),
+        "vocab": "tensor",
+        "embed": "fsdp",
+        "heads": "tensor",
+        "kv_heads": "tensor",
+        "mlp": "tensor",
+    }
+)
+
+STACK = "layers"
+"""Parameters below a path component of this name are stacked by ``nn.scan`` along a leading, replicated axis."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What the dimensions of each parameter mean, and on which mesh axes such dimensions lie.
+
+    ``parameters`` maps the last component of a parameter's path to one logical axis per dimension (None: replicated),
+    the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in it
+    is replicated if it is a vector or a scalar, otherwise an error. ``mesh_axes`` maps logical axes to mesh axes; a
+    logical axis that is not in it is replicated, and a mesh axis shards at most one dimension of an array, the first.
+    A dimension in ``whole_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value heads
+    than tensor shards every shard keeps all of them, as others do. Any other uneven dimension is an error.
+    """
+
+    parameters: Mapping[str, tuple[str | None, ...]]
+    mesh_axes: Mapping[str, str | tuple[str, ...] | None] = dataclasses.field(default_factory=lambda: DEFAULT_MESH_AXES)
+    whole_if_uneven: frozenset[str] = frozenset({"kv_heads"})
+
+    def axes_of(self, logical: str | None) -> tuple[str, ...]:
+        """The mesh axes on which a logical axis lies."""
+        axes = self.mesh_axes.get(logical) or ()
+        return (axes,) if isinstance(axes, str) else tuple(axes)
+
+
+def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
+    """A pytree of NamedSharding like ``params`` (arrays or their shapes).
+
+    Raises:
+      ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
+        that its mesh axes do not divide.
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: _sharding(_names(path), leaf.shape, mesh, rules), params)
+
+
+def state_shardings(state: Any, mesh: Mesh, rules: Rules) -> Any:
+    """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
+
+    A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
+    moment), is sharded as the parameter is. Everything else (counters, Adafactor's row and column sums, which have
+    the rank of another parameter but not its meaning) is replicated.
+    """
+    shardings = param_shardings(state.params, mesh, rules)
+    known = {
+        _names(path): (leaf.shape, sharding)
+        for (path, leaf), sharding in zip(
+            jax.tree_util.tree_leaves_with_path(state.params), jax.tree.leaves(shardings), strict=True
+        )
+    }
+
+    def of_leaf(path, leaf):
+        names = _names(path)
+        suffixes = (names[start:] for start in range(len(names) + 1))
+        shape, sharding = next((known[suffix] for suffix in suffixes if suffix in known), (None, None))
+        return sharding if shape == leaf.shape else NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(of_leaf, state)
+
+
+def _names(path) -> tuple[str, ...]:
+    return tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
+
+
+def _sharding(names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules: Rules) -> NamedSharding:
+    logical = _logical_axes(names, shape, rules)
+    used, entries = set(), []
+    for dimension, axis in enumerate(logical):
+        _check_known(axis, rules.axes_of(axis), mesh)
+        axes = tuple(name for name in rules.axes_of(axis) if name not in used and mesh.shape[name] > 1)
+        size = math.prod(mesh.shape[name] for name in axes)
+        if shape[dimension] % size:
+            if axis not in rules.whole_if_uneven:
+                raise ValueError(_uneven_message(names, shape, dimension, axis, axes, mesh))
+            axes = ()
+        used.update(axes)
+        entries.append(axes[0] if len(axes) == 1 else axes or None)
+    # Spelled as the results of jit are (no mesh axis of size 1, no None at the end): with another spelling the second
+    # call of a step would be traced again.
+    while entries and entries[-1] is None:
+        entries.pop()
+    return NamedSharding(mesh, PartitionSpec(*entries))
+
+
+def _logical_axes(names: tuple[str, ...], shape: tuple[int, ...], rules: Rules) -> tuple[str | None, ...]:
+    stack = (STACK,) if STACK in names[:-1] else ()
+    rank = len(shape) - len(stack)
+    name = names[-1] if names else ""
+    axes = rules.parameters.get(name)
+    if axes is None:
+        if rank > 1:
+            raise ValueError(
+                f"no rule for parameter {'/'.join(names)!r} of shape {shape}: add {name!r} with one logical axis per "
+                f"dimension{' after the layer axis' if stack else ''} to Rules.parameters (which has "
+                f"{', '.join(sorted(rules.parameters)) or 'nothing'})"
+            )
+        axes = (None,) * rank
+    if len(axes) != rank:
+        raise ValueError(
+            f"parameter {'/'.join(names)!r} has shape {shape}{', a layer axis first' if stack else ''}; "
+            f"Rules.parameters[{name!r}] = {axes} names {len(axes)} dimensions instead of {rank}"
+        )
+    return stack + tuple(axes)
+
+
+def _check_known(logical: str | None, axes: tuple[str, ...], mesh: Mesh):
+    for axis in axes:
+        if axis not in mesh.shape:
+            raise ValueError(f"Rules.mesh_axes[{logical!r}] is {axis!r}; the mesh has {', '.join(mesh.shape)}")
+
+
+def _uneven_message(names, shape, dimension: int, logical: str, axes: tuple[str, ...], mesh: Mesh) -> str:
+    sizes = " x ".join(f"{axis}={mesh.shape[axis]}" for axis in axes)
+    length = shape[dimension]
+    fitting = [size for size in range(1, min(length, mesh.size) + 1) if length % size == 0 and mesh.size % size == 0]
+    return (
+        f"parameter {'/'.join(names)!r} of shape {shape}: dimension {dimension} ({logical!r}, {length}) cannot be "
+        f"split over {sizes}; choose a mesh on which {' x '.join(axes)} is one of {', '.join(map(str, fitting))}, "
+        f"or replicate {logical!r} with None in Rules.mesh_axes"
+    )

@@ -1,0 +1,30 @@
+"""One optimisation step: state, gradients (accumulated over microbatches), update, metrics.
+
+There is no trainer class. ``make_train_step`` returns ``step(state, batch, key) -> (state, metrics)``, a jitted
+function that a notebook calls in a loop and ``jaxalign.io.loop.fit`` calls with checkpoints around it. Shared
+arguments:
+
+- ``loss_fn(params, batch, key) -> (loss, metrics)``: ``loss`` is a :class:`jaxalign.numerics.Ratio` of a sum over a
+  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient.
+- ``mesh``, ``rules``: where parameters and rows lie (:mod:`jaxalign.sharding`); without them, on one device.
+- ``key``: a JAX random key, consumed by ``loss_fn`` (one key per microbatch).
+"""
+
+from jaxalign.training.optimizers import adafactor, adamw, decay_mask
+from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
+from jaxalign.training.state import TrainState, init_state
+from jaxalign.training.step import evaluate, make_eval_step, make_train_step
+
+__all__ = [
+    "TrainState",
+    "adafactor",
+    "adamw",
+    "constant_schedule",
+    "cosine_schedule",
+    "decay_mask",
+    "evaluate",
+    "init_state",
+    "linear_schedule",
+    "make_eval_step",
+    "make_train_step",
+]

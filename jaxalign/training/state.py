@@ -1,0 +1,45 @@
+"""What training carries from step to step."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Int
+
+from jaxalign import sharding
+from jaxalign.typing import Params
+
+
+class TrainState(NamedTuple):
+    """Parameters, optimizer state, how many steps made them, and whether all of these were finite."""
+
+    params: Params
+    opt_state: Any
+    step: Int[Array, ""]
+    finite: Bool[Array, ""]
+    """False after a step whose loss or gradient was not finite. That step and all later ones change nothing else, so
+    a loop that reads metrics one step late still finds the last good state."""
+
+
+def init_state(
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    rules: sharding.Rules | None = None,
+) -> TrainState:
+    """The state before the first step; with a mesh, laid out on it, and the optimizer state made where it stays.
+
+    The state holds its own copy of ``params``: steps donate the state, and the caller's arrays stay alive.
+    """
+
+    def init(params):
+        params = jax.tree.map(jnp.copy, params)
+        return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), jnp.ones((), bool))
+
+    if mesh is None:
+        return jax.jit(init)(params)
+    shardings = sharding.state_shardings(jax.eval_shape(init, params), mesh, rules)
+    return jax.jit(init, out_shardings=shardings)(sharding.place(params, shardings.params))

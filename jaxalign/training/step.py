@@ -1,0 +1,138 @@
+"""Training and evaluation steps."""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from jaxalign import sharding
+from jaxalign.numerics import Ratio
+from jaxalign.training.state import TrainState
+from jaxalign.typing import LossFn, Metrics, Params
+
+TrainStep = Callable[[TrainState, Any, Array], tuple[TrainState, Metrics]]
+EvalStep = Callable[[Params, Any, Array], Metrics]
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    rules: sharding.Rules | None = None,
+    accumulate: int = 1,
+) -> TrainStep:
+    """A jitted ``step(state, batch, key) -> (state, metrics)`` that donates the state.
+
+    With ``accumulate`` = A the batch runs as A microbatches one after the other; row r goes to microbatch r mod A, so
+    that no row changes its device. Numerators, their gradients and denominators are summed in float32 and divided
+    once: microbatches with unequal counts give the numbers of the whole batch.
+
+    Metrics are those of ``loss_fn`` plus ``loss`` and ``grad_norm`` (before clipping). A loss or gradient that is not
+    finite leaves parameters and optimizer state as they were, see :class:`TrainState`.
+
+    Raises:
+      ValueError: (when called) the batch cannot be cut into ``accumulate`` equal parts.
+    """
+
+    def train_step(state: TrainState, batch, key):
+        layout = sharding.state_shardings(state, mesh, rules) if mesh else None
+        state = _constrain(state, layout)
+        loss, metrics, gradients = _accumulated(_on_mesh(loss_fn, mesh, rules), state.params, batch, key, accumulate)
+        norm = optax.tree.norm(gradients)
+        gradients = jax.tree.map(lambda g, p: g.astype(p.dtype), gradients, state.params)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        finite = state.finite & jnp.isfinite(loss.value) & jnp.isfinite(norm)
+        updated = TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1, finite)
+        state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state._replace(finite=finite))
+        return _constrain(state, layout), {**metrics, "loss": loss, "grad_norm": Ratio(norm, jnp.ones(()))}
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding.Rules | None = None) -> EvalStep:
+    """A jitted ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
+
+    def eval_step(params, batch, key):
+        loss, metrics = _on_mesh(loss_fn, mesh, rules)(params, batch, key)
+        return {**metrics, "loss": loss}
+
+    return jax.jit(eval_step)
+
+
+def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array) -> Mapping[str, float]:
+    """The metrics over all ``batches``, each count adding up before the division; batch i uses ``fold_in(key, i)``.
+
+    Raises:
+      ValueError: there is no batch.
+    """
+    total = None
+    for index, batch in enumerate(batches):
+        metrics = step(params, batch, jax.random.fold_in(key, index))
+        total = metrics if total is None else _add(total, metrics)
+    if total is None:
+        raise ValueError("evaluate needs at least one batch, and there was none")
+    return {name: float(ratio.value) for name, ratio in total.items()}
+
+
+def _on_mesh(loss_fn: LossFn, mesh: Mesh | None, rules: sharding.Rules | None) -> LossFn:
+    """``loss_fn`` with a Ratio loss and, on a mesh, with its rows held where they lie and the mesh known to models."""
+
+    def wrapped(params, batch, key):
+        if mesh is None:
+            loss, metrics = loss_fn(params, batch, key)
+        else:
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                loss, metrics = loss_fn(params, sharding.constrain_batch(batch, mesh=mesh, rules=rules), key)
+        return loss if isinstance(loss, Ratio) else Ratio(loss, jnp.ones(())), dict(metrics)
+
+    return wrapped
+
+
+def _accumulated(loss_fn: LossFn, params: Params, batch: Any, key: Array, accumulate: int):
+    """Loss, metrics, and the float32 gradient of the loss over all microbatches."""
+
+    def numerator(params, batch, key):
+        loss, metrics = loss_fn(params, batch, key)
+        return loss.numerator, (loss, metrics)
+
+    def one(batch, key):
+        gradients, (loss, metrics) = jax.grad(numerator, has_aux=True)(params, batch, key)
+        return jax.tree.map(lambda x: x.astype(jnp.float32), (loss, metrics, gradients))
+
+    if accumulate == 1:
+        loss, metrics, gradients = one(batch, key)
+    else:
+        microbatches = jax.tree.map(lambda leaf: _interleave(leaf, accumulate), batch)
+        keys = jax.random.split(key, accumulate)
+        first = jax.tree.map(lambda leaf: leaf[0], (microbatches, keys))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, *first))
+        (loss, metrics, gradients), _ = jax.lax.scan(
+            lambda total, each: (_add(total, one(*each)), None), zeros, (microbatches, keys)
+        )
+    return loss, metrics, jax.tree.map(lambda g: Ratio(g, loss.denominator).value, gradients)
+
+
+def _interleave(leaf: Array, accumulate: int) -> Array:
+    """Rows [B, ...] to microbatches [A, B / A, ...]; row r becomes row r // A of microbatch r mod A."""
+    if leaf.ndim == 0:
+        return jnp.broadcast_to(leaf, (accumulate,))
+    if leaf.shape[0] % accumulate:
+        raise ValueError(
+            f"a batch array of shape {leaf.shape} cannot be cut into accumulate={accumulate} equal parts; "
+            f"make its {leaf.shape[0]} rows a multiple of {accumulate}"
+        )
+    return leaf.reshape(leaf.shape[0] // accumulate, accumulate, *leaf.shape[1:]).swapaxes(0, 1)
+
+
+def _add(left: Any, right: Any) -> Any:
+    return jax.tree.map(operator.add, left, right)
+
+
+def _constrain(state: TrainState, layout: Any) -> TrainState:
+    return state if layout is None else jax.lax.with_sharding_constraint(state, layout)

@@ -1,0 +1,131 @@
+"""tools/bench.py: every table at toy size. Structure and arithmetic are checked, timings are not."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxalign import models, numerics
+from tools import bench
+from tools.benchmarks import flops, measure, shared_prompt, step, token_logps
+from tools.benchmarks.batches import Sizes, random_lists, random_params
+
+SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
+
+
+def shrink(config):
+    """The same structure at toy size."""
+    windowed = config.windowed_layers[:2]
+    return dataclasses.replace(config, head_dim=4, max_length=64, windowed_layers=windowed, **SMALL)
+
+
+def test_forms_take_turns():
+    calls = []
+    seconds = measure.take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert [len(values) for values in seconds.values()] == [2, 2]
+
+
+def test_ratio_is_the_median_over_rounds():
+    # Rounds give 4 / 2 = 2, 9 / 3 = 3 and 10 / 1 = 10; the ratio of the medians would be 9 / 2.
+    assert measure.median_ratio([4, 9, 10], [2, 3, 1]) == 3
+
+
+def test_tables_render_as_markdown():
+    table = measure.Table("T", ["A note."], ("x", "y"), [("1", "2")])
+    assert table.render() == "### T\n\nA note.\n\n| x | y |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_token_logps_row():
+    case = token_logps.Case(tokens=64, width=8, vocab_size=16_384, dtype="float32")
+    cells = dict(zip(token_logps.HEADER, token_logps.row(case, 1), strict=True))
+    assert (cells["N"], cells["V"]) == ("64", "16,384")
+    assert float(cells["memory ratio"]) > 2
+    assert 0 < float(cells["gradient difference"]) < 1e-5
+
+
+def test_gradient_difference():
+    # First array: 0.5 off beside a largest entry of 2. Second: 0.1 off beside 1.
+    found, expected = [jnp.array([1.0, 2.5]), jnp.array([0.9])], [jnp.array([1.0, 2.0]), jnp.array([1.0])]
+    assert token_logps.largest_difference(found, expected) == 0.25
+
+
+def test_shared_prompt_row():
+    config = dataclasses.replace(shrink(shared_prompt.CONFIG), num_layers=1)
+    cells = dict(zip(shared_prompt.HEADER, shared_prompt.row(config, Sizes(1, 8, 3, 4), 1), strict=True))
+    assert cells["ideal"] == "1.80"  # 3 (8 + 4) / (8 + 3 * 4)
+    assert float(cells["share of ideal"]) == pytest.approx(float(cells["speed-up"]) / 1.8, abs=0.01)
+
+
+def test_step_at_toy_size():
+    """Gemma 2, whose structure has most parts; a CPU keeps no count of its memory and is not in the table of peaks."""
+    config = shrink(step.CONFIGS["Gemma-2-2B"])
+    assert (config.dtype, config.remat) == ("bfloat16", "full")
+    found = step.measure(config, Sizes(2, 6, 3, 4), rounds=1)
+    assert found.seconds > 0 and math.isfinite(found.loss)
+    assert found.peak_bytes is None and flops.peak_flops(jax.devices()[0]) is None
+
+
+def test_step_row_by_hand():
+    config, sizes = shrink(step.CONFIGS["Qwen3-1.7B"]), Sizes(lists=2, prompt=6, responses=3, response=4)
+    peak = 10.0 * flops.list_step_flops(config, sizes)
+    # In half a second a device of that peak does 5 steps' worth: one step is a fifth. Tokens: 2 (6 + 3 * 4) = 36.
+    found = step.Measurement(seconds=0.5, loss=0.0, peak_bytes=3 * 10**9)
+    assert step.row("toy", config, sizes, found, peak) == ("toy", "500.0", "72", "0.200", "3.0")
+    assert step.row("toy", config, sizes, found._replace(peak_bytes=None), None)[3:] == ("-", "-")
+
+
+def test_step_table_needs_an_accelerator():
+    table = step.table(1)
+    assert "Not measured" in table.render() and not table.rows
+
+
+@pytest.mark.parametrize(("name", "billions"), [("Qwen3-1.7B", 1.7), ("Gemma-2-2B", 2.6)])
+def test_shapes_are_those_of_the_models(name, billions):
+    """Parameter counts as the makers state them, output matrix shared with the embedding."""
+    model = models.build(step.CONFIGS[name])
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "int32"))["params"]
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) / 1e9 == pytest.approx(billions, abs=0.05)
+
+
+def test_visible_pairs_by_hand():
+    # Prompt of 3, fed to the network without its last token: 1 + 2. Each of 2 responses of 2: positions 2 and 3 see
+    # 3 and 4 tokens, itself included.
+    assert flops.visible_pairs(3, 2, 2, None) == 3 + 2 * 7
+    # A window of 2: 1 + 2, and 2 + 2.
+    assert flops.visible_pairs(3, 2, 2, 2) == 3 + 2 * 4
+
+
+def test_flops_by_hand():
+    config = models.DecoderConfig(
+        vocab_size=11, width=4, mlp_width=5, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=3
+    )
+    # A layer: query and output 4 x 6 each, key and value 4 x 3 each, three MLP matrices 4 x 5: 48 + 24 + 60 = 132.
+    # Tokens: 2 of the prompt, 4 of the responses. Pairs: 17, as above, in each of 2 layers.
+    layers, logits, pairs = 6 * 2 * 132 * 6, 6 * 4 * 11 * 4, 12 * 2 * 3 * 2 * 17
+    assert flops.list_step_flops(config, Sizes(5, 3, 2, 2)) == 5 * (layers + logits + pairs)
+
+
+def test_flops_match_what_xla_counts():
+    """Where products of weights dominate: one layer (XLA counts a scan's body once), few pairs, a small vocabulary."""
+    config = models.DecoderConfig(
+        vocab_size=16, width=128, mlp_width=512, num_layers=1, num_heads=2, num_kv_heads=1, head_dim=64
+    )
+    sizes = Sizes(lists=3, prompt=9, responses=4, response=8)
+    model = models.build(config)
+
+    def total(params, batch):
+        return numerics.ratio(models.response_logps(model, params, batch)).numerator
+
+    inputs = random_params(model), random_lists(sizes, config.vocab_size)
+    counted = jax.jit(jax.grad(total)).lower(*inputs).cost_analysis()["flops"]
+    assert flops.list_step_flops(config, sizes) == pytest.approx(counted, rel=0.05)
+
+
+def test_command_prints_the_machine_and_a_table(capsys):
+    bench.main(table="step", rounds=1)
+    machine, _, title, *_ = capsys.readouterr().out.splitlines()
+    assert f"jax {jax.__version__}" in machine and "load average" in machine
+    assert title == f"### {step.TITLE}"

@@ -1,0 +1,42 @@
+"""Random lists and models for the tables."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxalign.typing import ListBatch
+
+
+class Sizes(NamedTuple):
+    """Lists in a batch, tokens of a prompt, responses to it, tokens of each; nothing is padding."""
+
+    lists: int
+    prompt: int
+    responses: int
+    response: int
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts, once each, and responses."""
+        return self.lists * (self.prompt + self.responses * self.response)
+
+
+def random_lists(sizes: Sizes, vocab_size: int) -> ListBatch:
+    """Uniform tokens and labels."""
+    b, p, k, r = sizes
+    prompt_key, response_key, label_key = jax.random.split(jax.random.key(0), 3)
+    return ListBatch(
+        prompt_tokens=jax.random.randint(prompt_key, (b, p), 0, vocab_size),
+        prompt_mask=jnp.ones((b, p), bool),
+        response_tokens=jax.random.randint(response_key, (b, k, r), 0, vocab_size),
+        response_mask=jnp.ones((b, k, r), bool),
+        labels=jax.random.uniform(label_key, (b, k)),
+        where=jnp.ones((b, k), bool),
+        reference_logps=jnp.zeros((b, k)),
+    )
+
+
+def random_params(model):
+    """Parameters as at the start of training, float32."""
+    return jax.jit(model.init)(jax.random.key(1), jnp.zeros((1, 2), jnp.int32))["params"]

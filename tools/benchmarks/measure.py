@@ -1,0 +1,77 @@
+"""What all tables share: taking turns, ratios, and a line about the machine."""
+
+import datetime
+import os
+import pathlib
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jaxlib
+
+
+class Table(NamedTuple):
+    """A title, sentences that say what was measured, a header, and rows of cells."""
+
+    title: str
+    notes: Sequence[str]
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+    def render(self) -> str:
+        """Markdown."""
+        lines = [f"### {self.title}", "", *self.notes]
+        if self.rows:
+            cells = [self.header, ["---"] * len(self.header), *self.rows]
+            lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
+        return "\n".join(lines)
+
+
+def take_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call, the forms one after the other in every round; one call of each before that is not timed."""
+    seconds = {name: [] for name in forms}
+    for form in forms.values():
+        jax.block_until_ready(form())
+    for _ in range(rounds):
+        for name, form in forms.items():
+            start = time.perf_counter()
+            jax.block_until_ready(form())
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """The median of the ratios within each round."""
+    return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
+
+
+def temporary_bytes(compiled: Any) -> int:
+    """What XLA allocates besides arguments and results."""
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def on_accelerator() -> bool:
+    return jax.default_backend() != "cpu"
+
+
+def describe_machine() -> str:
+    """Device, date, versions, and how busy the machine is."""
+    device = jax.devices()[0]
+    cpu = f"{_cpu_name()}, {os.cpu_count()} cores"
+    parts = [
+        f"{jax.device_count()} x {device.device_kind} ({cpu})" if on_accelerator() else cpu,
+        datetime.date.today().isoformat(),
+        f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, Python {platform.python_version()}",
+        f"load average {os.getloadavg()[0]:.1f}",
+    ]
+    return "; ".join(parts)
+
+
+def _cpu_name() -> str:
+    path = pathlib.Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", path.read_text(), re.MULTILINE) if path.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()

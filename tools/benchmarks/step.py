@@ -1,0 +1,124 @@
+"""A LiPO-lambda training step at the shapes of real models, random weights: time, throughput, MFU, peak memory."""
+
+import statistics
+import time
+from typing import NamedTuple
+
+import jax
+
+from jaxalign import losses, models, numerics, training
+from tools.benchmarks.batches import Sizes, random_lists, random_params
+from tools.benchmarks.flops import CONVENTION, list_step_flops, peak_flops
+from tools.benchmarks.measure import Table, on_accelerator
+
+# The smaller first: a device reports its peak memory since the process started.
+CONFIGS = {
+    "Qwen3-1.7B": models.DecoderConfig(
+        family="qwen3",
+        vocab_size=151_936,
+        width=2048,
+        mlp_width=6144,
+        num_layers=28,
+        num_heads=16,
+        num_kv_heads=8,
+        head_dim=128,
+        rope_base=1e6,
+        qk_norm=True,
+        tied_embeddings=True,
+        dtype="bfloat16",
+        remat="full",
+    ),
+    "Gemma-2-2B": models.DecoderConfig(
+        family="gemma2",
+        vocab_size=256_000,
+        width=2304,
+        mlp_width=9216,
+        num_layers=26,
+        num_heads=8,
+        num_kv_heads=4,
+        head_dim=256,
+        window=4096,
+        windowed_layers=(True, False) * 13,
+        activation="gelu_tanh",
+        norm_unit_offset=True,
+        post_norms=True,
+        query_scale=256**-0.5,
+        attention_softcap=50.0,
+        logit_softcap=30.0,
+        embedding_scale=True,
+        tied_embeddings=True,
+        dtype="bfloat16",
+        remat="full",
+    ),
+}
+SIZES = Sizes(lists=8, prompt=512, responses=8, response=128)
+BETA = 0.05
+TITLE = "LiPO-lambda train step"
+HEADER = ("model", "ms / step", "valid tokens / s", "MFU", "peak GB")
+
+
+class Measurement(NamedTuple):
+    """Median seconds of a step, its last loss, and the device's peak memory in bytes (None where it keeps no count)."""
+
+    seconds: float
+    loss: float
+    peak_bytes: int | None
+
+
+def table(rounds: int) -> Table:
+    """One row a model; without an accelerator, a sentence."""
+    if not on_accelerator():
+        return Table(TITLE, ("Not measured: models of 2 billion parameters need an accelerator.",))
+    return Table(
+        title=TITLE,
+        notes=(
+            f"{SIZES.lists} lists of P = {SIZES.prompt}, K = {SIZES.responses}, R = {SIZES.response}, no padding; one"
+            " device. AdamW; bfloat16 products, float32 parameters and optimizer state, whole layers rematerialised.",
+            *CONVENTION,
+        ),
+        header=HEADER,
+        rows=[
+            row(name, config, SIZES, measure(config, SIZES, rounds), peak_flops(jax.devices()[0]))
+            for name, config in CONFIGS.items()
+        ],
+    )
+
+
+def row(
+    name: str, config: models.DecoderConfig, sizes: Sizes, found: Measurement, peak: float | None
+) -> tuple[str, ...]:
+    """Cells of one model; a dash where the device's peak FLOP/s or memory is not known."""
+    return (
+        name,
+        f"{1e3 * found.seconds:.1f}",
+        f"{sizes.tokens / found.seconds:,.0f}",
+        "-" if peak is None else f"{list_step_flops(config, sizes) / found.seconds / peak:.3f}",
+        "-" if found.peak_bytes is None else f"{found.peak_bytes / 1e9:.1f}",
+    )
+
+
+def measure(config: models.DecoderConfig, sizes: Sizes, rounds: int) -> Measurement:
+    """Train ``rounds`` steps on one batch, after one step that is not timed."""
+    model = models.build(config)
+    optimizer = training.adamw(1e-6)
+    step = training.make_train_step(make_lipo_loss(model), optimizer)
+    state = training.init_state(random_params(model), optimizer)
+    batch = random_lists(sizes, config.vocab_size)
+    seconds = []
+    for index in range(rounds + 1):
+        start = time.perf_counter()
+        state, metrics = jax.block_until_ready(step(state, batch, jax.random.key(index)))
+        seconds.append(time.perf_counter() - start)
+    stats = jax.devices()[0].memory_stats() or {}
+    return Measurement(statistics.median(seconds[1:]), float(metrics["loss"].value), stats.get("peak_bytes_in_use"))
+
+
+def make_lipo_loss(model):
+    """``loss_fn(params, batch, key)``: lambda_loss of beta times the log-probability ratios."""
+
+    def loss_fn(params, batch, key):
+        scores = BETA * (models.response_logps(model, params, batch) - batch.reference_logps)
+        loss = losses.lambda_loss(scores, batch.labels, where=batch.where, key=key, reduce_fn=numerics.ratio)
+        return loss, {}
+
+    return loss_fn
