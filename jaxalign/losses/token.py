@@ -5,6 +5,7 @@ Both hold one ``[tokens, block_size]`` block at a time. Products take the inputs
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def cross_entropy_loss(
     where: Bool[Array, "*batch"] | None = None,
     logit_softcap: float | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
-):
+) -> Any:
     """``-token_logps``, reduced over the tokens that count."""
     return reduce_fn(-token_logps(hidden, unembedding, targets, logit_softcap=logit_softcap), where=where)
 

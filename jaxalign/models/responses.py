@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxalign.losses import token_logps
+from jaxalign.models.config import DecoderConfig
 from jaxalign.models.streams import split_streams
 from jaxalign.typing import ListBatch, Params
 
@@ -30,7 +31,7 @@ def response_token_logps(
     return jnp.where(batch.response_mask & batch.where[:, :, None], logps, 0)
 
 
-def unembedding(config, params: Params) -> Float[Array, "D V"]:
+def unembedding(config: DecoderConfig, params: Params) -> Float[Array, "D V"]:
     """The output matrix, in the model's compute dtype."""
     matrix = params["embedding"].T if config.tied_embeddings else params["unembedding"]
     return matrix.astype(config.dtype)
