@@ -37,13 +37,11 @@ class Config:
     width: int = 64
     num_layers: int = 3
     vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
-    num_demonstrations: int = 16384  # sequences
-    num_prompts: int = 1024  # sequences: prompts to sample lists for
-    max_prompt: int = 128  # tokens; alpacaeval
-    max_response: int = 256  # tokens, end of sequence included; alpacaeval
+    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
+    num_prompts: int = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
+    limits: tuple[int, int] = (128, 256)  # alpacaeval: tokens of a prompt and of a response
     sft_steps: int = 800
-    sft_batch: int = 32  # rows of packed demonstrations
-    sft_row: int = 64  # tokens of a row
+    sft_batch: tuple[int, int] = (32, 64)  # rows of packed demonstrations, and tokens in each
     sft_learning_rate: float = 3e-3
     losses: tuple[str, ...] = ("lambda", "dpo")
     steps: int = 120  # of alignment, for each loss
@@ -56,20 +54,37 @@ class Config:
 
 
 SEVEN = ("point-mse", "point-sigmoid", "softmax", "pair-hinge", "pair-logistic", "list-mle", "lambda")
+DEFAULT = Config()
+ALPACAEVAL = Config(
+    task="alpacaeval",
+    width=128,
+    num_layers=4,
+    sft_steps=400,
+    sft_batch=(8, 512),
+    losses=("lambda",),
+    steps=140,
+    batch=8,
+    output=pathlib.Path("runs/lipo-alpacaeval"),
+)
 PRESETS = {
-    "default": Config(),
-    "table": Config(losses=SEVEN, seeds=3, output=pathlib.Path("runs/lipo-table")),
-    "alpacaeval": Config(
-        task="alpacaeval",
-        width=128,
-        num_layers=4,
-        sft_steps=400,
-        sft_batch=8,
-        sft_row=512,
-        losses=("lambda",),
-        steps=140,
-        batch=8,
-        output=pathlib.Path("runs/lipo-alpacaeval"),
+    "default": DEFAULT,
+    "table": dataclasses.replace(DEFAULT, losses=SEVEN, seeds=3, output=pathlib.Path("runs/lipo-table")),
+    "alpacaeval": ALPACAEVAL,
+    "alpacaeval-gpu": dataclasses.replace(
+        ALPACAEVAL,
+        width=768,
+        num_layers=12,
+        vocab_size=8192,
+        dtype="bfloat16",
+        limits=(256, 768),
+        sft_steps=800,
+        sft_batch=(32, 1024),
+        sft_learning_rate=6e-4,
+        losses=SEVEN,
+        steps=280,
+        batch=16,
+        learning_rate=2e-5,
+        output=pathlib.Path("runs/lipo-alpacaeval-gpu"),
     ),
 }
 
@@ -151,15 +166,17 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 def make_task(config: Config, seed: int) -> Task:
     """The world that ``config`` names."""
     if config.task == "sequences":
-        sizes = {"num_demonstrations": config.num_demonstrations, "num_prompts": config.num_prompts}
-        return sequence_task.make_task(seed=seed, list_size=config.list_size, **sizes)
+        if config.model:
+            raise ValueError(
+                f"the sequence world has its own tokenizer; --model {config.model} needs --task alpacaeval"
+            )
+        return sequence_task.make_task(seed=seed, num_prompts=config.num_prompts, list_size=config.list_size)
     return alpacaeval_task.make_task(
         config.data,
         config.output,
         model=config.model,
         vocab_size=config.vocab_size,
-        max_prompt=config.max_prompt,
-        max_response=config.max_response,
+        limits=config.limits,
         responses_per_prompt=2 * config.list_size,
     )
 

@@ -7,6 +7,7 @@ Judges like length, so every figure stands beside its length-matched form and be
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task, estimate
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
+from jaxalign.io import hf
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
 MIN_GAP = 0.1  # pairs whose labels differ by less are not counted: the judge was not sure
@@ -33,11 +35,12 @@ def make_task(
     *,
     model: str,
     vocab_size: int,
-    max_prompt: int,
-    max_response: int,
+    limits: tuple[int, int],
     responses_per_prompt: int,
 ) -> Task:
-    """``work`` keeps the tokenizer that is trained when there is no ``model`` to take one from.
+    """The task of ``folder``, prompts and responses cut at ``limits`` tokens.
+
+    ``work`` keeps the tokenizer that is trained when there is no ``model`` to take one from.
 
     ``responses_per_prompt`` training responses are kept, spread evenly over the ranking; validation keeps all.
     """
@@ -47,13 +50,13 @@ def make_task(
         data.read_parquet(folder / f"{part}.parquet", COLUMNS, group_by_id=True).records
         for part in ("train", "validation")
     )
-    tokenizer = data.load_tokenizer(model) if model else _trained_tokenizer(train, vocab_size, work)
-    limits = {"max_prompt": max_prompt, "max_response": max_response}
-    held_out = data.encode_lists(validation, tokenizer, **limits)
+    tokenizer = data.load_tokenizer(hf.resolve(model)) if model else _trained_tokenizer(train, vocab_size, work)
+    encode = functools.partial(data.encode_lists, tokenizer=tokenizer, max_prompt=limits[0], max_response=limits[1])
+    held_out = encode(validation)
     labels, lengths, where = _padded(validation)
 
     def make_lists(sft: Policy, key):
-        return data.encode_lists([_spread(record, responses_per_prompt) for record in train], tokenizer, **limits)
+        return encode([_spread(record, responses_per_prompt) for record in train])
 
     def scores(policy: Policy) -> np.ndarray:
         logps_fn = make_logps_fn(policy)
@@ -74,14 +77,14 @@ def make_task(
         }
 
     def samples(policy: Policy, key):
-        prompts = data.encode_lists(validation[:NUM_SAMPLES], tokenizer, **limits)
+        prompts = encode(validation[:NUM_SAMPLES])
         tokens = draw(policy, prompts, key, num_samples=1, eos_id=tokenizer.eos_id)
         return [
             Sample(record.prompt, tokenizer.decode(ids), len(ids))
             for record, (ids,) in zip(validation, tokens, strict=False)
         ]
 
-    demonstrations = data.encode_lists([record.best(BEST) for record in train], tokenizer, **limits)
+    demonstrations = encode([record.best(BEST) for record in train])
     return Task(tokenizer, demonstrations, make_lists, evaluate, baselines, samples)
 
 

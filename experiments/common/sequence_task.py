@@ -14,16 +14,17 @@ from jaxalign.data import PreferenceRecord, encode_lists, lists_from_tokens
 from jaxalign.numerics import Ratio
 
 LIMITS = {"max_prompt": sequences.MAX_PROMPT, "max_response": sequences.MAX_RESPONSE}
+DEMONSTRATIONS = 16  # for each prompt to sample for; few would be learnt by heart, errors included
 ERROR_RATE = 0.3  # of a demonstration's letters
 NUM_TEST = 512  # prompts
 TEST_SAMPLES = 4  # of each policy for each of them
 
 
-def make_task(*, seed: int, num_demonstrations: int, num_prompts: int, list_size: int) -> Task:
+def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
     """A new world, with ``num_prompts`` prompts to sample ``list_size`` responses for."""
     world = sequences.make_world(
         seed,
-        num_demonstrations=num_demonstrations,
+        num_demonstrations=DEMONSTRATIONS * num_prompts,
         num_train=num_prompts,
         num_test=NUM_TEST,
         error_rate=ERROR_RATE,

@@ -3,6 +3,7 @@
 Each stage keeps its own folder and continues it, so a killed experiment repeats nothing but the cheap steps between.
 """
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -37,15 +38,15 @@ def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key:
     """Supervised fine-tuning on the demonstrations, of ``config.model`` or of a new small decoder."""
     if config.model:
         decoder, params = hf.load_pretrained(config.model)
-        model = models.build(decoder)
+        model = models.build(dataclasses.replace(decoder, dtype=config.dtype))
     else:
         model = models.build(new_decoder(config, task))
         params = jax.jit(model.init)(init_key, np.zeros((1, 1), np.int32))["params"]
     start_run(directory, model, task)
     batches = data.sft_batches(
         task.demonstrations,
-        batch_size=config.sft_batch,
-        row_length=config.sft_row,
+        batch_size=config.sft_batch[0],
+        row_length=config.sft_batch[1],
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -75,6 +76,7 @@ def new_decoder(config, task: Task) -> models.DecoderConfig:
         max_length=sum(task.demonstrations.limits),
         qk_norm=True,
         tied_embeddings=True,
+        dtype=config.dtype,
     )
 
 

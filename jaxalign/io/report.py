@@ -30,7 +30,7 @@ from jaxalign.io.writers import read_metrics
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("jaxalign.io"),
-    autoescape=False,
+    autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

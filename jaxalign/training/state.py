@@ -32,11 +32,11 @@ def init_state(
 ) -> TrainState:
     """The state before the first step; with a mesh, laid out on it, and the optimizer state made where it stays.
 
-    The state holds its own copy of ``params``: steps donate the state, and the caller's arrays stay alive.
+    The state holds its own copy of ``params`` (what ``jax.jit`` returns never shares memory with its arguments): steps
+    donate the state, and the caller's arrays stay alive.
     """
 
     def init(params):
-        params = jax.tree.map(jnp.copy, params)
         return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), jnp.ones((), bool))
 
     if mesh is None:

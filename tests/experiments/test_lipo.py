@@ -18,10 +18,9 @@ TOY = dataclasses.replace(
     lipo.PRESETS["default"],
     width=16,
     num_layers=1,
-    num_demonstrations=64,
     num_prompts=8,
     sft_steps=4,
-    sft_batch=8,
+    sft_batch=(8, 64),
     losses=("lambda",),
     steps=3,
     batch=8,
@@ -135,14 +134,13 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     folder.mkdir()
     long_form(folder / "train.parquet", 8, 0)
     long_form(folder / "validation.parquet", 3, 8)
-    sizes = dict(width=16, num_layers=1, sft_steps=2, sft_batch=8, sft_row=128, steps=2, batch=8, list_size=3)
+    sizes = dict(width=16, num_layers=1, sft_steps=2, sft_batch=(8, 128), steps=2, batch=8, list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],
         **sizes,
         data=folder,
         vocab_size=300,
-        max_prompt=48,
-        max_response=64,
+        limits=(48, 64),
         output=tmp_path / "run",
     )
     figures = lipo.main(config)

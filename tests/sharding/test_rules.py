@@ -15,6 +15,7 @@ RULES = sharding.Rules(
         "key": ("embed", "kv_heads", "head_dim"),
         "up": ("embed", "mlp"),
         "down": ("mlp", "embed"),
+        "up_bias": ("mlp",),
         "square": ("embed", "embed"),
     }
 )
@@ -125,8 +126,10 @@ def test_a_top_level_and_a_stacked_parameter_of_one_name():
 def test_adafactor_sums_are_replicated_and_whole_moments_are_not():
     # 4 layers of [16, 24]: row sums [4, 16] and column sums [4, 24] look like matrices and are none.
     optimizer = optax.adafactor(1e-3, min_dim_size_to_factor=16)
-    state = state_specs(optimizer, {"layers": {"up": (4, 16, 24), "key": (4, 16, 2, 8)}})
+    state = state_specs(optimizer, {"layers": {"up": (4, 16, 24), "key": (4, 16, 2, 8)}, "up_bias": (24,)})
     factored = state.opt_state[0]
+    # A vector is not factored; in place of its sums stand vectors of one entry.
+    assert factored.v["up_bias"] == P("tensor") and factored.v_row["up_bias"] == factored.v_col["up_bias"] == P()
     assert factored.v_row["layers"]["up"] == factored.v_col["layers"]["up"] == factored.v["layers"]["up"] == P()
     assert factored.v["layers"]["key"] == P(None, "fsdp", "tensor")  # too small to factor: kept whole
 
