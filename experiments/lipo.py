@@ -104,29 +104,28 @@ def make_alignment_loss(model, name: str, beta: float):
 
     def loss_fn(params, batch, key):
         policy_logps = models.response_logps(model, params, batch)
-        scores = beta * (policy_logps - batch.reference_logps)
+        rewards = beta * (policy_logps - batch.reference_logps)
+        rows, (best, worst) = jnp.arange(len(rewards)), best_and_worst(batch)
+        unequal = batch.labels[rows, best] > batch.labels[rows, worst]
         if name == "dpo":
-            pairs = best_and_worst(batch)
-            chosen_rejected = [jnp.take_along_axis(x, pairs, axis=1).T for x in (policy_logps, batch.reference_logps)]
-            where = jnp.diff(jnp.take_along_axis(batch.labels, pairs, axis=1))[:, 0] < 0
-            loss = losses.dpo_loss(
-                *chosen_rejected[0], *chosen_rejected[1], beta=beta, where=where, reduce_fn=numerics.ratio
-            )
+            logps = (x[rows, pick] for x in (policy_logps, batch.reference_logps) for pick in (best, worst))
+            loss = losses.dpo_loss(*logps, beta=beta, where=unequal, reduce_fn=numerics.ratio)
         else:
-            loss = RANKING_LOSSES[name](key)(scores, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
-        accuracy = metrics.pairwise_accuracy_metric(scores, batch.labels, where=batch.where)
-        drift = numerics.ratio(policy_logps - batch.reference_logps, where=batch.where)
-        tokens = numerics.Ratio(batch.response_mask.sum() + batch.prompt_mask.sum(), jnp.ones(()))
-        return loss, {"accuracy": accuracy, "log_ratio": drift, "tokens": tokens}
+            loss = RANKING_LOSSES[name](key)(rewards, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
+        return loss, {
+            "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
+            "margin": numerics.ratio(rewards[rows, best] - rewards[rows, worst], where=unequal),
+            "log_ratio": numerics.ratio(policy_logps - batch.reference_logps, where=batch.where),
+            "tokens": numerics.Ratio(batch.response_mask.sum() + batch.prompt_mask.sum(), jnp.ones(())),
+        }
 
     return loss_fn
 
 
 def best_and_worst(batch):
-    """``[B, 2]``: the responses with the highest and the lowest label of each list."""
+    """The places ``[B]`` of the responses with the highest and with the lowest label of each list."""
     best = jnp.argmax(jnp.where(batch.where, batch.labels, -1), axis=1)
-    worst = jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=1)
-    return jnp.stack([best, worst], axis=1)
+    return best, jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=1)
 
 
 def main(config: Config) -> dict[str, float]:
@@ -138,7 +137,13 @@ def main(config: Config) -> dict[str, float]:
     report.print_table(figures)
     first = config.output / "seed-0"
     aligned = {name: first / name for name in config.losses}
-    curves = {"loss": {"sft": first / "sft"}, "accuracy": aligned, "log_ratio": aligned}
+    curves = [
+        report.Curve("Supervised fine-tuning: nats per token", "loss", {"SFT": first / "sft"}),
+        report.Curve("Alignment: loss", "loss", aligned),
+        report.Curve("Alignment: pairs in the order of their labels", "accuracy", aligned),
+        report.Curve("Alignment: implicit reward of the best response above the worst", "margin", aligned),
+        report.Curve("Alignment: log-ratio to the SFT policy, nats per response", "log_ratio", aligned),
+    ]
     spread = "95 % bootstrap intervals over prompts" if len(runs) == 1 else f"means of {len(runs)} seeds, t-intervals"
     report.write_report(
         config.output, f"LiPO: {config.task}", figures, caption=spread, curves=curves, samples=runs[0][1]

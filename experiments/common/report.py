@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -11,6 +12,14 @@ from jaxalign.io import report
 
 Figures = Mapping[str, Row]
 """Held-out figures by policy."""
+
+
+class Curve(NamedTuple):
+    """One metric of several training runs, each in its folder."""
+
+    title: str
+    metric: str
+    runs: Mapping[str, pathlib.Path]
 
 
 def summarise(by_seed: Sequence[Figures]) -> Figures:
@@ -40,14 +49,14 @@ def write_report(
     figures: Figures,
     *,
     caption: str,
-    curves: Mapping[str, Mapping[str, pathlib.Path]],
+    curves: Sequence[Curve],
     samples: Mapping[str, Sequence[Sample]],
 ) -> None:
     """Writes ``report.html``.
 
     Args:
       caption: how the figures came about.
-      curves: for each metric the folders of the runs to draw, by name.
+      curves: what to draw of training.
       samples: responses of each policy to the same prompts.
     """
     names = list(next(reversed(figures.values())))
@@ -60,17 +69,17 @@ def write_report(
     ]
     sections = [
         report.Table("Held-out figures", ("policy", *names), rows, caption=caption),
-        *(
-            report.Curves(
-                f"Training: {metric}", {n: report.metric_series(d, (metric,))[metric] for n, d in runs.items()}
-            )
-            for metric, runs in curves.items()
-        ),
+        *map(_draw, curves),
         report.Histogram("Length of responses", lengths, x_label="tokens, end of sequence included"),
         report.Texts("Samples", shown, caption="Held-out prompts, one sample of each policy."),
     ]
     path = report.write_report(directory / "report.html", title, summary={}, sections=sections)
     print(f"report: {path}")
+
+
+def _draw(curve: Curve) -> report.Curves:
+    series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
+    return report.Curves(curve.title, series)
 
 
 def _over_seeds(values: Sequence[float]) -> report.Estimate:
