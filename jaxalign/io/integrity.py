@@ -1,7 +1,7 @@
 """A manifest of a directory: the size and SHA-256 of each file, so that damage of any kind is noticed before reading.
 
 Array stores notice some damage by themselves and read other damage as if it were data; a manifest does not depend on
-which file was hit.
+which file was hit, and it holds a SHA-256 of itself.
 """
 
 import hashlib
@@ -19,17 +19,21 @@ def write_manifest(directory: pathlib.Path, *, ignore: Collection[str] = ()):
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name not in (MANIFEST, *ignore)
     }
-    (directory / MANIFEST).write_text(json.dumps({"files": files}, indent=1))
+    (directory / MANIFEST).write_text(json.dumps({"sha256": _digest_text(files), "files": files}, indent=1))
 
 
 def find_damage(directory: pathlib.Path) -> str | None:
     """What is wrong with the first file that differs from the manifest; None when all is as it was written."""
     try:
-        files = json.loads((directory / MANIFEST).read_text())["files"]
+        manifest = json.loads((directory / MANIFEST).read_text())
+        files = manifest["files"]
+        whole = manifest["sha256"] == _digest_text(files)
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
     except (ValueError, KeyError, TypeError):
-        return f"{MANIFEST} cannot be read"
+        whole = False
+    if not whole:
+        return f"{MANIFEST} is not as it was written"
     for name, expected in files.items():
         path = directory / name
         if not path.is_file():
@@ -44,3 +48,7 @@ def find_damage(directory: pathlib.Path) -> str | None:
 def _digest(path: pathlib.Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_text(files: dict) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxalign import sharding, training
-from jaxalign.io import checkpoints
+from jaxalign.io import checkpoints, integrity
 from jaxalign.io.checkpoints import Checkpoints
 
 OPTIMIZER = training.adamw(1e-2)
@@ -91,6 +91,21 @@ def test_damage_to_any_file_is_noticed_or_harmless(damage, two, tmp_path):
             assert [str(copy / "2") in str(warning.message) for warning in caught] == [True]
         shutil.rmtree(copy)
     assert harmless <= {"_CHECKPOINT_METADATA", "commit_success.txt"}
+
+
+def test_any_flipped_bit_of_the_manifest_is_noticed(tmp_path):
+    (tmp_path / "a").write_bytes(b"contents")
+    integrity.write_manifest(tmp_path)
+    assert integrity.find_damage(tmp_path) is None
+    manifest = tmp_path / integrity.MANIFEST
+    original = manifest.read_bytes()
+    for position in range(len(original)):
+        for bit in (1, 4, 32, 128):
+            data = bytearray(original)
+            data[position] ^= bit
+            manifest.write_bytes(bytes(data))
+            # An indentation by a tab or a line feed says the same; nothing else passes.
+            assert integrity.find_damage(tmp_path) or original[position : position + 1].isspace()
 
 
 def test_another_mesh(tmp_path):
