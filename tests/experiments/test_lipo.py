@@ -1,7 +1,6 @@
 """experiments.lipo at toy size: every stage runs, a second call repeats nothing, the result is a transformers model."""
 
 import dataclasses
-import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ import transformers
 
 from experiments import lipo
 from experiments.common import alpacaeval_task
+from jaxalign.io.writers import read_metrics
 from jaxalign.typing import ListBatch
 
 TOY = dataclasses.replace(
@@ -48,7 +48,7 @@ def test_every_stage_leaves_its_results(finished):
     assert {name.split("/")[0] for name in figures} == {"SFT", "lambda"}
     assert all(0 <= value <= 1 for value in figures.values())
     for stage, steps in (("sft", 4), ("lambda", 3)):
-        rows = [json.loads(line) for line in (config.output / "seed-0" / stage / "metrics.jsonl").open()]
+        rows = read_metrics(config.output / "seed-0" / stage)
         assert [row["step"] for row in rows] == list(range(1, steps + 1))
     report = (config.output / "report.html").read_text()
     assert "win rate against SFT" in report
