@@ -17,7 +17,8 @@ _MODULE_OF = {
         "reference": ("compute_reference_logps", "fingerprint", "load_reference_logps"),
         "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
-        "tokenizer": ("HfTokenizer", "Tokenizer", "load_tokenizer"),
+        "tokenizer": ("HfTokenizer", "Tokenizer"),
+        "tokenizer_files": ("load_tokenizer",),
     }.items()
     for name in names
 }
