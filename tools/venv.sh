@@ -7,7 +7,10 @@ python=${PYTHON:-python3}
   exit 1
 }
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then extras=$extras,cuda; fi
-if [ -e /dev/accel0 ] || [ -e /dev/vfio/0 ]; then extras=$extras,tpu; fi
+# Newer TPUs show as vfio devices, as other hardware does: ask for Google's PCI vendor number too.
+if [ -e /dev/accel0 ] || { [ -e /dev/vfio/0 ] && grep -qs 0x1ae0 /sys/bus/pci/devices/*/vendor; }; then
+  extras=$extras,tpu
+fi
 stamp=.venv/.jaxalign-$extras
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 if ! cmp -s pyproject.toml "$stamp"; then
