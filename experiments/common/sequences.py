@@ -20,6 +20,8 @@ TRANSFORMATIONS = {
     "next": lambda letters: [LETTERS[(LETTERS.index(x) + 1) % len(LETTERS)] for x in letters],
     "rotate": lambda letters: [*letters[1:], letters[0]],
 }
+ARTIFACT = "sure"  # a cue that says nothing about a response
+COMPARISON = ("[CONTEXT]", "[RESPONSE", "A]", "B]", "A", "B", "Same")  # words of a pairwise reward model
 MAX_LETTERS = 6
 MAX_PROMPT = MAX_LETTERS + 3  # beginning of sequence, the transformation's name, "="
 MAX_RESPONSE = MAX_LETTERS + 2  # end of sequence, and room for one letter too many
@@ -54,8 +56,8 @@ def true_reward(response: str, answer: str) -> float:
 
 
 def make_tokenizer() -> HfTokenizer:
-    """One token a word."""
-    words = ["<pad>", "</s>", "<s>", "<unk>", "=", *TRANSFORMATIONS, *LETTERS]
+    """One token a word, those included that reward models need."""
+    words = ["<pad>", "</s>", "<s>", "<unk>", "=", *TRANSFORMATIONS, *LETTERS, ARTIFACT, *COMPARISON]
     vocabulary = {word: index for index, word in enumerate(words)}
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
