@@ -1,20 +1,56 @@
-"""Ranking and preference metrics. Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end."""
+"""Ranking and preference metrics. Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end.
 
+What does not add up, such as a fitted win rate, has no ``_metric`` in its name.
+"""
+
+from jaxalign.metrics.best_of_n import best_of_n_kl_bound, best_of_n_metric
+from jaxalign.metrics.calibration import (
+    ReliabilityTable,
+    brier_score_metric,
+    expected_calibration_error,
+    reliability_table,
+)
+from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
+from jaxalign.metrics.pairs import (
+    longer_wins_metric,
+    position_bias_metric,
+    preference_accuracy_metric,
+    swap_consistency_metric,
+)
 from jaxalign.metrics.preference import Interval, bootstrap_interval, side_by_side_verdict, win_rate_metric
 from jaxalign.metrics.ranking import (
     kendall_tau_metric,
+    length_matched,
     mrr_metric,
     ndcg_metric,
     pairwise_accuracy_metric,
 )
+from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
 
 __all__ = [
     "Interval",
+    "LengthControlled",
+    "ReliabilityTable",
+    "best_of_n_kl_bound",
+    "best_of_n_metric",
     "bootstrap_interval",
+    "brier_score_metric",
+    "expected_calibration_error",
+    "instruction_difficulty",
     "kendall_tau_metric",
+    "length_controlled_win_rate",
+    "length_matched",
+    "longer_wins_metric",
     "mrr_metric",
     "ndcg_metric",
+    "overall_accuracy",
     "pairwise_accuracy_metric",
+    "position_bias_metric",
+    "preference_accuracy_metric",
+    "reliability_table",
+    "section_accuracies",
     "side_by_side_verdict",
+    "subset_accuracies",
+    "swap_consistency_metric",
     "win_rate_metric",
 ]

@@ -116,9 +116,16 @@ def pairwise_accuracy_metric(
     counted = _pairs(where) & (gaps > 0) & (gaps >= min_gap)
     if lengths is not None:
         where, lengths = masked(where, lengths)
-        longer = jnp.maximum(lengths[..., :, None], lengths[..., None, :])
-        counted &= jnp.abs(differences(lengths)) <= length_tolerance * longer
+        counted &= length_matched(lengths[..., :, None], lengths[..., None, :], tolerance=length_tolerance)
     return ratio(0.5 + 0.5 * _order(scores), where=counted)
+
+
+def length_matched(
+    lengths: Num[Array, "*#batch"], other_lengths: Num[Array, "*#batch"], *, tolerance: float = 0.1
+) -> Bool[Array, "*batch"]:
+    """True where two lengths differ by at most ``tolerance`` of the longer one, in any unit; two empty ones match."""
+    gap = jnp.abs(lengths - other_lengths)
+    return gap <= tolerance * jnp.maximum(lengths, other_lengths)
 
 
 def _order(values: Float[Array, "*batch K"]) -> Float[Array, "*batch K K"]:

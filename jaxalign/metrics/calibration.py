@@ -1,0 +1,84 @@
+"""Whether probabilities mean what they say.
+
+Shared arguments: ``probabilities`` ``[...]`` in [0, 1], for instance that the first response of a pair wins;
+``outcomes`` ``[...]``, what happened, 0 or 1, or a share in [0, 1] where several judges disagree; ``where`` ``[...]``,
+True where an entry is real. A NaN of a real entry makes the results NaN.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Num
+
+from jaxalign.losses.common import masked
+from jaxalign.numerics import Ratio, ratio, safe_divide
+
+
+class ReliabilityTable(NamedTuple):
+    """Sums per bin of predicted probability, so that the tables of shards and batches add up."""
+
+    count: Float[Array, "bins"]
+    probability_sum: Float[Array, "bins"]
+    outcome_sum: Float[Array, "bins"]
+
+    def __add__(self, other: "ReliabilityTable") -> "ReliabilityTable":
+        return ReliabilityTable(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    @property
+    def mean_probability(self) -> Float[Array, "bins"]:
+        """0 in an empty bin."""
+        return safe_divide(self.probability_sum, self.count)
+
+    @property
+    def mean_outcome(self) -> Float[Array, "bins"]:
+        """0 in an empty bin."""
+        return safe_divide(self.outcome_sum, self.count)
+
+
+def reliability_table(
+    probabilities: Num[Array, "..."],
+    outcomes: Num[Array, "..."],
+    *,
+    num_bins: int = 10,
+    where: Bool[Array, "..."] | None = None,
+) -> ReliabilityTable:
+    """Counts and sums in ``num_bins`` bins of equal width; a probability on an edge belongs to the bin above it, 1 to
+    the last.
+
+    Raises:
+      ValueError: if there is no bin, or shapes differ.
+    """
+    if num_bins < 1:
+        raise ValueError(f"expected one bin or more, got num_bins={num_bins}")
+    where, probabilities, outcomes = masked(where, probabilities, outcomes)
+    # Edges are compared and not computed with: 0.29 * 100 rounds to 28.999999.
+    inner_edges = jnp.linspace(0, 1, num_bins + 1, dtype=probabilities.dtype)[1:-1]
+    bins = jnp.searchsorted(inner_edges, probabilities.ravel(), side="right")
+    columns = where, probabilities, outcomes
+    return ReliabilityTable(
+        *(jnp.zeros(num_bins, jnp.float32).at[bins].add(column.ravel().astype(jnp.float32)) for column in columns)
+    )
+
+
+def expected_calibration_error(table: ReliabilityTable) -> Float[Array, ""]:
+    """``sum_b count_b |mean probability_b - mean outcome_b| / sum_b count_b``, in [0, 1]; 0 for an empty table.
+
+    No Ratio, because errors of opposite sign cancel within a bin: add up the tables first, and take the error of the
+    sum. It depends on the bins and is biased upwards by about ``sqrt(num_bins / count)``; compare it only at equal
+    bins and counts.
+
+    Source: Naeini et al., 2015; Guo et al. (arXiv 1706.04599), equation 3.
+    """
+    gaps = jnp.abs(table.probability_sum - table.outcome_sum)
+    return safe_divide(jnp.sum(gaps), jnp.sum(table.count))
+
+
+def brier_score_metric(
+    probabilities: Num[Array, "..."], outcomes: Num[Array, "..."], *, where: Bool[Array, "..."] | None = None
+) -> Ratio:
+    """The mean of ``(probability - outcome)^2``; 0.25 for a constant one half where outcomes are 0 and 1.
+
+    Source: Brier, 1950, for two classes and half his sum, as is usual today.
+    """
+    where, probabilities, outcomes = masked(where, probabilities, outcomes)
+    return ratio((probabilities - outcomes) ** 2, where=where)
