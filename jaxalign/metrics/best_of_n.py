@@ -50,8 +50,9 @@ def best_of_n_metric(
 def best_of_n_kl_bound(n: Num[Array, "..."] | int) -> Float[Array, "..."]:
     """``log n - (n - 1) / n`` nats: best-of-n is never further than that from the policy it draws from.
 
-    An upper bound of KL(best-of-n || policy) for n independent draws, and equal to it where no two responses tie and
-    each is improbable; for short responses the divergence is far smaller, at most ``-log`` of the best one's probability.
+    An upper bound of KL(best-of-n || policy) for n independent draws, close to it while a response is far less probable
+    than 1 / n and scores do not tie. A policy of few responses stays much nearer: the divergence cannot grow beyond
+    ``-log`` of the best one's probability.
 
     Source: Stiennon et al. (arXiv 2009.01325), appendix G.3; as a bound, Beirami et al. (arXiv 2401.01879).
     """

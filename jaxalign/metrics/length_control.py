@@ -83,9 +83,8 @@ def length_controlled_win_rate(
             )
         difficulty = _fit_difficulty(preferences, differences, where)
     easy = jnp.where(jnp.any(where, axis=0), difficulty, 0).astype(preferences.dtype)
-    intercept, length_weight, difficulty_weight = jax.vmap(_fit_model, (0, 0, None, 0))(
-        preferences, differences, easy, where
-    )
+    weights = jax.vmap(_fit_model, (0, 0, None, 0))(preferences, differences, easy, where)
+    intercept, length_weight, difficulty_weight = weights.T
     controlled = jax.nn.sigmoid(intercept[:, None] + difficulty_weight[:, None] * easy[None, :])
     judged = jnp.sum(where, axis=1)
     return LengthControlled(

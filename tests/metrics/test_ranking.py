@@ -174,6 +174,7 @@ METRICS = {
     "kendall tau": metrics.kendall_tau_metric,
     "pairwise accuracy": metrics.pairwise_accuracy_metric,
     "pairwise accuracy, gap": functools.partial(metrics.pairwise_accuracy_metric, min_gap=0.2),
+    "best of 2": functools.partial(metrics.best_of_n_metric, n=2),
 }
 
 
