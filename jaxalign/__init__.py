@@ -7,7 +7,19 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "io", "losses", "metrics", "models", "numerics", "sampling", "sharding", "training", "typing")
+_SUBPACKAGES = (
+    "augment",
+    "data",
+    "io",
+    "losses",
+    "metrics",
+    "models",
+    "numerics",
+    "sampling",
+    "sharding",
+    "training",
+    "typing",
+)
 
 
 def __getattr__(name: str):

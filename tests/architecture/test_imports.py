@@ -38,7 +38,7 @@ def test_nothing_heavy_at_import(statement):
     assert loaded_by(statement) == set()
 
 
-@pytest.mark.parametrize("name", ["losses", "metrics"])
+@pytest.mark.parametrize("name", ["augment", "losses", "metrics"])
 def test_pure_functions_need_only_jax_and_optax(name):
     core = "import jax, jax.numpy, jaxtyping, numpy, optax"
     assert loaded_by(f"from jaxalign import {name}", after=core) <= {"jax", "jaxlib"}
