@@ -2,7 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+AnyArray = Array | np.ndarray
 
 
 def random_share(key: PRNGKeyArray, where: Bool[Array, "*rows"], share: float) -> Bool[Array, "*rows"]:
@@ -28,11 +31,11 @@ def random_share(key: PRNGKeyArray, where: Bool[Array, "*rows"], share: float) -
 
 
 def keep_informative(
-    probabilities: Float[Array, "*rows"],
-    targets: Float[Array, "*rows"],
+    probabilities: Float[AnyArray, "*rows"],
+    targets: Float[AnyArray, "*rows"],
     *,
     threshold: float = 0.2,
-    where: Bool[Array, "*rows"] | None = None,
+    where: Bool[AnyArray, "*rows"] | None = None,
 ) -> Bool[Array, "*rows"]:
     """True where a reward model is wrong or unsure: its probability is off the target by at least the threshold.
 

@@ -13,12 +13,14 @@ _MODULE_OF = {
         "encoding": ("EncodedLists", "EncodingReport", "encode_lists", "encode_prompt", "lists_from_tokens"),
         "lists": ("list_batches",),
         "packing": ("first_fit", "sft_batches"),
+        "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),
         "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
         "reference": ("compute_reference_logps", "fingerprint", "load_reference_logps"),
         "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
         "tokenizer_files": ("load_tokenizer",),
+        "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
     }.items()
     for name in names
 }
