@@ -3,6 +3,7 @@
 What does not add up, such as a fitted win rate, has no ``_metric`` in its name.
 """
 
+from jaxalign.metrics.artifacts import choice_change_metric
 from jaxalign.metrics.best_of_n import best_of_n_kl_bound, best_of_n_metric
 from jaxalign.metrics.calibration import (
     ReliabilityTable,
@@ -35,6 +36,7 @@ __all__ = [
     "best_of_n_metric",
     "bootstrap_interval",
     "brier_score_metric",
+    "choice_change_metric",
     "expected_calibration_error",
     "instruction_difficulty",
     "kendall_tau_metric",

@@ -1,0 +1,29 @@
+"""How far a reward model follows a cue that says nothing about quality."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Num
+
+from jaxalign.losses.common import masked
+from jaxalign.numerics import Ratio, ratio
+
+
+def choice_change_metric(
+    scores: Num[Array, "*batch K"], marked_scores: Num[Array, "*batch K"], *, where: Bool[Array, "*batch K"] | None = None
+) -> Ratio:
+    """How often the choice between two responses changes when one of them, either one, gets the cue.
+
+    Over all ordered pairs (i, j) of a list: response i with the cue against j without, compared with both without.
+    A choice that becomes a tie, or was one, counts one half.
+
+    Args:
+      scores: of the responses as they are, any scale.
+      marked_scores: of the same responses with the cue.
+      where: True for real responses.
+
+    Source: the artifact test of RRM (arXiv 2409.13156), over all pairs of a list.
+    """
+    where, scores, marked_scores = masked(where, scores, marked_scores)
+    mine, marked, other = scores[..., :, None], marked_scores[..., :, None], scores[..., None, :]
+    changes = jnp.abs(jnp.sign(marked - other) - jnp.sign(mine - other)) / 2
+    same = jnp.broadcast_to(jnp.eye(scores.shape[-1], dtype=bool), changes.shape)
+    return ratio(changes, where=where[..., :, None] & where[..., None, :] & ~same)
