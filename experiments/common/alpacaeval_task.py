@@ -12,18 +12,17 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.draw import draw
+from experiments.common.lists import MIN_GAP, over_prompts, padded
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
-from experiments.common.task import Policy, Sample, Task, estimate
+from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
 from jaxalign.io import hf
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
-MIN_GAP = 0.1  # pairs whose labels differ by less are not counted: the judge was not sure
 BEST = 4  # responses of each prompt that are demonstrations
 LIST_SIZE = 8  # responses scored at once
 NUM_SAMPLES = 16  # validation prompts that the report shows responses to
@@ -53,7 +52,7 @@ def make_task(
     tokenizer = data.load_tokenizer(hf.resolve(model)) if model else _trained_tokenizer(train, vocab_size, work)
     encode = functools.partial(data.encode_lists, tokenizer=tokenizer, max_prompt=limits[0], max_response=limits[1])
     held_out = encode(validation)
-    labels, lengths, where = _padded(validation)
+    labels, lengths, where = padded(validation)
 
     def make_lists(sft: Policy, key):
         return encode([_spread(record, responses_per_prompt) for record in train])
@@ -90,19 +89,13 @@ def make_task(
 
 def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, where: np.ndarray):
     """How well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
-    arrays = [jnp.asarray(x) for x in (np.nan_to_num(scores), labels, where)]
-
-    def over_prompts(metric, *extra, **options):
-        def one(scores, labels, where, *extra):
-            return metric(scores, labels, where=where, **dict(zip(("lengths",), extra, strict=False)), **options)
-
-        return estimate(jax.jit(jax.vmap(one))(*arrays, *extra))
-
+    scores = np.nan_to_num(scores)
+    accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP)
     return {
-        "pairwise accuracy": over_prompts(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP),
-        "length-matched": over_prompts(metrics.pairwise_accuracy_metric, jnp.asarray(lengths), min_gap=MIN_GAP),
-        "NDCG": over_prompts(metrics.ndcg_metric),
-        "Kendall tau": over_prompts(metrics.kendall_tau_metric),
+        "pairwise accuracy": over_prompts(accuracy, scores, labels, where=where),
+        "length-matched": over_prompts(accuracy, scores, labels, where=where, lengths=lengths),
+        "NDCG": over_prompts(metrics.ndcg_metric, scores, labels, where=where),
+        "Kendall tau": over_prompts(metrics.kendall_tau_metric, scores, labels, where=where),
     }
 
 
@@ -124,15 +117,3 @@ def _spread(record: PreferenceRecord, count: int) -> PreferenceRecord:
         responses=tuple(record.responses[i] for i in chosen),
         labels=tuple(record.labels[i] for i in chosen),
     )
-
-
-def _padded(records: Sequence[PreferenceRecord]):
-    """Labels, lengths in characters, and which are real: each ``[prompts, n]``."""
-    width = max(len(record.labels) for record in records)
-    labels, lengths = np.zeros((2, len(records), width), np.float32)
-    where = np.zeros(labels.shape, bool)
-    for row, record in enumerate(records):
-        count = len(record.labels)
-        labels[row, :count], where[row, :count] = record.labels, True
-        lengths[row, :count] = [len(response) for response in record.responses]
-    return labels, lengths, where

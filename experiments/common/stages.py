@@ -38,21 +38,46 @@ def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key:
     """Supervised fine-tuning on the demonstrations, of ``config.model`` or of a new small decoder."""
     if config.model:
         decoder, params = hf.load_pretrained(config.model)
-        model = models.build(dataclasses.replace(decoder, dtype=config.dtype))
+        policy = Policy(models.build(dataclasses.replace(decoder, dtype=config.dtype)), params)
     else:
-        model = models.build(new_decoder(config, task))
-        params = jax.jit(model.init)(init_key, np.zeros((1, 1), np.int32))["params"]
-    start_run(directory, model, task)
-    batches = data.sft_batches(
-        task.demonstrations,
-        batch_size=config.sft_batch[0],
-        row_length=config.sft_batch[1],
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        policy = new_policy(config, task, init_key)
+    return imitate(
+        task,
+        policy,
+        directory,
+        key,
+        steps=config.sft_steps,
+        batch=config.sft_batch,
+        learning_rate=config.sft_learning_rate,
     )
-    loss_fn = make_sft_loss(model)
-    params = train(params, batches, loss_fn, directory, key, config.sft_steps, config.sft_learning_rate)
-    return Policy(model, params)
+
+
+def new_policy(config, task, key: Array) -> Policy:
+    """A decoder from scratch."""
+    model = models.build(new_decoder(config, task))
+    return Policy(model, jax.jit(model.init)(key, np.zeros((1, 1), np.int32))["params"])
+
+
+def imitate(
+    task,
+    policy: Policy,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    steps: int,
+    batch: tuple[int, int],
+    learning_rate: float,
+) -> Policy:
+    """The policy after ``steps`` batches of the task's demonstrations; ``batch`` is rows, and tokens in each."""
+    start_run(directory, policy.model, task)
+    batches = data.sft_batches(task.demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
+    params = train(policy.params, batches, make_sft_loss(policy.model), directory, key, steps, learning_rate)
+    return Policy(policy.model, params)
+
+
+def processes() -> dict[str, int]:
+    """Which part of each batch this process prepares."""
+    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
 def start_run(directory: pathlib.Path, model: models.Decoder, task: Task) -> None:
@@ -136,8 +161,7 @@ def align(
         batch_size=config.batch,
         list_size=config.list_size,
         reference_logps=logps,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        **processes(),
     )
     params = train(sft.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
     return Policy(sft.model, params)

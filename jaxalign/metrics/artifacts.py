@@ -8,7 +8,10 @@ from jaxalign.numerics import Ratio, ratio
 
 
 def choice_change_metric(
-    scores: Num[Array, "*batch K"], marked_scores: Num[Array, "*batch K"], *, where: Bool[Array, "*batch K"] | None = None
+    scores: Num[Array, "*batch K"],
+    marked_scores: Num[Array, "*batch K"],
+    *,
+    where: Bool[Array, "*batch K"] | None = None,
 ) -> Ratio:
     """How often the choice between two responses changes when one of them, either one, gets the cue.
 
