@@ -17,9 +17,9 @@ def best_of_n_metric(
     """The expected value of the response with the highest proxy score among n, averaged over prompts.
 
     The n are drawn without replacement from a prompt's K responses, and the expectation over all draws is exact: with
-    c_i responses scored at most as high as response i and b_i scored lower, the best of n has i's score with probability
-    ``(C(c_i, n) - C(b_i, n)) / C(K, n)``, which equal scores share alike. If the K are independent samples of a policy,
-    this estimates the value of best-of-n without bias, and better than disjoint groups of n would.
+    c_i responses scored at most as high as response i and b_i scored lower, the best of n has i's score with
+    probability ``(C(c_i, n) - C(b_i, n)) / C(K, n)``, which equal scores share alike. If the K are independent samples
+    of a policy, this estimates the value of best-of-n without bias, and better than disjoint groups of n would.
 
     Args:
       proxy_scores: what the choice is made by, any scale; a NaN makes the metric NaN.

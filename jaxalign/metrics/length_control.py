@@ -13,9 +13,12 @@ Departures from AlpacaEval 2, which the models' published figures rest on:
 
 * weights have Gaussian priors around 0 where AlpacaEval has an L1 penalty chosen by cross-validation;
 * the length weight is not drawn to the one of the baseline's own concise and verbose answers, which needs their
-  judgements. It matters for a model that games its length: ``gpt4_gamed`` (68 characters on average) comes out several
+  judgements. It matters for a model that games its length: ``gpt4_gamed`` (68 characters on average) comes out nine
   points higher than published;
 * g is fitted here, unless given. AlpacaEval ships fitted values.
+
+Where nearly all responses of a model are far longer, or far shorter, the data cannot tell its length from its quality:
+the prior decides, in favour of the raw win rate.
 
 Shared arguments: ``preferences`` ``[M, N]`` of M models on N prompts, the probability in [0, 1] that the model's
 response beats the baseline's; ``lengths`` ``[M, N]`` and ``baseline_lengths`` ``[N]`` in one unit, characters in
@@ -24,6 +27,7 @@ AlpacaEval; ``where`` ``[M, N]``, True where there is a judgement. Computed in f
 Source: Dubois et al., Length-Controlled AlpacaEval (arXiv 2404.04475), section 3.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -82,8 +86,10 @@ def length_controlled_win_rate(
                 "other models by instruction_difficulty, or zeros to leave it out"
             )
         difficulty = _fit_difficulty(preferences, differences, where)
+    if difficulty.shape != baseline_lengths.shape:
+        raise ValueError(f"expected one difficulty per prompt, {baseline_lengths.shape}, got {difficulty.shape}")
     easy = jnp.where(jnp.any(where, axis=0), difficulty, 0).astype(preferences.dtype)
-    weights = jax.vmap(_fit_model, (0, 0, None, 0))(preferences, differences, easy, where)
+    weights = _fit_models(preferences, differences, easy, where)
     intercept, length_weight, difficulty_weight = weights.T
     controlled = jax.nn.sigmoid(intercept[:, None] + difficulty_weight[:, None] * easy[None, :])
     judged = jnp.sum(where, axis=1)
@@ -129,8 +135,10 @@ def _prepare(preferences, lengths, baseline_lengths, where):
     return where, preferences, jnp.tanh(safe_divide(difference, deviation))
 
 
-def _fit_model(preferences, differences, difficulty, where) -> Float[Array, "3"]:
-    """Intercept, length weight and difficulty weight of one model, by Newton's method."""
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, 0, None, 0))
+def _fit_models(preferences, differences, difficulty, where) -> Float[Array, "3"]:
+    """Intercept, length weight and difficulty weight of each model by itself, by Newton's method."""
     features = jnp.stack([jnp.ones_like(differences), differences, difficulty], axis=-1)
     precision = jnp.array([INTERCEPT_PRECISION, WEIGHT_PRECISION, WEIGHT_PRECISION], features.dtype)
 
@@ -144,6 +152,7 @@ def _fit_model(preferences, differences, difficulty, where) -> Float[Array, "3"]
     return _newton(direction, jnp.zeros(3, features.dtype), where)
 
 
+@jax.jit
 def _fit_difficulty(preferences, differences, where) -> Float[Array, "N"]:
     """Newton's method over intercepts, length weights and difficulties together.
 

@@ -43,7 +43,7 @@ def section_accuracies(
     accuracies: Mapping[str, Ratio],
     sections: Mapping[str, Sequence[str]],
     *,
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float | int] | None = None,
 ) -> dict[str, Ratio]:
     """The mean over each section's prompts.
 
