@@ -147,7 +147,9 @@ def test_each_model_equals_scikit_learn(float64):
         np.testing.assert_allclose(ours, reference.coef_[0] / scale, rtol=1e-6)
 
 
-def test_difficulty_equals_a_general_minimiser(float64):
+def test_difficulty_equals_a_general_minimiser_after_few_steps(float64, monkeypatch):
+    # A wrong elimination has the same fixed point and is merely slow to get there.
+    monkeypatch.setattr(length_control, "MAX_STEPS", 5)
     true = world(3, num_models=4, num_prompts=20)
     preferences, tanh = true["inputs"][0], true["tanh"]
     where = np.random.default_rng(4).random(preferences.shape) < 0.8
