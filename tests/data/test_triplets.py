@@ -112,6 +112,12 @@ def test_duplicate_prompts_are_one_prompt():
         assert sorted(kind[n] for n in members) == [0, 3, 4]
 
 
+def test_prompts_of_another_role_are_other_prompts():
+    prompts = "x", ({"role": "system", "content": "x"},), "y"
+    examples = [data.PreferencePair(prompt, f"w{n}", f"l{n}", 1.0) for n, prompt in enumerate(prompts)]
+    assert data.TripletChunks(examples)[0].report.triplets == 42
+
+
 def test_a_chat_keeps_its_context():
     def chat(n):
         turns = ["user", "assistant", "user"]
