@@ -1,4 +1,4 @@
-"""Losses as pure functions: ranking lists, preference pairs, single responses.
+"""Losses as pure functions: ranking lists, preference pairs, single responses, rewards.
 
 Ranking losses take ``scores`` that include beta; the DPO family takes log-probabilities and applies beta itself. Every
 loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count that add up over shards and
@@ -26,6 +26,7 @@ from jaxalign.losses.preference import (
     robust_dpo_loss,
 )
 from jaxalign.losses.reference_free import alphapo_loss, cpo_loss, orpo_loss, sft_loss, simpo_loss
+from jaxalign.losses.reward import bradley_terry_loss, centering_loss
 from jaxalign.losses.token import cross_entropy_loss, token_logps
 from jaxalign.losses.transport import aot_loss, aot_unpaired_loss
 from jaxalign.losses.unpaired import apo_zero_unpaired_loss, bco_loss, kto_kl, kto_loss
@@ -50,6 +51,8 @@ __all__ = [
     "average_logps",
     "bco_loss",
     "bco_pair_loss",
+    "bradley_terry_loss",
+    "centering_loss",
     "cpo_loss",
     "cross_entropy_loss",
     "discopop_loss",

@@ -1,22 +1,34 @@
-"""Networks in Flax Linen, and the log-probabilities that they give."""
+"""Networks in Flax Linen, and the log-probabilities and rewards that they give."""
 
 from jaxalign.models.axes import LOGICAL_AXES
-from jaxalign.models.config import DecoderConfig, RopeScaling
+from jaxalign.models.config import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, RopeScaling
 from jaxalign.models.decoder import Decoder
+from jaxalign.models.encoder import Encoder
 from jaxalign.models.responses import response_logps, response_token_logps, unembedding
+from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
 
 __all__ = [
     "LOGICAL_AXES",
     "Decoder",
     "DecoderConfig",
+    "Encoder",
+    "EncoderConfig",
+    "ModelConfig",
+    "RewardConfig",
+    "RewardModel",
     "RopeScaling",
     "build",
+    "init_reward_params",
+    "pool_states",
     "response_logps",
+    "response_rewards",
     "response_token_logps",
     "unembedding",
 ]
 
+MODULES = {DecoderConfig: Decoder, EncoderConfig: Encoder, RewardConfig: RewardModel}
 
-def build(config: DecoderConfig) -> Decoder:
+
+def build(config: ModelConfig) -> Decoder | Encoder | RewardModel:
     """The module that ``config`` describes."""
-    return Decoder(config)
+    return MODULES[type(config)](config)

@@ -5,6 +5,8 @@ Parameters under ``layers`` carry the stacked layer axis in front of these.
 
 LOGICAL_AXES: dict[str, tuple[str, ...]] = {
     "embedding": ("vocab", "embed"),
+    "position_embedding": ("position", "embed"),
+    "token_type_embedding": ("token_type", "embed"),
     "unembedding": ("embed", "vocab"),
     "query": ("embed", "heads", "head_dim"),
     "key": ("embed", "kv_heads", "head_dim"),
@@ -21,4 +23,9 @@ LOGICAL_AXES: dict[str, tuple[str, ...]] = {
     "up_bias": ("mlp",),
     "down_bias": ("norm",),
     "scale": ("norm",),
+    "bias": ("norm",),
+    "pooler": ("embed", "pooled"),
+    "pooler_bias": ("norm",),
+    "reward": ("embed", "score"),
+    "reward_bias": ("score",),
 }

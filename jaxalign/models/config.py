@@ -1,4 +1,4 @@
-"""What a decoder is made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
+"""What the models are made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
 
 import dataclasses
 from typing import Literal
@@ -73,3 +73,75 @@ class DecoderConfig:
     def layer_windows(self) -> tuple[bool, ...]:
         """Whether each layer sees only the last ``window`` tokens."""
         return self.windowed_layers or (self.window is not None,) * self.num_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """A bidirectional encoder of the BERT line (arXiv 1810.04805): BERT, and sentence encoders such as MiniLM.
+
+    Positions are learned, norms stand after the residual sums, and every linear map has a bias.
+    """
+
+    vocab_size: int
+    width: int  # [hidden_size]
+    mlp_width: int  # [intermediate_size]
+    num_layers: int
+    num_heads: int
+    family: str = "bert"  # a key of jaxalign.io.hf's table of families
+    max_length: int = 512  # tokens that have a position; a longer row is an error [max_position_embeddings]
+    num_token_types: int = 2  # [type_vocab_size]
+    activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    norm_epsilon: float = 1e-12
+    pooler: bool = False  # a linear map and tanh on the first token's state; a model's parameters have it or not
+
+    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+
+    def __post_init__(self):
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"width ({self.width}) must be a multiple of num_heads ({self.num_heads}); the heads divide it equally"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """The width of a head."""
+        return self.width // self.num_heads
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardConfig:
+    """A scalar reward on a backbone: one number for a prompt and its response.
+
+    ``pooling`` says which states the number is read from. ``"last"``: the last real token's, for a response its
+    end-of-sequence token. ``"mean"``: the average over real tokens. ``"first"``: the first token's, an encoder's
+    ``[CLS]``, through the pooler if the encoder has one; in a decoder that token has seen nothing.
+    """
+
+    backbone: DecoderConfig | EncoderConfig
+    pooling: Literal["last", "mean", "first"] = "last"
+
+    def __post_init__(self):
+        if self.pooling not in ("last", "mean", "first"):
+            raise ValueError(f"pooling must be 'last', 'mean' or 'first', got {self.pooling!r}")
+        if self.pooling == "first" and isinstance(self.backbone, DecoderConfig):
+            raise ValueError(
+                "pooling 'first' reads a decoder's first token, which sees nothing else; use 'last' or 'mean'"
+            )
+
+    @property
+    def family(self) -> str:
+        """That of the backbone."""
+        return self.backbone.family
+
+    @property
+    def head_bias(self) -> bool:
+        """As in transformers: the head on an encoder has a bias, the head on a decoder has none.
+
+        A bias shifts all rewards alike, so that no preference depends on it.
+        """
+        return isinstance(self.backbone, EncoderConfig)
+
+
+ModelConfig = DecoderConfig | EncoderConfig | RewardConfig
+"""Whatever :func:`jaxalign.models.build` makes a module from."""

@@ -14,10 +14,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.layers import GatedMlp, RmsNorm, Rope, make_rope, project, rope_frequencies, rotate
-from jaxalign.models.streams import count_positions, split_streams
-
-REMAT_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+from jaxalign.models.layers import (
+    GatedMlp,
+    RmsNorm,
+    Rope,
+    make_rope,
+    project,
+    rope_frequencies,
+    rotate,
+    scan_layers,
+)
+from jaxalign.models.streams import Streams, count_positions
 
 
 class SelfAttention(nn.Module):
@@ -104,20 +111,13 @@ class Decoder(nn.Module):
         positions = default if positions is None else positions
         return self.run(tokens, positions, attend_rows(self.config, positions, segments))[0]
 
-    def response_hidden(
-        self,
-        prompt_tokens: Int[Array, "B P"],
-        prompt_mask: Bool[Array, "B P"],
-        response_tokens: Int[Array, "B K R"],
-        response_mask: Bool[Array, "B K R"],
-    ) -> Float[Array, "B K R D"]:
-        """The hidden state that predicts each response token, the prompt having run through the network once."""
-        streams = split_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
-        b, k, r = response_tokens.shape
+    def response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
+        """The hidden state at each token of the response streams, the prompt having run through the network once."""
+        b, k, r = streams.response_tokens.shape
         tokens = jnp.concatenate([streams.prompt_tokens, streams.response_tokens.reshape(b, k * r)], axis=1)
         positions = jnp.concatenate([streams.prompt_positions, streams.response_positions.reshape(b, k * r)], axis=1)
         hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
-        return hidden[:, prompt_tokens.shape[1] :].reshape(b, k, r, -1)
+        return hidden[:, streams.prompt_tokens.shape[1] :].reshape(b, k, r, -1)
 
     def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
         """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``."""
@@ -132,11 +132,8 @@ class Decoder(nn.Module):
         def step(layer, carry, info):
             return layer(*carry, info, ropes, attend), None
 
-        if c.remat != "none":
-            step = nn.remat(step, policy=REMAT_POLICIES[c.remat], prevent_cse=False)
-        scan = nn.scan(step, variable_axes={"params": 0}, split_rngs={"params": True}, length=c.num_layers)
-        info = LayerInfo(jnp.arange(c.num_layers), jnp.asarray(c.layer_windows))
-        (x, cache), _ = scan(self.layers, (x, cache), info)
+        infos = LayerInfo(jnp.arange(c.num_layers), jnp.asarray(c.layer_windows))
+        x, cache = scan_layers(step, self.layers, (x, cache), infos, length=c.num_layers, remat=c.remat)
         return self.final_norm(x), cache
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:

@@ -1,9 +1,11 @@
-"""The parts of a decoder layer: norm, rotary positions, projections, gated MLP.
+"""The parts of layers: norms, rotary positions, projections, gated MLP, and the scan over layers.
 
 Parameters are float32; they are cast to the compute dtype where they are multiplied. Norms run in float32.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,7 +15,12 @@ from jaxtyping import Array, Float, Int
 
 from jaxalign.models.config import DecoderConfig, RopeScaling
 
-ACTIVATIONS = {"silu": jax.nn.silu, "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True)}
+ACTIVATIONS = {
+    "silu": jax.nn.silu,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
+}
+REMAT_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
 
 Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
@@ -34,6 +41,22 @@ class RmsNorm(nn.Module):
         # float32 before the sum: of bfloat16 weights, 1 + weight would lose the last bits.
         weight = weight.astype(jnp.float32) + 1 if self.unit_offset else weight
         return (wide * jnp.broadcast_to(weight, wide.shape)).astype(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """``(x - mean) / standard deviation * weight + bias`` over the last axis (Ba et al., 2016)."""
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+        weight = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        wide = x.astype(jnp.float32)
+        wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
+        wide = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
+        weight, bias = (jnp.broadcast_to(p.astype(jnp.float32), wide.shape) for p in (weight, bias))
+        return (wide * weight + bias).astype(x.dtype)
 
 
 def rope_frequencies(head_dim: int, base: float, scaling: RopeScaling | None) -> np.ndarray:
@@ -89,3 +112,11 @@ class GatedMlp(nn.Module):
         linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype)
         gate = ACTIVATIONS[c.activation](linear("gate", x, (c.mlp_width,)))
         return linear("down", gate * linear("up", x, (c.mlp_width,)), (c.width,))
+
+
+def scan_layers(step: Callable, layer: nn.Module, carry: Any, infos: Any, *, length: int, remat: str) -> Any:
+    """The carry after ``length`` layers with stacked parameters, by ``step(layer, carry, info) -> (carry, None)``."""
+    if remat != "none":
+        step = nn.remat(step, policy=REMAT_POLICIES[remat], prevent_cse=False)
+    scan = nn.scan(step, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
+    return scan(layer, carry, infos)[0]

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from jaxalign.losses import token_logps
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.streams import split_streams
+from jaxalign.models.streams import Streams, rows_of_streams, split_streams
 from jaxalign.typing import ListBatch, Params
 
 
@@ -22,9 +22,9 @@ def response_token_logps(
     model, params: Params, batch: ListBatch, *, shared_prompt: bool = True
 ) -> Float[Array, "B K R"]:
     """The log-probability of each response token, 0 where the mask or ``where`` is False."""
-    lists = batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask
-    hidden_fn = model.response_hidden if shared_prompt else _separate_hidden
-    hidden = model.apply({"params": params}, *lists, method=hidden_fn)
+    streams = split_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
+    hidden_fn = model.response_hidden if shared_prompt else separate_response_hidden
+    hidden = model.apply({"params": params}, streams, method=hidden_fn)
     logps = token_logps(
         hidden, unembedding(model.config, params), batch.response_tokens, logit_softcap=model.config.logit_softcap
     )
@@ -37,14 +37,8 @@ def unembedding(config: DecoderConfig, params: Params) -> Float[Array, "D V"]:
     return matrix.astype(config.dtype)
 
 
-def _separate_hidden(model, prompt_tokens, prompt_mask, response_tokens, response_mask):
-    streams = split_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
-    b, k, r = response_tokens.shape
-
-    def rows(prompt, response):
-        prompt = jnp.broadcast_to(prompt[:, None], (b, k, prompt.shape[1]))
-        return jnp.concatenate([prompt, response], axis=2).reshape(b * k, -1)
-
-    tokens, positions, valid = (rows(streams[i], streams[i + 3]) for i in range(3))
+def separate_response_hidden(model, streams: Streams) -> Float[Array, "B K R D"]:
+    """``Decoder.response_hidden`` of a bound decoder, by K separate rows of prompt and response."""
+    tokens, positions, valid = rows_of_streams(streams)
     hidden = model.hidden(tokens, mask=valid, positions=positions)
-    return hidden[:, -r:].reshape(b, k, r, -1)
+    return hidden[:, streams.prompt_tokens.shape[1] :].reshape(*streams.response_tokens.shape, -1)

@@ -1,7 +1,9 @@
 """How a prompt and its K responses are laid out for the network.
 
-Each response stream is fed the prompt's last token and then its own tokens but the last, so that its hidden state at
-t predicts its token t; the prompt stream drops that last token. A prompt costs P and its responses K * R positions.
+To predict (:func:`split_streams`), each response stream is fed the prompt's last token and then its own tokens but the
+last, so that its hidden state at t predicts its token t; the prompt stream drops that last token. To be read whole
+(:func:`whole_streams`), as rewards are, both are fed just their tokens, so that the state at t has seen token t. Either
+way a prompt costs P and its responses K * R positions. Prompts are padded on either side, responses on the right.
 """
 
 from typing import NamedTuple
@@ -32,7 +34,7 @@ def split_streams(
     response_tokens: Int[Array, "B K R"],
     response_mask: Bool[Array, "B K R"],
 ) -> Streams:
-    """Prompts padded on either side, responses on the right. A prompt without a token predicts from token 0."""
+    """Streams whose states predict the responses. A prompt without a token predicts from token 0."""
     b, k, _ = response_tokens.shape
     index = jnp.arange(prompt_tokens.shape[1])[None]
     last = jnp.max(jnp.where(prompt_mask, index, 0), axis=1, keepdims=True)
@@ -51,4 +53,39 @@ def split_streams(
         response_tokens=shift(last_token, response_tokens),
         response_positions=jnp.maximum(length - 1, 0)[:, None, None] + count_positions(valid),
         response_valid=valid,
+    )
+
+
+def whole_streams(
+    prompt_tokens: Int[Array, "B P"],
+    prompt_mask: Bool[Array, "B P"],
+    response_tokens: Int[Array, "B K R"],
+    response_mask: Bool[Array, "B K R"],
+) -> Streams:
+    """Streams whose states have seen the token at which they stand."""
+    length = prompt_mask.sum(axis=1)
+    return Streams(
+        prompt_tokens=prompt_tokens,
+        prompt_positions=count_positions(prompt_mask),
+        prompt_valid=prompt_mask,
+        response_tokens=response_tokens,
+        response_positions=length[:, None, None] + count_positions(response_mask),
+        response_valid=response_mask,
+    )
+
+
+def rows_of_streams(
+    streams: Streams,
+) -> tuple[Int[Array, "N L"], Int[Array, "N L"], Bool[Array, "N L"]]:
+    """One row for each response, its prompt repeated: tokens, positions, and which of them are real."""
+    b, k, _ = streams.response_tokens.shape
+
+    def rows(prompt, response):
+        prompt = jnp.broadcast_to(prompt[:, None], (b, k, prompt.shape[1]))
+        return jnp.concatenate([prompt, response], axis=2).reshape(b * k, -1)
+
+    return (
+        rows(streams.prompt_tokens, streams.response_tokens),
+        rows(streams.prompt_positions, streams.response_positions),
+        rows(streams.prompt_valid, streams.response_valid),
     )

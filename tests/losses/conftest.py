@@ -53,6 +53,22 @@ def marked_logps(rng, shape, scale):
     return *logps(2)(rng, shape, scale), rng.random(size=shape) < 0.5
 
 
+def rewards(rng, shape, scale):
+    return scale * rng.normal(size=shape), scale * rng.normal(size=shape)
+
+
+def rewards_and_preferences(rng, shape, scale):
+    return *rewards(rng, shape, scale), rng.choice([0.0, 0.3, 0.5, 1.0], size=shape)
+
+
+def bradley_terry_with_margins(first, second, preferences, margin, **rest):
+    return losses.bradley_terry_loss(first, second, preferences, margin=margin, **rest)
+
+
+def rewards_preferences_and_margins(rng, shape, scale):
+    return *rewards_and_preferences(rng, shape, scale), rng.random(size=shape)
+
+
 def ranking(name, loss, width_matters=False, **settings):
     return Case(name, functools.partial(loss, **settings), scores_and_labels, (16, 5), width_matters)
 
@@ -105,6 +121,10 @@ CASES = [
     preference("kto_loss", losses.kto_loss, inputs=marked_logps, kl=0.2, beta=0.3, undesirable_weight=1.5),
     preference("apo_zero_unpaired_loss", losses.apo_zero_unpaired_loss, inputs=marked_logps, beta=0.3),
     preference("bco_loss", losses.bco_loss, inputs=marked_logps, shift=0.2, beta=0.3, desirable_weight=0.5),
+    preference("bradley_terry_loss", losses.bradley_terry_loss, inputs=rewards_and_preferences),
+    preference("bradley_terry_loss-first_wins", losses.bradley_terry_loss, inputs=rewards, margin=0.5),
+    preference("bradley_terry_loss-margins", bradley_terry_with_margins, inputs=rewards_preferences_and_margins),
+    preference("centering_loss", losses.centering_loss, inputs=rewards),
     preference("dpo_loss-forward_kl", divergence(losses.forward_kl_score), beta=0.3),
     preference("dpo_loss-js_divergence", divergence(losses.js_divergence_score), beta=0.3),
     preference("dpo_loss-alpha_divergence", divergence(losses.make_alpha_divergence_score(0.5)), beta=0.3),

@@ -1,4 +1,4 @@
-"""Tiny decoders that together turn on every option, for tests of models and sampling."""
+"""Tiny models that together turn on every option, for tests of models and sampling."""
 
 import dataclasses
 import functools
@@ -37,6 +37,9 @@ BIASED = dataclasses.replace(
     mlp_bias=True,
     rope_scaling=models.RopeScaling("llama3", factor=8.0, original_max_length=16),
 )
+ENCODER = models.EncoderConfig(
+    vocab_size=61, width=16, mlp_width=32, num_layers=2, num_heads=4, max_length=32, pooler=True, norm_epsilon=1e-6
+)
 CONFIGS = {"plain": PLAIN, "mixed": MIXED, "biased": BIASED}
 
 
@@ -51,9 +54,10 @@ def init(config, seed=0):
     model = models.build(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     rng = np.random.default_rng(seed)
+    unit_offset = getattr(getattr(config, "backbone", config), "norm_unit_offset", False)
 
     def draw(path, leaf):
-        centre = 1.0 if path[-1].key == "scale" and not config.norm_unit_offset else 0.0
+        centre = 1.0 if path[-1].key == "scale" and not unit_offset else 0.0
         return jnp.asarray(centre + 0.3 * rng.standard_normal(leaf.shape), jnp.float32)
 
     return model, jax.tree.map_with_path(draw, shapes)
