@@ -37,6 +37,30 @@ class TokenBatch(NamedTuple):
     positions: Int[Array, "B L"]  # from 0 within each segment
 
 
+class ComparisonFormat(NamedTuple):
+    """The token ids around the parts of a comparison; :func:`jaxalign.data.comparison_format` finds them.
+
+    A row is ``context`` prompt ``first`` response ``second`` response ``end``; what follows is the verdict.
+    """
+
+    context: tuple[int, ...]  # the beginning of the sequence, and [CONTEXT]
+    first: tuple[int, ...]  # [RESPONSE A]
+    second: tuple[int, ...]  # [RESPONSE B]
+    end: tuple[int, ...]
+    verdicts: tuple[int, int, int]  # one token each: the first wins, the second wins, neither
+
+
+class ComparisonBatch(NamedTuple):
+    """Rows of comparisons, one or several (S) to a row; the network says after each which response is better."""
+
+    tokens: Int[Array, "B L"]
+    segment_ids: Int[Array, "B L"]  # 1, 2, ... within a row, 0 for padding
+    positions: Int[Array, "B L"]  # from 0 within each segment
+    verdict_positions: Int[Array, "B S"]  # the place in the row of each comparison's last token
+    verdicts: Float[Array, "B S 3"]  # the chances that the first wins, the second wins, neither; they sum to 1
+    where: Bool[Array, "B S"]
+
+
 @runtime_checkable
 class ReduceFn(Protocol):
     """``jnp.mean``, ``jnp.sum``, :func:`jaxalign.numerics.ratio`, or anything with their signature."""
@@ -48,3 +72,9 @@ Metrics = Mapping[str, Ratio]
 
 LossFn = Callable[[Params, Any, Array], tuple[Ratio | Array, Metrics]]
 """``loss_fn(params, batch, key) -> (loss, metrics)``; a Ratio loss makes accumulated batches equal one big batch."""
+
+RewardFn = Callable[[ListBatch], Any]
+"""``reward_fn(batch) -> [B, K]``: a number for each response, higher is better, or its log-probability in nats."""
+
+PreferenceFn = Callable[[ListBatch], Any]
+"""``preference_fn(batch) -> [B, K, K]``: at [i, j] the probability that response i, shown first, beats response j."""

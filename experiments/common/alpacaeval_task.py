@@ -59,7 +59,7 @@ def make_task(
 
     def scores(policy: Policy) -> np.ndarray:
         logps_fn = make_logps_fn(policy)
-        return data.compute_reference_logps(held_out, logps_fn, batch_size=REFERENCE_BATCH, list_size=LIST_SIZE)
+        return data.score_lists(held_out, logps_fn, batch_size=REFERENCE_BATCH, list_size=LIST_SIZE)
 
     before: dict[str, np.ndarray] = {}  # log-probabilities of the SFT policy, needed for every other one
 

@@ -8,7 +8,7 @@ What does not fit is cut, and counted:
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, SupportsIndex
 
 import numpy as np
@@ -89,16 +89,46 @@ def encode_lists(
     Raises:
       ValueError: if there is no record, or a prompt without any token, on which nothing could be conditioned.
     """
+
+    def whole_prompt(record: PreferenceRecord) -> tuple[TokenIds, TokenIds]:
+        prompt = encode_prompt(record, tokenizer)
+        starts = prompt[:1] == [tokenizer.bos_id]
+        return prompt[:starts], prompt[starts:]
+
+    def whole_response(text: str) -> list[int]:
+        return [*tokenizer.encode(text), tokenizer.eos_id]
+
+    limits = max_prompt, max_response
+    return encode_parts(records, whole_prompt, whole_response, pad_id=tokenizer.pad_id, limits=limits)
+
+
+def encode_parts(
+    records: Iterable[PreferenceRecord],
+    prompt_fn: Callable[[PreferenceRecord], tuple[TokenIds, TokenIds]],
+    response_fn: Callable[[str], TokenIds],
+    *,
+    pad_id: int,
+    limits: tuple[int, int],
+) -> EncodedLists:
+    """Records by functions that give whole token ids; what exceeds ``limits`` is cut and counted.
+
+    Args:
+      prompt_fn: gives the beginning of a prompt that must stay, and the rest, which keeps its end.
+      response_fn: gives a response, which keeps its beginning.
+      limits: the most tokens of a prompt and of a response.
+    """
+    max_prompt, max_response = limits
     prompts, responses, labels, cut_prompts, cut_responses = [], [], [], 0, 0
     for record in records:
-        prompt = encode_prompt(record, tokenizer)
-        cut_prompts += len(prompt) > max_prompt
-        prompts.append(_keep_end(prompt, max_prompt, tokenizer.bos_id))
-        whole = [[*tokenizer.encode(text), tokenizer.eos_id] for text in record.responses]
+        head, rest = prompt_fn(record)
+        excess = max(len(head) + len(rest) - max_prompt, 0)
+        cut_prompts += excess > 0
+        prompts.append(np.array([*head, *rest[excess:]], np.int32))
+        whole = [response_fn(text) for text in record.responses]
         cut_responses += sum(len(response) > max_response for response in whole)
         responses.append([np.array(response[:max_response], np.int32) for response in whole])
         labels.append(record.labels)
-    lists = lists_from_tokens(prompts, responses, labels, pad_id=tokenizer.pad_id, limits=(max_prompt, max_response))
+    lists = lists_from_tokens(prompts, responses, labels, pad_id=pad_id, limits=limits)
     report = lists.report._replace(prompts_truncated=cut_prompts, responses_truncated=cut_responses)
     return dataclasses.replace(lists, report=report)
 
@@ -150,13 +180,6 @@ def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
         return tokenizer.encode_chat(record.prompt, add_generation_prompt=True)
     start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     return start + tokenizer.encode(record.prompt)
-
-
-def _keep_end(tokens: Sequence[int], limit: int, bos_id: int | None) -> Sequence[int]:
-    if len(tokens) <= limit:
-        return tokens
-    start = list(tokens[:1]) if tokens[0] == bos_id else []
-    return start + list(tokens[len(tokens) - limit + len(start) :])
 
 
 def _starts(lengths: Iterable[int]) -> Int[np.ndarray, "..."]:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,17 +16,15 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxalign.data.encoding import EncodedLists
-from jaxalign.data.lists import Bucket, all_responses, check_buckets, make_list_batch, plan_batches
-from jaxalign.typing import ListBatch
-
-LogpsFn = Callable[[ListBatch], Any]
-"""``logps_fn(batch) -> [B, K]``, nats summed over each response, for instance a jitted ``models.response_logps``."""
+from jaxalign.data.lists import Bucket
+from jaxalign.data.scoring import score_lists
+from jaxalign.typing import RewardFn
 
 
 def load_reference_logps(
     directory: str | os.PathLike,
     lists: EncodedLists,
-    logps_fn: LogpsFn,
+    logps_fn: RewardFn,
     *,
     model: str,
     batch_size: int,
@@ -37,7 +35,8 @@ def load_reference_logps(
 
     Args:
       directory: where such files lie.
-      logps_fn: called only when the file is missing, with ``batch_size`` lists of ``list_size`` responses.
+      logps_fn: gives nats summed over each response, as :func:`~jaxalign.data.score_lists` wants it; called only when
+        the file is missing.
       model: what identifies the parameters in ``logps_fn``, for instance :func:`fingerprint` of them.
 
     Returns:
@@ -46,35 +45,9 @@ def load_reference_logps(
     key = hashlib.sha256(f"{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
     path = pathlib.Path(directory) / f"reference-{key}.npy"
     if not path.exists():
-        logps = compute_reference_logps(lists, logps_fn, batch_size=batch_size, list_size=list_size, buckets=buckets)
+        logps = score_lists(lists, logps_fn, batch_size=batch_size, list_size=list_size, buckets=buckets)
         _write_whole(path, logps)
     return np.load(path, mmap_mode="r")
-
-
-def compute_reference_logps(
-    lists: EncodedLists,
-    logps_fn: LogpsFn,
-    *,
-    batch_size: int,
-    list_size: int,
-    buckets: Sequence[Bucket] | None = None,
-) -> Float[np.ndarray, "N n"]:
-    """The log-probability of every response, each computed once; arguments as above.
-
-    Raises:
-      ValueError: if one is not finite.
-    """
-    logps = np.full((len(lists), np.diff(lists.list_starts).max()), np.nan, np.float32)
-    selection = all_responses(lists, list_size)
-    for bucket, chosen in plan_batches(lists, selection, check_buckets(lists, buckets), batch_size, False):
-        batch = make_list_batch(lists, None, bucket, chosen, batch_size)
-        values = np.asarray(logps_fn(batch), np.float32)[: len(chosen.records)]
-        real = chosen.responses >= 0
-        if not np.isfinite(values[real]).all():
-            record = chosen.records[np.argmin(np.where(real, np.isfinite(values), True).all(axis=1))]
-            raise ValueError(f"the reference model gives no finite log-probability to a response of record {record}")
-        logps[np.broadcast_to(chosen.records[:, None], real.shape)[real], chosen.responses[real]] = values[real]
-    return logps
 
 
 def fingerprint(params: Any) -> str:

@@ -6,7 +6,7 @@ microbatches, ``lambda values, where: values`` the values of each list or pair.
 """
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
-from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks
+from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks, preferences_from_rewards
 from jaxalign.losses.listwise import (
     exponential_gain,
     lambda_loss,
@@ -40,6 +40,7 @@ from jaxalign.losses.variants import (
     with_divergence,
     wpo_weights,
 )
+from jaxalign.losses.verdicts import verdict_loss
 
 __all__ = [
     "alphapo_loss",
@@ -79,12 +80,14 @@ __all__ = [
     "pairwise_logistic_loss",
     "pointwise_mse_loss",
     "pointwise_sigmoid_loss",
+    "preferences_from_rewards",
     "robust_dpo_loss",
     "sft_loss",
     "simpo_loss",
     "softmax_loss",
     "sppo_hard_loss",
     "token_logps",
+    "verdict_loss",
     "weighted",
     "with_divergence",
     "wpo_weights",

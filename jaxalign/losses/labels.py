@@ -1,10 +1,11 @@
 """Labels in [0, 1] from comparisons of the responses of a list, and from their ranks."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
+from jaxalign.losses.common import differences, masked
 
 
 def labels_from_preferences(
@@ -50,3 +51,13 @@ def labels_from_ranks(
     where, ranks = masked(where, ranks)
     mine, other = ranks[..., :, None], ranks[..., None, :]
     return labels_from_preferences(jnp.where(mine == other, 0.5, jnp.where(mine < other, 1.0, 0.0)), where=where)
+
+
+def preferences_from_rewards(rewards: Float[Array, "*batch K"]) -> Float[Array, "*batch K K"]:
+    r"""What a scalar reward model says of each pair: :math:`P_{ij} = \sigma(r_i - r_j)` (Bradley and Terry, 1952).
+
+    >>> print(preferences_from_rewards(jnp.array([0.0, jnp.log(3.0)])))
+    [[0.5  0.25]
+     [0.75 0.5 ]]
+    """
+    return jax.nn.sigmoid(differences(rewards))

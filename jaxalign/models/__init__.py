@@ -1,6 +1,13 @@
 """Networks in Flax Linen, and the log-probabilities and rewards that they give."""
 
 from jaxalign.models.axes import LOGICAL_AXES
+from jaxalign.models.comparisons import (
+    comparison_logits,
+    comparison_preferences,
+    three_way_preferences,
+    two_way_preferences,
+    verdict_logps,
+)
 from jaxalign.models.config import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, RopeScaling
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
@@ -18,12 +25,17 @@ __all__ = [
     "RewardModel",
     "RopeScaling",
     "build",
+    "comparison_logits",
+    "comparison_preferences",
     "init_reward_params",
     "pool_states",
     "response_logps",
     "response_rewards",
     "response_token_logps",
+    "three_way_preferences",
+    "two_way_preferences",
     "unembedding",
+    "verdict_logps",
 ]
 
 MODULES = {DecoderConfig: Decoder, EncoderConfig: Encoder, RewardConfig: RewardModel}

@@ -23,21 +23,6 @@ def count_logps(batch):
 EXPECTED = [[-6.09, -13.09, -1.09], [-5.19, np.nan, np.nan], [-10.02, -10.02, np.nan]]
 
 
-@pytest.mark.parametrize("list_size", [1, 2, 5])
-@pytest.mark.parametrize("buckets", [None, [(2, 2), (3, 4)]])
-def test_every_response_is_computed_once(list_size, buckets):
-    computed = []
-
-    def logps_fn(batch):
-        computed.append(int(batch.where.sum()))
-        assert batch.where.shape == (2, list_size)
-        return count_logps(batch)
-
-    logps = data.compute_reference_logps(make_lists(), logps_fn, batch_size=2, list_size=list_size, buckets=buckets)
-    np.testing.assert_allclose(logps, EXPECTED, rtol=1e-6)
-    assert sum(computed) == 6
-
-
 def test_a_file_is_written_once_and_mapped(tmp_path):
     logps = data.load_reference_logps(tmp_path / "new", make_lists(), count_logps, model="a", **OPTIONS)
     np.testing.assert_allclose(logps, EXPECTED, rtol=1e-6)
@@ -70,21 +55,13 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def test_batches_carry_the_log_probability_of_each_response():
     lists = make_lists()
-    table = data.compute_reference_logps(lists, count_logps, **OPTIONS)
+    table = data.score_lists(lists, count_logps, **OPTIONS)
     stream = data.list_batches(
         lists, batch_size=3, list_size=2, reference_logps=table, num_epochs=5, buckets=[(2, 2), (3, 4)]
     )
     for batch in stream:
         expected = np.where(batch.where, count_logps(batch), 0)
         np.testing.assert_allclose(batch.reference_logps, expected, rtol=1e-6)
-
-
-def test_a_log_probability_that_is_no_number_is_named(allow_nans):
-    def logps_fn(batch):
-        return jnp.where(batch.response_tokens[:, :, 0] == 9, jnp.nan, 0.0)
-
-    with pytest.raises(ValueError, match="no finite log-probability to a response of record 2"):
-        data.compute_reference_logps(make_lists(), logps_fn, **OPTIONS)
 
 
 def test_fingerprint_sees_names_shapes_types_and_values():

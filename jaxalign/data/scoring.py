@@ -1,0 +1,126 @@
+"""A number for every response of encoded lists, and labels from a reward model that compares or scores responses."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxalign.data.encoding import EncodedLists
+from jaxalign.data.lists import Bucket, all_responses, check_buckets, make_list_batch, plan_batches
+from jaxalign.losses import labels_from_preferences, preferences_from_rewards
+from jaxalign.typing import PreferenceFn, RewardFn
+
+
+def score_lists(
+    lists: EncodedLists,
+    reward_fn: RewardFn,
+    *,
+    batch_size: int,
+    list_size: int,
+    buckets: Sequence[Bucket] | None = None,
+) -> Float[np.ndarray, "N n"]:
+    """The reward or log-probability of every response, each computed once.
+
+    Args:
+      reward_fn: for instance a jitted ``models.response_logps`` with its model bound; called with ``batch_size`` lists
+        of ``list_size`` responses, of which those count where ``where`` is True.
+      buckets: shapes (P, R) as for :func:`~jaxalign.data.list_batches`.
+
+    Returns:
+      ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
+
+    Raises:
+      ValueError: naming record and response, if a number is not finite.
+    """
+    scores = raw_scores(lists, reward_fn, batch_size=batch_size, list_size=list_size, buckets=buckets)
+    for record, count in enumerate(np.diff(lists.list_starts)):
+        if problem := not_finite(scores[record, :count]):
+            raise ValueError(f"{problem} of record {record}, counted from 0; correct the text or leave the record out")
+    return scores
+
+
+def raw_scores(
+    lists: EncodedLists,
+    reward_fn: RewardFn,
+    *,
+    batch_size: int,
+    list_size: int,
+    buckets: Sequence[Bucket] | None = None,
+) -> Float[np.ndarray, "N n"]:
+    """:func:`score_lists` without its check."""
+    scores = np.full((len(lists), np.diff(lists.list_starts).max()), np.nan, np.float32)
+    selection = all_responses(lists, list_size)
+    for bucket, chosen in plan_batches(lists, selection, check_buckets(lists, buckets), batch_size, False):
+        batch = make_list_batch(lists, None, bucket, chosen, batch_size)
+        values = np.asarray(reward_fn(batch), np.float32)
+        if values.shape != batch.where.shape:
+            raise ValueError(
+                f"expected a number for each response, an array of shape {batch.where.shape}, got {values.shape}"
+            )
+        values, real = values[: len(chosen.records)], chosen.responses >= 0
+        scores[np.broadcast_to(chosen.records[:, None], real.shape)[real], chosen.responses[real]] = values[real]
+    return scores
+
+
+def not_finite(scores: Float[np.ndarray, "n"]) -> str:
+    """What is wrong with the first number that is not finite; empty if all are."""
+    if (bad := np.flatnonzero(~np.isfinite(scores))).size:
+        return f"the model gives {scores[bad[0]]}, not a finite number, to response {bad[0]}"
+    return ""
+
+
+def label_lists(
+    lists: EncodedLists, preference_fn: PreferenceFn, *, batch_size: int, buckets: Sequence[Bucket] | None = None
+) -> Float[np.ndarray, "N n"]:
+    """Labels from comparisons of every two responses of a list, in both orders: the share that each one beats.
+
+    Args:
+      lists: as ``preference_fn`` wants them, for instance from :func:`~jaxalign.data.encode_comparison_lists`. The
+        labels may go to other lists of the same records, see :func:`relabel`.
+      preference_fn: called with ``batch_size`` lists of as many responses as the longest list has.
+
+    Returns:
+      ``[N, n]`` in [0, 1] for the N records with up to n responses, NaN where a record has fewer. A record with one
+      response has the label 1/2.
+
+    Raises:
+      ValueError: naming record and response, if a label is not finite.
+
+    Source: LiPO (arXiv 2402.01878), labels from a pairwise reward-ranking model.
+    """
+
+    def reward_fn(batch):
+        return labels_from_preferences(jnp.asarray(preference_fn(batch)), where=jnp.asarray(batch.where))
+
+    longest = int(np.diff(lists.list_starts).max())
+    return score_lists(lists, reward_fn, batch_size=batch_size, list_size=longest, buckets=buckets)
+
+
+def relabel(lists: EncodedLists, labels: Float[np.ndarray, "N n"]) -> EncodedLists:
+    """The lists with other labels, ``labels[record, response]``; a file of reference log-probabilities stays valid.
+
+    Raises:
+      ValueError: if there are other records or responses than labels, or labels outside [0, 1].
+    """
+    counts = np.diff(lists.list_starts)
+    given = np.isfinite(labels)
+    if len(labels) != len(lists) or (given != (np.arange(labels.shape[1]) < counts[:, None])).any():
+        raise ValueError(
+            f"expected labels for {len(lists)} records with {counts.min()} to {counts.max()} responses, NaN where a "
+            f"record has fewer, got {len(labels)} rows with {given.sum(axis=1).min()} to {given.sum(axis=1).max()}"
+        )
+    flat = labels[given].astype(np.float32)
+    if flat.min() < 0 or flat.max() > 1:
+        raise ValueError(f"expected labels in [0, 1], got {flat.min()} to {flat.max()}; rescale scores")
+    return dataclasses.replace(lists, labels=flat)
+
+
+def make_preference_fn(reward_fn: RewardFn) -> PreferenceFn:
+    """The :data:`~jaxalign.typing.PreferenceFn` of a scalar reward model: the sigmoid of the differences."""
+
+    def preference_fn(batch):
+        return preferences_from_rewards(jnp.asarray(reward_fn(batch)))
+
+    return preference_fn

@@ -1,0 +1,40 @@
+"""Cross-entropy of a pairwise generative reward model, which writes one token as its verdict."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxalign import numerics
+from jaxalign.losses.common import masked
+from jaxalign.typing import ReduceFn
+
+
+def verdict_loss(
+    verdict_logps: Float[Array, "*batch 3"],
+    verdicts: Float[Array, "*batch 3"],
+    *,
+    where: Bool[Array, "*batch"] | None = None,
+    reduce_fn: ReduceFn = numerics.masked_mean,
+) -> Any:
+    r"""Cross-entropy of the verdict token, over the whole vocabulary.
+
+    .. math:: -\sum_v q_v \log p_v, \quad v \in \{\text{first wins}, \text{second wins}, \text{neither}\}
+
+    Args:
+      verdict_logps: :math:`\log p`, for instance :func:`jaxalign.models.verdict_logps`, nats.
+      verdicts: :math:`q`, the chance of each verdict; one of them 1 for a plain preference or a tie.
+      where: True for comparisons that count.
+
+    >>> print(verdict_loss(jnp.log(jnp.array([[0.5, 0.25, 0.25]])), jnp.array([[1.0, 0.0, 0.0]])))
+    0.6931472
+
+    Source: RRM (arXiv 2409.13156), the pairwise model.
+    """
+    if where is None:
+        where = jnp.ones(verdicts.shape[:-1], bool)
+    entries = jnp.broadcast_to(where[..., None], verdicts.shape)
+    _, verdict_logps, verdicts = masked(entries, verdict_logps, verdicts)
+    # An impossible verdict that is not the target costs nothing, though its logarithm is -inf.
+    terms = jnp.where(verdicts > 0, verdicts * jnp.where(verdicts > 0, verdict_logps, 0), 0)
+    return reduce_fn(-jnp.sum(terms, axis=-1), where=where)
