@@ -9,11 +9,18 @@ _MODULE_OF = {
     name: module
     for module, names in {
         "chat": ("render_template",),
-        "columns": ("ListColumns", "PairColumns", "RankColumns", "ResponseColumns"),
-        "comparison_batches": ("all_pairs", "comparison_batches", "hard_verdict", "soft_verdict"),
+        "columns": ("ListColumns", "PairColumns", "RankColumns", "ResponseColumns", "UnlabelledColumns"),
         "comparison_encoding": ("comparison_format", "comparison_length", "encode_comparison_lists"),
+        "comparison_rows": ("all_pairs", "comparison_batches", "hard_verdict", "soft_verdict"),
         "comparisons": ("ComparisonParts", "parse_comparison", "render_comparison", "render_context"),
-        "encoding": ("EncodedLists", "EncodingReport", "encode_lists", "encode_prompt", "lists_from_tokens"),
+        "encoding": (
+            "EncodedLists",
+            "EncodingReport",
+            "encode_lists",
+            "encode_prompt",
+            "join_lists",
+            "lists_from_tokens",
+        ),
         "lists": ("list_batches",),
         "packing": ("first_fit", "sft_batches"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),

@@ -65,6 +65,27 @@ class PairColumns:
 
 
 @dataclasses.dataclass(frozen=True)
+class UnlabelledColumns:
+    """One row per list that nobody has judged yet: all labels are 0.5.
+
+    ``responses`` names a column with a list of responses, or several columns with one response each.
+    """
+
+    prompt: str = "prompt"
+    responses: str | tuple[str, ...] = "responses"
+    source: str | None = None
+    id: str | None = None
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        if isinstance(self.responses, str):
+            responses = _sequence(row, self.responses)
+        else:
+            responses = [_get(row, column) for column in self.responses]
+        texts = tuple(_last_message(response) for response in responses)
+        return PreferenceRecord(_get(row, self.prompt), texts, (0.5,) * len(texts), **_names(row, self))
+
+
+@dataclasses.dataclass(frozen=True)
 class ResponseColumns:
     """One row per response, read with ``group_by_id=True``: rows of one id are the list of one prompt."""
 

@@ -174,6 +174,24 @@ def lists_from_tokens(
     )
 
 
+def join_lists(parts: Sequence[EncodedLists]) -> EncodedLists:
+    """The records of several encodings with the same limits and padding, one after the other.
+
+    Raises:
+      ValueError: if there is no part, or they differ in what they should share.
+    """
+    if len({(part.limits, part.pad_id) for part in parts}) != 1:
+        raise ValueError(f"expected encodings of equal limits and padding, got {[part.limits for part in parts]}")
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("prompt_tokens", "response_tokens", "labels")
+    }
+    for name in "prompt_starts", "response_starts", "list_starts":
+        joined[name] = _starts(np.concatenate([np.diff(getattr(part, name)) for part in parts]).tolist())
+    report = EncodingReport(*map(sum, zip(*(part.report for part in parts), strict=True)))
+    return EncodedLists(**joined, pad_id=parts[0].pad_id, limits=parts[0].limits, report=report)
+
+
 def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
     """A text behind the beginning-of-sequence token, if there is one; a chat as its template writes it."""
     if not isinstance(record.prompt, str):

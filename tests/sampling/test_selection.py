@@ -31,10 +31,9 @@ def test_best_of_n_breaks_ties_by_key():
 
 
 def test_round_robin_by_hand():
-    # Expected wins in both orders: 0 beats 1 with (0.9 + 0.7) / 2 = 0.8 and 2 with 0.3; 1 beats 2 with 0.6.
-    # 0: 1.1, 1: 0.2 + 0.6 = 0.8, 2: 0.7 + 0.4 = 1.1 with one order only; 2 wins by its second order below.
+    # Both orders averaged: 0 beats 1 with (0.9 + 1 - 0.3) / 2 = 0.8 and 2 with (0.3 + 1 - 0.8) / 2 = 0.25; 1 beats 2
+    # with (0.6 + 1 - 0.4) / 2 = 0.6. Expected wins: 0 has 1.05, 1 has 0.8, 2 has 1.15.
     preferences = jnp.array([[0.0, 0.9, 0.3], [0.3, 0.0, 0.6], [0.8, 0.4, 0.0]])
-    # 0 beats 2 with (0.3 + 1 - 0.8) / 2 = 0.25, so 0 has 1.05, 2 has 0.75 + 0.4 = 1.15 and 1 has 0.8.
     assert sampling.round_robin_ranks(preferences).tolist() == [2, 3, 1]
 
 

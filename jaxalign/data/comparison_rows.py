@@ -42,7 +42,7 @@ def soft_verdict(first_label: float, second_label: float) -> tuple[float, float,
     """
     if abs(first_label + second_label - 1) > 1e-3:
         raise ValueError(f"expected two labels that sum to 1, got {first_label} and {second_label}; use hard_verdict")
-    return float(first_label), 1 - float(first_label), 0.0
+    return first_label, 1 - first_label, 0.0
 
 
 def comparison_batches(
@@ -153,7 +153,7 @@ def make_comparison_batch(
             batch.segment_ids[row, start:stop] = slot + 1
             batch.positions[row, start:stop] = np.arange(len(tokens))
             batch.verdict_positions[row, slot] = stop - 1
-            batch.verdicts[row, slot] = verdict_fn(lists.labels[first], lists.labels[second])
+            batch.verdicts[row, slot] = verdict_fn(float(lists.labels[first]), float(lists.labels[second]))
             batch.where[row, slot] = True
             start = stop
     return batch
