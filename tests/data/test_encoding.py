@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,23 @@ def test_lists_from_tokens_equal_encoded_ones(letters):
         np.testing.assert_array_equal(getattr(sampled, name), getattr(encoded, name))
         assert getattr(sampled, name).dtype == getattr(encoded, name).dtype
     assert sampled.fingerprint() == encoded.fingerprint()
+
+
+def test_joined_lists_are_those_of_all_records(letters):
+    records = [
+        data.PreferenceRecord("abcd", ("b", "cd"), (0.25, 0.5)),
+        data.PreferenceRecord("ab", ("",), (1.0,)),
+        data.PreferenceRecord("a", ("b", "abcd", "e"), (0.0, 0.5, 1.0)),
+    ]
+    encode = functools.partial(data.encode_lists, tokenizer=letters, max_prompt=4, max_response=4)
+    whole, joined = encode(records), data.join_lists([encode(records[:2]), encode(records[2:])])
+    for field in dataclasses.fields(whole):
+        ours, theirs = getattr(joined, field.name), getattr(whole, field.name)
+        np.testing.assert_array_equal(ours, theirs, err_msg=field.name)
+        assert type(ours) is type(theirs) and getattr(ours, "dtype", None) == getattr(theirs, "dtype", None)
+    assert joined.report == (3, 6, 1, 1)
+    with pytest.raises(ValueError, match=r"equal limits and padding, got \[\(4, 4\), \(5, 4\)\]"):
+        data.join_lists([whole, encode(records, max_prompt=5)])
 
 
 def test_fingerprint_is_that_of_tokens_and_not_of_labels(letters):

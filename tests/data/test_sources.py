@@ -40,6 +40,15 @@ def test_rows_of_single_responses_are_grouped_in_order_of_appearance():
     assert report.rows == 3
 
 
+def test_rows_that_nobody_has_judged():
+    expected = [data.PreferenceRecord("p", ("a", "b"), (0.5, 0.5), id="3")]
+    row = {"prompt": "p", "responses": ["a", "b"], "one": "a", "two": [{"role": "assistant", "content": "b"}], "n": 3}
+    assert data.read_rows([row], data.UnlabelledColumns(id="n")).records == expected
+    assert data.read_rows([row], data.UnlabelledColumns(responses=("one", "two"), id="n")).records == expected
+    with pytest.raises(ValueError, match="row 1: three: no such column"):
+        data.read_rows([row], data.UnlabelledColumns(responses=("one", "three")))
+
+
 def test_rows_of_ranks_and_pairs():
     ranked = {"question": "p", "responses": ["a", "b"], "order": np.array([2, 1])}
     columns = data.RankColumns(prompt="question", ranks="order")
