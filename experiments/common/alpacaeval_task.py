@@ -43,19 +43,14 @@ def make_task(
 
     ``responses_per_prompt`` training responses are kept, spread evenly over the ranking; validation keeps all.
     """
-    if folder is None or not (folder / "train.parquet").exists():
-        raise ValueError(f"expected --data FOLDER with train.parquet and validation.parquet, got {folder}")
-    train, validation = (
-        data.read_parquet(folder / f"{part}.parquet", COLUMNS, group_by_id=True).records
-        for part in ("train", "validation")
-    )
-    tokenizer = data.load_tokenizer(hf.resolve(model)) if model else _trained_tokenizer(train, vocab_size, work)
+    train, validation = read_lists(folder)
+    tokenizer = make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
     encode = functools.partial(data.encode_lists, tokenizer=tokenizer, max_prompt=limits[0], max_response=limits[1])
     held_out = encode(validation)
     labels, lengths, where = padded(validation)
 
     def make_lists(sft: Policy, key):
-        return encode([_spread(record, responses_per_prompt) for record in train])
+        return encode([spread_over_labels(record, responses_per_prompt) for record in train])
 
     def scores(policy: Policy) -> np.ndarray:
         logps_fn = make_logps_fn(policy)
@@ -87,6 +82,27 @@ def make_task(
     return Task(tokenizer, demonstrations, make_lists, evaluate, baselines, samples)
 
 
+def read_lists(folder: pathlib.Path | None) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
+    """Training and validation lists."""
+    if folder is None or not (folder / "train.parquet").exists():
+        raise ValueError(f"expected --data FOLDER with train.parquet and validation.parquet, got {folder}")
+    parts = (folder / f"{part}.parquet" for part in ("train", "validation"))
+    train, validation = (data.read_parquet(part, COLUMNS, group_by_id=True).records for part in parts)
+    return train, validation
+
+
+def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_size: int, work: pathlib.Path):
+    """That of ``model``, or one that is trained on the records and kept in ``work``."""
+    if model:
+        return data.load_tokenizer(hf.resolve(model))
+    path = work / f"sentencepiece-{vocab_size}.model"
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
+        data.train_sentencepiece(texts, path, vocab_size=vocab_size)
+    return data.load_sentencepiece(path)
+
+
 def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, where: np.ndarray):
     """How well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
     scores = np.nan_to_num(scores)
@@ -99,16 +115,7 @@ def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, wh
     }
 
 
-def _trained_tokenizer(records: Sequence[PreferenceRecord], vocab_size: int, work: pathlib.Path):
-    path = work / f"sentencepiece-{vocab_size}.model"
-    if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
-        data.train_sentencepiece(texts, path, vocab_size=vocab_size)
-    return data.load_sentencepiece(path)
-
-
-def _spread(record: PreferenceRecord, count: int) -> PreferenceRecord:
+def spread_over_labels(record: PreferenceRecord, count: int) -> PreferenceRecord:
     """``count`` responses at even distances in the order of their labels, or all if there are no more."""
     order = np.argsort([-label for label in record.labels], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]

@@ -77,6 +77,19 @@ def write_report(
     print(f"report: {path}")
 
 
+def write_tables(
+    directory: pathlib.Path, title: str, tables: Mapping[str, Figures], *, caption: str, sections: Sequence = ()
+) -> None:
+    """Writes ``report.html`` with one table of figures for each test, and ``sections`` behind them."""
+    shown = []
+    for test, figures in tables.items():
+        names = list(next(iter(figures.values())))
+        rows = [(rule, *(row[name] for name in names)) for rule, row in figures.items()]
+        shown.append(report.Table(test, ("rewards", *names), rows, caption=caption))
+    path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
+    print(f"report: {path}")
+
+
 def _draw(curve: Curve) -> report.Curves:
     series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
     return report.Curves(curve.title, series)

@@ -7,8 +7,8 @@ response together only. In training, the better response of a share of the pairs
 import numpy as np
 
 from experiments.common import sequences
+from experiments.common.reward_stages import limits
 from experiments.common.reward_task import RewardTask
-from experiments.common.sequence_task import LIMITS
 from jaxalign.data import PreferencePair, PreferenceRecord, encode_lists
 
 DEMONSTRATIONS = 16_384
@@ -17,17 +17,17 @@ NUM_TEST = 256  # lists
 LIST_SIZE = 8
 
 
-def make_task(seed: int, num_pairs: int) -> RewardTask:
-    """A new world with ``num_pairs`` training pairs, each with a prompt of its own."""
+def make_task(config, seed: int) -> RewardTask:
+    """A new world with ``config.num_pairs`` training pairs, each with a prompt of its own."""
     world = sequences.make_world(
-        seed, num_demonstrations=DEMONSTRATIONS, num_train=num_pairs, num_test=NUM_TEST, error_rate=ERROR_RATE
+        seed, num_demonstrations=DEMONSTRATIONS, num_train=config.num_pairs, num_test=NUM_TEST, error_rate=ERROR_RATE
     )
     rng = np.random.default_rng((seed, 1))
     tokenizer = sequences.make_tokenizer()
     lists = [graded_list(record, LIST_SIZE, rng) for record in world.test_prompts]
     return RewardTask(
         tokenizer,
-        demonstrations=encode_lists(world.demonstrations, tokenizer, **LIMITS),
+        demonstrations=encode_lists(world.demonstrations, tokenizer, **limits(config)),
         pairs=[make_pair(record, rng) for record in world.train_prompts],
         tests={"plain": lists, "artifact at random": [mark_at_random(record, rng) for record in lists]},
         phrase=sequences.ARTIFACT,

@@ -36,11 +36,8 @@ def command_line(presets: Mapping[str, Any]) -> Any:
 
 def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key: Array) -> Policy:
     """Supervised fine-tuning on the demonstrations, of ``config.model`` or of a new small decoder."""
-    if config.model:
-        decoder, params = hf.load_pretrained(config.model)
-        policy = Policy(models.build(dataclasses.replace(decoder, dtype=config.dtype)), params)
-    else:
-        policy = new_policy(config, task, init_key)
+    decoder, params = hf.load_pretrained(config.model) if config.model else new_decoder(config, task, init_key)
+    policy = Policy(models.build(dataclasses.replace(decoder, dtype=config.dtype)), params)
     return imitate(
         task,
         policy,
@@ -50,12 +47,6 @@ def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key:
         batch=config.sft_batch,
         learning_rate=config.sft_learning_rate,
     )
-
-
-def new_policy(config, task, key: Array) -> Policy:
-    """A decoder from scratch."""
-    model = models.build(new_decoder(config, task))
-    return Policy(model, jax.jit(model.init)(key, np.zeros((1, 1), np.int32))["params"])
 
 
 def imitate(
@@ -86,10 +77,10 @@ def start_run(directory: pathlib.Path, model: models.Decoder, task: Task) -> Non
     task.tokenizer.save(directory / "tokenizer")
 
 
-def new_decoder(config, task: Task) -> models.DecoderConfig:
-    """A Qwen3-shaped decoder of the width and depth in ``config``, heads of 32."""
+def new_decoder(config, task, key: Array) -> tuple[models.DecoderConfig, Params]:
+    """A Qwen3-shaped decoder of the width and depth in ``config``, heads of 32, with random parameters."""
     heads = max(config.width // 32, 2)
-    return models.DecoderConfig(
+    decoder = models.DecoderConfig(
         family="qwen3",
         vocab_size=task.tokenizer.vocab_size,
         width=config.width,
@@ -101,8 +92,8 @@ def new_decoder(config, task: Task) -> models.DecoderConfig:
         max_length=sum(task.demonstrations.limits),
         qk_norm=True,
         tied_embeddings=True,
-        dtype=config.dtype,
     )
+    return decoder, jax.jit(models.build(decoder).init)(key, np.zeros((1, 1), np.int32))["params"]
 
 
 def make_sft_loss(model) -> LossFn:

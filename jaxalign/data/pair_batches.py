@@ -1,6 +1,5 @@
 """Batches of preference pairs: lists of two for a reward model that scores each response by itself."""
 
-import itertools
 from typing import Protocol, runtime_checkable
 
 import grain
@@ -9,7 +8,7 @@ import numpy as np
 from jaxalign.data import pipeline
 from jaxalign.data.encoding import encode_lists
 from jaxalign.data.lists import Selection, make_list_batch
-from jaxalign.data.pairs import PairSource, PreferencePair
+from jaxalign.data.pairs import PreferencePair
 from jaxalign.data.record import PreferenceRecord
 from jaxalign.data.tokenizer import Tokenizer
 from jaxalign.typing import ListBatch
@@ -63,10 +62,3 @@ def probability_record(pair: PreferencePair) -> PreferenceRecord:
     """A list of two whose labels are the chances of winning: q and 1 - q."""
     labels = pair.target, 1 - pair.target
     return PreferenceRecord(pair.prompt, (pair.first, pair.second), labels, source=pair.source, id=pair.id)
-
-
-def pairs_of_lists(records, *, min_gap: float) -> PairSource:
-    """All pairs of all records whose labels differ by ``min_gap`` or more."""
-    from jaxalign.data.pairs import pairs_from_record
-
-    return list(itertools.chain.from_iterable(pairs_from_record(record, min_gap=min_gap) for record in records))

@@ -1,0 +1,66 @@
+"""Real lists for reward models: AlpacaEval 2 responses with graded labels, and pairs of other kinds to test on.
+
+``config.data`` is the folder of :mod:`experiments.common.alpacaeval_task`. Beside it may lie ``hh_harmless``
+(``validation.parquet``: prompt, chosen, rejected) and ``llmbar`` (``pairs.parquet``: subset, input, output_1, output_2,
+label 1 or 2), which are tested on where they are there.
+"""
+
+import itertools
+import pathlib
+
+import numpy as np
+import pyarrow.parquet
+
+from experiments.common import alpacaeval_task
+from experiments.common.lists import MIN_GAP
+from experiments.common.reward_stages import limits
+from experiments.common.reward_task import RewardTask
+from jaxalign import data
+from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.data.pairs import ARTIFACT
+
+RESPONSES = 12  # of each training prompt, spread over the ranking
+TEST_RESPONSES = 16  # of each validation prompt, likewise
+
+
+def make_task(config, seed: int) -> RewardTask:
+    """The task of ``config.data``, with ``config.num_pairs`` training pairs drawn from all prompts alike."""
+    train, validation = alpacaeval_task.read_lists(config.data)
+    tokenizer = alpacaeval_task.make_tokenizer(
+        train, model=config.backbone, vocab_size=config.vocab_size, work=config.output
+    )
+    demonstrations = [record.best(alpacaeval_task.BEST) for record in train]
+    return RewardTask(
+        tokenizer,
+        demonstrations=data.encode_lists(demonstrations, tokenizer, **limits(config)),
+        pairs=draw_pairs(train, config.num_pairs, np.random.default_rng(seed)),
+        tests={
+            "validation prompts": [alpacaeval_task.spread_over_labels(r, TEST_RESPONSES) for r in validation],
+            **other_tests(config.data.parent),
+        },
+        phrase=ARTIFACT,
+    )
+
+
+def draw_pairs(records: list[PreferenceRecord], count: int, rng: np.random.Generator) -> list[PreferencePair]:
+    """Up to ``count`` pairs whose labels differ by ``MIN_GAP`` or more, of each prompt as many as of any other."""
+    by_prompt = []
+    for record in records:
+        pairs = data.pairs_from_record(alpacaeval_task.spread_over_labels(record, RESPONSES), min_gap=MIN_GAP)
+        by_prompt.append([pairs[place] for place in rng.permutation(len(pairs))])
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*by_prompt))
+    return list(itertools.islice((pair for pair in turns if pair is not None), count))
+
+
+def other_tests(folder: pathlib.Path) -> dict[str, list[PreferenceRecord]]:
+    """Pairs of other kinds, by test; of LLMBar each subset is one."""
+    tests = {}
+    if (harmless := folder / "hh_harmless" / "validation.parquet").exists():
+        columns = data.PairColumns(prompt="prompt", chosen="chosen", rejected="rejected")
+        tests["HH harmless"] = data.read_parquet(harmless, columns).records
+    if (judged := folder / "llmbar" / "pairs.parquet").exists():
+        for row in pyarrow.parquet.read_table(judged).to_pylist():
+            outputs = row["output_1"], row["output_2"]
+            record = PreferenceRecord.from_ranks(row["input"], outputs, (row["label"], 3 - row["label"]))
+            tests.setdefault(f"LLMBar {row['subset']}", []).append(record)
+    return tests

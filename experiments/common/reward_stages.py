@@ -1,0 +1,92 @@
+"""The stages that reward model experiments share: a backbone, training on pairs, scoring."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common import stages
+from experiments.common.reward_task import RewardTask, ScoreFn
+from experiments.common.task import Policy
+from jaxalign import data, losses, metrics, models, numerics
+from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io import hf
+from jaxalign.typing import LossFn
+
+BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each
+LIST_SIZE = 2
+
+
+def start_reward(config, task: RewardTask, directory: pathlib.Path, key: Array) -> Policy:
+    """A fresh head on ``config.backbone``, or on a small decoder that has first learnt to imitate demonstrations."""
+    init_key, imitate_key, head_key = jax.random.split(key, 3)
+    if config.backbone:
+        backbone, params = hf.load_pretrained(config.backbone)
+    else:
+        backbone, params = stages.new_decoder(config, task, init_key)
+        params = stages.imitate(
+            task,
+            Policy(models.build(backbone), params),
+            directory / "backbone",
+            imitate_key,
+            steps=config.pretrain_steps,
+            batch=config.pretrain_batch,
+            learning_rate=config.pretrain_learning_rate,
+        ).params
+    model = models.build(models.RewardConfig(backbone, pooling="last"))
+    return Policy(model, models.init_reward_params(model, head_key, params))
+
+
+def train_reward(config, task: RewardTask, pairs, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
+    """The reward model after ``config.steps`` batches of ``pairs``, a Grain data set of one epoch."""
+    stages.start_run(directory, start.model, task)
+    batches = data.pair_batches(
+        pairs.repeat(), task.tokenizer, batch_size=config.batch, **limits(config), **stages.processes()
+    )
+    loss_fn = make_reward_loss(start.model)
+    params = stages.train(start.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
+    return Policy(start.model, params)
+
+
+def make_reward_loss(model) -> LossFn:
+    """Bradley-Terry on the two responses of each pair, whose labels are their chances of winning."""
+
+    def loss_fn(params, batch, key):
+        first, second = models.response_rewards(model, params, batch).T
+        chance = batch.labels[:, 0]
+        loss = losses.bradley_terry_loss(first, second, chance, reduce_fn=numerics.ratio)
+        return loss, {
+            "accuracy": metrics.preference_accuracy_metric(first, second, chance),
+            "margin": numerics.ratio((first - second) * (2 * chance - 1), where=chance != 0.5),
+            "tokens": numerics.Ratio(batch.response_mask.sum() + batch.prompt_mask.sum(), np.float32(1)),
+        }
+
+    return loss_fn
+
+
+def make_score_fn(config, task: RewardTask, reward: Policy) -> ScoreFn:
+    """Rewards of all responses of records."""
+
+    def score_fn(records: Sequence[PreferenceRecord]) -> np.ndarray:
+        lists = data.encode_lists(records, task.tokenizer, **limits(config))
+        reward_fn = functools.partial(_response_rewards, reward.model, reward.params)
+        return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE)
+
+    return score_fn
+
+
+def probabilities(config, task: RewardTask, reward: Policy, pairs: Sequence[PreferencePair]) -> np.ndarray:
+    """``[N]``: that the first response of each pair wins."""
+    rewards = make_score_fn(config, task, reward)([data.probability_record(pair) for pair in pairs])
+    return np.asarray(jax.nn.sigmoid(rewards[:, 0] - rewards[:, 1]))
+
+
+def limits(config) -> dict[str, int]:
+    """The most tokens of a prompt and of a response."""
+    return {"max_prompt": config.limits[0], "max_response": config.limits[1]}
+
+
+_response_rewards = jax.jit(models.response_rewards, static_argnums=0)
