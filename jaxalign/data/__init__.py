@@ -23,7 +23,7 @@ _MODULE_OF = {
         ),
         "lists": ("list_batches",),
         "packing": ("first_fit", "sft_batches"),
-        "pair_batches": ("PairStream", "pair_batches", "probability_record"),
+        "pair_rows": ("PairStream", "pair_batches", "probability_record"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),
         "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
