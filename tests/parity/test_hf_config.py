@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import transformers
 
+from jaxalign import models
 from jaxalign.io import hf, model_config
 from jaxalign.models import DecoderConfig, RopeScaling
 
@@ -372,9 +373,18 @@ def test_model_json(known, tmp_path):
     assert model_config.load_config(tmp_path / "run") == known[1]
 
 
+def test_model_json_of_a_reward_model(known, tmp_path):
+    config = models.RewardConfig(known[1], pooling="mean")
+    model_config.save_config(tmp_path, config)
+    assert model_config.load_config(tmp_path) == config
+
+
 def test_model_json_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="model.json is missing; pass the folder of a run"):
         model_config.load_config(tmp_path)
-    (tmp_path / "model.json").write_text('{"vocab_size": 3, "colour": "red"}')
+    (tmp_path / "model.json").write_text('{"class": "DecoderConfig", "vocab_size": 3, "colour": "red"}')
     with pytest.raises(ValueError, match=r"unknown fields \['colour'\]"):
+        model_config.load_config(tmp_path)
+    (tmp_path / "model.json").write_text('{"class": "Perceptron"}')
+    with pytest.raises(ValueError, match=r"unknown fields \['class'\]"):
         model_config.load_config(tmp_path)
