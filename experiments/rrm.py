@@ -121,27 +121,19 @@ def main(config: Config) -> dict[str, float]:
     writers.write_config(config.output, config)
     by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
-    for test, figures in tables.items():
-        print(f"\n{test}")
-        report.print_table(figures)
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    sections = [
-        Curves("Choices that the artifact changes", curve(config, tables), "% of chosen responses", "% changed")
-    ]
-    report.write_tables(config.output, f"RRM: {config.task}", tables, caption=spread, sections=sections)
-    return {
-        f"{test}/{rule}/{name}": figure.value
-        for test, figures in tables.items()
-        for rule, row in figures.items()
-        for name, figure in row.items()
-    }
+    axes = "% of chosen responses in training", "% of choices changed"
+    sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]
+    title = f"RRM: {config.task}"
+    return report.report_tables(config.output, title, tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All variants at all rates: figures by test and by rule."""
     task = make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
-    start = reward_stages.start_reward(config, task, directory, start_key)
+    backbone = reward_stages.start_backbone(config, task, directory, start_key)
+    start = reward_stages.on_backbone(backbone, start_key)
     rules = {"longer wins": reward_task.longer_wins, "random": reward_task.random_scores}
     for rate in config.rates:
         pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)

@@ -77,17 +77,28 @@ def write_report(
     print(f"report: {path}")
 
 
-def write_tables(
+def report_tables(
     directory: pathlib.Path, title: str, tables: Mapping[str, Figures], *, caption: str, sections: Sequence = ()
-) -> None:
-    """Writes ``report.html`` with one table of figures for each test, and ``sections`` behind them."""
+) -> dict[str, float]:
+    """Prints a table for each test, writes them and ``sections`` to ``report.html``, and returns all values by name.
+
+    A rule that lacks a figure has an empty cell.
+    """
     shown = []
     for test, figures in tables.items():
-        names = list(next(iter(figures.values())))
-        rows = [(rule, *(row[name] for name in names)) for rule, row in figures.items()]
+        print(f"\n{test}")
+        print_table(figures)
+        names = list(dict.fromkeys(name for row in figures.values() for name in row))
+        rows = [(rule, *(row.get(name, "") for name in names)) for rule, row in figures.items()]
         shown.append(report.Table(test, ("rewards", *names), rows, caption=caption))
     path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
     print(f"report: {path}")
+    return {
+        f"{test}/{rule}/{name}": figure.value
+        for test, figures in tables.items()
+        for rule, row in figures.items()
+        for name, figure in row.items()
+    }
 
 
 def _draw(curve: Curve) -> report.Curves:

@@ -34,6 +34,7 @@ def make_task(config, seed: int) -> RewardTask:
         tokenizer,
         demonstrations=data.encode_lists(demonstrations, tokenizer, **limits(config)),
         pairs=draw_pairs(train, config.num_pairs, np.random.default_rng(seed)),
+        lists=[alpacaeval_task.spread_over_labels(record, RESPONSES) for record in train],
         tests={
             "validation prompts": [alpacaeval_task.spread_over_labels(r, TEST_RESPONSES) for r in validation],
             **other_tests(config.data.parent),

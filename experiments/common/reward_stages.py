@@ -20,24 +20,28 @@ BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each
 LIST_SIZE = 2
 
 
-def start_reward(config, task: RewardTask, directory: pathlib.Path, key: Array) -> Policy:
-    """A fresh head on ``config.backbone``, or on a small decoder that has first learnt to imitate demonstrations."""
-    init_key, imitate_key, head_key = jax.random.split(key, 3)
+def start_backbone(config, task: RewardTask, directory: pathlib.Path, key: Array) -> Policy:
+    """``config.backbone``, or a small decoder that has learnt to imitate demonstrations."""
     if config.backbone:
         backbone, params = hf.load_pretrained(config.backbone)
-    else:
-        backbone, params = stages.new_decoder(config, task, init_key)
-        params = stages.imitate(
-            task,
-            Policy(models.build(backbone), params),
-            directory / "backbone",
-            imitate_key,
-            steps=config.pretrain_steps,
-            batch=config.pretrain_batch,
-            learning_rate=config.pretrain_learning_rate,
-        ).params
-    model = models.build(models.RewardConfig(backbone, pooling="last"))
-    return Policy(model, models.init_reward_params(model, head_key, params))
+        return Policy(models.build(backbone), params)
+    init_key, imitate_key = jax.random.split(key)
+    backbone, params = stages.new_decoder(config, task, init_key)
+    return stages.imitate(
+        task,
+        Policy(models.build(backbone), params),
+        directory / "backbone",
+        imitate_key,
+        steps=config.pretrain_steps,
+        batch=config.pretrain_batch,
+        learning_rate=config.pretrain_learning_rate,
+    )
+
+
+def on_backbone(backbone: Policy, key: Array) -> Policy:
+    """A scalar reward model with a fresh head."""
+    model = models.build(models.RewardConfig(backbone.model.config, pooling="last"))
+    return Policy(model, models.init_reward_params(model, key, backbone.params))
 
 
 def train_reward(config, task: RewardTask, pairs, start: Policy, directory: pathlib.Path, key: Array) -> Policy:

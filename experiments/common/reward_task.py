@@ -4,12 +4,15 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.lists import MIN_GAP, over_prompts, padded
 from experiments.common.task import Row
 from jaxalign import data, metrics
 from jaxalign.data import EncodedLists, HfTokenizer, PreferencePair, PreferenceRecord
+from jaxalign.io.report import Estimate
 
 ScoreFn = Callable[[Sequence[PreferenceRecord]], np.ndarray]
 """``score_fn(records) -> [N, n]``: a number for each response, higher is better; anything where a record has fewer."""
@@ -21,6 +24,7 @@ class RewardTask(NamedTuple):
     tokenizer: HfTokenizer
     demonstrations: EncodedLists  # what a backbone from scratch first learns to imitate
     pairs: list[PreferencePair]  # what reward models are trained on
+    lists: list[PreferenceRecord]  # the same prompts with graded lists, for those that learn from lists
     tests: Mapping[str, list[PreferenceRecord]]  # held-out lists and pairs
     phrase: str  # the artifact: a beginning that says nothing about a response
 
@@ -61,3 +65,45 @@ def figures(score_fn: ScoreFn, records: Sequence[PreferenceRecord], phrase: str)
     if labels.shape[1] >= 8:
         row["best of 8"] = over_prompts(functools.partial(metrics.best_of_n_metric, n=8), scores, labels, where=where)
     return row
+
+
+def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> Row:
+    """Calibration (10 bins) and swap consistency of probabilities ``[N, n, n]``, response i shown first at [i, j]."""
+    labels, pairs = _clear_pairs(records)
+    tables = np.stack(jax.vmap(_table)(chances, labels, pairs), axis=1)  # [N, 3, bins]
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), 1000)
+    errors = [float(metrics.expected_calibration_error(_as_table(tables.sum(axis=0))))]
+    errors += [float(e) for e in jax.vmap(_error)(np.einsum("sn,ntb->stb", draws.astype(np.float32), tables))]
+    swapped = chances.swapaxes(1, 2)
+    return {
+        "ECE": Estimate(errors[0], *np.quantile(errors[1:], (0.025, 0.975)).tolist()),
+        "swap consistency": over_prompts(metrics.swap_consistency_metric, chances, swapped, where=pairs),
+    }
+
+
+def reliability(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean probability and the share of wins in each bin that has pairs."""
+    table = _table(chances, *_clear_pairs(records))
+    filled = np.asarray(table.count) > 0
+    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+
+
+def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels ``[N, n]``, and the ordered pairs ``[N, n, n]`` whose labels differ by ``MIN_GAP`` or more."""
+    labels, _, where = padded(records)
+    clear = np.abs(labels[:, :, None] - labels[:, None, :]) >= MIN_GAP
+    return labels, clear & where[:, :, None] & where[:, None, :]
+
+
+def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
+    outcomes = 1.0 * (labels[..., :, None] > labels[..., None, :])
+    return metrics.reliability_table(jnp.nan_to_num(chances), outcomes, where=pairs)
+
+
+def _as_table(sums) -> metrics.ReliabilityTable:
+    return metrics.ReliabilityTable(*sums)
+
+
+def _error(sums):
+    return metrics.expected_calibration_error(_as_table(sums))

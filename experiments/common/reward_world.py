@@ -29,6 +29,7 @@ def make_task(config, seed: int) -> RewardTask:
         tokenizer,
         demonstrations=encode_lists(world.demonstrations, tokenizer, **limits(config)),
         pairs=[make_pair(record, rng) for record in world.train_prompts],
+        lists=[graded_list(record, LIST_SIZE, rng) for record in world.train_prompts],
         tests={"plain": lists, "artifact at random": [mark_at_random(record, rng) for record in lists]},
         phrase=sequences.ARTIFACT,
     )

@@ -27,7 +27,7 @@ _MODULE_OF = {
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),
         "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
-        "scoring": ("label_lists", "make_preference_fn", "relabel", "score_lists"),
+        "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),
         "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),

@@ -71,31 +71,56 @@ def not_finite(scores: Float[np.ndarray, "n"]) -> str:
     return ""
 
 
-def label_lists(
+def compare_lists(
     lists: EncodedLists, preference_fn: PreferenceFn, *, batch_size: int, buckets: Sequence[Bucket] | None = None
-) -> Float[np.ndarray, "N n"]:
-    """Labels from comparisons of every two responses of a list, in both orders: the share that each one beats.
+) -> Float[np.ndarray, "N n n"]:
+    """Comparisons of every two responses of a list, as the model gives them: at [i, j] with i shown first.
 
     Args:
-      lists: as ``preference_fn`` wants them, for instance from :func:`~jaxalign.data.encode_comparison_lists`. The
-        labels may go to other lists of the same records, see :func:`relabel`.
+      lists: as ``preference_fn`` wants them, for instance from :func:`~jaxalign.data.encode_comparison_lists`.
       preference_fn: called with ``batch_size`` lists of as many responses as the longest list has.
 
     Returns:
-      ``[N, n]`` in [0, 1] for the N records with up to n responses, NaN where a record has fewer. A record with one
-      response has the label 1/2.
+      Probabilities that response i beats j, 1/2 on the diagonal, NaN where a record has fewer responses.
 
     Raises:
-      ValueError: naming record and response, if a label is not finite.
+      ValueError: naming record and response, if a probability is not finite.
+    """
+    longest = int(np.diff(lists.list_starts).max())
+    preferences = np.full((len(lists), longest, longest), np.nan, np.float32)
+    selection = all_responses(lists, longest)
+    for bucket, chosen in plan_batches(lists, selection, check_buckets(lists, buckets), batch_size, False):
+        batch = make_list_batch(lists, None, bucket, chosen, batch_size)
+        values = np.asarray(preference_fn(batch), np.float32)
+        if values.shape != (*batch.where.shape, longest):
+            raise ValueError(
+                f"expected a probability for each two responses, an array of shape {(*batch.where.shape, longest)}, "
+                f"got {values.shape}"
+            )
+        for record, matrix in zip(chosen.records, values, strict=False):
+            count = int(lists.list_starts[record + 1] - lists.list_starts[record])
+            own = np.where(np.eye(count, dtype=bool), np.float32(0.5), matrix[:count, :count])
+            if problem := next(filter(None, map(not_finite, own.T)), ""):
+                raise ValueError(f"{problem} of record {record}, counted from 0; correct the text or leave it out")
+            preferences[record, :count, :count] = own
+    return preferences
+
+
+def label_lists(
+    lists: EncodedLists, preference_fn: PreferenceFn, *, batch_size: int, buckets: Sequence[Bucket] | None = None
+) -> Float[np.ndarray, "N n"]:
+    """Labels from :func:`compare_lists`, both orders averaged: the share of its list that each response beats.
+
+    Returns:
+      ``[N, n]`` in [0, 1] for the N records with up to n responses, NaN where a record has fewer. A record with one
+      response has the label 1/2. They may go to other lists of the same records, see :func:`relabel`.
 
     Source: LiPO (arXiv 2402.01878), labels from a pairwise reward-ranking model.
     """
-
-    def reward_fn(batch):
-        return labels_from_preferences(jnp.asarray(preference_fn(batch)), where=jnp.asarray(batch.where))
-
-    longest = int(np.diff(lists.list_starts).max())
-    return score_lists(lists, reward_fn, batch_size=batch_size, list_size=longest, buckets=buckets)
+    preferences = compare_lists(lists, preference_fn, batch_size=batch_size, buckets=buckets)
+    where = np.arange(preferences.shape[1]) < np.diff(lists.list_starts)[:, None]
+    labels = labels_from_preferences(jnp.asarray(np.nan_to_num(preferences)), where=jnp.asarray(where))
+    return np.where(where, labels, np.float32(np.nan))
 
 
 def relabel(lists: EncodedLists, labels: Float[np.ndarray, "N n"]) -> EncodedLists:

@@ -1,0 +1,129 @@
+"""Three kinds of reward model, each trained from one backbone into a :class:`Judge`."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common import stages
+from experiments.common.reward_stages import limits, make_score_fn, on_backbone, train_reward
+from experiments.common.reward_task import RewardTask, ScoreFn
+from experiments.common.task import Policy
+from jaxalign import data, losses, metrics, models, numerics
+from jaxalign.data import PreferenceRecord
+from jaxalign.io import hf
+from jaxalign.typing import LossFn
+
+ChancesFn = Callable[[Sequence[PreferenceRecord]], np.ndarray]
+"""``chances_fn(records) -> [N, n, n]``: at [i, j] that response i, shown first, beats response j."""
+
+
+class Judge(NamedTuple):
+    """What a reward model says about records."""
+
+    score_fn: ScoreFn
+    chances_fn: ChancesFn
+
+
+def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+    """A number for each response, from pairs."""
+    reward = on_backbone(backbone, key)
+    reward = train_reward(config, task, data.training_pairs(task.pairs, []), reward, directory, key)
+    hf.save_pretrained(directory / "hf", reward.model.config, reward.params, task.tokenizer)
+    return _scalar_judge(config, task, reward)
+
+
+def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+    """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
+    reward = on_backbone(backbone, key)
+    stages.start_run(directory, reward.model, task)
+    lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
+    size = max(2 * config.batch // config.list_size, 1)
+    batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **stages.processes())
+    loss_fn = make_listwise_loss(reward.model)
+    params = stages.train(reward.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
+    hf.save_pretrained(directory / "hf", reward.model.config, params, task.tokenizer)
+    return _scalar_judge(config, task, Policy(reward.model, params))
+
+
+def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+    """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
+    records = [data.probability_record(pair) for pair in task.pairs]
+    policy = train_comparisons(config, task.tokenizer, records, backbone, directory, key)
+    hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
+    form = data.comparison_format(task.tokenizer)
+    preference_fn = make_preference_fn(policy, form)
+
+    def encode(records):
+        return data.encode_comparison_lists(records, task.tokenizer, form, **limits(config))
+
+    def score_fn(records):
+        return data.label_lists(encode(records), preference_fn, batch_size=1)
+
+    return Judge(score_fn, lambda records: data.compare_lists(encode(records), preference_fn, batch_size=1))
+
+
+def train_comparisons(config, tokenizer, records, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
+    """A decoder that says which of two responses of a record is better, as the higher label does."""
+    form = data.comparison_format(tokenizer)
+    lists = data.encode_comparison_lists(records, tokenizer, form, **limits(config))
+    batches = data.comparison_rows(
+        lists, form, batch_size=config.batch, row_length=data.comparison_length(lists, form), **stages.processes()
+    )
+    loss_fn = make_comparison_loss(start.model, form)
+    params = stages.train(start.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
+    return Policy(start.model, params)
+
+
+def make_listwise_loss(model) -> LossFn:
+    """LiPO's lambda loss with rewards as scores."""
+
+    def loss_fn(params, batch, key):
+        rewards = models.response_rewards(model, params, batch)
+        loss = losses.lambda_loss(rewards, batch.labels, where=batch.where, key=key, reduce_fn=numerics.ratio)
+        return loss, {"accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where)}
+
+    return loss_fn
+
+
+def make_comparison_loss(model, form) -> LossFn:
+    """Cross-entropy of the verdict."""
+
+    def loss_fn(params, batch, key):
+        logps = models.verdict_logps(model, params, batch, form)
+        said, meant = logps.argmax(axis=-1), batch.verdicts.argmax(axis=-1)
+        return numerics.ratio(-jnp.sum(batch.verdicts * logps, axis=-1), where=batch.where), {
+            "accuracy": numerics.ratio(1.0 * (said == meant), where=batch.where)
+        }
+
+    return loss_fn
+
+
+def make_preference_fn(policy: Policy, form):
+    """A jitted :data:`jaxalign.typing.PreferenceFn`."""
+    return functools.partial(_comparison_preferences, policy.model, policy.params, form=form)
+
+
+def _scalar_judge(config, task: RewardTask, reward: Policy) -> Judge:
+    score_fn = make_score_fn(config, task, reward)
+
+    def chances_fn(records):
+        scores = np.nan_to_num(score_fn(records))
+        return np.asarray(jax.nn.sigmoid(scores[:, :, None] - scores[:, None, :]))
+
+    return Judge(score_fn, chances_fn)
+
+
+_comparison_preferences = jax.jit(models.comparison_preferences, static_argnames=("model", "form"))
+
+Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], Judge]
+TRAIN: dict[str, Train] = {
+    "bradley-terry": train_bradley_terry,
+    "listwise": train_listwise,
+    "pairwise": train_pairwise,
+}
