@@ -131,7 +131,8 @@ def relabel(lists: EncodedLists, labels: Float[np.ndarray, "N n"]) -> EncodedLis
     """
     counts = np.diff(lists.list_starts)
     given = np.isfinite(labels)
-    if len(labels) != len(lists) or (given != (np.arange(labels.shape[1]) < counts[:, None])).any():
+    in_front = given == (np.arange(labels.shape[1]) < given.sum(axis=1, keepdims=True))
+    if len(labels) != len(lists) or (given.sum(axis=1) != counts).any() or not in_front.all():
         raise ValueError(
             f"expected labels for {len(lists)} records with {counts.min()} to {counts.max()} responses, NaN where a "
             f"record has fewer, got {len(labels)} rows with {given.sum(axis=1).min()} to {given.sum(axis=1).max()}"

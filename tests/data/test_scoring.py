@@ -121,6 +121,8 @@ def test_relabelled_lists_keep_their_file_of_reference_log_probabilities(tmp_pat
     [
         (np.full((2, 3), 0.5), r"labels for 3 records with 1 to 3 responses, .* got 2 rows with 3 to 3"),
         (np.full((3, 3), 0.5), "got 3 rows with 3 to 3"),
+        (np.array([[0.5, 0.5], [0.5, np.nan], [0.5, 0.5]]), "got 3 rows with 1 to 2"),
+        (np.array([[0.5] * 3, [np.nan, 0.5, np.nan], [0.5, 0.5, np.nan]]), "got 3 rows with 1 to 3"),
         (np.array([[1, 2, 3], [4, np.nan, np.nan], [5, 6, np.nan]]), r"labels in \[0, 1\], got 1.0 to 6.0; rescale"),
     ],
 )
