@@ -72,7 +72,7 @@ def train_comparisons(config, tokenizer, records, start: Policy, directory: path
     """A decoder that says which of two responses of a record is better, as the higher label does."""
     form = data.comparison_format(tokenizer)
     lists = data.encode_comparison_lists(records, tokenizer, form, **limits(config))
-    batches = data.comparison_rows(
+    batches = data.comparison_batches(
         lists, form, batch_size=config.batch, row_length=data.comparison_length(lists, form), **stages.processes()
     )
     loss_fn = make_comparison_loss(start.model, form)
