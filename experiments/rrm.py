@@ -49,7 +49,7 @@ class Config:
     rates: tuple[float, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
     share: float = 0.5  # of the triplets that are scored
     threshold: float = 0.2  # a triplet is kept if the probability is off its target by as much
-    steps: int = 300
+    steps: int = 500
     batch: int = 64  # pairs
     learning_rate: float = 1e-3
     seeds: int = 1
