@@ -8,7 +8,14 @@ from jaxalign.models.comparisons import (
     two_way_preferences,
     verdict_logps,
 )
-from jaxalign.models.config import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, RopeScaling
+from jaxalign.models.config import (
+    DecoderConfig,
+    EncoderConfig,
+    ModelConfig,
+    RewardConfig,
+    RopeScaling,
+    backbone_config,
+)
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.responses import response_logps, response_token_logps, unembedding
@@ -24,6 +31,7 @@ __all__ = [
     "RewardConfig",
     "RewardModel",
     "RopeScaling",
+    "backbone_config",
     "build",
     "comparison_logits",
     "comparison_preferences",

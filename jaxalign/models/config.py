@@ -145,3 +145,8 @@ class RewardConfig:
 
 ModelConfig = DecoderConfig | EncoderConfig | RewardConfig
 """Whatever :func:`jaxalign.models.build` makes a module from."""
+
+
+def backbone_config(config: ModelConfig) -> DecoderConfig | EncoderConfig:
+    """The config of the network that a reward is read from; of a network, its own."""
+    return config.backbone if isinstance(config, RewardConfig) else config

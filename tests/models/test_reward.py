@@ -207,7 +207,7 @@ def test_sharded_rewards_and_gradients_equal_single_device(name, shape):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), sharded_gradient, gradient)
 
 
-def test_listwise_training_learns_a_ranking(name):
+def test_listwise_training_learns_a_ranking():
     """The label is the share of tokens below 30; lambda_loss on rewards teaches it, also of responses not seen."""
     model, params = tiny.init(CASES["plain-last"])
     params = jax.tree.map(lambda leaf: 0.5 * leaf, params)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jaxalign
-from jaxalign.models import DecoderConfig
+from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, backbone_config
 
 
 class ModelCard(NamedTuple):
@@ -17,14 +17,16 @@ class ModelCard(NamedTuple):
 
 
 PLAIN_CARD = ModelCard()
+TASKS = {DecoderConfig: "text-generation", EncoderConfig: "feature-extraction", RewardConfig: "text-classification"}
 
 
-def render_card(card: ModelCard, config: DecoderConfig, num_params: int, dtype: str) -> str:
+def render_card(card: ModelCard, config: ModelConfig, num_params: int, dtype: str) -> str:
     """Markdown behind a YAML front matter; texts are escaped, so that neither can be broken out of."""
     from huggingface_hub import ModelCardData
 
-    metadata = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["jaxalign"]}
+    metadata = {"library_name": "transformers", "pipeline_tag": TASKS[type(config)], "tags": ["jaxalign"]}
     front = ModelCardData(**(metadata | dict(card.metadata))).to_yaml()
+    network = backbone_config(config)
     title, description = " ".join(html.escape(card.title).split()), html.escape(card.description, quote=False)
     return f"""---
 {front}
@@ -38,8 +40,8 @@ def render_card(card: ModelCard, config: DecoderConfig, num_params: int, dtype: 
 |---|---|
 | Architecture | {config.family} |
 | Parameters | {num_params:,} |
-| Layers, width, heads | {config.num_layers}, {config.width}, {config.num_heads} |
-| Vocabulary | {config.vocab_size:,} |
+| Layers, width, heads | {network.num_layers}, {network.width}, {network.num_heads} |
+| Vocabulary | {network.vocab_size:,} |
 | Weights | safetensors, {dtype} |
 | Exported by | jaxalign {jaxalign.__version__} |
 """

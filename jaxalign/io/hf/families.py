@@ -1,4 +1,4 @@
-"""The families of models, as data: what their config.json is made of and what they call their norms.
+"""The families of models, as data: what their config.json is made of and what they call their tensors.
 
 A new family is a row of :data:`FAMILIES`. ``defaults`` are what transformers assumes where a file is silent.
 """
@@ -6,7 +6,17 @@ A new family is a row of :data:`FAMILIES`. ``defaults`` are what transformers as
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from jaxalign.io.hf.names import (
+    BERT_NAMES,
+    BERT_SPELLING,
+    DECODER_SPELLING,
+    Name,
+    Spelling,
+    decoder_names,
+    linear,
+)
 from jaxalign.io.hf.parts import (
+    BERT_ACTIVATIONS,
     ONE_WINDOW,
     QUERY_SCALE,
     SIZES,
@@ -19,6 +29,16 @@ from jaxalign.io.hf.parts import (
     reals,
 )
 from jaxalign.io.hf.rope import ONE_ROPE, ROPE_BY_LAYER
+from jaxalign.models import DecoderConfig, EncoderConfig
+
+
+class Classifier(NamedTuple):
+    """How transformers makes a sequence classifier of a family, which with one label is a reward model."""
+
+    architecture: str  # transformers' class
+    pooling: str  # the only one that it knows
+    head: Mapping[str, Name]
+    prefix: str = ""  # of the backbone's names
 
 
 class Family(NamedTuple):
@@ -28,7 +48,11 @@ class Family(NamedTuple):
     parts: tuple[Part, ...]
     defaults: Mapping[str, Any]  # of config.json
     fixed: Mapping[str, Any]  # fields that are the same in every model of the family
-    norms: Mapping[str, str]  # our norms in a layer, and theirs
+    names: Mapping[str, Name]  # of every parameter that a model of the family may have
+    classifier: Classifier
+    config: type[DecoderConfig] | type[EncoderConfig] = DecoderConfig
+    spelling: Spelling = DECODER_SPELLING
+    optional: Mapping[str, str] = {}  # fields that only the presence of a parameter tells: config.json does not say
     whole_heads: bool = False  # transformers refuses a width that the number of heads does not divide
 
 
@@ -38,13 +62,16 @@ COMMON = (
     copied(tie_word_embeddings="tied_embeddings"),
     must_be("quantization_config", None),
 )
-LLAMA_NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
-GEMMA_NORMS = {
-    "attention_norm": "input_layernorm",
-    "post_attention_norm": "post_attention_layernorm",
-    "mlp_norm": "pre_feedforward_layernorm",
-    "post_mlp_norm": "post_feedforward_layernorm",
-}
+LLAMA_NAMES = decoder_names({"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"})
+GEMMA_NAMES = decoder_names(
+    {
+        "attention_norm": "input_layernorm",
+        "post_attention_norm": "post_attention_layernorm",
+        "mlp_norm": "pre_feedforward_layernorm",
+        "post_mlp_norm": "post_feedforward_layernorm",
+    }
+)
+SCORE = linear("reward", "score")
 LLAMA_DEFAULTS = {"rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False}
 QWEN_DEFAULTS = LLAMA_DEFAULTS | {
     "max_position_embeddings": 32_768,
@@ -86,7 +113,8 @@ FAMILIES: dict[str, Family] = {
         (*COMMON, ONE_ROPE, activation("hidden_act"), *_biases("qkv_bias", "output_bias"), copied(mlp_bias="mlp_bias")),
         LLAMA_DEFAULTS | {"max_position_embeddings": 2048, "mlp_bias": False},
         {},
-        LLAMA_NORMS,
+        LLAMA_NAMES,
+        Classifier("LlamaForSequenceClassification", "last", SCORE),
         whole_heads=True,
     ),
     "mistral": Family(
@@ -94,21 +122,24 @@ FAMILIES: dict[str, Family] = {
         (*COMMON, ONE_ROPE, activation("hidden_act"), ONE_WINDOW),
         LLAMA_DEFAULTS | {"max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
         {},
-        LLAMA_NORMS,
+        LLAMA_NAMES,
+        Classifier("MistralForSequenceClassification", "last", SCORE),
     ),
     "qwen2": Family(
         "Qwen2ForCausalLM",
         (*COMMON, ONE_ROPE, activation("hidden_act"), UPPER_WINDOWS),
         QWEN_DEFAULTS,
         {"qkv_bias": True},
-        LLAMA_NORMS,
+        LLAMA_NAMES,
+        Classifier("Qwen2ForSequenceClassification", "last", SCORE),
     ),
     "qwen3": Family(
         "Qwen3ForCausalLM",
         (*COMMON, ONE_ROPE, activation("hidden_act"), UPPER_WINDOWS, *_biases("qkv_bias", "output_bias")),
         QWEN_DEFAULTS | {"head_dim": 128},
         {"qk_norm": True},
-        LLAMA_NORMS,
+        LLAMA_NAMES,
+        Classifier("Qwen3ForSequenceClassification", "last", SCORE),
     ),
     "gemma2": Family(
         "Gemma2ForCausalLM",
@@ -122,7 +153,8 @@ FAMILIES: dict[str, Family] = {
         ),
         GEMMA_DEFAULTS | {"vocab_size": 256_000, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
         GEMMA_FIXED,
-        GEMMA_NORMS,
+        GEMMA_NAMES,
+        Classifier("Gemma2ForSequenceClassification", "last", SCORE),
         whole_heads=True,
     ),
     "gemma3_text": Family(
@@ -138,10 +170,42 @@ FAMILIES: dict[str, Family] = {
         ),
         GEMMA_DEFAULTS | {"vocab_size": 262_208, "max_position_embeddings": 131_072, "final_logit_softcapping": None},
         GEMMA_FIXED | {"qk_norm": True},
-        GEMMA_NORMS,
+        GEMMA_NAMES,
+        Classifier("Gemma3TextForSequenceClassification", "last", SCORE),
         whole_heads=True,
     ),
+    "bert": Family(
+        "BertModel",
+        (
+            copied(vocab_size="vocab_size", hidden_size="width", intermediate_size="mlp_width"),
+            copied(num_hidden_layers="num_layers", num_attention_heads="num_heads"),
+            copied(max_position_embeddings="max_length", type_vocab_size="num_token_types"),
+            reals(layer_norm_eps="norm_epsilon"),
+            activation("hidden_act", BERT_ACTIVATIONS),
+            must_be("position_embedding_type", "absolute"),
+            must_be("is_decoder", False),
+            must_be("add_cross_attention", False),
+            must_be("quantization_config", None),
+        ),
+        {
+            "vocab_size": 30_522,
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "max_position_embeddings": 512,
+            "type_vocab_size": 2,
+            "layer_norm_eps": 1e-12,
+            "hidden_act": "gelu",
+        },
+        # transformers' BertModel has a pooler; a checkpoint without one loads there with a warning.
+        {"pooler": True},
+        BERT_NAMES,
+        Classifier("BertForSequenceClassification", "first", linear("reward", "classifier"), prefix="bert."),
+        config=EncoderConfig,
+        spelling=BERT_SPELLING,
+        optional={"pooler": "pooler"},
+    ),
 }
-
 TEXT_PARTS = {"gemma3": "gemma3_text"}
 """Families whose ``text_config`` is one of the above; the rest of such a model is left out."""

@@ -1,15 +1,17 @@
 """Parts that a family's config.json is made of: each a function from its keys to fields and one back.
 
-``keys`` is config.json with the family's defaults filled in, ``model_type`` included; fields are those of
-:class:`~jaxalign.models.DecoderConfig`. Keys of transformers 5 are written; those of older releases are read as well.
+``keys`` is config.json with the family's defaults filled in, ``model_type`` included; fields are those of the family's
+config, :class:`~jaxalign.models.DecoderConfig` or :class:`~jaxalign.models.EncoderConfig`. Keys of transformers 5 are
+written; those of older releases are read as well.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxalign.models import DecoderConfig
+from jaxalign.models import DecoderConfig, EncoderConfig
 
 ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}  # theirs: ours
+BERT_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 WINDOWED, FULL = "sliding_attention", "full_attention"
 
 
@@ -17,7 +19,7 @@ class Part(NamedTuple):
     """``read(keys) -> fields`` and ``write(config) -> keys``."""
 
     read: Callable[[Mapping[str, Any]], dict[str, Any]]
-    write: Callable[[DecoderConfig], dict[str, Any]]
+    write: Callable[[DecoderConfig | EncoderConfig], dict[str, Any]]
 
 
 def take(keys: Mapping[str, Any], name: str) -> Any:
@@ -28,7 +30,7 @@ def take(keys: Mapping[str, Any], name: str) -> Any:
 
 
 def refuse(keys: Mapping[str, Any], name: str, value: Any, expected: str) -> ValueError:
-    """The error for a value that the decoder has no field for."""
+    """The error for a value that the model has no field for."""
     return ValueError(f"config.json of a {keys['model_type']} model has {name} = {value!r}; expected {expected}")
 
 
@@ -51,7 +53,7 @@ def reals(**fields: str) -> Part:
 
 
 def must_be(key: str, *values: Any) -> Part:
-    """A key that must be absent or hold one of ``values``, since the decoder has no field for it."""
+    """A key that must be absent or hold one of ``values``, since the model has no field for it."""
 
     def read(keys):
         if key in keys and keys[key] not in values:
@@ -89,15 +91,15 @@ def _write_sizes(config):
 SIZES = Part(_read_sizes, _write_sizes)
 
 
-def activation(key: str) -> Part:
-    """The MLP's nonlinearity."""
-    names = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
+def activation(key: str, known: Mapping[str, str] = ACTIVATIONS) -> Part:
+    """The MLP's nonlinearity; of several names for one, the last is written."""
+    names = {ours: theirs for theirs, ours in known.items()}
 
     def read(keys):
         name = take(keys, key)
-        if name not in ACTIVATIONS:
-            raise refuse(keys, key, name, f"one of {list(ACTIVATIONS)}")
-        return {"activation": ACTIVATIONS[name]}
+        if name not in known:
+            raise refuse(keys, key, name, f"one of {list(known)}")
+        return {"activation": known[name]}
 
     return Part(read, lambda config: {key: names[config.activation]})
 

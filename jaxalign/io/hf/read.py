@@ -1,53 +1,36 @@
 """Models from Hugging Face directories."""
 
-import contextlib
 import itertools
-import json
 import pathlib
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from jaxalign.io.hf.config import read_config
+from jaxalign.io.hf.families import FAMILIES
+from jaxalign.io.hf.names import EMBEDDING, UNEMBEDDING
 from jaxalign.io.hf.resolve import resolve
-from jaxalign.io.hf.tensors import EMBEDDING, IGNORED, UNEMBEDDING, Slot, abstract_params, plain_name, slots
-from jaxalign.models import DecoderConfig
+from jaxalign.io.hf.tensors import Slot, abstract_params, slots
+from jaxalign.io.hf.weights import Stored, open_tensors
+from jaxalign.models import DecoderConfig, ModelConfig
 from jaxalign.typing import Params
 
 DTYPES = ("F32", "BF16", "F16")  # safetensors' names
 SHOWN = 8  # problems that an error lists
 
 
-class Stored(NamedTuple):
-    """A tensor in an open file; only :meth:`read` touches its values."""
-
-    file: Any
-    name: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.file.get_slice(self.name).get_shape())
-
-    @property
-    def dtype(self) -> str:
-        return self.file.get_slice(self.name).get_dtype()
-
-    def read(self) -> np.ndarray:
-        return self.file.get_tensor(self.name)
-
-
 def load_pretrained(
     directory: str | pathlib.Path, *, dtype: Literal["float32", "bfloat16"] = "float32", shardings: Any = None
-) -> tuple[DecoderConfig, Params]:
+) -> tuple[ModelConfig, Params]:
     """Config and parameters of a model directory, or of a hub id (see :func:`resolve`).
 
     Files are memory-mapped and read one tensor at a time: beyond what ends up on the devices, the host holds one
-    parameter (of all layers) and one tensor. Vocabulary rows beyond the tokenizer's are kept, as in training.
+    parameter (of all layers) and one tensor. Vocabulary rows beyond the tokenizer's are kept, as in training. A
+    sequence classifier with one label is a reward model; an encoder keeps its pooler where the files hold one. Heads
+    of BERT's pretraining (``cls.*``) and stored constants are left out.
 
     Args:
       dtype: of the parameters, whatever the files hold; the config's own ``dtype`` is what they are multiplied in.
@@ -64,7 +47,7 @@ def load_pretrained(
     places = slots(config, shapes)
     targets = _flat_shardings(shardings, shapes)
     params = {}
-    with _open_tensors(directory) as stored:
+    with open_tensors(directory, FAMILIES[config.family].spelling) as stored:
         _check(config, places, stored, directory)
         for path, group in itertools.groupby(places, key=lambda slot: slot.path):
             leaf = np.empty(shapes[path].shape, jnp.dtype(dtype))
@@ -84,40 +67,7 @@ def _flat_shardings(shardings, shapes):
     return flat
 
 
-@contextlib.contextmanager
-def _open_tensors(directory: pathlib.Path) -> Iterator[dict[str, Stored]]:
-    """Every tensor of the directory's weights by its plain name, files held open meanwhile."""
-    with contextlib.ExitStack() as stack:
-        stored = {}
-        for file in _weight_files(directory):
-            try:
-                opened = stack.enter_context(safe_open(file, framework="numpy"))
-            except SafetensorError as error:
-                raise ValueError(f"{file} is not whole safetensors ({error}); download or export it again") from error
-            stored |= {plain_name(name): Stored(opened, name) for name in opened.keys() if not IGNORED.match(name)}
-        yield stored
-
-
-def _weight_files(directory):
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        found = sorted(file.name for file in directory.iterdir())
-        raise FileNotFoundError(
-            f"{directory} holds neither {single.name} nor {index.name} but {found}; "
-            f"weights in other formats must be converted to safetensors first"
-        )
-    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    for name in names:
-        if pathlib.PurePath(name).name != name:
-            raise ValueError(f"{index} names the file {name!r}; expected a file of its own directory, without a path")
-        if not (directory / name).is_file():
-            raise FileNotFoundError(f"{directory / name}, which {index.name} names, is missing; download it again")
-    return [directory / name for name in names]
-
-
-def _check(config: DecoderConfig, places: list[Slot], stored: dict[str, Stored], directory: pathlib.Path) -> None:
+def _check(config: ModelConfig, places: list[Slot], stored: dict[str, Stored], directory: pathlib.Path) -> None:
     expected = {slot.name: slot.stored_shape for slot in places}
     problems = []
     for name, shape in expected.items():
@@ -128,7 +78,7 @@ def _check(config: DecoderConfig, places: list[Slot], stored: dict[str, Stored],
         elif stored[name].dtype not in DTYPES:
             problems.append(f"{name}: expected one of {', '.join(DTYPES)}, found {stored[name].dtype}")
     spare = stored.keys() - expected.keys()
-    if config.tied_embeddings and UNEMBEDDING in spare and not problems:
+    if isinstance(config, DecoderConfig) and config.tied_embeddings and UNEMBEDDING in spare and not problems:
         spare -= {UNEMBEDDING}
         problems += _check_tie(stored)
     problems += [f"{name}: unexpected, found shape {stored[name].shape}" for name in sorted(spare)]

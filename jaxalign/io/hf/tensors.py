@@ -4,9 +4,7 @@ Files hold one tensor a layer, and a linear map as ``[outputs, inputs]`` with he
 layers on a leading axis, and their maps go from leading to trailing axes.
 """
 
-import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,35 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxalign import models
+from jaxalign.io.hf.config import without_runtime
 from jaxalign.io.hf.families import FAMILIES
-from jaxalign.models import Decoder, DecoderConfig
-
-MAPS = {  # of a layer: theirs, and how many leading axes of ours are the inputs
-    "attention/query": ("self_attn.q_proj", 1),
-    "attention/key": ("self_attn.k_proj", 1),
-    "attention/value": ("self_attn.v_proj", 1),
-    "attention/output": ("self_attn.o_proj", 2),
-    "mlp/gate": ("mlp.gate_proj", 1),
-    "mlp/up": ("mlp.up_proj", 1),
-    "mlp/down": ("mlp.down_proj", 1),
-}
-HEAD_NORMS = {"attention/query_norm": "self_attn.q_norm", "attention/key_norm": "self_attn.k_norm"}
-EMBEDDING, UNEMBEDDING = "model.embed_tokens.weight", "lm_head.weight"
-
-# The text part of a multimodal model carries one of these prefixes, depending on the release that wrote it.
-TEXT_PREFIXES = (("language_model.model.", "model."), ("model.language_model.", "model."), ("language_model.", ""))
-# Vision parts, and constants that old releases stored.
-IGNORED = re.compile(r"(model\.)?(vision_tower|multi_modal_projector)\.|.*\.rotary_emb\.inv_freq$")
+from jaxalign.models import ModelConfig
+from jaxalign.sharding.rules import STACK
 
 
 class Slot(NamedTuple):
     """One stored tensor and its place: all of the parameter at ``path``, or one layer of it."""
 
-    name: str
+    name: str  # plain
     path: str
     layer: int | None
     shape: tuple[int, ...]  # of the place
     inputs: int | None  # leading axes of the place that are inputs of a linear map; None: stored as it is
+    prefix: str = ""  # of the name in files that are written
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -73,43 +58,27 @@ class Slot(NamedTuple):
         return np.ascontiguousarray(place, dtype=jnp.dtype(dtype))
 
 
-def abstract_params(config: DecoderConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract_params(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of the parameters by path, such as ``"layers/attention/query"``, without making them."""
-    model = Decoder(dataclasses.replace(config, dtype="float32", remat="none", attention="xla"))
+    model = models.build(without_runtime(config))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))["params"]
     return flax.traverse_util.flatten_dict(params, sep="/")
 
 
-def slots(config: DecoderConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> list[Slot]:
+def slots(config: ModelConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> list[Slot]:
     """Every stored tensor of a model, given :func:`abstract_params`: parameter by parameter, layer by layer."""
-    names = _names(config.family)
+    family, num_layers = FAMILIES[config.family], models.backbone_config(config).num_layers
+    names, prefixes = dict(family.names), dict.fromkeys(family.names, "")
+    if isinstance(config, models.RewardConfig):
+        names = {f"backbone/{path}": name for path, name in family.names.items()}
+        prefixes = dict.fromkeys(names, family.classifier.prefix)
+        names |= {f"head/{path}": name for path, name in family.classifier.head.items()}
     found = []
     for path, leaf in shapes.items():
-        template, inputs = names[path]
-        if path.startswith("layers/"):
-            layers = range(config.num_layers)
-            found += [Slot(template.format(i), path, i, leaf.shape[1:], inputs) for i in layers]
+        name, prefix = names[path], prefixes.get(path, "")
+        if f"/{STACK}/" in f"/{path}":
+            layers = range(num_layers)
+            found += [Slot(name.template.format(i), path, i, leaf.shape[1:], name.inputs, prefix) for i in layers]
         else:
-            found.append(Slot(template, path, None, leaf.shape, inputs))
+            found.append(Slot(name.template, path, None, leaf.shape, name.inputs, prefix))
     return found
-
-
-def _names(family: str) -> dict[str, tuple[str, int | None]]:
-    """Stored name and number of input axes by path; ``{}`` stands for the layer."""
-    layer = "model.layers.{}."
-    names = {"embedding": (EMBEDDING, None), "unembedding": (UNEMBEDDING, 1)}
-    names["final_norm/scale"] = "model.norm.weight", None
-    for ours, (theirs, inputs) in MAPS.items():
-        names[f"layers/{ours}"] = f"{layer}{theirs}.weight", inputs
-        names[f"layers/{ours}_bias"] = f"{layer}{theirs}.bias", 0
-    for ours, theirs in {**HEAD_NORMS, **FAMILIES[family].norms}.items():
-        names[f"layers/{ours}/scale"] = f"{layer}{theirs}.weight", None
-    return names
-
-
-def plain_name(name: str) -> str:
-    """A stored name without the prefix of a multimodal model."""
-    for prefix, replacement in TEXT_PREFIXES:
-        if name.startswith(prefix):
-            return replacement + name.removeprefix(prefix)
-    return name

@@ -17,7 +17,7 @@ import jaxalign
 from jaxalign.io.hf.card import PLAIN_CARD, ModelCard, render_card
 from jaxalign.io.hf.config import config_to_json
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
-from jaxalign.models import DecoderConfig
+from jaxalign.models import DecoderConfig, ModelConfig, RewardConfig, backbone_config
 from jaxalign.typing import Params
 
 # In config.json: says that a directory is an export, which a later one may replace.
@@ -26,7 +26,7 @@ MARK = "jaxalign_version"
 
 def save_pretrained(
     directory: str | pathlib.Path,
-    config: DecoderConfig,
+    config: ModelConfig,
     params: Params,
     tokenizer: Any = None,
     *,
@@ -36,7 +36,9 @@ def save_pretrained(
 ) -> pathlib.Path:
     """Write a directory that transformers loads: safetensors, config, generation config, tokenizer and model card.
 
-    The directory appears under its name when it is complete. An earlier export there is replaced.
+    The directory appears under its name when it is complete. An earlier export there is replaced. A reward model is
+    written as transformers' sequence classifier with one label, which pools in one way only: a decoder's last token, or
+    a BERT's first through its pooler. It needs a tokenizer whose padding is not its end of sequence to score batches.
 
     Args:
       tokenizer: a :class:`jaxalign.data.Tokenizer`; its files and token ids are written.
@@ -44,29 +46,40 @@ def save_pretrained(
       max_shard_bytes: weights beyond this are split into files of at most this size, as far as single tensors fit.
 
     Raises:
-      ValueError: the family cannot express ``config``, ``params`` are not its parameters, or the tokenizer has more
-        tokens than it.
+      ValueError: the family, or transformers' classifier of it, cannot express ``config``; ``params`` are not its
+        parameters; or the tokenizer has more tokens than it.
       FileExistsError: ``directory`` holds something other than an export.
     """
     directory = pathlib.Path(directory)
     keys = config_to_json(config)
     leaves, shapes = flax.traverse_util.flatten_dict(params, sep="/"), abstract_params(config)
     _check(config, leaves, shapes)
-    if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
+    vocab_size = backbone_config(config).vocab_size
+    if tokenizer is not None and tokenizer.vocab_size > vocab_size:
         raise ValueError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model rows for {config.vocab_size}; "
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model rows for {vocab_size}; "
             f"pass the tokenizer that the model was trained with"
         )
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_id", None) for name in ("bos", "eos", "pad")}
+    ids = _token_ids(config, tokenizer)
     with _replacing(directory) as folder:
         _save_weights(folder, slots(config, shapes), leaves, dtype, max_shard_bytes)
         _save_json(folder / "config.json", keys | ids | {"dtype": dtype, MARK: jaxalign.__version__})
-        _save_json(folder / "generation_config.json", ids)
+        if isinstance(config, DecoderConfig):
+            _save_json(folder / "generation_config.json", ids)
         num_params = sum(leaf.size for leaf in leaves.values())
         (folder / "README.md").write_text(render_card(card, config, num_params, dtype), encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
     return directory
+
+
+def _token_ids(config, tokenizer):
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_id", None) for name in ("bos", "eos", "pad")}
+    if isinstance(config, RewardConfig) and ids["pad_token_id"] == ids["eos_token_id"]:
+        # transformers reads a decoder's score at the last token that is not padding: at the one before the end of
+        # sequence, if that is padding too. With no such id it scores one row at a time and refuses more.
+        ids["pad_token_id"] = None
+    return ids
 
 
 def _check(config, leaves, expected):
@@ -114,7 +127,7 @@ def _save_weights(folder, places, leaves, dtype, max_shard_bytes):
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         file = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        tensors = {slot.name: slot.take(leaves[slot.path], dtype) for slot in shard}
+        tensors = {slot.prefix + slot.name: slot.take(leaves[slot.path], dtype) for slot in shard}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file)
     if len(shards) > 1:
