@@ -1,8 +1,8 @@
 """Hugging Face model directories in and out: config.json, safetensors, tokenizer files, model card.
 
 ``load_pretrained`` and ``save_pretrained`` are each other's inverse, bit for bit in float32, and transformers loads
-what is saved with equal logits, states or scores. Families are rows of a table (``families.py``); weights are safetensors, never pickles,
-and no code comes with a model.
+what is saved with equal logits, states or scores. Families are rows of a table (``families.py``); weights are
+safetensors, never pickles, and no code comes with a model.
 """
 
 from jaxalign.io.hf.card import ModelCard
