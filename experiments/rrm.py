@@ -20,6 +20,7 @@ import pathlib
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import report, reward_lists, reward_stages, reward_task, reward_world, stages
@@ -83,7 +84,7 @@ PRESETS = {
 
 def with_artifact(pairs: list[PreferencePair], rate: float, phrase: str, key) -> list[PreferencePair]:
     """The pairs, the chosen response of a share of them beginning with the artifact; ties stay as they are."""
-    marked = augment.random_share(key, np.array([not pair.is_tie for pair in pairs]), rate)
+    marked = augment.random_share(key, jnp.array([not pair.is_tie for pair in pairs]), rate)
     return [
         data.inject_artifact(pair, "chosen", phrase=phrase) if mark else pair
         for pair, mark in zip(pairs, np.asarray(marked), strict=True)

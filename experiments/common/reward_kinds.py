@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -97,9 +96,8 @@ def make_comparison_loss(model, form) -> LossFn:
     def loss_fn(params, batch, key):
         logps = models.verdict_logps(model, params, batch, form)
         said, meant = logps.argmax(axis=-1), batch.verdicts.argmax(axis=-1)
-        return numerics.ratio(-jnp.sum(batch.verdicts * logps, axis=-1), where=batch.where), {
-            "accuracy": numerics.ratio(1.0 * (said == meant), where=batch.where)
-        }
+        loss = losses.verdict_loss(logps, batch.verdicts, where=batch.where, reduce_fn=numerics.ratio)
+        return loss, {"accuracy": numerics.ratio(1.0 * (said == meant), where=batch.where)}
 
     return loss_fn
 

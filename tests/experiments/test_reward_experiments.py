@@ -1,0 +1,164 @@
+"""experiments.rrm and experiments.reward_model at toy size: every stage runs, figures are there, exports load."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import transformers
+
+from experiments import reward_model, rrm
+from experiments.common import reward_lists, reward_task, reward_world
+from jaxalign import data
+from jaxalign.data import PreferencePair, PreferenceRecord
+
+TOY = dict(width=16, num_layers=1, num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64), steps=2, batch=32, seeds=1)
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch):
+    monkeypatch.setattr(reward_world, "NUM_TEST", 8)
+    monkeypatch.setattr(reward_world, "DEMONSTRATIONS", 64)
+
+
+def test_rrm_trains_both_and_repeats_nothing(tmp_path):
+    config = dataclasses.replace(rrm.PRESETS["default"], **TOY, rates=(0.5,), output=tmp_path)
+    figures = rrm.main(config)
+    rules = {name.split("/")[1] for name in figures}
+    assert rules == {"longer wins", "random", "RM, artifact in 50%", "RRM, artifact in 50%"}
+    assert all(0 <= value <= 1 for value in figures.values())
+    assert "Choices that the artifact changes" in (tmp_path / "report.html").read_text()
+    curve = tmp_path / "seed-0" / "RRM-0.5" / "metrics.jsonl"
+    before = curve.stat().st_mtime_ns
+    assert rrm.main(config) == figures
+    assert curve.stat().st_mtime_ns == before
+
+
+def test_reward_model_trains_every_kind(tmp_path):
+    config = dataclasses.replace(reward_model.PRESETS["default"], **TOY, output=tmp_path)
+    figures = reward_model.main(config)
+    assert {name.split("/")[1] for name in figures} == {"longer wins", "random", *config.kinds}
+    # A scalar model judges each response by itself, so that order cannot matter.
+    assert figures["plain/bradley-terry/swap consistency"] == 1
+    assert all(0 <= value <= 1 for value in figures.values())
+    scalar, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "seed-0" / "listwise" / "hf", output_loading_info=True
+    )
+    assert not any(info.values())
+    assert scalar.config.num_labels == 1
+
+
+def test_unknown_kinds_are_named(tmp_path):
+    config = dataclasses.replace(reward_model.PRESETS["default"], kinds=("oracle",), output=tmp_path)
+    with pytest.raises(ValueError, match=r"unknown kinds \['oracle'\]; there are bradley-terry, listwise, pairwise"):
+        reward_model.main(config)
+
+
+def test_the_world_plants_the_artifact_in_the_share_asked_for():
+    pairs = [PreferencePair("sort b a =", "a b", "b a", target) for target in (1.0, 0.0, 0.5) * 20]
+    marked = rrm.with_artifact(pairs, 0.25, "sure", jax.random.key(0))
+    # 40 of the 60 are no ties; a quarter of these is 10, and it is the chosen response that is marked.
+    assert sum(new.chosen.startswith("sure ") for new in marked) == 10
+    assert not any(new.rejected.startswith("sure ") for new in marked)
+    assert [new for new, old in zip(marked, pairs, strict=True) if old.is_tie] == [p for p in pairs if p.is_tie]
+
+
+def test_the_true_reward_does_not_know_the_artifact():
+    task = reward_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
+    plain, marked = task.tests["plain"], task.tests["artifact at random"]
+    assert [record.labels for record in plain] == [record.labels for record in marked]
+    texts = [text for record in marked for text in record.responses]
+    assert 0.3 < np.mean([text.startswith("sure ") for text in texts]) < 0.7
+    assert all(pair.target == 1 and not pair.first.startswith("sure") for pair in task.pairs)
+
+
+def test_variants_see_what_they_say():
+    config = dataclasses.replace(rrm.PRESETS["default"], share=1.0)
+    pairs = [PreferencePair(f"sort {x} =", x, f"{x} {x}", 1.0) for x in "abcdef"]
+    never_sure = lambda asked: np.full(len(asked), 0.5, np.float32)  # noqa: E731
+
+    def targets(variant, probabilities=never_sure):
+        seen = rrm.training_pairs(config, variant, pairs, probabilities, seed=0)
+        return sorted(seen[n].target if seen[n].target == 0.5 else 1.0 for n in range(len(seen)))
+
+    assert targets("RM") == [1.0] * 6
+    # Unsure everywhere: ties are exactly right and leave, decided triplets stay: 8 of each example.
+    assert targets("RRM") == [1.0] * (6 + 8 * 6)
+    assert targets("no filter") == [0.5] * 6 * 6 + [1.0] * (6 + 8 * 6)
+    assert targets("no neutral") == [1.0] * (6 + 8 * 6)
+    assert targets("filter only") == [1.0] * 12
+    # A model that is sure of the first everywhere: of the originals nothing is informative.
+    assert targets("filter only", lambda asked: np.ones(len(asked), np.float32)) == [1.0] * 6
+
+
+def test_a_rule_gets_its_figures_by_hand():
+    # Responses of 2, 1 and 3 characters with labels 0.9, 0.5, 0.45: pairs with a gap of 0.1 are (0, 1) and (0, 2).
+    records = [PreferenceRecord("q", ("aa", "b", "ccc"), (0.9, 0.5, 0.45))]
+    row = reward_task.figures(reward_task.longer_wins, records, "sure")
+    assert row["accuracy"].value == 0.5
+    # The phrase makes any response the longest: of six ordered pairs the three that had lost change.
+    assert row["choice changed"].value == 0.5
+
+
+def test_calibration_and_swap_consistency_by_hand():
+    records = [PreferenceRecord("q", ("a", "b"), (1.0, 0.0))]
+    # Whichever is shown first wins, with 0.9 and with 0.6, and the better one is the first: gaps of 0.1 and of 0.6.
+    row = reward_task.chance_figures(np.array([[[0.5, 0.9], [0.6, 0.5]]], np.float32), records)
+    assert row["swap consistency"].value == 0
+    np.testing.assert_allclose(row["ECE"].value, (0.1 + 0.6) / 2, rtol=1e-6)
+
+
+def real_files(folder):
+    rows = [
+        {
+            "prompt_id": f"p{p}",
+            "source": "test",
+            "prompt": f"Question number {p}?",
+            "model": f"m{m}",
+            "response": f"answer {m} " * (m + 1),
+            "preference": m / 5,
+        }
+        for p in range(8)
+        for m in range(5)
+    ]
+    for name, part in (("train", rows), ("validation", rows[:15])):
+        (folder / "lists").mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), folder / "lists" / f"{name}.parquet")
+    (folder / "llmbar").mkdir()
+    judged = [
+        {"subset": s, "idx": 0, "input": "Say a.", "output_1": "a", "output_2": "bb", "label": 1} for s in ("N", "M")
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(judged), folder / "llmbar" / "pairs.parquet")
+    (folder / "hh_harmless").mkdir()
+    human = [{"id": "0", "prompt": "Hello", "chosen": "Hi", "rejected": "No", "turns": 1}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(human), folder / "hh_harmless" / "validation.parquet")
+
+
+def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
+    real_files(tmp_path / "data")
+    config = dataclasses.replace(
+        rrm.PRESETS["alpacaeval"],
+        **TOY | {"pretrain_batch": (8, 128)},
+        rates=(0.3,),
+        share=0.1,
+        data=tmp_path / "data" / "lists",
+        vocab_size=300,
+        limits=(48, 64),
+        output=tmp_path / "run",
+    )
+    figures = rrm.main(config)
+    tests = {name.split("/")[0] for name in figures}
+    assert tests == {"validation prompts", "HH harmless", "LLMBar N", "LLMBar M"}
+    assert figures["validation prompts/longer wins/accuracy"] == 1
+    assert figures["LLMBar N/longer wins/accuracy"] == 0
+
+
+def test_pairs_are_drawn_from_all_prompts_alike():
+    records = [PreferenceRecord(f"q{n}", ("a", "b", "c"), (0.9, 0.5, 0.1)) for n in range(4)]
+    records.append(PreferenceRecord("close", ("a", "b"), (0.5, 0.45)))
+    pairs = reward_lists.draw_pairs(records, 8, np.random.default_rng(0))
+    assert sorted(pair.prompt for pair in pairs) == sorted(2 * ["q0", "q1", "q2", "q3"])
+    assert len(reward_lists.draw_pairs(records, 1000, np.random.default_rng(0))) == 12
+    assert data.pairs_from_record(records[-1], min_gap=reward_lists.MIN_GAP) == []
