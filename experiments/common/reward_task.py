@@ -97,6 +97,7 @@ def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.nd
 
 
 def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
+    chances, labels, pairs = map(jnp.asarray, (chances, labels, pairs))
     outcomes = 1.0 * (labels[..., :, None] > labels[..., None, :])
     return metrics.reliability_table(jnp.nan_to_num(chances), outcomes, where=pairs)
 
