@@ -71,6 +71,8 @@ CASES = {
     ),
 }
 
+BERT_SIZES = SIZES | dict(num_attention_heads=6, layer_norm_eps=1e-3)
+
 
 @functools.cache
 def torch_model(name: str):
@@ -88,10 +90,10 @@ def randomise(model, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(parameter + 0.3 * noise if "norm" in name else 0.25 * noise)
+            parameter.copy_(parameter + 0.3 * noise if "norm" in name.lower() else 0.25 * noise)
 
 
-def random_params(config: models.DecoderConfig):
+def random_params(config: models.ModelConfig):
     """Parameters of a model that starts here, random in the same way."""
     generator = np.random.default_rng(0)
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
