@@ -65,6 +65,7 @@ class HfTokenizer:
     Args:
       backend: what tokenizer.json holds.
       config: what tokenizer_config.json holds: the names of special tokens, ``add_bos_token``, ``tokenizer_class``.
+        BERT's ``cls_token`` and ``sep_token`` begin and end a sequence where no others are named.
       chat_template: Jinja source; without one, chats are written as ``role: content``.
 
     Raises:
@@ -79,6 +80,9 @@ class HfTokenizer:
             for name, token in config.items()
             if name.endswith("_token") and isinstance(token, str | Mapping)
         }
+        for name, of_bert in (("bos_token", "cls_token"), ("eos_token", "sep_token")):
+            if name not in self._special_tokens and of_bert in self._special_tokens:
+                self._special_tokens[name] = self._special_tokens[of_bert]
         self._backend = _guarded(backend)
         self._ordinary = tokenizers.Tokenizer.from_str(self._backend.to_str())
         self._ordinary.encode_special_tokens = True

@@ -15,6 +15,7 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 from jaxalign import models
+from jaxalign.data import load_tokenizer
 from jaxalign.io import hf, model_config
 from tests.parity import tiny
 
@@ -98,7 +99,7 @@ def test_export(case, tmp_path):
 
 
 def test_names_of_old_files(bert):
-    """TensorFlow's gamma and beta, a prefix, the heads of pretraining, and constants: what bert-base-uncased is like."""
+    """TensorFlow's gamma and beta, a prefix, the heads of pretraining, and constants, as in bert-base-uncased."""
     directory, params = bert
     file = directory / "model.safetensors"
     renamed = {}
@@ -145,7 +146,7 @@ def test_configs_that_cannot_be_read(bert, changes, message):
 
 def test_a_family_has_its_kind_of_config():
     config = models.DecoderConfig(31, 16, 24, 2, 4, 2, 6, family="bert")
-    with pytest.raises(ValueError, match="family 'bert' needs a EncoderConfig|described by EncoderConfig, got Decoder"):
+    with pytest.raises(ValueError, match="a bert model is described by EncoderConfig, got DecoderConfig"):
         hf.config_to_json(config)
 
 
@@ -188,9 +189,18 @@ def test_the_real_minilm(minilm, tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert np.abs(ours @ ours.T - np.eye(3)).max() < 0.5  # three unlike sentences
 
-    again, read = hf.load_pretrained(hf.save_pretrained(tmp_path / "out", config, params))
+    out = hf.save_pretrained(tmp_path / "out", config, params, load_tokenizer(minilm))
+    again, read = hf.load_pretrained(out)
     assert again == config
     assert_same(read, params)
+    theirs = transformers.AutoTokenizer.from_pretrained(out)(SENTENCES)["input_ids"]
+    assert theirs == [[i for i, real in zip(x.ids, x.attention_mask, strict=True) if real] for x in encoded]
+
+
+def test_minilm_tokenizer(minilm):
+    tokenizer = load_tokenizer(minilm)
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id) == (101, 102, 0)  # [CLS], [SEP], [PAD]
+    assert tokenizer.encode("hello world") == [7592, 2088]  # whole words of the vocabulary
 
 
 def test_bfloat16_files_compute_in_bfloat16(bert, tmp_path):
