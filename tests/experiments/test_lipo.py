@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow
@@ -11,6 +12,7 @@ import transformers
 
 from experiments import lipo
 from experiments.common import alpacaeval_task
+from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
 from jaxalign.typing import ListBatch
 
@@ -153,6 +155,18 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     assert figures["longer wins/pairwise accuracy"] == 1
     assert figures["SFT/pairwise accuracy"] == 0
     assert 0 <= figures["lambda/Kendall tau"] + 1 <= 2
+    # What was exported is a model directory to start from; at a learning rate of 0 it stays what it was.
+    exported = config.output / "seed-0" / "lambda" / "hf"
+    again = dataclasses.replace(
+        config, model=str(exported), sft_learning_rate=0.0, learning_rate=0.0, vocab_size=1, output=tmp_path / "again"
+    )
+    figures = lipo.main(again)
+    assert figures["lambda/pairwise accuracy"] == 0.5
+    (start, start_params), (end, end_params) = map(
+        hf.load_pretrained, (exported, again.output / "seed-0" / "lambda" / "hf")
+    )
+    assert start == end
+    jax.tree.map(np.testing.assert_array_equal, start_params, end_params)
 
 
 def test_alpacaeval_without_data_says_what_is_missing(tmp_path):
@@ -162,7 +176,7 @@ def test_alpacaeval_without_data_says_what_is_missing(tmp_path):
 
 def test_spread_keeps_both_ends_of_a_ranking():
     record = alpacaeval_task.PreferenceRecord("q", tuple("abcdef"), (0.1, 0.9, 0.5, 0.3, 0.7, 0.2))
-    kept = alpacaeval_task._spread(record, 3)
+    kept = alpacaeval_task.spread_over_labels(record, 3)
     # Ranked: b e c d f a; even distances: places 0, 2 (2.5 rounds to even) and 5.
     assert kept.responses == ("b", "c", "a")
     assert kept.labels == (0.9, 0.5, 0.1)
