@@ -9,13 +9,18 @@ from typing import Literal
 
 import tyro
 
-from tools.benchmarks import shared_prompt, step, token_logps
+from tools.benchmarks import generation, shared_prompt, step, token_logps
 from tools.benchmarks.measure import describe_machine
 
-TABLES = {"token_logps": token_logps.table, "shared_prompt": shared_prompt.table, "step": step.table}
+TABLES = {
+    "token_logps": token_logps.table,
+    "shared_prompt": shared_prompt.table,
+    "step": step.table,
+    "generation": generation.table,
+}
 
 
-def main(table: Literal["token_logps", "shared_prompt", "step", "all"] = "all", rounds: int = 7) -> None:
+def main(table: Literal["token_logps", "shared_prompt", "step", "generation", "all"] = "all", rounds: int = 7) -> None:
     """Print tables in Markdown.
 
     Args:

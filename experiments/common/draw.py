@@ -10,7 +10,7 @@ from experiments.common.task import Policy
 from jaxalign import sampling
 from jaxalign.data import EncodedLists
 
-RULE = sampling.sample_top_k(0.7, 40)  # the LiPO paper's sampling
+RULE = sampling.sample(sampling.temperature(0.7), sampling.top_k(40))  # the LiPO paper's sampling
 BATCH = 128  # prompts at once
 
 

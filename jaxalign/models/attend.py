@@ -13,10 +13,10 @@ from jaxalign.models.streams import Streams
 
 
 class LayerInfo(NamedTuple):
-    """What distinguishes one scanned layer from the next."""
+    """What distinguishes one layer from the next: arrays where layers are scanned, Python values where they are not."""
 
-    index: Int[Array, ""]
-    windowed: Bool[Array, ""]
+    index: Int[Array, ""] | int
+    windowed: Bool[Array, ""] | bool
 
 
 Attend = Callable[[Array, Array, Array, LayerInfo, Any], tuple[Array, Any]]

@@ -6,6 +6,8 @@ around one prompt, and decoding from a cache are four such functions over the sa
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -25,6 +27,7 @@ from jaxalign.models.layers import (
     scan_layers,
 )
 from jaxalign.models.streams import Streams, count_positions
+from jaxalign.typing import Params
 
 
 class SelfAttention(nn.Module):
@@ -122,12 +125,7 @@ class Decoder(nn.Module):
     def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
         """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``."""
         c = self.config
-        x = self.embedding.astype(c.dtype)[tokens]
-        if c.embedding_scale:
-            x = x * jnp.asarray(c.width**0.5, c.dtype)
-        ropes = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling)), None
-        if c.local_rope_base is not None:
-            ropes = ropes[0], make_rope(positions, rope_frequencies(c.head_dim, c.local_rope_base, None))
+        x, ropes = self._embed(tokens, positions)
 
         def step(layer, carry, info):
             return layer(*carry, info, ropes, attend), None
@@ -135,6 +133,37 @@ class Decoder(nn.Module):
         infos = LayerInfo(jnp.arange(c.num_layers), jnp.asarray(c.layer_windows))
         x, cache = scan_layers(step, self.layers, (x, cache), infos, length=c.num_layers, remat=c.remat)
         return self.final_norm(x), cache
+
+    def run_layers(
+        self,
+        layers: Sequence[Params],
+        tokens: Int[Array, "B T"],
+        positions: Int[Array, "B T"],
+        attend: Attend,
+        caches: Sequence[Any],
+    ):
+        """:meth:`run`, with the parameters of each layer and its cache apart: ``(hidden [B, T, D], caches)``.
+
+        For decoding, where a scan would copy each layer's parameters and cache out of their stacks for every token. A
+        layer's number and kind are Python values here, so its cache may have a shape of its own.
+        """
+        x, ropes = self._embed(tokens, positions)
+        layer, after = Layer(self.config, parent=None), []
+        for index, windowed in enumerate(self.config.layer_windows):
+            info = LayerInfo(index, windowed)
+            x, cache = layer.apply({"params": layers[index]}, x, caches[index], info, ropes, attend)
+            after.append(cache)
+        return self.final_norm(x), tuple(after)
+
+    def _embed(self, tokens, positions) -> tuple[Array, tuple[Rope, Rope | None]]:
+        c = self.config
+        x = self.embedding.astype(c.dtype)[tokens]
+        if c.embedding_scale:
+            x = x * jnp.asarray(c.width**0.5, c.dtype)
+        rope = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling))
+        if c.local_rope_base is None:
+            return x, (rope, None)
+        return x, (rope, make_rope(positions, rope_frequencies(c.head_dim, c.local_rope_base, None)))
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
         """Hidden states to next-token logits, float32, soft-capped if the model is."""

@@ -1,17 +1,42 @@
-"""Text from a decoder: K samples a prompt, from one prefilled prompt, and the choice among them."""
+"""Text from a decoder: K samples a prompt from one prefilled prompt, rules to draw and to choose by, endless jobs."""
 
 from jaxalign.sampling.generate import Samples, generate
-from jaxalign.sampling.rules import LogitsFn, greedy, sample_top_k
+from jaxalign.sampling.jobs import Completion, Job, run_jobs
+from jaxalign.sampling.rules import (
+    Candidates,
+    Rule,
+    Transform,
+    greedy,
+    min_p,
+    repetition_penalty,
+    sample,
+    temperature,
+    top_k,
+    top_p,
+)
 from jaxalign.sampling.selection import Knockout, best_of_n, knockout, round_robin_ranks
+from jaxalign.sampling.text import stop_strings, text_before
 
 __all__ = [
+    "Candidates",
+    "Completion",
+    "Job",
     "Knockout",
-    "LogitsFn",
+    "Rule",
     "Samples",
+    "Transform",
     "best_of_n",
     "generate",
     "greedy",
     "knockout",
+    "min_p",
+    "repetition_penalty",
     "round_robin_ranks",
-    "sample_top_k",
+    "run_jobs",
+    "sample",
+    "stop_strings",
+    "temperature",
+    "text_before",
+    "top_k",
+    "top_p",
 ]

@@ -44,7 +44,7 @@ def test_greedy_equals_argmax_of_the_plain_forward_pass(name):
 def test_logps_equal_response_token_logps(name):
     model, params = tiny.init(tiny.CONFIGS[name])
     batch = tiny.list_batch(model.config.vocab_size)
-    samples = draw(model, params, batch, sampling.sample_top_k(0.7, 20))
+    samples = draw(model, params, batch, sampling.sample(sampling.temperature(0.7), sampling.top_k(20)))
     scored = batch._replace(
         response_tokens=samples.tokens,
         response_mask=samples.mask,
@@ -58,7 +58,7 @@ def test_logps_equal_response_token_logps(name):
 def test_a_sample_ends_with_its_end_of_sequence_token():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)
-    samples = draw(model, params, batch, sampling.sample_top_k(3.0), num_samples=64, max_new_tokens=40)
+    samples = draw(model, params, batch, sampling.sample(sampling.temperature(3.0)), num_samples=64, max_new_tokens=40)
     ended = 0
     for tokens, mask in zip(samples.tokens.reshape(-1, 40), samples.mask.reshape(-1, 40), strict=True):
         length = int(mask.sum())
@@ -77,7 +77,14 @@ def test_samples_follow_the_distribution():
     best = jnp.argsort(logits)[-5:]
     expected = np.zeros(model.config.vocab_size)
     expected[best] = jax.nn.softmax(logits[best])
-    samples = draw(model, params, batch, sampling.sample_top_k(0.7, 5), num_samples=4000, max_new_tokens=1)
+    samples = draw(
+        model,
+        params,
+        batch,
+        sampling.sample(sampling.temperature(0.7), sampling.top_k(5)),
+        num_samples=4000,
+        max_new_tokens=1,
+    )
     counts = np.bincount(np.asarray(samples.tokens[0, :, 0]), minlength=model.config.vocab_size)
     assert counts[expected == 0].sum() == 0
     assert stats.chisquare(counts[expected > 0], 4000 * expected[expected > 0] / expected.sum()).pvalue > 1e-3
@@ -86,7 +93,7 @@ def test_samples_follow_the_distribution():
 def test_a_sample_does_not_depend_on_its_neighbours():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)
-    rule = sampling.sample_top_k(1.0)
+    rule = sampling.sample()
     both = draw(model, params, batch, rule)
     changed = batch._replace(prompt_tokens=batch.prompt_tokens.at[1].set(1))
     np.testing.assert_array_equal(both.tokens[0], draw(model, params, changed, rule).tokens[0])
@@ -96,4 +103,4 @@ def test_a_sample_does_not_depend_on_its_neighbours():
 
 def test_zero_temperature_is_refused():
     with pytest.raises(ValueError, match="temperature must be positive, got 0.0; .* use greedy"):
-        sampling.sample_top_k(0.0)
+        sampling.temperature(0.0)

@@ -9,10 +9,11 @@ import pytest
 
 from jaxalign import models, numerics
 from tools import bench
-from tools.benchmarks import flops, measure, shared_prompt, step, token_logps
+from tools.benchmarks import flops, generation, measure, shared_prompt, step, token_logps
 from tools.benchmarks.batches import Sizes, random_lists, random_params
 
 SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
+CASE = generation.Case(batch=2, prompt=5, new=4)
 
 
 def shrink(config):
@@ -122,6 +123,22 @@ def test_flops_match_what_xla_counts():
     inputs = random_params(model), random_lists(sizes, config.vocab_size)
     counted = jax.jit(jax.grad(total)).lower(*inputs).cost_analysis()["flops"]
     assert flops.list_step_flops(config, sizes) == pytest.approx(counted, rel=0.05)
+
+
+def test_generation_row():
+    cells = dict(zip(generation.HEADER, generation.row(generation.small_config(64, 1), CASE, 1), strict=True))
+    assert cells["equal tokens"] == "1.000"
+    assert all(float(cells[name].replace(",", "")) > 0 for name in ("ours tokens / s", "speed-up"))
+
+
+def test_generation_on_an_accelerator_by_hand():
+    config = dataclasses.replace(shrink(step.CONFIGS["Gemma-2-2B"]), window=3)
+    # A layer: query and output 16 x 16 each, key and value 16 x 8 each, three matrices 16 x 24: 512 + 256 + 1152.
+    # Two of them and the output matrix 16 x 31. Columns: windowed 2 of the prompt and half of 3, global 5, half of 4.
+    weights, columns = 2 * 1920 + 16 * 31, (2 + 1.5) + (5 + 2)
+    assert generation.token_bytes(config, CASE) == 2 * (weights + 2 * 2 * 2 * 4 * columns)
+    # A CPU's bandwidth is in no table.
+    assert generation.accelerator_row("toy", config, CASE, 1)[-1] == "-"
 
 
 def test_command_prints_the_machine_and_a_table(capsys):

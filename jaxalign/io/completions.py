@@ -1,0 +1,205 @@
+"""Samples of many prompts, streamed to a file as they end; the same command after a break adds what is missing.
+
+The file has one JSON object a line: ``id`` of the prompt, ``sample`` (0, 1, ...), ``text`` (up to a stop string, if one
+ended it), ``finish`` (``stop_token``, ``stop_string`` or ``length``), ``tokens``, and ``logps``, one for each token, in
+nats under the model at temperature 1. Lines come in the order in which samples end. Beside it stands
+``<file>.settings.json``: a file is continued with the settings and prompts that it was begun with, or not at all.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+from jaxtyping import Array
+
+from jaxalign.data import PreferenceRecord, Tokenizer, encode_prompt, read_jsonl
+from jaxalign.io.progress import Progress
+from jaxalign.sampling import Completion, Job, Rule, run_jobs, stop_strings, text_before
+from jaxalign.typing import Params
+
+
+class Prompt(NamedTuple):
+    """A prompt's name, unlike all others, and its tokens."""
+
+    id: str
+    tokens: Sequence[int]
+
+
+class CompletionsReport(NamedTuple):
+    """Samples written by this call, samples that the file held before it, and prompts left out as too long."""
+
+    written: int
+    found: int
+    skipped: int
+
+
+def read_prompts(path: str | os.PathLike, tokenizer: Tokenizer, *, skip_bad_rows: bool = False) -> list[Prompt]:
+    """Rows of JSON with ``prompt``, a text or a list of chat messages, and ``id``, by default the number of the prompt.
+
+    Raises:
+      ValueError: a row without a prompt, naming file and row; no row.
+    """
+
+    def record(row: Mapping) -> PreferenceRecord:
+        if "prompt" not in row:
+            raise ValueError(f"prompt: missing, the row has {sorted(row)}")
+        # Sources give preference records; a prompt alone is one with silence for an answer.
+        return PreferenceRecord(row["prompt"], ("",), (0.0,), id=str(row.get("id", "")))
+
+    records = read_jsonl(path, record, skip_bad_rows=skip_bad_rows).records
+    return [Prompt(each.id or str(n), encode_prompt(each, tokenizer)) for n, each in enumerate(records)]
+
+
+def write_completions(
+    path: str | os.PathLike,
+    model,
+    params: Params,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Prompt],
+    key: Array,
+    *,
+    num_samples: int,
+    max_new_tokens: int,
+    rule: Rule,
+    eos_ids: Sequence[int] = (),
+    stops: Sequence[str] = (),
+    skip_long: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    num_slots: int = 32,
+    stride: int = 16,
+    sharding: NamedSharding | None = None,
+    show: bool = True,
+) -> CompletionsReport:
+    """Add to the file what it lacks of ``num_samples`` samples of each prompt.
+
+    A sample depends on ``key``, the place of its prompt in the list and its own number: neither breaks nor slots change
+    it, and ``num_samples`` may grow.
+
+    Args:
+      eos_ids: tokens that end a sample beside the tokenizer's own.
+      stops: texts that end a sample; its ``text`` leaves them out, its tokens and log-probabilities do not.
+      skip_long: leave out, and count, prompts that with ``max_new_tokens`` exceed the model's context.
+      settings: what else a continued file must agree on, as JSON: the model's name, the rule's parameters.
+      num_slots, stride, sharding: as for :func:`jaxalign.sampling.run_jobs`.
+
+    Raises:
+      ValueError: prompts that are too long, empty, or of one id; a file of other settings or prompts.
+    """
+    path = pathlib.Path(path)
+    room = model.config.max_length - max_new_tokens
+    _check_prompts(prompts, room, skip_long)
+    kept = [(number, prompt) for number, prompt in enumerate(prompts) if len(prompt.tokens) <= room]
+    same = {"max_new_tokens": max_new_tokens, "eos_ids": list(eos_ids), "stops": list(stops)}
+    same |= {"key": np.asarray(jax.random.key_data(key)).tolist(), "prompts": _digest(prompts), **(settings or {})}
+    _check_settings(path, json.loads(json.dumps(same)))
+    found = _resume(path)
+    jobs = [
+        Job(number, prompt.tokens, missing)
+        for number, prompt in kept
+        if (missing := [sample for sample in range(num_samples) if (prompt.id, sample) not in found])
+    ]
+    total = num_samples * len(kept)
+    done = before = total - sum(len(job.samples) for job in jobs)
+    completions = run_jobs(
+        model,
+        params,
+        jobs,
+        key,
+        num_slots=num_slots,
+        # Of all, not of the missing: the same shapes after a break give the same rounding.
+        max_prompt_tokens=max((len(prompt.tokens) for _, prompt in kept), default=1),
+        max_new_tokens=max_new_tokens,
+        eos_id=(tokenizer.eos_id, *eos_ids),
+        rule=rule,
+        stop=stop_strings(stops, tokenizer.decode),
+        stride=stride,
+        sharding=sharding,
+    )
+    with path.open("ab", buffering=0) as file, Progress(path.name, total, start=before, show=show) as progress:
+        for done, each in enumerate(completions, start=before + 1):
+            _write(file, _row(prompts[each.job].id, each, tokenizer, stops))
+            progress.update(done, {}, float(len(each.tokens)))
+    return CompletionsReport(done - before, before, len(prompts) - len(kept))
+
+
+def _row(id: str, completion: Completion, tokenizer: Tokenizer, stops: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": id,
+        "sample": completion.sample,
+        "text": text_before(tokenizer.decode(completion.tokens), stops),
+        "finish": completion.finish,
+        "tokens": completion.tokens,
+        "logps": completion.logps,
+    }
+
+
+def _write(file, row: Mapping[str, Any]) -> None:
+    try:
+        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise OSError(
+            f"could not write to {file.name}: {error}. Free space, then start the same command again: it continues"
+        ) from error
+
+
+def _check_prompts(prompts: Sequence[Prompt], room: int, skip_long: bool) -> None:
+    seen = set()
+    for prompt in prompts:
+        if prompt.id in seen:
+            raise ValueError(f"two prompts have the id {prompt.id!r}; results could not be told apart. Rename one")
+        seen.add(prompt.id)
+        if not len(prompt.tokens):
+            raise ValueError(f"prompt {prompt.id!r} has no token, and the tokenizer begins with none; write something")
+        if len(prompt.tokens) > room and not skip_long:
+            raise ValueError(
+                f"prompt {prompt.id!r} has {len(prompt.tokens)} tokens; the model's context has room for {room} beside "
+                "the new ones. Shorten it, ask for fewer new tokens, or skip long prompts"
+            )
+
+
+def _digest(prompts: Sequence[Prompt]) -> str:
+    lines = (json.dumps([prompt.id, [int(token) for token in prompt.tokens]]) for prompt in prompts)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
+    beside = path.with_name(f"{path.name}.settings.json")
+    if path.exists() and path.stat().st_size:
+        if not beside.is_file():
+            raise ValueError(f"{path} holds something, but not by this tool: {beside.name} is missing. Name a new file")
+        before = json.loads(beside.read_text(encoding="utf-8"))
+        changed = [name for name in before | settings if before.get(name) != settings.get(name)]
+        if changed:
+            details = ", ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)
+            raise ValueError(f"{path} was begun with other settings: {details}. Use those, or name a new file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _resume(path: pathlib.Path) -> set[tuple[str, int]]:
+    """The samples that a file holds; a last line that was cut off is removed.
+
+    Raises:
+      ValueError: another line is damaged.
+    """
+    if not path.exists():
+        return set()
+    found, whole = set(), 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = json.loads(line)
+                found.add((row["id"], row["sample"]))
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{path}, line {number}: not a sample ({error}); remove the line") from error
+            whole += len(line)
+    os.truncate(path, whole)
+    return found

@@ -1,0 +1,75 @@
+"""tools/sample.py: a model's folder and a file of prompts to a file of samples."""
+
+import json
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+import transformers
+
+from jaxalign import data
+from jaxalign.io import hf
+from jaxalign.models import DecoderConfig
+from tests.parity import tiny
+from tools import sample
+
+CONFIG = DecoderConfig(32, 16, 24, 2, 4, 2, 4, family="mistral", window=4, max_length=40)
+NEW = 6
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    names = ["<pad>", "<bos>", "<eos>", "<unk>"] + [f"w{n}" for n in range(28)]
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="<unk>")
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    special = {f"{name}_token": f"<{name}>" for name in ("pad", "bos", "eos", "unk")} | {"add_bos_token": True}
+    hf.save_pretrained(folder, CONFIG, tiny.random_params(CONFIG), data.HfTokenizer(backend, special))
+    return folder
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "w3 w4 w5 w6 w7 w8", "id": "long"}\n{"prompt": "w9"}\n')
+    return path
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_temperature_zero_equals_transformers_and_continues(model, prompts, tmp_path, capsys, allow_nans):
+    options = {"max_new_tokens": NEW, "temperature": 0.0, "slots": 8}
+    sample.main(str(model), prompts, tmp_path / "out.jsonl", **options)
+    assert "wrote 2 samples to" in capsys.readouterr().out
+    reference = transformers.AutoModelForCausalLM.from_pretrained(model)
+    found = {row["id"]: row for row in read(tmp_path / "out.jsonl")}
+    assert list(sorted(found)) == ["1", "long"]
+    for name, ids in (("long", [1, 7, 8, 9, 10, 11, 12]), ("1", [1, 13])):
+        with torch.no_grad():
+            expected = reference.generate(
+                torch.tensor([ids]), attention_mask=torch.ones((1, len(ids))), max_new_tokens=NEW, do_sample=False
+            )[0, len(ids) :].tolist()
+        assert found[name]["tokens"] == expected
+        words = [f"w{token - 4}" for token in expected if token > 3]
+        assert found[name]["text"] == " ".join(words)
+        assert len(found[name]["logps"]) == len(expected) and max(found[name]["logps"]) <= 0
+
+    sample.main(str(model), prompts, tmp_path / "out.jsonl", num_samples=2, **options)
+    assert "wrote 2 samples" in (said := capsys.readouterr().out) and "which held 2" in said
+    rows = read(tmp_path / "out.jsonl")
+    assert len(rows) == 4
+    np.testing.assert_array_equal(
+        rows[0]["tokens"], next(row for row in rows[2:] if row["id"] == rows[0]["id"])["tokens"]
+    )
+
+
+def test_ends_of_turn_come_from_the_model(model, tmp_path):
+    assert sample._eos_ids(model) == [2]
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [2, 9]}')
+    assert sample._eos_ids(tmp_path) == [2, 9]
+    assert sample._eos_ids(tmp_path / "none") == []
