@@ -2,6 +2,7 @@
 
     ./tools/run experiments.lipo                 # a world with a known truth, LiPO-lambda and DPO; minutes on a CPU
     ./tools/run experiments.lipo table           # all seven losses of the paper's Table 1, five seeds
+    ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
 
 Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
@@ -9,8 +10,8 @@ imperfect demonstrations, K samples a prompt, labels, reference log-probabilitie
 95 % bootstrap intervals. BUILD.md has the figures that came out, with hardware and duration.
 
 Departures from the paper: a decoder instead of T5; labels by the true reward with Bradley-Terry noise (or those of the
-data) instead of a trained pairwise reward model; AdamW instead of Adafactor for models from scratch; beta = 1 where
-responses have 8 letters (0.05 on real lists); the last checkpoint instead of the best by proxy win rate.
+data) instead of a trained pairwise reward model, save in ``full``; AdamW instead of Adafactor for models from scratch;
+beta = 1 where responses have 8 letters (0.05 on real lists); the last checkpoint instead of the best by proxy win rate.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from experiments.common import alpacaeval_task, report, sequence_task, stages
+from experiments.common import alpacaeval_task, judge, report, sequence_task, stages
 from experiments.common.task import Task
 from jaxalign import losses, metrics, models, numerics
 from jaxalign.io import hf, launch, writers
@@ -33,9 +34,8 @@ class Config:
 
     task: Literal["sequences", "alpacaeval"] = "sequences"
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
-    model: str = ""  # a Hugging Face directory or hub id to start from; empty: from scratch, with the sizes below
-    width: int = 64
-    num_layers: int = 3
+    model: str = ""  # a Hugging Face directory or hub id to start from; empty: from scratch, of the size below
+    size: tuple[int, int] = (64, 3)  # width and layers
     vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
     num_prompts: int = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
@@ -43,6 +43,7 @@ class Config:
     sft_steps: int = 500
     sft_batch: tuple[int, int] = (32, 64)  # rows of packed demonstrations, and tokens in each
     sft_learning_rate: float = 3e-3
+    judge_steps: int = 0  # sequences: of a pairwise reward model that labels the lists; 0: the true reward does
     losses: tuple[str, ...] = ("lambda", "dpo")
     steps: int = 120  # of alignment, for each loss
     batch: int = 32  # lists
@@ -53,12 +54,12 @@ class Config:
     output: pathlib.Path = pathlib.Path("runs/lipo")
 
 
+JUDGE = {"batch": 64, "learning_rate": 1e-3}  # comparisons of a step
 SEVEN = ("point-mse", "point-sigmoid", "softmax", "pair-hinge", "pair-logistic", "list-mle", "lambda")
 DEFAULT = Config()
 ALPACAEVAL = Config(
     task="alpacaeval",
-    width=128,
-    num_layers=4,
+    size=(128, 4),
     sft_steps=400,
     sft_batch=(8, 512),
     losses=("lambda",),
@@ -71,11 +72,11 @@ ALPACAEVAL = Config(
 PRESETS = {
     "default": DEFAULT,
     "table": dataclasses.replace(DEFAULT, losses=SEVEN, seeds=5, output=pathlib.Path("runs/lipo-table")),
+    "full": dataclasses.replace(DEFAULT, judge_steps=500, output=pathlib.Path("runs/lipo-full")),
     "alpacaeval": ALPACAEVAL,
     "alpacaeval-gpu": dataclasses.replace(
         ALPACAEVAL,
-        width=768,
-        num_layers=12,
+        size=(768, 12),
         vocab_size=8192,
         dtype="bfloat16",
         limits=(256, 768),
@@ -159,6 +160,11 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     init_key, sft_key, lists_key, align_key, test_key = jax.random.split(jax.random.key(seed), 5)
     sft = stages.fine_tune(config, task, directory / "sft", init_key, sft_key)
     lists = task.make_lists(sft, lists_key)
+    if config.judge_steps:
+        judge_key, sizes = jax.random.fold_in(lists_key, 1), {"steps": config.judge_steps, **JUDGE}
+        judgement = judge.relabel(task, lists, sft, directory / "judge", judge_key, **sizes)
+        print(f"the reward model orders {judgement.agreement:.1%} of the pairs as the true labels do")
+        lists = judgement.lists
     reference_logps = stages.reference_logps(config, lists, sft, directory)
     figures = {**task.baselines(test_key), "SFT": task.evaluate(sft, sft, test_key)}
     samples = {"SFT": task.samples(sft, test_key)}

@@ -37,9 +37,8 @@ class Config:
 
     task: Literal["sequences", "alpacaeval"] = "sequences"
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
-    backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, with the sizes below
-    width: int = 64
-    num_layers: int = 3
+    backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, of the size below
+    size: tuple[int, int] = (64, 3)  # width and layers
     vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
     limits: tuple[int, int] = (9, 9)  # tokens of a prompt and of a response
     num_pairs: int = 4096  # of training
@@ -66,8 +65,7 @@ PRESETS = {
     "alpacaeval": dataclasses.replace(
         DEFAULT,
         task="alpacaeval",
-        width=128,
-        num_layers=4,
+        size=(128, 4),
         limits=(64, 192),
         num_pairs=4096,
         pretrain_steps=300,

@@ -53,13 +53,15 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
 def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
     """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
     records = [data.probability_record(pair) for pair in task.pairs]
-    policy = train_comparisons(config, task.tokenizer, records, backbone, directory, key)
-    hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
     form = data.comparison_format(task.tokenizer)
-    preference_fn = make_preference_fn(policy, form)
 
     def encode(records):
         return data.encode_comparison_lists(records, task.tokenizer, form, **limits(config))
+
+    sizes = {"batch": config.batch, "steps": config.steps, "learning_rate": config.learning_rate}
+    policy = train_comparisons(task, form, encode(records), backbone, directory, key, **sizes)
+    hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
+    preference_fn = make_preference_fn(policy, form)
 
     def score_fn(records):
         return data.label_lists(encode(records), preference_fn, batch_size=1)
@@ -67,16 +69,24 @@ def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathli
     return Judge(score_fn, lambda records: data.compare_lists(encode(records), preference_fn, batch_size=1))
 
 
-def train_comparisons(config, tokenizer, records, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
-    """A decoder that says which of two responses of a record is better, as the higher label does."""
-    form = data.comparison_format(tokenizer)
-    lists = data.encode_comparison_lists(records, tokenizer, form, **limits(config))
-    batches = data.comparison_batches(
-        lists, form, batch_size=config.batch, row_length=data.comparison_length(lists, form), **stages.processes()
-    )
+def train_comparisons(
+    task,
+    form,
+    lists,
+    start: Policy,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    batch: int,
+    steps: int,
+    learning_rate: float,
+) -> Policy:
+    """A decoder that says which of any two responses of a list is better, as the higher label does."""
+    stages.start_run(directory, start.model, task)
+    row_length = data.comparison_length(lists, form)
+    batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **stages.processes())
     loss_fn = make_comparison_loss(start.model, form)
-    params = stages.train(start.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
-    return Policy(start.model, params)
+    return Policy(start.model, stages.train(start.params, batches, loss_fn, directory, key, steps, learning_rate))
 
 
 def make_listwise_loss(model) -> LossFn:

@@ -38,10 +38,16 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
 
     def make_lists(sft: Policy, key):
         tokens, responses = texts(sft, train, key, list_size)
-        wins = [sequences.preference_matrix(row) for row in true_rewards(world.train_prompts, responses)]
-        labels = np.asarray(losses.labels_from_preferences(jnp.asarray(np.stack(wins))))
+        labels = true_labels(world.train_prompts, responses)
         prompts = [train.prompt(index) for index in range(len(train))]
-        return lists_from_tokens(prompts, tokens, labels.tolist(), pad_id=tokenizer.pad_id, limits=train.limits)
+        return lists_from_tokens(prompts, tokens, labels, pad_id=tokenizer.pad_id, limits=train.limits)
+
+    def preferences(sft: Policy, key):
+        shown = [record.prompt for record in world.demonstrations[:num_prompts]]
+        asked = [PreferenceRecord(prompt, (sequences.answer_to(prompt),), (1.0,)) for prompt in shown]
+        _, responses = texts(sft, _without_answers(asked, tokenizer), key, list_size)
+        labelled = zip(shown, responses, true_labels(asked, responses), strict=True)
+        return [PreferenceRecord(prompt, tuple(row), tuple(labels)) for prompt, row, labels in labelled]
 
     def evaluate(policy: Policy, sft: Policy, key):
         rewards, opponents = (
@@ -62,7 +68,13 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
         ]
 
     demonstrations = encode_lists(world.demonstrations, tokenizer, **LIMITS)
-    return Task(tokenizer, demonstrations, make_lists, evaluate, lambda key: {}, samples)
+    return Task(tokenizer, demonstrations, make_lists, evaluate, lambda key: {}, samples, preferences)
+
+
+def true_labels(records: list[PreferenceRecord], texts: list[list[str]]) -> list[list[float]]:
+    """LiPO's labels by a judge who knows the truth, with Bradley-Terry noise."""
+    wins = [sequences.preference_matrix(row) for row in true_rewards(records, texts)]
+    return np.asarray(losses.labels_from_preferences(jnp.asarray(np.stack(wins)))).tolist()
 
 
 def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.ndarray:

@@ -43,10 +43,21 @@ def make_world(seed: int, *, num_demonstrations: int, num_train: int, num_test: 
     while len(prompts) < num_demonstrations + num_train + num_test:
         name = rng.choice(list(TRANSFORMATIONS))
         letters = list(rng.choice(list(LETTERS), rng.integers(3, MAX_LETTERS + 1)))
-        prompts[f"{name} {' '.join(letters)} ="] = " ".join(TRANSFORMATIONS[name](letters))
+        prompt = f"{name} {' '.join(letters)} ="
+        prompts[prompt] = answer_to(prompt)
     records = [PreferenceRecord(prompt, (answer,), (1.0,)) for prompt, answer in prompts.items()]
     shown, rest = records[:num_demonstrations], records[num_demonstrations:]
     return World([_blur(record, error_rate, rng) for record in shown], rest[:num_train], rest[num_train:])
+
+
+def answer_to(prompt: str) -> str:
+    """The right answer.
+
+    >>> answer_to("reverse c a f =")
+    'f a c'
+    """
+    name, *letters, _ = prompt.split()
+    return " ".join(TRANSFORMATIONS[name](letters))
 
 
 def true_reward(response: str, answer: str) -> float:

@@ -78,17 +78,18 @@ def start_run(directory: pathlib.Path, model: models.Decoder, task: Task) -> Non
 
 
 def new_decoder(config, task, key: Array) -> tuple[models.DecoderConfig, Params]:
-    """A Qwen3-shaped decoder of the width and depth in ``config``, heads of 32, with random parameters."""
-    heads = max(config.width // 32, 2)
+    """A Qwen3-shaped decoder of ``config.size``, heads of 32, with random parameters."""
+    width, num_layers = config.size
+    heads = max(width // 32, 2)
     decoder = models.DecoderConfig(
         family="qwen3",
         vocab_size=task.tokenizer.vocab_size,
-        width=config.width,
-        mlp_width=4 * config.width,
-        num_layers=config.num_layers,
+        width=width,
+        mlp_width=4 * width,
+        num_layers=num_layers,
         num_heads=heads,
         num_kv_heads=heads // 2,
-        head_dim=config.width // heads,
+        head_dim=width // heads,
         max_length=sum(task.demonstrations.limits),
         qk_norm=True,
         tied_embeddings=True,

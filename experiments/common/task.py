@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxalign import metrics
-from jaxalign.data import EncodedLists, HfTokenizer
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.io.report import Estimate
 from jaxalign.models import Decoder
 from jaxalign.numerics import Ratio
@@ -43,6 +43,8 @@ class Task(NamedTuple):
     evaluate: Callable[[Policy, Policy, Array], Row]  # (policy, sft, key), with sft itself first
     baselines: Callable[[Array], Mapping[str, Row]]  # (key): figures of rules that need no policy
     samples: Callable[[Policy, Array], list[Sample]]  # (policy, key): responses to held-out prompts
+    preferences: Callable[[Policy, Array], list[PreferenceRecord]] | None = None
+    """(sft, key): labelled responses to other prompts, what a reward model may learn from."""
 
 
 def estimate(per_prompt: Ratio) -> Estimate:

@@ -11,15 +11,15 @@ import pytest
 import transformers
 
 from experiments import lipo
-from experiments.common import alpacaeval_task
+from experiments.common import alpacaeval_task, judge, sequences
+from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
 from jaxalign.typing import ListBatch
 
 TOY = dataclasses.replace(
     lipo.PRESETS["default"],
-    width=16,
-    num_layers=1,
+    size=(16, 1),
     num_prompts=8,
     sft_steps=4,
     sft_batch=(8, 64),
@@ -140,7 +140,7 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     folder.mkdir()
     long_form(folder / "train.parquet", 8, 0)
     long_form(folder / "validation.parquet", 3, 8)
-    sizes = dict(width=16, num_layers=1, sft_steps=2, sft_batch=(8, 128), steps=2, batch=8, list_size=3)
+    sizes = dict(size=(16, 1), sft_steps=2, sft_batch=(8, 128), steps=2, batch=8, list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],
         **sizes,
@@ -180,3 +180,30 @@ def test_spread_keeps_both_ends_of_a_ranking():
     # Ranked: b e c d f a; even distances: places 0, 2 (2.5 rounds to even) and 5.
     assert kept.responses == ("b", "c", "a")
     assert kept.labels == (0.9, 0.5, 0.1)
+
+
+def test_full_labels_by_a_trained_reward_model(tmp_path, capsys):
+    config = dataclasses.replace(TOY, num_prompts=32, judge_steps=2, output=tmp_path)
+    figures = lipo.main(config)
+    assert {name.split("/")[0] for name in figures} == {"SFT", "lambda"}
+    assert "of the pairs as the true labels do" in capsys.readouterr().out
+    rows = read_metrics(tmp_path / "seed-0" / "judge")
+    assert [row["step"] for row in rows] == [1, 2]
+
+
+def test_agreement_counts_pairs_that_the_truth_orders():
+    lists = encode_lists(
+        [PreferenceRecord("=", ("a", "b", "c"), (0.9, 0.5, 0.5)), PreferenceRecord("=", ("a", "b"), (0.1, 0.2))],
+        sequences.make_tokenizer(),
+        max_prompt=4,
+        max_response=4,
+    )
+    # Ordered pairs of the truth: 2 * 2 of the first list, 2 of the second; the new labels turn one of the three round.
+    labels = np.array([[0.8, 0.9, 0.1], [0.1, 0.3, np.nan]], np.float32)
+    assert judge.agreement(labels, lists) == pytest.approx(4 / 6)
+
+
+def test_decoded_lists_are_their_texts():
+    records = [PreferenceRecord("reverse c a =", ("a c", "c", ""), (0.75, 0.5, 0.25))]
+    tokenizer = sequences.make_tokenizer()
+    assert judge.decode(encode_lists(records, tokenizer, max_prompt=9, max_response=8), tokenizer) == records

@@ -14,7 +14,7 @@ from experiments.common import reward_lists, reward_task, reward_world
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 
-TOY = dict(width=16, num_layers=1, num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64), steps=2, batch=32, seeds=1)
+TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64), steps=2, batch=32, seeds=1)
 
 
 @pytest.fixture(autouse=True)
