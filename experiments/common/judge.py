@@ -29,7 +29,6 @@ def relabel(
     sft: Policy,
     directory: pathlib.Path,
     key: Array,
-    *,
     **sizes,
 ) -> Judgement:
     """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
