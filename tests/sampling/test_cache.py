@@ -24,7 +24,7 @@ def lowered(config, rows, num_samples=1):
     return sampling.generate.lower(model, params, *prompts, jax.random.key(0), **options)
 
 
-@pytest.mark.parametrize(("rows", "num_samples"), [(1, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("rows", "num_samples"), [(1, 1), (3, 1), (3, 3)])
 def test_the_loop_copies_no_ring_and_no_prompt(rows, num_samples):
     """XLA's trap: with an axis of length 1 that a product drops, it copies each cache twice a token."""
     text = lowered(tiny.PLAIN, rows, num_samples).compile().as_text()
@@ -37,9 +37,9 @@ def test_the_loop_copies_no_ring_and_no_prompt(rows, num_samples):
         if tiny.PLAIN.head_dim in sizes and sizes & {ROOM, NEW}
     ]
     assert any("dynamic-update-slice" in name for name in made)
-    # What else has such a shape is taken from the loop's state.
-    rest = [name for name in made if "dynamic-update-slice" not in name and "get-tuple-element" not in name]
-    assert not rest
+    # What else has such a shape is the loop's state, or another view of it.
+    free = r".*dynamic-update-slice.*|get-tuple-element[.\d]*|bitcast[.\d]*"
+    assert not [name for name in made if not re.fullmatch(free, name)]
 
 
 def test_windowed_layers_keep_their_window():
