@@ -160,3 +160,11 @@ def test_what_is_missing_is_named(byte_level, tmp_path):
         data.HfTokenizer(backend, {})
     with pytest.raises(ValueError, match="names '<eot>', which is not in the vocabulary"):
         data.HfTokenizer(backend, {**config, "eos_token": "<eot>"})
+
+
+def test_bert_names_its_ends_differently(byte_level):
+    backend, _ = byte_level
+    tokenizer = data.HfTokenizer(backend, {"cls_token": "<s>", "sep_token": "</s>", "add_bos_token": True})
+    assert (tokenizer.bos_id, tokenizer.eos_id) == tuple(map(backend.token_to_id, ("<s>", "</s>")))
+    other = data.HfTokenizer(backend, {"cls_token": "<s>", "sep_token": "<s>", "eos_token": "</s>"})
+    assert other.eos_id == backend.token_to_id("</s>")
