@@ -119,7 +119,8 @@ def test_trl(with_margin, coefficient):
     margin = np.abs(margin) if with_margin else None
 
     def loss(first, second):
-        pairs = losses.bradley_terry_loss(first, second, margin=0.0 if margin is None else margin, reduce_fn=each)
+        ours = 0.0 if margin is None else jnp.asarray(margin)
+        pairs = losses.bradley_terry_loss(first, second, margin=ours, reduce_fn=each)
         pairs = pairs + (coefficient or 0) * losses.centering_loss(first, second, reduce_fn=each)
         return numerics.ratio(pairs).value
 

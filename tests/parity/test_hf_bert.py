@@ -93,7 +93,8 @@ def test_export(case, tmp_path):
     assert isinstance(loaded, transformers.BertModel) and not any(info.values())
     tokens = np.random.default_rng(2).integers(0, tiny.SIZES["vocab_size"], (2, 9))
     mask = np.ones(tokens.shape, bool)
-    np.testing.assert_array_equal(torch_states(loaded.eval(), tokens, mask)[0], torch_states(model, tokens, mask)[0])
+    ours, theirs = (torch_states(which, tokens, mask)[0] for which in (loaded.eval(), model))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)  # gelu_new and gelu_pytorch_tanh round differently
     assert not (out / "generation_config.json").exists()
     assert "pipeline_tag: feature-extraction" in (out / "README.md").read_text()
 
