@@ -122,8 +122,6 @@ class RewardConfig:
     pooling: Literal["last", "mean", "first"] = "last"
 
     def __post_init__(self):
-        if self.pooling not in ("last", "mean", "first"):
-            raise ValueError(f"pooling must be 'last', 'mean' or 'first', got {self.pooling!r}")
         if self.pooling == "first" and isinstance(self.backbone, DecoderConfig):
             raise ValueError(
                 "pooling 'first' reads a decoder's first token, which sees nothing else; use 'last' or 'mean'"
