@@ -27,5 +27,9 @@ def test_the_commands_name_what_exists():
     for script, module in commands:
         assert (ROOT / "tools" / script).exists()
         assert not module or (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
-    presets = set(re.findall(r"experiments\.lipo ([a-z-]+)", README))
+    modules = set(re.findall(r"`(?:\./tools/run )?((?:experiments|tools)\.\w+)", README))
+    assert {"experiments.lipo", "tools.sample"} <= modules
+    for module in modules:
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
+    presets = set(re.findall(r"experiments\.lipo ([a-z][a-z-]*)", README))
     assert presets and presets <= set(lipo.PRESETS)
