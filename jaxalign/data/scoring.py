@@ -100,8 +100,12 @@ def compare_lists(
         for record, matrix in zip(chosen.records, values, strict=False):
             count = int(lists.list_starts[record + 1] - lists.list_starts[record])
             own = np.where(np.eye(count, dtype=bool), np.float32(0.5), matrix[:count, :count])
-            if problem := next(filter(None, map(not_finite, own.T)), ""):
-                raise ValueError(f"{problem} of record {record}, counted from 0; correct the text or leave it out")
+            if (bad := np.argwhere(~np.isfinite(own))).size:
+                first, second = bad[0]
+                raise ValueError(
+                    f"the model gives {own[first, second]}, not a probability, for response {first} against response "
+                    f"{second} of record {record}, counted from 0; correct the text or leave the record out"
+                )
             preferences[record, :count, :count] = own
     return preferences
 

@@ -99,9 +99,9 @@ def test_a_scalar_model_compares_by_differences():
 
 def test_a_preference_that_is_no_number_is_named(allow_nans):
     def preference_fn(batch):
-        return preferences(batch).at[0, 1].set(jnp.nan)
+        return preferences(batch).at[0, 0, 1].set(jnp.nan)
 
-    with pytest.raises(ValueError, match="gives nan, not a finite number, to response 0 of record 0"):
+    with pytest.raises(ValueError, match="gives nan, not a probability, for response 0 against response 1 of record 0"):
         data.label_lists(make_lists(), preference_fn, batch_size=2)
 
 
@@ -134,3 +134,20 @@ def test_labels_that_do_not_fit(labels, message):
 def test_preferences_from_rewards_of_a_padded_list():
     matrix = losses.preferences_from_rewards(jnp.array([[0.0, np.log(3.0)]]))
     np.testing.assert_allclose(matrix, [[[0.5, 0.25], [0.75, 0.5]]], rtol=1e-6)
+
+
+def test_comparisons_are_as_the_model_gives_them():
+    matrices = data.compare_lists(make_lists(), preferences, batch_size=2)
+    labels = data.label_lists(make_lists(), preferences, batch_size=2)
+    for matrix, own in zip(matrices, labels, strict=True):
+        count = np.isfinite(own).sum()
+        assert np.isfinite(matrix[:count, :count]).all() and np.isnan(matrix[count:]).all()
+        np.testing.assert_array_equal(np.diag(matrix)[:count], 0.5)
+        # LiPO's label: the mean over the list of what both orders say.
+        both = (matrix + 1 - matrix.T)[:count, :count] / 2
+        np.testing.assert_allclose(own[:count], both.mean(axis=1), rtol=1e-6)
+
+
+def test_a_preference_fn_of_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"an array of shape \(2, 3, 3\), got \(2, 3\)"):
+        data.compare_lists(make_lists(), lambda batch: np.zeros(batch.where.shape), batch_size=2)
