@@ -39,8 +39,10 @@ def start_backbone(config, task: RewardTask, directory: pathlib.Path, key: Array
 
 
 def on_backbone(backbone: Policy, key: Array) -> Policy:
-    """A scalar reward model with a fresh head."""
-    model = models.build(models.RewardConfig(backbone.model.config, pooling="last"))
+    """A scalar reward model with a fresh head, on the end of a response or on an encoder's first token."""
+    config = backbone.model.config
+    pooling = "first" if isinstance(config, models.EncoderConfig) else "last"
+    model = models.build(models.RewardConfig(config, pooling=pooling))
     return Policy(model, models.init_reward_params(model, key, backbone.params))
 
 
