@@ -193,11 +193,15 @@ def join_lists(parts: Sequence[EncodedLists]) -> EncodedLists:
 
 
 def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
-    """A text behind the beginning-of-sequence token, if there is one; a chat as its template writes it."""
+    """A text behind the beginning-of-sequence token, if there is one; a chat as its template writes it.
+
+    Then what an encoder's tokenizer writes between two texts: BERT's ``[CLS] prompt [SEP]``, to which a response with
+    its end makes ``[CLS] prompt [SEP] response [SEP]``.
+    """
     if not isinstance(record.prompt, str):
-        return tokenizer.encode_chat(record.prompt, add_generation_prompt=True)
+        return [*tokenizer.encode_chat(record.prompt, add_generation_prompt=True), *tokenizer.separator_ids]
     start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    return start + tokenizer.encode(record.prompt)
+    return [*start, *tokenizer.encode(record.prompt), *tokenizer.separator_ids]
 
 
 def _starts(lengths: Iterable[int]) -> Int[np.ndarray, "..."]:

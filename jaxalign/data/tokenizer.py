@@ -31,12 +31,14 @@ class Tokenizer(Protocol):
       bos_id: stands before every prompt that is not a chat; None for models that know no such token.
       eos_id: ends a response.
       pad_id: fills; masks hide it, so it may be any id.
+      separator_ids: stand between a prompt and its response, as BERT's ``[SEP]`` does; of a decoder, none.
     """
 
     vocab_size: int
     bos_id: int | None
     eos_id: int
     pad_id: int
+    separator_ids: tuple[int, ...]
 
     def encode(self, text: str) -> list[int]:
         """The ids of ordinary text, without any control token."""
@@ -90,6 +92,7 @@ class HfTokenizer:
         self.eos_id = self._id("eos_token")
         self.bos_id = self._id("bos_token") if self._starts_with_bos() else None
         self.pad_id = self._id("pad_token") if "pad_token" in self._special_tokens else self.eos_id
+        self.separator_ids = self._separator() if "sep_token" in self._special_tokens else ()
 
     def encode(self, text: str) -> list[int]:
         return self._ordinary.encode(text, add_special_tokens=False).ids
@@ -141,6 +144,13 @@ class HfTokenizer:
         if (stated := self._config.get("add_bos_token")) is not None:
             return bool(stated)
         return self._backend.encode("").ids[:1] == [self._id("bos_token")]
+
+    def _separator(self) -> tuple[int, ...]:
+        """What the tokenizer itself writes between two texts that make a pair."""
+        pair = self._backend.encode("a", "b")
+        first, second = (pair.sequence_ids.index(text) for text in (0, 1))
+        between = zip(pair.ids[first:second], pair.sequence_ids[first:second], strict=True)
+        return tuple(token for token, text in between if text is None)
 
 
 def _guarded(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:

@@ -7,6 +7,7 @@ import transformers
 from hypothesis import strategies as st
 
 from jaxalign import data
+from jaxalign.data import PreferenceRecord
 from jaxalign.data.spm import SPACE
 
 CHAT = [{"role": "user", "content": "  What is 2 + 2? \n"}, {"role": "assistant", "content": "Größe 4"}]
@@ -168,3 +169,24 @@ def test_bert_names_its_ends_differently(byte_level):
     assert (tokenizer.bos_id, tokenizer.eos_id) == tuple(map(backend.token_to_id, ("<s>", "</s>")))
     other = data.HfTokenizer(backend, {"cls_token": "<s>", "sep_token": "<s>", "eos_token": "</s>"})
     assert other.eos_id == backend.token_to_id("</s>")
+
+
+def test_what_stands_between_prompt_and_response(byte_level):
+    backend = tokenizers.Tokenizer.from_str(byte_level[0].to_str())
+    names = {"cls_token": "<s>", "sep_token": "</s>"}
+    start, end = map(backend.token_to_id, ("<s>", "</s>"))
+    for between in ("</s>", "</s> </s>"):  # BERT's and RoBERTa's pairs
+        backend.post_processor = tokenizers.processors.TemplateProcessing(
+            single="<s> $A </s>", pair=f"<s> $A {between} $B:1 </s>:1", special_tokens=[("<s>", start), ("</s>", end)]
+        )
+        tokenizer = data.HfTokenizer(backend, names)
+        assert tokenizer.separator_ids == (end,) * len(between.split())
+        record = PreferenceRecord("Hello", ("there",), (0.5,))
+        lists = data.encode_lists([record], tokenizer, max_prompt=8, max_response=16)
+        whole = [*lists.prompt(0), *lists.response(0)]
+        assert whole == backend.encode("Hello", "there").ids
+        # What is cut of a prompt is its beginning, never the separator.
+        cut = data.encode_lists([record], tokenizer, max_prompt=4, max_response=16)
+        assert cut.report.prompts_truncated and cut.prompt(0)[0] == start and cut.prompt(0)[-1] == end
+    # A decoder's pairs have beginnings and ends too, but its prompts and responses are one text.
+    assert data.HfTokenizer(backend, {"bos_token": "<s>", "eos_token": "</s>"}).separator_ids == ()

@@ -15,7 +15,7 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 from jaxalign import models
-from jaxalign.data import load_tokenizer
+from jaxalign.data import PreferenceRecord, encode_lists, list_batches, load_tokenizer
 from jaxalign.io import hf, model_config
 from tests.parity import tiny
 
@@ -201,7 +201,32 @@ def test_the_real_minilm(minilm, tmp_path):
 def test_minilm_tokenizer(minilm):
     tokenizer = load_tokenizer(minilm)
     assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id) == (101, 102, 0)  # [CLS], [SEP], [PAD]
+    assert tokenizer.separator_ids == (102,)
     assert tokenizer.encode("hello world") == [7592, 2088]  # whole words of the vocabulary
+
+
+def test_a_list_is_what_transformers_reads_as_pairs(minilm, tmp_path):
+    """[CLS] prompt [SEP] response [SEP] with its token types: scores of an export equal those of our batch."""
+    backbone, params = hf.load_pretrained(minilm)
+    config = models.RewardConfig(backbone, "first")
+    model = models.build(config)
+    params = models.init_reward_params(model, jax.random.key(0), params)
+    tokenizer = load_tokenizer(minilm)
+    record = PreferenceRecord(SENTENCES[0], tuple(SENTENCES), (0.1, 0.2, 0.3))
+    lists = encode_lists([record], tokenizer, max_prompt=16, max_response=32)
+    batch = next(iter(list_batches(lists, batch_size=1, list_size=3, shuffle=False, num_epochs=1)))
+    ours = jax.jit(models.response_rewards, static_argnums=0)(model, params, batch)
+
+    out = hf.save_pretrained(tmp_path / "out", config, params, tokenizer)
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(out).eval()
+    inputs = transformers.AutoTokenizer.from_pretrained(out)(
+        [record.prompt] * 3, list(record.responses), padding=True, return_tensors="pt"
+    )
+    assert inputs["token_type_ids"].sum() > 0
+    with torch.no_grad():
+        expected = theirs(**inputs).logits[:, 0].numpy()
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(ours[0], expected, atol=1e-4)
 
 
 def test_bfloat16_files_compute_in_bfloat16(bert, tmp_path):

@@ -42,6 +42,7 @@ class Words:
     """The least that a tokenizer does for an export."""
 
     vocab_size, bos_id, eos_id, pad_id = 61, 1, 2, 0
+    separator_ids = ()
 
     def save(self, directory):
         (directory / "tokenizer.json").write_text("{}")
