@@ -18,9 +18,10 @@ from typing import Literal
 
 import jax
 
-from experiments.common import report, reward_kinds, reward_lists, reward_stages, reward_task, reward_world, stages
+from experiments.common import report, stages
+from experiments.common.rewards import figures, kinds, worlds
+from experiments.common.rewards.stages import start_backbone
 from jaxalign.io import launch, writers
-from jaxalign.io.report import Curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,46 +67,26 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     launch.initialize()
-    unknown = set(config.kinds) - reward_kinds.TRAIN.keys()
+    unknown = set(config.kinds) - kinds.TRAIN.keys()
     if unknown:
-        raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(reward_kinds.TRAIN)}")
+        raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds.TRAIN)}")
     writers.write_config(config.output, config)
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    axes = "probability that the first response wins", "share of pairs in which it does"
-    sections = [Curves("Reliability on the first test", runs[0][1], *axes)]
-    title = f"Reward models: {config.task}"
-    return report.report_tables(config.output, title, tables, caption=spread, sections=sections)
+    sections = figures.sections(tables, runs[0][1])
+    return report.report_tables(
+        config.output, f"Reward models: {config.task}", tables, caption=spread, sections=sections
+    )
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All kinds from one backbone: figures by test and by rule, and reliability curves on the first test."""
-    task = make_task(config, seed)
+    task = worlds.make_task(config, seed)
     start_key, train_key = jax.random.split(jax.random.key(seed))
-    backbone = reward_stages.start_backbone(config, task, directory, start_key)
-    judges = {
-        kind: reward_kinds.TRAIN[kind](config, task, backbone, directory / kind, train_key) for kind in config.kinds
-    }
-    rules = {"longer wins": reward_task.longer_wins, "random": reward_task.random_scores}
-    rules |= {kind: judge.score_fn for kind, judge in judges.items()}
-    tables, reliability = {}, {}
-    for test, records in task.tests.items():
-        tables[test] = {name: reward_task.figures(rule, records, task.phrase) for name, rule in rules.items()}
-        for kind, judge in judges.items():
-            chances = judge.chances_fn(records)
-            tables[test][kind] |= reward_task.chance_figures(chances, records)
-            reliability.setdefault(kind, reward_task.reliability(chances, records))
-    return tables, reliability
-
-
-def make_task(config: Config, seed: int) -> reward_task.RewardTask:
-    """The world that ``config`` names."""
-    if config.task == "sequences":
-        if config.backbone:
-            raise ValueError(f"the sequence world has its own tokenizer; --backbone {config.backbone} needs alpacaeval")
-        return reward_world.make_task(config, seed)
-    return reward_lists.make_task(config, seed)
+    backbone = start_backbone(config, task, directory, start_key)
+    judges = {kind: kinds.TRAIN[kind](config, task, backbone, directory / kind, train_key) for kind in config.kinds}
+    return figures.evaluate(task, judges)
 
 
 if __name__ == "__main__":

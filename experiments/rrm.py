@@ -23,7 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import report, reward_lists, reward_stages, reward_task, reward_world, stages
+from experiments.common import report, stages
+from experiments.common.rewards import figures, worlds
+from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
@@ -118,22 +120,23 @@ def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     launch.initialize()
     writers.write_config(config.output, config)
-    by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
     axes = "% of chosen responses in training", "% of choices changed"
     sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]
+    sections += figures.sections(tables, runs[0][1])
     title = f"RRM: {config.task}"
     return report.report_tables(config.output, title, tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """All variants at all rates: figures by test and by rule."""
-    task = make_task(config, seed)
+    """All variants at all rates: figures by test and by rule, and reliability curves on the first test."""
+    task = worlds.make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
     backbone = reward_stages.start_backbone(config, task, directory, start_key)
     start = reward_stages.on_backbone(backbone, start_key)
-    rules = {"longer wins": reward_task.longer_wins, "random": reward_task.random_scores}
+    judges = {}
     for rate in config.rates:
         pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)
         plain = None
@@ -147,11 +150,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
             reward = reward_stages.train_reward(config, task, seen, start, place, train_key)
             plain = plain or reward
             hf.save_pretrained(place / "hf", reward.model.config, reward.params, task.tokenizer)
-            rules[rule_name(variant, rate)] = reward_stages.make_score_fn(config, task, reward)
-    return {
-        test: {name: reward_task.figures(rule, records, task.phrase) for name, rule in rules.items()}
-        for test, records in task.tests.items()
-    }
+            judges[rule_name(variant, rate)] = reward_stages.make_judge(config, task, reward)
+    return figures.evaluate(task, judges)
 
 
 def rule_name(variant: str, rate: float) -> str:
@@ -160,23 +160,14 @@ def rule_name(variant: str, rate: float) -> str:
 
 def curve(config: Config, tables):
     """How often the artifact changes a choice on the first test, by the share of training pairs that had it."""
-    figures = next(iter(tables.values()))
+    table = next(iter(tables.values()))
     return {
         variant: (
             [100 * rate for rate in config.rates],
-            [100 * figures[rule_name(variant, rate)]["choice changed"].value for rate in config.rates],
+            [100 * table[rule_name(variant, rate)]["choice changed"].value for rate in config.rates],
         )
         for variant in dict.fromkeys(("RM", *config.variants))
     }
-
-
-def make_task(config: Config, seed: int) -> reward_task.RewardTask:
-    """The world that ``config`` names."""
-    if config.task == "sequences":
-        if config.backbone:
-            raise ValueError(f"the sequence world has its own tokenizer; --backbone {config.backbone} needs alpacaeval")
-        return reward_world.make_task(config, seed)
-    return reward_lists.make_task(config, seed)
 
 
 if __name__ == "__main__":

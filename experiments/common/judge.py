@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from experiments.common.reward_kinds import make_preference_fn, train_comparisons
+from experiments.common.rewards.kinds import make_preference_fn, train_comparisons
 from experiments.common.task import Policy, Task
 from jaxalign import data
 from jaxalign.data import EncodedLists, PreferenceRecord
@@ -33,7 +33,7 @@ def relabel(
 ) -> Judgement:
     """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
 
-    ``sizes`` are those of :func:`~experiments.common.reward_kinds.train_comparisons`.
+    ``sizes`` are those of :func:`~experiments.common.rewards.kinds.train_comparisons`.
     """
     sample_key, train_key = jax.random.split(key)
     # What the markers around prompt and responses take is not the text's.

@@ -10,7 +10,8 @@ import pytest
 import transformers
 
 from experiments import reward_model, rrm
-from experiments.common import reward_lists, reward_task, reward_world
+from experiments.common.rewards import figures, real_lists, sequence_world
+from experiments.common.rewards.task import Opinion
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 
@@ -19,30 +20,30 @@ TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64),
 
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch):
-    monkeypatch.setattr(reward_world, "NUM_TEST", 8)
-    monkeypatch.setattr(reward_world, "DEMONSTRATIONS", 64)
+    monkeypatch.setattr(sequence_world, "NUM_TEST", 8)
+    monkeypatch.setattr(sequence_world, "DEMONSTRATIONS", 64)
 
 
 def test_rrm_trains_both_and_repeats_nothing(tmp_path):
     config = dataclasses.replace(rrm.PRESETS["default"], **TOY, rates=(0.5,), output=tmp_path)
-    figures = rrm.main(config)
-    rules = {name.split("/")[1] for name in figures}
+    values = rrm.main(config)
+    rules = {name.split("/")[1] for name in values}
     assert rules == {"longer wins", "random", "RM, artifact in 50%", "RRM, artifact in 50%"}
-    assert all(0 <= value <= 1 for value in figures.values())
+    assert all(0 <= value <= 1 for value in values.values())
     assert "Choices that the artifact changes" in (tmp_path / "report.html").read_text()
     curve = tmp_path / "seed-0" / "RRM-0.5" / "metrics.jsonl"
     before = curve.stat().st_mtime_ns
-    assert rrm.main(config) == figures
+    assert rrm.main(config) == values
     assert curve.stat().st_mtime_ns == before
 
 
 def test_reward_model_trains_every_kind(tmp_path):
     config = dataclasses.replace(reward_model.PRESETS["default"], **TOY, output=tmp_path)
-    figures = reward_model.main(config)
-    assert {name.split("/")[1] for name in figures} == {"longer wins", "random", *config.kinds}
+    values = reward_model.main(config)
+    assert {name.split("/")[1] for name in values} == {"longer wins", "random", *config.kinds}
     # A scalar model judges each response by itself, so that order cannot matter.
-    assert figures["plain/bradley-terry/swap consistency"] == 1
-    assert all(0 <= value <= 1 for value in figures.values())
+    assert values["plain/bradley-terry/swap consistency"] == 1
+    assert all(0 <= value <= 1 for value in values.values())
     scalar, info = transformers.AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "seed-0" / "listwise" / "hf", output_loading_info=True
     )
@@ -66,7 +67,7 @@ def test_the_world_plants_the_artifact_in_the_share_asked_for():
 
 
 def test_the_true_reward_does_not_know_the_artifact():
-    task = reward_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
+    task = sequence_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
     plain, marked = task.tests["plain"], task.tests["artifact at random"]
     assert [record.labels for record in plain] == [record.labels for record in marked]
     texts = [text for record in marked for text in record.responses]
@@ -96,16 +97,47 @@ def test_variants_see_what_they_say():
 def test_a_rule_gets_its_figures_by_hand():
     # Responses of 2, 1 and 3 characters with labels 0.9, 0.5, 0.45: pairs with a gap of 0.1 are (0, 1) and (0, 2).
     records = [PreferenceRecord("q", ("aa", "b", "ccc"), (0.9, 0.5, 0.45))]
-    row = reward_task.figures(reward_task.longer_wins, records, "sure")
+    marked = [figures.with_phrase(record, "sure") for record in records]
+    row = figures.figures(figures.longer_wins(records), figures.longer_wins(marked), records)
     assert row["accuracy"].value == 0.5
     # The phrase makes any response the longest: of six ordered pairs the three that had lost change.
     assert row["choice changed"].value == 0.5
+    assert "ECE" not in row
+    # The longest of one is any; of two it is the first once and the third twice.
+    best = figures.best_of_n_figures(figures.longer_wins(records), records)
+    assert {name: round(figure.value, 4) for name, figure in best.items()} == {"n = 1": 0.6167, "n = 2": 0.6}
+
+
+def test_evaluation_asks_each_judge_about_every_test(tmp_path):
+    task = sequence_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
+    pairs = [PreferenceRecord("q", ("aa", "b"), (1.0, 0.0))]
+    asked = []
+
+    def oracle(records):
+        asked.append(len(records))
+        scores = np.array([record.labels for record in records], np.float32)
+        return Opinion(scores, np.float32(scores[:, :, None] > scores[:, None, :]))
+
+    tables, reliability = figures.evaluate(
+        task._replace(tests={"lists": task.tests["plain"], "pairs": pairs}), {"o": oracle}
+    )
+    assert asked == [8, 8, 1, 1]
+    assert list(tables) == ["lists", "lists: true label of the best of n by each rule", "pairs"]
+    assert tables["lists"]["o"]["accuracy"].value == tables["pairs"]["o"]["accuracy"].value == 1
+    assert tables["lists"]["o"]["ECE"].value == 0
+    assert tables["lists"]["o"]["choice changed"].value == 0
+    best = [figure.value for figure in tables["lists: true label of the best of n by each rule"]["o"].values()]
+    assert best == sorted(best) and len(best) == 4
+    assert [section.title for section in figures.sections(tables, reliability)] == [
+        "lists: reliability",
+        "lists: true label of the best of n by each rule",
+    ]
 
 
 def test_calibration_and_swap_consistency_by_hand():
     records = [PreferenceRecord("q", ("a", "b"), (1.0, 0.0))]
     # Whichever is shown first wins, with 0.9 and with 0.6, and the better one is the first: gaps of 0.1 and of 0.6.
-    row = reward_task.chance_figures(np.array([[[0.5, 0.9], [0.6, 0.5]]], np.float32), records)
+    row = figures.chance_figures(np.array([[[0.5, 0.9], [0.6, 0.5]]], np.float32), records)
     assert row["swap consistency"].value == 0
     np.testing.assert_allclose(row["ECE"].value, (0.1 + 0.6) / 2, rtol=1e-6)
 
@@ -148,17 +180,19 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
         limits=(48, 64),
         output=tmp_path / "run",
     )
-    figures = rrm.main(config)
-    tests = {name.split("/")[0] for name in figures}
-    assert tests == {"validation prompts", "HH harmless", "LLMBar N", "LLMBar M"}
-    assert figures["validation prompts/longer wins/accuracy"] == 1
-    assert figures["LLMBar N/longer wins/accuracy"] == 0
+    values = rrm.main(config)
+    tests = {name.split("/")[0] for name in values}
+    best = "validation prompts: true label of the best of n by each rule"
+    assert tests == {"validation prompts", best, "HH harmless", "LLMBar N", "LLMBar M"}
+    assert "LLMBar N/longer wins/length-matched" not in values  # it has no such pair
+    assert values["validation prompts/longer wins/accuracy"] == 1
+    assert values["LLMBar N/longer wins/accuracy"] == 0
 
 
 def test_pairs_are_drawn_from_all_prompts_alike():
     records = [PreferenceRecord(f"q{n}", ("a", "b", "c"), (0.9, 0.5, 0.1)) for n in range(4)]
     records.append(PreferenceRecord("close", ("a", "b"), (0.5, 0.45)))
-    pairs = reward_lists.draw_pairs(records, 8, np.random.default_rng(0))
+    pairs = real_lists.draw_pairs(records, 8, np.random.default_rng(0))
     assert sorted(pair.prompt for pair in pairs) == sorted(2 * ["q0", "q1", "q2", "q3"])
-    assert len(reward_lists.draw_pairs(records, 1000, np.random.default_rng(0))) == 12
-    assert data.pairs_from_record(records[-1], min_gap=reward_lists.MIN_GAP) == []
+    assert len(real_lists.draw_pairs(records, 1000, np.random.default_rng(0))) == 12
+    assert data.pairs_from_record(records[-1], min_gap=real_lists.MIN_GAP) == []

@@ -1,43 +1,34 @@
-"""Three kinds of reward model, each trained from one backbone into a :class:`Judge`."""
+"""Three kinds of reward model, each trained from one backbone into a judge."""
 
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from experiments.common import stages
-from experiments.common.reward_stages import limits, make_score_fn, on_backbone, train_reward
-from experiments.common.reward_task import RewardTask, ScoreFn
+from experiments.common.rewards.stages import limits, make_judge, on_backbone, train_reward
+from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf
 from jaxalign.typing import LossFn
 
-ChancesFn = Callable[[Sequence[PreferenceRecord]], np.ndarray]
-"""``chances_fn(records) -> [N, n, n]``: at [i, j] that response i, shown first, beats response j."""
 
-
-class Judge(NamedTuple):
-    """What a reward model says about records."""
-
-    score_fn: ScoreFn
-    chances_fn: ChancesFn
-
-
-def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from pairs."""
     reward = on_backbone(backbone, key)
     reward = train_reward(config, task, data.training_pairs(task.pairs, []), reward, directory, key)
     hf.save_pretrained(directory / "hf", reward.model.config, reward.params, task.tokenizer)
-    return _scalar_judge(config, task, reward)
+    return make_judge(config, task, reward)
 
 
-def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
     stages.start_run(directory, reward.model, task)
@@ -47,10 +38,10 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
     loss_fn = make_listwise_loss(reward.model)
     params = stages.train(reward.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
     hf.save_pretrained(directory / "hf", reward.model.config, params, task.tokenizer)
-    return _scalar_judge(config, task, Policy(reward.model, params))
+    return make_judge(config, task, Policy(reward.model, params))
 
 
-def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> Judge:
+def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
     records = [data.probability_record(pair) for pair in task.pairs]
     form = data.comparison_format(task.tokenizer)
@@ -63,10 +54,13 @@ def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathli
     hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
     preference_fn = make_preference_fn(policy, form)
 
-    def score_fn(records):
-        return data.label_lists(encode(records), preference_fn, batch_size=1)
+    def judge_fn(records: Sequence[PreferenceRecord]) -> Opinion:
+        chances = data.compare_lists(encode(records), preference_fn, batch_size=1)
+        real = np.isfinite(chances).any(axis=2)
+        labels = losses.labels_from_preferences(jnp.asarray(np.nan_to_num(chances)), where=jnp.asarray(real))
+        return Opinion(np.asarray(labels), chances)
 
-    return Judge(score_fn, lambda records: data.compare_lists(encode(records), preference_fn, batch_size=1))
+    return judge_fn
 
 
 def train_comparisons(
@@ -117,19 +111,9 @@ def make_preference_fn(policy: Policy, form):
     return functools.partial(_comparison_preferences, policy.model, policy.params, form=form)
 
 
-def _scalar_judge(config, task: RewardTask, reward: Policy) -> Judge:
-    score_fn = make_score_fn(config, task, reward)
-
-    def chances_fn(records):
-        scores = np.nan_to_num(score_fn(records))
-        return np.asarray(jax.nn.sigmoid(scores[:, :, None] - scores[:, None, :]))
-
-    return Judge(score_fn, chances_fn)
-
-
 _comparison_preferences = jax.jit(models.comparison_preferences, static_argnames=("model", "form"))
 
-Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], Judge]
+Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], JudgeFn]
 TRAIN: dict[str, Train] = {
     "bradley-terry": train_bradley_terry,
     "listwise": train_listwise,

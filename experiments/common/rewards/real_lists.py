@@ -13,8 +13,8 @@ import pyarrow.parquet
 
 from experiments.common import alpacaeval_task
 from experiments.common.lists import MIN_GAP
-from experiments.common.reward_stages import limits
-from experiments.common.reward_task import RewardTask
+from experiments.common.rewards.stages import limits
+from experiments.common.rewards.task import RewardTask
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.data.pairs import ARTIFACT

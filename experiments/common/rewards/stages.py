@@ -5,11 +5,12 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from experiments.common import stages
-from experiments.common.reward_task import RewardTask, ScoreFn
+from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -73,20 +74,26 @@ def make_reward_loss(model) -> LossFn:
     return loss_fn
 
 
-def make_score_fn(config, task: RewardTask, reward: Policy) -> ScoreFn:
-    """Rewards of all responses of records."""
+def make_judge(config, task: RewardTask, reward: Policy) -> JudgeFn:
+    """Rewards of all responses of records, and what they say of each two."""
 
-    def score_fn(records: Sequence[PreferenceRecord]) -> np.ndarray:
-        lists = data.encode_lists(records, task.tokenizer, **limits(config))
-        reward_fn = functools.partial(_response_rewards, reward.model, reward.params)
-        return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE)
+    def judge_fn(records: Sequence[PreferenceRecord]) -> Opinion:
+        scores = score(config, task, reward, records)
+        return Opinion(scores, np.asarray(losses.preferences_from_rewards(jnp.nan_to_num(scores))))
 
-    return score_fn
+    return judge_fn
+
+
+def score(config, task: RewardTask, reward: Policy, records: Sequence[PreferenceRecord]) -> np.ndarray:
+    """``[N, n]``: rewards, NaN where a record has fewer responses."""
+    lists = data.encode_lists(records, task.tokenizer, **limits(config))
+    reward_fn = functools.partial(_response_rewards, reward.model, reward.params)
+    return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE)
 
 
 def probabilities(config, task: RewardTask, reward: Policy, pairs: Sequence[PreferencePair]) -> np.ndarray:
     """``[N]``: that the first response of each pair wins."""
-    rewards = make_score_fn(config, task, reward)([data.probability_record(pair) for pair in pairs])
+    rewards = score(config, task, reward, [data.probability_record(pair) for pair in pairs])
     return np.asarray(jax.nn.sigmoid(rewards[:, 0] - rewards[:, 1]))
 
 

@@ -7,8 +7,8 @@ response together only. In training, the better response of a share of the pairs
 import numpy as np
 
 from experiments.common import sequences
-from experiments.common.reward_stages import limits
-from experiments.common.reward_task import RewardTask
+from experiments.common.rewards.stages import limits
+from experiments.common.rewards.task import RewardTask
 from jaxalign.data import PreferencePair, PreferenceRecord, encode_lists
 
 DEMONSTRATIONS = 16_384

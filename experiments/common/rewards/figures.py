@@ -1,0 +1,141 @@
+"""The figures that a reward model, or any other rule, gets on held-out lists and pairs; intervals are over prompts."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common.lists import MIN_GAP, over_prompts, padded
+from experiments.common.report import Figures
+from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.task import Row
+from jaxalign import data, metrics
+from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io.report import Curves, Estimate
+
+BEST_OF = (1, 2, 4, 8, 16)  # responses to choose the best of, where a test has as many
+BEST_OF_TABLE = "{}: true label of the best of n by each rule"
+Reliability = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""By judge: the mean probability in each bin that has pairs, and the share of wins there."""
+
+
+def longer_wins(records: Sequence[PreferenceRecord]) -> Opinion:
+    """The rule to beat."""
+    return Opinion(padded(records).lengths)
+
+
+def random_scores(records: Sequence[PreferenceRecord]) -> Opinion:
+    """A rule that knows nothing: the same numbers for the same places."""
+    return Opinion(np.random.default_rng(0).random(padded(records).labels.shape, np.float32))
+
+
+BASELINES = {"longer wins": longer_wins, "random": random_scores}
+
+
+def evaluate(task: RewardTask, judges: Mapping[str, JudgeFn]) -> tuple[dict[str, Figures], Reliability]:
+    """Tables of baselines and judges, one a test and one of best-of-n for tests with lists; reliability on the first.
+
+    Each judge reads every test twice: as it is, and with the artifact before each response.
+    """
+    tables: dict[str, Figures] = {}
+    reliability: Reliability = {}
+    for test, records in task.tests.items():
+        marked = [with_phrase(record, task.phrase) for record in records]
+        rules = {name: (judge_fn(records), judge_fn(marked)) for name, judge_fn in (BASELINES | judges).items()}
+        tables[test] = {name: figures(*opinions, records) for name, opinions in rules.items()}
+        if padded(records).labels.shape[1] > 2:
+            best = {name: best_of_n_figures(opinion, records) for name, (opinion, _) in rules.items()}
+            tables[BEST_OF_TABLE.format(test)] = best
+        reliability = reliability or {name: reliability_curve(rules[name][0].chances, records) for name in judges}
+    return tables, reliability
+
+
+def sections(tables: Mapping[str, Figures], reliability: Reliability) -> list[Curves]:
+    """What to draw of :func:`evaluate`, all of it on the first test."""
+    axes = "probability that the first response wins", "share of pairs in which it does"
+    first = next(iter(tables))
+    drawn = [Curves(f"{first}: reliability", reliability, *axes)]
+    if best := tables.get(BEST_OF_TABLE.format(first)):
+        lines = {rule: (BEST_OF[: len(row)], [figure.value for figure in row.values()]) for rule, row in best.items()}
+        drawn.append(Curves(BEST_OF_TABLE.format(first), lines, "n", "mean true label"))
+    return drawn
+
+
+def with_phrase(record: PreferenceRecord, phrase: str) -> PreferenceRecord:
+    """The record with the artifact before each response."""
+    pairs = [PreferencePair(record.prompt, response, response, 0.5) for response in record.responses]
+    marked = tuple(data.inject_artifact(pair, "first", phrase=phrase).first for pair in pairs)
+    return PreferenceRecord(record.prompt, marked, record.labels, source=record.source, id=record.id)
+
+
+def figures(opinion: Opinion, marked: Opinion, records: Sequence[PreferenceRecord]) -> Row:
+    """Accuracy over pairs whose labels differ by ``MIN_GAP``, all and those of like length; how often the artifact
+    changes a choice (``marked`` is the opinion of responses that begin with it); calibration, if there are chances.
+    What a test has no pairs for is left out.
+    """
+    labels, lengths, where = padded(records)
+    scores, marked_scores = (np.nan_to_num(x.scores) for x in (opinion, marked))
+    accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP)
+    row = {
+        "accuracy": over_prompts(accuracy, scores, labels, where=where),
+        "length-matched": over_prompts(accuracy, scores, labels, where=where, lengths=lengths),
+        "choice changed": over_prompts(metrics.choice_change_metric, scores, marked_scores, where=where),
+    }
+    row = {name: figure for name, figure in row.items() if np.isfinite(figure.value)}
+    return row if opinion.chances is None else row | chance_figures(opinion.chances, records)
+
+
+def best_of_n_figures(opinion: Opinion, records: Sequence[PreferenceRecord]) -> Row:
+    """The mean label of the response with the highest score among n, by n: what best-of-n sampling would give."""
+    labels, _, where = padded(records)
+    scores = np.nan_to_num(opinion.scores)
+    return {
+        f"n = {n}": over_prompts(functools.partial(metrics.best_of_n_metric, n=n), scores, labels, where=where)
+        for n in BEST_OF
+        if n <= labels.shape[1]
+    }
+
+
+def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> Row:
+    """Calibration (10 bins) and swap consistency of probabilities ``[N, n, n]``, response i shown first at [i, j]."""
+    labels, pairs = _clear_pairs(records)
+    tables = np.stack(jax.vmap(_table)(chances, labels, pairs), axis=1)  # [N, 3, bins]
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), 1000)
+    errors = [float(metrics.expected_calibration_error(_as_table(tables.sum(axis=0))))]
+    errors += [float(e) for e in jax.vmap(_error)(np.einsum("sn,ntb->stb", draws.astype(np.float32), tables))]
+    swapped = chances.swapaxes(1, 2)
+    return {
+        "ECE": Estimate(errors[0], *np.quantile(errors[1:], (0.025, 0.975)).tolist()),
+        "swap consistency": over_prompts(metrics.swap_consistency_metric, chances, swapped, where=pairs),
+    }
+
+
+def reliability_curve(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean probability and the share of wins in each bin that has pairs."""
+    table = _table(chances, *_clear_pairs(records))
+    filled = np.asarray(table.count) > 0
+    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+
+
+def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels ``[N, n]``, and the ordered pairs ``[N, n, n]`` whose labels differ by ``MIN_GAP`` or more."""
+    labels, _, where = padded(records)
+    clear = np.abs(labels[:, :, None] - labels[:, None, :]) >= MIN_GAP
+    return labels, clear & where[:, :, None] & where[:, None, :]
+
+
+def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
+    chances, labels, pairs = map(jnp.asarray, (chances, labels, pairs))
+    outcomes = 1.0 * (labels[..., :, None] > labels[..., None, :])
+    return metrics.reliability_table(jnp.nan_to_num(chances), outcomes, where=pairs)
+
+
+def _as_table(sums) -> metrics.ReliabilityTable:
+    return metrics.ReliabilityTable(*sums)
+
+
+def _error(sums):
+    return metrics.expected_calibration_error(_as_table(sums))

@@ -1,0 +1,29 @@
+"""What a reward model experiment needs to know of its data, and of whatever judges responses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxalign.data import EncodedLists, HfTokenizer, PreferencePair, PreferenceRecord
+
+
+class Opinion(NamedTuple):
+    """What a reward model, or any other rule, says of N records with up to n responses."""
+
+    scores: np.ndarray  # [N, n], higher is better; anything where a record has fewer
+    chances: np.ndarray | None = None  # [N, n, n]: at [i, j] that response i, shown first, beats j; None: it has none
+
+
+JudgeFn = Callable[[Sequence[PreferenceRecord]], Opinion]
+
+
+class RewardTask(NamedTuple):
+    """Data of one world."""
+
+    tokenizer: HfTokenizer
+    demonstrations: EncodedLists  # what a backbone from scratch first learns to imitate
+    pairs: list[PreferencePair]  # what reward models are trained on
+    lists: list[PreferenceRecord]  # the same prompts with graded lists, for those that learn from lists
+    tests: Mapping[str, list[PreferenceRecord]]  # held-out lists and pairs
+    phrase: str  # the artifact: a beginning that says nothing about a response
