@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from jax.sharding import NamedSharding, PartitionSpec
 from scipy import stats
 
-from jaxalign import models, sampling
+from jaxalign import models, sampling, sharding
 
 OPTIONS = {"max_new_tokens": 6, "eos_id": 3}
 
@@ -99,6 +100,26 @@ def test_a_sample_does_not_depend_on_its_neighbours():
     np.testing.assert_array_equal(both.tokens[0], draw(model, params, changed, rule).tokens[0])
     alone = jax.tree.map(lambda x: x[:1], batch)
     np.testing.assert_array_equal(both.tokens[0, :1], draw(model, params, alone, rule, num_samples=1).tokens[0])
+
+
+def test_meshes_draw_the_tokens_of_one_device():
+    model, params = tiny.init(tiny.PLAIN)
+    batch = tiny.list_batch(model.config.vocab_size)
+    expected = draw(model, params, batch, sampling.sample(), num_samples=4)
+    mesh = sharding.make_mesh(data=2, fsdp=2, tensor=2)
+    rules = sharding.Rules(models.LOGICAL_AXES, {**sharding.DEFAULT_MESH_AXES, "vocab": None})
+    placed = sharding.place(params, sharding.param_shardings(params, mesh, rules))
+    assert any(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(placed))
+    samples = draw(
+        model,
+        placed,
+        jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data"))),
+        sampling.sample(),
+        num_samples=4,
+    )
+    np.testing.assert_array_equal(samples.tokens, expected.tokens)
+    np.testing.assert_array_equal(samples.mask, expected.mask)
+    np.testing.assert_allclose(samples.logps, expected.logps, rtol=1e-4, atol=1e-4)
 
 
 def test_zero_temperature_is_refused():
