@@ -6,7 +6,8 @@
 Claims: none of a paper's; this is what RRM and LiPO label with. ``bradley-terry`` gives each response a number and
 learns from pairs (InstructGPT, arXiv 2203.02155); ``listwise`` learns the same kind of number from graded lists with
 LiPO's lambda loss (arXiv 2402.01878); ``pairwise`` reads two responses and writes which is better, and ranks a list by
-all its comparisons in both orders (arXiv 2402.01878, 2409.13156). All start from one backbone and see as many batches.
+all its comparisons in both orders (arXiv 2402.01878, 2409.13156). All start from one backbone; the pairwise kind, which
+learns from one token a comparison, sees more batches.
 Figures are held-out with 95 % bootstrap intervals over prompts, beside "longer wins" and random scores.
 
 Departures: the ``pairwise`` kind needs a decoder, so with an encoder as backbone leave it out.
@@ -31,7 +32,7 @@ class Config:
     task: Literal["sequences", "alpacaeval"] = "sequences"
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
     backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, of the size below
-    size: tuple[int, int] = (64, 3)  # width and layers
+    size: tuple[int, int] = (64, 5)  # width and layers; comparing takes more of them than scoring
     vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
     limits: tuple[int, int] = (10, 9)  # tokens of a prompt and of a response
     num_pairs: int = 4096  # of training
@@ -40,8 +41,9 @@ class Config:
     pretrain_learning_rate: float = 3e-3
     kinds: tuple[str, ...] = ("bradley-terry", "listwise", "pairwise")
     list_size: int = 8  # of listwise training
-    steps: int = 300
-    batch: int = 64  # pairs; lists make up as many responses
+    steps: int = 400
+    verdict_steps: int = 900  # of the pairwise kind, which learns from one token a comparison
+    batch: int = 32  # pairs; lists make up as many responses
     learning_rate: float = 1e-3
     seeds: int = 1
     output: pathlib.Path = pathlib.Path("runs/reward_model")
@@ -57,6 +59,7 @@ PRESETS = {
         limits=(64, 192),
         pretrain_batch=(8, 512),
         steps=200,
+        verdict_steps=400,
         batch=16,
         learning_rate=3e-4,
         output=pathlib.Path("runs/reward_model-alpacaeval"),

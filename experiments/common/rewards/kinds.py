@@ -49,7 +49,7 @@ def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathli
     def encode(records):
         return data.encode_comparison_lists(records, task.tokenizer, form, **limits(config))
 
-    sizes = {"batch": config.batch, "steps": config.steps, "learning_rate": config.learning_rate}
+    sizes = {"batch": config.batch, "steps": config.verdict_steps, "learning_rate": config.learning_rate}
     policy = train_comparisons(task, form, encode(records), backbone, directory, key, **sizes)
     hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
     preference_fn = make_preference_fn(policy, form)
