@@ -72,7 +72,7 @@ ALPACAEVAL = Config(
 PRESETS = {
     "default": DEFAULT,
     "table": dataclasses.replace(DEFAULT, losses=SEVEN, seeds=5, output=pathlib.Path("runs/lipo-table")),
-    "full": dataclasses.replace(DEFAULT, judge_steps=500, output=pathlib.Path("runs/lipo-full")),
+    "full": dataclasses.replace(DEFAULT, size=(64, 5), judge_steps=2000, output=pathlib.Path("runs/lipo-full")),
     "alpacaeval": ALPACAEVAL,
     "alpacaeval-gpu": dataclasses.replace(
         ALPACAEVAL,
