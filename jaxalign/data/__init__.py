@@ -30,6 +30,7 @@ _MODULE_OF = {
         "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),
         "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
+        "teacher_pairs": ("Outputs", "PairReport", "QualityReport", "order_by_quality", "pseudo_pairs"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
         "tokenizer_files": ("load_tokenizer",),
         "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
