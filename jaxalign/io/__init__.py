@@ -2,7 +2,7 @@
 
 import importlib
 
-_SUBMODULES = ("checkpoints", "completions", "hf", "launch", "loop", "report", "scoring", "writers")
+_SUBMODULES = ("checkpoints", "completions", "hf", "launch", "loop", "records", "report", "scoring", "writers")
 
 
 def __getattr__(name: str):

@@ -1,0 +1,76 @@
+"""Preference records that a run made, as a data set with its provenance.
+
+A file of JSON lines (``prompt``, ``responses``, ``labels``, ``source``, ``id``) that :func:`jaxalign.data.read_jsonl`
+reads like any other, and beside it ``<file>.provenance.json``: seed, temperature, hashes of the models, whatever else
+made the records what they are. A file is used again only for the same provenance.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxalign.data import ListColumns, PreferenceRecord, read_jsonl
+
+COLUMNS = ListColumns(source="source", id="id")
+
+
+def stored_records(
+    path: str | os.PathLike, provenance: Mapping[str, Any], make: Callable[[], Sequence[PreferenceRecord]]
+) -> list[PreferenceRecord]:
+    """The records in ``path``; made by ``make`` and written first, if there is no such file.
+
+    Args:
+      provenance: JSON, all that the records depend on.
+
+    Raises:
+      ValueError: the file is of another provenance, naming what differs; ``make`` gives no record.
+      OSError: the file could not be written.
+    """
+    path, provenance = pathlib.Path(path), json.loads(json.dumps(provenance))
+    if not path.exists():
+        write_records(path, make(), provenance)
+    before = read_provenance(path)
+    if changed := [name for name in sorted(before | provenance) if before.get(name) != provenance.get(name)]:
+        details = ", ".join(f"{name} was {before.get(name)!r} and is {provenance.get(name)!r}" for name in changed)
+        raise ValueError(f"{path} holds records of another provenance: {details}. Use those, or name a new file")
+    return read_jsonl(path, COLUMNS).records
+
+
+def write_records(path: str | os.PathLike, records: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:
+    """Writes both files, the records last and at once: a file of records is whole and has its provenance."""
+    path = pathlib.Path(path)
+    if not records:
+        raise ValueError(f"no record to write to {path}; the report of what made them says what was left out, and why")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n" for record in records)
+    _replace(_beside(path), json.dumps(provenance, indent=1) + "\n")
+    _replace(path, "".join(lines))
+
+
+def read_provenance(path: str | os.PathLike) -> dict[str, Any]:
+    """What :func:`write_records` was told of the records.
+
+    Raises:
+      FileNotFoundError: naming the file that is missing.
+    """
+    beside = _beside(pathlib.Path(path))
+    if not beside.exists():
+        raise FileNotFoundError(f"{beside} is missing, so nobody knows what made {path}; name a new file")
+    return json.loads(beside.read_text(encoding="utf-8"))
+
+
+def _beside(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f"{path.name}.provenance.json")
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
+    draft.replace(path)
