@@ -6,6 +6,7 @@ microbatches, ``lambda values, where: values`` the values of each list or pair.
 """
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
+from jaxalign.losses.calibration import margin_calibration_loss, ranking_calibration_loss
 from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks, preferences_from_rewards
 from jaxalign.losses.listwise import (
     exponential_gain,
@@ -36,6 +37,7 @@ from jaxalign.losses.variants import (
     js_divergence_score,
     length_desensitized_logps,
     make_alpha_divergence_score,
+    regularized,
     weighted,
     with_divergence,
     wpo_weights,
@@ -74,6 +76,7 @@ __all__ = [
     "log2_discount",
     "log_discount",
     "make_alpha_divergence_score",
+    "margin_calibration_loss",
     "nca_pair_loss",
     "orpo_loss",
     "pairwise_hinge_loss",
@@ -81,6 +84,8 @@ __all__ = [
     "pointwise_mse_loss",
     "pointwise_sigmoid_loss",
     "preferences_from_rewards",
+    "ranking_calibration_loss",
+    "regularized",
     "robust_dpo_loss",
     "sft_loss",
     "simpo_loss",
