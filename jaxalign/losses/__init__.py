@@ -1,4 +1,4 @@
-"""Losses as pure functions: ranking lists, preference pairs, single responses, rewards.
+"""Losses as pure functions: ranking lists, preference pairs, single responses, rewards, distillation.
 
 Ranking losses take ``scores`` that include beta; the DPO family takes log-probabilities and applies beta itself. Every
 loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count that add up over shards and
@@ -6,6 +6,15 @@ microbatches, ``lambda values, where: values`` the values of each list or pair.
 """
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
+from jaxalign.losses.calibration import margin_calibration_loss, ranking_calibration_loss
+from jaxalign.losses.distillation import (
+    divergence_loss,
+    forward_kl_divergence,
+    make_js_divergence,
+    reverse_kl_divergence,
+    total_variation_divergence,
+    with_temperature,
+)
 from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks, preferences_from_rewards
 from jaxalign.losses.listwise import (
     exponential_gain,
@@ -36,6 +45,7 @@ from jaxalign.losses.variants import (
     js_divergence_score,
     length_desensitized_logps,
     make_alpha_divergence_score,
+    regularized,
     weighted,
     with_divergence,
     wpo_weights,
@@ -57,9 +67,11 @@ __all__ = [
     "cpo_loss",
     "cross_entropy_loss",
     "discopop_loss",
+    "divergence_loss",
     "dpo_loss",
     "exo_pair_loss",
     "exponential_gain",
+    "forward_kl_divergence",
     "forward_kl_score",
     "hinge_dpo_loss",
     "ipo_loss",
@@ -74,6 +86,8 @@ __all__ = [
     "log2_discount",
     "log_discount",
     "make_alpha_divergence_score",
+    "make_js_divergence",
+    "margin_calibration_loss",
     "nca_pair_loss",
     "orpo_loss",
     "pairwise_hinge_loss",
@@ -81,14 +95,19 @@ __all__ = [
     "pointwise_mse_loss",
     "pointwise_sigmoid_loss",
     "preferences_from_rewards",
+    "ranking_calibration_loss",
+    "regularized",
+    "reverse_kl_divergence",
     "robust_dpo_loss",
     "sft_loss",
     "simpo_loss",
     "softmax_loss",
     "sppo_hard_loss",
     "token_logps",
+    "total_variation_divergence",
     "verdict_loss",
     "weighted",
     "with_divergence",
+    "with_temperature",
     "wpo_weights",
 ]

@@ -1,4 +1,4 @@
-"""Variants that apply to many losses of the DPO family: divergences, weights, and sums that treat length otherwise."""
+"""Variants that apply to many losses of the DPO family: divergences, weights, added terms, other sums over tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -81,6 +81,26 @@ def weighted(reduce_fn: ReduceFn, weights: Float[Array, "*batch"]) -> ReduceFn:
     def reduce(values, *, where=None):
         where, values, safe_weights = masked(where, values, weights)
         return reduce_fn(values * safe_weights, where=where)
+
+    return reduce
+
+
+def regularized(reduce_fn: ReduceFn, terms: Float[Array, "*batch"]) -> ReduceFn:
+    """A ``reduce_fn`` that adds a term of its own to each value first, so that the sum counts examples once.
+
+    Two Ratios of one batch cannot be added for that: their counts would add up too. A likelihood term of weight 0.1:
+    ``ranking_calibration_loss(..., reduce_fn=regularized(numerics.ratio, -0.1 * average_logps(gold_token_logps)))``.
+
+    >>> from jaxalign.losses import ranking_calibration_loss
+    >>> logps = jnp.array([-1.0, -2.0])
+    >>> reduce_fn = regularized(numerics.masked_mean, -0.5 * logps)
+    >>> print(ranking_calibration_loss(logps, logps, beta=1.0, reduce_fn=reduce_fn))
+    1.75
+    """
+
+    def reduce(values, *, where=None):
+        where, values, safe_terms = masked(where, values, terms)
+        return reduce_fn(values + safe_terms, where=where)
 
     return reduce
 

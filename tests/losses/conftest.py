@@ -83,6 +83,16 @@ def wpo_dpo_loss(*logps_and_weights, reduce_fn, **rest):
     return losses.dpo_loss(*logps, beta=0.3, reduce_fn=losses.weighted(reduce_fn, weights), **rest)
 
 
+def regularized_calibration_loss(*logps, reduce_fn, **rest):
+    chosen, rejected, gold = logps
+    reduce_fn = losses.regularized(reduce_fn, -0.5 * gold)
+    return losses.ranking_calibration_loss(chosen, rejected, beta=1.0, reduce_fn=reduce_fn, **rest)
+
+
+def logps_and_scores(rng, shape, scale):
+    return *logps(2)(rng, shape, scale), rng.random(size=shape), rng.random(size=shape)
+
+
 def divergence(score_fn):
     return losses.with_divergence(losses.dpo_loss, score_fn)
 
@@ -118,6 +128,16 @@ CASES = [
     preference("simpo_loss", losses.simpo_loss, inputs=2, beta=2.0, margin=0.5),
     preference("alphapo_loss", losses.alphapo_loss, inputs=2, beta=2.0, margin=0.5, alpha=0.25),
     preference("orpo_loss", losses.orpo_loss, inputs=2, beta=0.1),
+    preference("ranking_calibration_loss", losses.ranking_calibration_loss, inputs=2, beta=1.0),
+    preference(
+        "ranking_calibration_loss-logistic",
+        losses.ranking_calibration_loss,
+        inputs=2,
+        beta=1.0,
+        penalty_fn=jax.nn.softplus,
+    ),
+    preference("ranking_calibration_loss-regularized", regularized_calibration_loss, inputs=3),
+    preference("margin_calibration_loss", losses.margin_calibration_loss, inputs=logps_and_scores, beta=3.0),
     preference("kto_loss", losses.kto_loss, inputs=marked_logps, kl=0.2, beta=0.3, undesirable_weight=1.5),
     preference("apo_zero_unpaired_loss", losses.apo_zero_unpaired_loss, inputs=marked_logps, beta=0.3),
     preference("bco_loss", losses.bco_loss, inputs=marked_logps, shift=0.2, beta=0.3, desirable_weight=0.5),
