@@ -1,6 +1,7 @@
-"""Ranking and preference metrics. Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end.
+"""Metrics of rankings, preferences, texts and likelihoods.
 
-What does not add up, such as a fitted win rate, has no ``_metric`` in its name.
+Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end. What does not add up, such as a fitted
+win rate, has no ``_metric`` in its name.
 """
 
 from jaxalign.metrics.artifacts import choice_change_metric
@@ -12,6 +13,7 @@ from jaxalign.metrics.calibration import (
     reliability_table,
 )
 from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
+from jaxalign.metrics.likelihood import likelihood_edges, likelihood_table
 from jaxalign.metrics.pairs import (
     longer_wins_metric,
     position_bias_metric,
@@ -25,13 +27,17 @@ from jaxalign.metrics.ranking import (
     mrr_metric,
     ndcg_metric,
     pairwise_accuracy_metric,
+    spearman_rho_metric,
 )
 from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
+from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences
 
 __all__ = [
+    "ROUGE_TYPES",
     "Interval",
     "LengthControlled",
     "ReliabilityTable",
+    "RougeScores",
     "best_of_n_kl_bound",
     "best_of_n_metric",
     "bootstrap_interval",
@@ -43,6 +49,8 @@ __all__ = [
     "length_controlled_win_rate",
     "length_matched",
     "longer_wins_metric",
+    "likelihood_edges",
+    "likelihood_table",
     "mrr_metric",
     "ndcg_metric",
     "overall_accuracy",
@@ -50,8 +58,11 @@ __all__ = [
     "position_bias_metric",
     "preference_accuracy_metric",
     "reliability_table",
+    "rouge",
     "section_accuracies",
     "side_by_side_verdict",
+    "spearman_rho_metric",
+    "split_sentences",
     "subset_accuracies",
     "swap_consistency_metric",
     "win_rate_metric",

@@ -53,11 +53,16 @@ def reliability_table(
     where, probabilities, outcomes = masked(where, probabilities, outcomes)
     # Edges are compared and not computed with: 0.29 * 100 rounds to 28.999999.
     inner_edges = jnp.linspace(0, 1, num_bins + 1, dtype=probabilities.dtype)[1:-1]
-    bins = jnp.searchsorted(inner_edges, probabilities.ravel(), side="right")
-    columns = where, probabilities, outcomes
-    return ReliabilityTable(
-        *(jnp.zeros(num_bins, jnp.float32).at[bins].add(column.ravel().astype(jnp.float32)) for column in columns)
-    )
+    return tabulate(probabilities, inner_edges, where, probabilities, outcomes)
+
+
+def tabulate(
+    keys: Float[Array, "..."], inner_edges: Float[Array, "inner"], *columns: Num[Array, "..."] | Bool[Array, "..."]
+) -> ReliabilityTable:
+    """Sums of the three columns in the bins between edges, ``[inner + 1]``; an edge belongs to the bin above it."""
+    bins = jnp.searchsorted(inner_edges, keys.ravel(), side="right")
+    empty = jnp.zeros(len(inner_edges) + 1, jnp.float32)
+    return ReliabilityTable(*(empty.at[bins].add(column.ravel().astype(jnp.float32)) for column in columns))
 
 
 def expected_calibration_error(table: ReliabilityTable) -> Float[Array, ""]:

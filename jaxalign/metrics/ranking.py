@@ -96,6 +96,24 @@ def kendall_tau_metric(scores: Scores, labels: Scores, *, where: Where = None) -
     return ratio(tau, where=untied_labels != 0)
 
 
+def spearman_rho_metric(scores: Scores, labels: Scores, *, where: Where = None) -> Ratio:
+    """Spearman's rank correlation, averaged over lists: Pearson's of the ranks, where ties share their mean rank.
+
+    In [-1, 1]. Lists whose labels are all equal are not counted; a list whose scores are all equal counts as 0.
+
+    >>> print(spearman_rho_metric(jnp.array([1.0, 3.0, 2.0]), jnp.array([0.1, 0.2, 0.3])).value)
+    0.5
+
+    Source: Spearman, 1904.
+    """
+    where, scores, labels = masked(where, scores, labels)
+    score_ranks, label_ranks = _centred_ranks(scores, where), _centred_ranks(labels, where)
+    covariance = jnp.sum(score_ranks * label_ranks, axis=-1)
+    score_spread, label_spread = (jnp.sum(ranks**2, axis=-1) for ranks in (score_ranks, label_ranks))
+    rho = safe_divide(covariance, jnp.sqrt(score_spread * label_spread))
+    return ratio(rho, where=label_spread != 0)
+
+
 def pairwise_accuracy_metric(
     scores: Scores,
     labels: Scores,
@@ -146,6 +164,11 @@ def _rank_ranges(
     first = 1 + jnp.sum((other > mine) & where[..., None, :], axis=-1)
     last = jnp.sum((other >= mine) & where[..., None, :], axis=-1)
     return jnp.where(where, first, 1), jnp.where(where, last, 1)
+
+
+def _centred_ranks(values: Float[Array, "*batch K"], where: Bool[Array, "*batch K"]) -> Float[Array, "*batch K"]:
+    """Half of (items below - items above) each one: its mean rank from below, minus the mean of all; 0 if masked."""
+    return 0.5 * jnp.sum(jnp.where(_pairs(where), _order(values), 0.0), axis=-1)
 
 
 def _expected_discounts(scores, where, discounts: Float[Array, "K"]) -> Float[Array, "*batch K"]:

@@ -124,6 +124,27 @@ def test_kendall_tau_equals_scipy(levels):
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 
+def test_spearman_rho_by_hand():
+    # Ranks 1, 3, 2 against 1, 2, 3: 1 - 6 * (0 + 1 + 1) / (3 * 8).
+    assert metrics.spearman_rho_metric(jnp.array([1.0, 9.0, 2.0]), jnp.arange(3.0)).value == 0.5
+    # Two tied scores have rank 1.5: deviations -1/2, -1/2, 1 against -1, 0, 1, 1.5 / sqrt(1.5 * 2).
+    tied = metrics.spearman_rho_metric(jnp.array([1.0, 1.0, 2.0]), jnp.arange(3.0)).value
+    np.testing.assert_allclose(tied, 1.5 / math.sqrt(3), rtol=1e-6)
+    assert metrics.spearman_rho_metric(jnp.zeros(3), jnp.arange(3.0)) == (0.0, 1.0)
+    assert metrics.spearman_rho_metric(jnp.arange(3.0), jnp.zeros(3)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+def test_spearman_rho_equals_scipy(levels):
+    scores, labels, where = random_lists(3, size=70, levels=levels)
+    expected = [
+        scipy.stats.spearmanr(np.array(s)[w], np.array(l)[w]).statistic
+        for s, l, w in zip(scores, labels, np.array(where), strict=True)
+    ]
+    ours = jax.vmap(metrics.spearman_rho_metric)(scores, labels, where=where).value
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_pairwise_accuracy_by_hand():
     labels = jnp.array([0.9, 0.5, 0.45, 0.45])
     # Ordered pairs: (0,1) (0,2) (0,3) right, (1,2) tied, (1,3) wrong; the pair (2,3) has equal labels.
@@ -172,6 +193,7 @@ METRICS = {
     "mrr": metrics.mrr_metric,
     "mrr of good ones": functools.partial(metrics.mrr_metric, threshold=0.5),
     "kendall tau": metrics.kendall_tau_metric,
+    "spearman rho": metrics.spearman_rho_metric,
     "pairwise accuracy": metrics.pairwise_accuracy_metric,
     "pairwise accuracy, gap": functools.partial(metrics.pairwise_accuracy_metric, min_gap=0.2),
     "best of 2": functools.partial(metrics.best_of_n_metric, n=2),

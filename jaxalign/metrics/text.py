@@ -1,0 +1,119 @@
+"""How much of a reference a text shares: ROUGE, computed by the ``rouge-score`` library.
+
+The library comes with ``pip install 'jaxalign[experiments]'`` and is loaded on the first call. Its words are runs of
+``a-z`` and ``0-9`` after lower-casing: a text in another script has none, and scores 0.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxalign.numerics import Ratio
+
+ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+
+# Titles, and Latin and other shorthand that a name, a number or a clause follows. "etc." is none: it ends sentences.
+_ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs no fig eq e.g i.e cf al approx capt gen sen rep gov".split())
+_BREAK = re.compile(
+    r"""
+    (?P<end> [.!?]+ ["'”’)\]]* )  # the stop, and what closes with it
+    \s+ (?= ["'“‘(\[]* [A-Z0-9] )  # the next sentence begins
+    """,
+    re.VERBOSE,
+)
+
+
+class RougeScores(NamedTuple):
+    """Of one kind of ROUGE, for each text: numerators in [0, 1] over ones, ``[N]``."""
+
+    precision: Ratio  # the share of the text's units that the reference has
+    recall: Ratio  # the share of the reference's units that the text has
+    f1: Ratio  # their harmonic mean
+
+
+def rouge(
+    texts: Sequence[str], references: Sequence[str], *, types: Sequence[str] = ROUGE_TYPES, use_stemmer: bool = True
+) -> dict[str, RougeScores]:
+    """ROUGE of each text against its reference; 0 where either has no words.
+
+    Scores are kept per text, one Ratio entry each, as :func:`jaxalign.metrics.bootstrap_interval` wants them;
+    ``jax.tree.map(jnp.sum, scores)["rougeL"].f1.value`` is their mean.
+
+    Args:
+      texts: what is judged.
+      references: one for each text.
+      types: ``"rouge1"`` to ``"rouge9"`` (runs of words), ``"rougeL"`` (the longest common subsequence of the whole),
+        ``"rougeLsum"`` (of each sentence of the reference, united; sentences by :func:`split_sentences`).
+      use_stemmer: whether "cats" matches "cat", by Porter's rules; most publications say yes.
+
+    Raises:
+      ValueError: if numbers of texts and references differ, or a type is unknown.
+      TypeError: if a single string is given for a sequence of them, or an entry is no string.
+
+    >>> scores = rouge(["A cat sat."], ["The cat sat down."], types=["rouge1"])
+    >>> print(scores["rouge1"].precision.value, scores["rouge1"].recall.value)
+    [0.6666667] [0.5]
+
+    Source: Lin, ROUGE: A Package for Automatic Evaluation of Summaries, 2004.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    _check(texts, references, types)
+    scorer = RougeScorer(list(types), use_stemmer=use_stemmer)
+    # The library takes lines for sentences in rougeLsum; to the other types a line break is a space.
+    pairs = zip(references, texts, strict=True)
+    rows = [scorer.score(*("\n".join(split_sentences(text)) for text in pair)) for pair in pairs]
+    return {name: RougeScores(*_columns([row[name] for row in rows])) for name in types}
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of an English text, by fixed rules: no model, no data to download, the same everywhere.
+
+    A line break ends a sentence. So do ``.``, ``!`` and ``?``, with the quotes and brackets that close after them,
+    where a space and then a capital or a digit follow, unless the stop belongs to an initial or a common abbreviation.
+
+    >>> split_sentences('Mr. Smith paid 3.50 dollars. "Too much!" He left.')
+    ['Mr. Smith paid 3.50 dollars.', '"Too much!"', 'He left.']
+    """
+    sentences = []
+    for line in text.splitlines():
+        start = 0
+        for found in _BREAK.finditer(line):
+            if not _is_abbreviation(line[start : found.start()], found["end"]):
+                sentences.append(line[start : found.end("end")])
+                start = found.end()
+        sentences.append(line[start:])
+    return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def _is_abbreviation(before: str, end: str) -> bool:
+    words = before.split()
+    if end != "." or not words:
+        return False
+    word = words[-1].lstrip("\"'“‘([")
+    # "I" alone is rather the pronoun than an initial.
+    initial = len(word) == 1 and word.isupper() and word != "I"
+    return initial or word.lower() in _ABBREVIATIONS or re.fullmatch(r"([A-Za-z]\.)+[A-Za-z]", word) is not None
+
+
+def _check(texts, references, types):
+    for name, values in (("texts", texts), ("references", references), ("types", types)):
+        if isinstance(values, str):
+            raise TypeError(f"expected a sequence of strings as {name}, got the single string {values[:40]!r}; wrap it")
+        for index, value in enumerate(values):
+            if not isinstance(value, str):
+                raise TypeError(f"expected strings as {name}, got {value!r} at index {index}")
+    if len(texts) != len(references):
+        raise ValueError(f"expected one reference per text, got {len(texts)} texts and {len(references)} references")
+    unknown = [name for name in types if not re.fullmatch(r"rouge([1-9]|L|Lsum)", name)]
+    if unknown:
+        raise ValueError(f"expected types rouge1 to rouge9, rougeL or rougeLsum, got {unknown}")
+
+
+def _columns(scores) -> list[Ratio]:
+    values: Float[Array, "N 3"] = np.array(scores, np.float32).reshape(-1, 3)
+    return [Ratio(jnp.asarray(column), jnp.ones(len(values), jnp.float32)) for column in values.T]
