@@ -69,7 +69,7 @@ def write_report(
     ]
     sections = [
         report.Table("Held-out figures", ("policy", *names), rows, caption=caption),
-        *map(_draw, curves),
+        *map(draw, curves),
         report.Histogram("Length of responses", lengths, x_label="tokens, end of sequence included"),
         report.Texts("Samples", shown, caption="Held-out prompts, one sample of each policy."),
     ]
@@ -101,7 +101,8 @@ def report_tables(
     }
 
 
-def _draw(curve: Curve) -> report.Curves:
+def draw(curve: Curve) -> report.Curves:
+    """The curve of each run that has the metric."""
     series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
     return report.Curves(curve.title, series)
 

@@ -47,7 +47,7 @@ def make_world(seed: int, *, num_demonstrations: int, num_train: int, num_test: 
         prompts[prompt] = answer_to(prompt)
     records = [PreferenceRecord(prompt, (answer,), (1.0,)) for prompt, answer in prompts.items()]
     shown, rest = records[:num_demonstrations], records[num_demonstrations:]
-    return World([_blur(record, error_rate, rng) for record in shown], rest[:num_train], rest[num_train:])
+    return World([blur(record, error_rate, rng) for record in shown], rest[:num_train], rest[num_train:])
 
 
 def answer_to(prompt: str) -> str:
@@ -83,7 +83,7 @@ def preference_matrix(rewards: Sequence[float], *, temperature: float = 0.1) -> 
     return 1 / (1 + np.exp((rewards[None, :] - rewards[:, None]) / np.float32(temperature)))
 
 
-def _blur(record: PreferenceRecord, error_rate: float, rng: np.random.Generator) -> PreferenceRecord:
+def blur(record: PreferenceRecord, error_rate: float, rng: np.random.Generator) -> PreferenceRecord:
     letters = record.responses[0].split()
     wrong = rng.random(len(letters)) < error_rate
     blurred = np.where(wrong, rng.choice(list(LETTERS), len(letters)), letters)

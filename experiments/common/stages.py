@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, numerics, sharding, training
-from jaxalign.data import EncodedLists
+from jaxalign.data import EncodedLists, HfTokenizer
 from jaxalign.io import hf, loop, model_config
 from jaxalign.typing import LossFn, Params
 
@@ -36,11 +36,13 @@ def command_line(presets: Mapping[str, Any]) -> Any:
 
 def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key: Array) -> Policy:
     """Supervised fine-tuning on the demonstrations, of ``config.model`` or of a new small decoder."""
-    decoder, params = hf.load_pretrained(config.model) if config.model else new_decoder(config, task, init_key)
-    policy = Policy(models.build(dataclasses.replace(decoder, dtype=config.dtype)), params)
+    max_length = sum(task.demonstrations.limits)
+    new = functools.partial(new_policy, config.size, task.tokenizer, max_length, init_key)
+    policy = load_policy(config.model) if config.model else new()
     return imitate(
-        task,
-        policy,
+        Policy(models.build(dataclasses.replace(policy.model.config, dtype=config.dtype)), policy.params),
+        task.demonstrations,
+        task.tokenizer,
         directory,
         key,
         steps=config.sft_steps,
@@ -50,8 +52,9 @@ def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key:
 
 
 def imitate(
-    task,
     policy: Policy,
+    demonstrations: EncodedLists,
+    tokenizer: HfTokenizer,
     directory: pathlib.Path,
     key: Array,
     *,
@@ -59,9 +62,9 @@ def imitate(
     batch: tuple[int, int],
     learning_rate: float,
 ) -> Policy:
-    """The policy after ``steps`` batches of the task's demonstrations; ``batch`` is rows, and tokens in each."""
-    start_run(directory, policy.model, task)
-    batches = data.sft_batches(task.demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
+    """The policy after ``steps`` batches of demonstrations; ``batch`` is rows, and tokens in each."""
+    start_run(directory, policy.model, tokenizer)
+    batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
     params = train(policy.params, batches, make_sft_loss(policy.model), directory, key, steps, learning_rate)
     return Policy(policy.model, params)
 
@@ -71,30 +74,37 @@ def processes() -> dict[str, int]:
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
-def start_run(directory: pathlib.Path, model: models.Decoder, task: Task) -> None:
+def start_run(directory: pathlib.Path, model: models.Decoder, tokenizer: HfTokenizer) -> None:
     """What ``tools/export_hf.py`` needs beside the checkpoints."""
     model_config.save_config(directory, model.config)
-    task.tokenizer.save(directory / "tokenizer")
+    tokenizer.save(directory / "tokenizer")
 
 
-def new_decoder(config, task, key: Array) -> tuple[models.DecoderConfig, Params]:
-    """A Qwen3-shaped decoder of ``config.size``, heads of 32, with random parameters."""
-    width, num_layers = config.size
+def load_policy(model: str) -> Policy:
+    """A pretrained model, of a Hugging Face directory or hub id."""
+    config, params = hf.load_pretrained(model)
+    return Policy(models.build(config), params)
+
+
+def new_policy(size: tuple[int, int], tokenizer: HfTokenizer, max_length: int, key: Array) -> Policy:
+    """A Qwen3-shaped decoder of this width and number of layers, heads of 32, with random parameters."""
+    width, num_layers = size
     heads = max(width // 32, 2)
-    decoder = models.DecoderConfig(
+    config = models.DecoderConfig(
         family="qwen3",
-        vocab_size=task.tokenizer.vocab_size,
+        vocab_size=tokenizer.vocab_size,
         width=width,
         mlp_width=4 * width,
         num_layers=num_layers,
         num_heads=heads,
         num_kv_heads=heads // 2,
         head_dim=width // heads,
-        max_length=sum(task.demonstrations.limits),
+        max_length=max_length,
         qk_norm=True,
         tied_embeddings=True,
     )
-    return decoder, jax.jit(models.build(decoder).init)(key, np.zeros((1, 1), np.int32))["params"]
+    model = models.build(config)
+    return Policy(model, jax.jit(model.init)(key, np.zeros((1, 1), np.int32))["params"])
 
 
 def make_sft_loss(model) -> LossFn:
@@ -147,7 +157,7 @@ def align(
     key: Array,
 ) -> Policy:
     """The policy after ``config.steps`` batches of lists, from the SFT policy on."""
-    start_run(directory, sft.model, task)
+    start_run(directory, sft.model, task.tokenizer)
     batches = data.list_batches(
         lists,
         batch_size=config.batch,

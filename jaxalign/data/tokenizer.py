@@ -127,6 +127,11 @@ class HfTokenizer:
         (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     @functools.cached_property
+    def vocabulary(self) -> Mapping[str, int]:
+        """The id of every token; two models whose tokenizers have equal ones can be compared token by token."""
+        return self._backend.get_vocab()
+
+    @functools.cached_property
     def _control_tokens(self) -> list[str]:
         return [token.content for token in self._backend.get_added_tokens_decoder().values() if token.special]
 

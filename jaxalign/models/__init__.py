@@ -18,7 +18,7 @@ from jaxalign.models.config import (
 )
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
-from jaxalign.models.responses import response_logps, response_token_logps, unembedding
+from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "comparison_preferences",
     "init_reward_params",
     "pool_states",
+    "response_hidden",
     "response_logps",
     "response_rewards",
     "response_token_logps",

@@ -22,13 +22,18 @@ def response_token_logps(
     model, params: Params, batch: ListBatch, *, shared_prompt: bool = True
 ) -> Float[Array, "B K R"]:
     """The log-probability of each response token, 0 where the mask or ``where`` is False."""
-    streams = split_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
-    hidden_fn = model.response_hidden if shared_prompt else separate_response_hidden
-    hidden = model.apply({"params": params}, streams, method=hidden_fn)
+    hidden = response_hidden(model, params, batch, shared_prompt=shared_prompt)
     logps = token_logps(
         hidden, unembedding(model.config, params), batch.response_tokens, logit_softcap=model.config.logit_softcap
     )
     return jnp.where(batch.response_mask & batch.where[:, :, None], logps, 0)
+
+
+def response_hidden(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K R D"]:
+    """The hidden states that predict each response token: with :func:`unembedding`, next-token distributions."""
+    streams = split_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
+    hidden_fn = model.response_hidden if shared_prompt else separate_response_hidden
+    return model.apply({"params": params}, streams, method=hidden_fn)
 
 
 def unembedding(config: DecoderConfig, params: Params) -> Float[Array, "D V"]:

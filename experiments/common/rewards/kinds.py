@@ -31,7 +31,7 @@ def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: p
 def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
-    stages.start_run(directory, reward.model, task)
+    stages.start_run(directory, reward.model, task.tokenizer)
     lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
     size = max(2 * config.batch // config.list_size, 1)
     batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **stages.processes())
@@ -76,7 +76,7 @@ def train_comparisons(
     learning_rate: float,
 ) -> Policy:
     """A decoder that says which of any two responses of a list is better, as the higher label does."""
-    stages.start_run(directory, start.model, task)
+    stages.start_run(directory, start.model, task.tokenizer)
     row_length = data.comparison_length(lists, form)
     batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **stages.processes())
     loss_fn = make_comparison_loss(start.model, form)

@@ -14,7 +14,6 @@ from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import hf
 from jaxalign.typing import LossFn
 
 BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each
@@ -24,13 +23,12 @@ LIST_SIZE = 2
 def start_backbone(config, task: RewardTask, directory: pathlib.Path, key: Array) -> Policy:
     """``config.backbone``, or a small decoder that has learnt to imitate demonstrations."""
     if config.backbone:
-        backbone, params = hf.load_pretrained(config.backbone)
-        return Policy(models.build(backbone), params)
+        return stages.load_policy(config.backbone)
     init_key, imitate_key = jax.random.split(key)
-    backbone, params = stages.new_decoder(config, task, init_key)
     return stages.imitate(
-        task,
-        Policy(models.build(backbone), params),
+        stages.new_policy(config.size, task.tokenizer, sum(task.demonstrations.limits), init_key),
+        task.demonstrations,
+        task.tokenizer,
         directory / "backbone",
         imitate_key,
         steps=config.pretrain_steps,
@@ -49,7 +47,7 @@ def on_backbone(backbone: Policy, key: Array) -> Policy:
 
 def train_reward(config, task: RewardTask, pairs, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
     """The reward model after ``config.steps`` batches of ``pairs``, a Grain data set of one epoch."""
-    stages.start_run(directory, start.model, task)
+    stages.start_run(directory, start.model, task.tokenizer)
     batches = data.pair_batches(
         pairs.repeat(), task.tokenizer, batch_size=config.batch, **limits(config), **stages.processes()
     )

@@ -1,0 +1,45 @@
+"""Held-out figures of a student: its texts beside references, and whether likelihood ranks texts of known quality."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.common.lists import over_prompts
+from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
+from experiments.common.task import Policy, Row, estimate
+from jaxalign import data, metrics
+from jaxalign.data import EncodedLists
+from jaxalign.io.report import Estimate
+from jaxalign.numerics import Ratio
+
+
+def mean_over_prompts(values: np.ndarray) -> Estimate:
+    """Of ``[prompts, samples]``, with an interval over prompts."""
+    values = np.asarray(values, np.float32)
+    return estimate(Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32)))
+
+
+def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """F of each text against its reference."""
+    return np.asarray(metrics.rouge(texts, references, types=["rougeL"])["rougeL"].f1.numerator)
+
+
+def text_figures(texts: Sequence[Sequence[str]], references: Sequence[str]) -> Row:
+    """ROUGE-L F against one reference a prompt, and length in words."""
+    flat = [(text, reference) for row, reference in zip(texts, references, strict=True) for text in row]
+    scores = rouge_l(*map(list, zip(*flat, strict=True))).reshape(len(texts), -1)
+    words = [[len(text.split()) for text in row] for row in texts]
+    return {"ROUGE-L": mean_over_prompts(scores), "words": mean_over_prompts(np.array(words))}
+
+
+def likelihood_figures(policy: Policy, graded: EncodedLists) -> Row:
+    """Kendall's tau between log-probabilities and known quality, of whole responses and per token."""
+    logps = data.score_lists(graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2)
+    where = np.isfinite(logps)
+    quality, lengths = np.zeros(logps.shape, np.float32), np.ones(logps.shape, np.float32)
+    quality[where], lengths[where] = graded.labels, np.diff(graded.response_starts)
+    scores = np.nan_to_num(logps)
+    return {
+        "tau of likelihood": over_prompts(metrics.kendall_tau_metric, scores, quality, where=where),
+        "tau per token": over_prompts(metrics.kendall_tau_metric, scores / lengths, quality, where=where),
+    }

@@ -1,0 +1,129 @@
+"""A teacher that has written, or writes, to prompts from files; its texts may be all that is known of it.
+
+Three kinds of teacher: recorded texts (``--teacher-outputs``, JSON lines or parquet with ``prompt``, ``response`` and
+perhaps ``model``), a directory in Hugging Face format of any family and tokenizer (``--teacher``), and a server
+(``--endpoint``). The last two write to the prompts of ``--data``. A tenth of the prompts is held out, and what the
+teacher wrote to them is the reference.
+
+``--data`` is a folder of graded lists, as :mod:`experiments.common.alpacaeval_task` reads it; its
+``validation.parquet`` shows whether a student's likelihood ranks responses by quality.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+from jaxtyping import Array
+
+from experiments.common import alpacaeval_task, stages
+from experiments.common.distillation import figures
+from experiments.common.distillation.texts import sampled_texts
+from experiments.common.distillation.world import Texts, World
+from experiments.common.draw import draw
+from experiments.common.task import Policy, Row
+from jaxalign import data
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
+from jaxalign.io import hf
+
+HELD_OUT = 10  # one prompt in so many
+GRADED = 16  # responses of each validation prompt, spread over the ranking
+
+
+def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
+    """The world of the files and the teacher that ``config`` names."""
+    student_key, texts_key = jax.random.split(key)
+    records = recorded(config.teacher_outputs, config.teacher_name) if config.teacher_outputs else prompts(config.data)
+    tokenizer = alpacaeval_task.make_tokenizer(
+        records, model=config.student, vocab_size=config.vocab_size, work=config.output
+    )
+    if config.student:
+        student = stages.load_policy(config.student)
+    else:
+        student = stages.new_policy(config.size, tokenizer, sum(config.limits), student_key)
+    texts, teacher = taught(config, records, tokenizer, directory / "teacher.jsonl", texts_key)
+    held_out = [record for record in records if is_held_out(record) and texts.get(record.id)]
+    if not held_out:
+        raise ValueError(f"none of {len(records)} prompts is held out: a tenth is, by a hash; give more prompts")
+    encode = functools.partial(
+        data.encode_lists, tokenizer=tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
+    )
+    asked = encode([dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in held_out])
+
+    def evaluate(policy: Policy, key: Array) -> Row:
+        tokens = draw(policy, asked, key, num_samples=1, eos_id=tokenizer.eos_id)
+        written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
+        return figures.text_figures(written, [texts[record.id][0] for record in held_out])
+
+    return World(
+        tokenizer,
+        student,
+        [record for record in records if not is_held_out(record)][: config.num_prompts],
+        texts,
+        teacher,
+        graded_lists(config.data, encode) if config.data else None,
+        None,
+        evaluate,
+    )
+
+
+def taught(
+    config, records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, path: pathlib.Path, key: Array
+) -> tuple[Texts, Policy | None]:
+    """What the teacher writes to the prompts, and the teacher itself where the student shares its vocabulary."""
+    if config.teacher_outputs:
+        return {record.id: record.responses for record in records}, None
+    if not config.teacher:
+        raise ValueError("no teacher: name its texts (--teacher-outputs), its directory (--teacher) or its --endpoint")
+    policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
+    texts = sampled_texts(path, policy, its_own, records, key, num_samples=1, max_new_tokens=config.limits[1])
+    return texts, policy if its_own.vocabulary == tokenizer.vocabulary else None
+
+
+def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
+    """Prompts and a teacher's recorded texts to them, rows of one prompt together.
+
+    Raises:
+      ValueError: no row is of the teacher called ``name``.
+    """
+
+    def row_fn(row: Mapping) -> PreferenceRecord:
+        prompt = row["prompt"]
+        id = hashlib.sha256(str(prompt).encode()).hexdigest()[:16]
+        return PreferenceRecord(prompt, (row["response"],), (1.0,), source=str(row.get("model", "")), id=id)
+
+    read = data.read_parquet if path.suffix == ".parquet" else data.read_jsonl
+    rows = read(path, row_fn).records
+    by_id: dict[str, list[PreferenceRecord]] = {}
+    for row in rows:
+        if row.source == name or not name:
+            by_id.setdefault(row.id, []).append(row)
+    if not by_id:
+        names = sorted({row.source for row in rows})
+        raise ValueError(f"{path} has no text of {name!r}; its column 'model' has {', '.join(names[:20])}")
+    return [
+        dataclasses.replace(first, responses=tuple(each.responses[0] for each in same), labels=(1.0,) * len(same))
+        for same in by_id.values()
+        for first in same[:1]
+    ]
+
+
+def prompts(folder: pathlib.Path | None) -> list[PreferenceRecord]:
+    """Prompts for a teacher to answer, with the best known response as the gold target."""
+    return [
+        dataclasses.replace(record.best(1), id=hashlib.sha256(str(record.prompt).encode()).hexdigest()[:16])
+        for record in alpacaeval_task.read_lists(folder)[0]
+    ]
+
+
+def graded_lists(folder: pathlib.Path, encode: Callable[..., EncodedLists]) -> EncodedLists:
+    """Responses of known quality to prompts that nobody has learnt from."""
+    validation = alpacaeval_task.read_lists(folder)[1]
+    return encode([alpacaeval_task.spread_over_labels(record, GRADED) for record in validation])
+
+
+def is_held_out(record: PreferenceRecord) -> bool:
+    """By the prompt alone, so that no change of the files moves one."""
+    return int(record.id[:8], 16) % HELD_OUT == 0

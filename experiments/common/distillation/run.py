@@ -1,0 +1,121 @@
+"""One method after the other from one warm start, on one budget of steps; every stage keeps and continues its files."""
+
+import json
+import pathlib
+
+import jax
+from jaxtyping import Array
+
+from experiments.common import stages
+from experiments.common.distillation.figures import rouge_l
+from experiments.common.distillation.methods import METHODS
+from experiments.common.distillation.texts import sampled_texts
+from experiments.common.distillation.world import World
+from experiments.common.task import Policy
+from jaxalign import data
+from jaxalign.data import EncodedLists, Outputs, PreferenceRecord
+from jaxalign.io import records
+from jaxalign.io.report import Estimate
+from jaxalign.io.writers import read_metrics
+
+
+def warm_start(config, world: World, directory: pathlib.Path, key: Array) -> Policy:
+    """The student after ``config.warm_steps`` of supervised fine-tuning on the teacher's texts: where all begin."""
+    return _train(config, world, "seq-KD", world.student, _taught(world), directory, key, config.warm_steps)
+
+
+def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
+    """The student after ``config.steps`` of a method of :data:`~experiments.common.distillation.methods.METHODS`.
+
+    Raises:
+      ValueError: the method needs logits, and the teacher gives texts only.
+    """
+    how = METHODS[method]
+    if how.needs_logits and world.teacher is None:
+        raise ValueError(
+            f"{method} needs the teacher's logits over the student's vocabulary, and this teacher gives texts only; "
+            f"leave it out of --methods"
+        )
+    policy, steps = start, config.steps // how.rounds
+    for number in range(how.rounds):
+        place = directory if how.rounds == 1 else directory / f"round-{number}"
+        round_key = jax.random.fold_in(key, number)
+        examples = examples_for(config, world, method, policy, directory.parent)
+        policy = _train(config, world, method, policy, examples, place, round_key, steps)
+    return policy
+
+
+def examples_for(
+    config, world: World, method: str, snapshot: Policy, directory: pathlib.Path
+) -> list[PreferenceRecord]:
+    """What a method learns from."""
+    learns_from = METHODS[method].learns_from
+    if learns_from == "gold":
+        return [record.best(1) for record in world.train if record.responses != ("",)]
+    if learns_from == "teacher":
+        return _taught(world)
+    if learns_from == "judged pairs" and world.quality_fn is None:
+        raise ValueError(
+            f"{method} needs to know the quality of texts, and nothing here does; leave it out of --methods"
+        )
+    pairs = make_pairs(config, world, snapshot, directory)
+    if learns_from == "pairs":
+        return pairs
+    judged, report = data.order_by_quality(pairs, world.quality_fn)
+    print(f"{method}: {report.kept} pairs as they were, {report.flipped} flipped, {report.dropped} dropped")
+    return judged
+
+
+def make_pairs(config, world: World, snapshot: Policy, directory: pathlib.Path) -> list[PreferenceRecord]:
+    """Pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
+    student = data.fingerprint(snapshot.params)
+    key = jax.random.key(int(student[:8], 16) >> 1)  # one draw for a snapshot, whichever method asks first
+    path = directory / f"student-{student[:12]}.jsonl"
+    written = sampled_texts(
+        path, snapshot, world.tokenizer, world.train, key, num_samples=1, max_new_tokens=config.limits[1]
+    )
+    outputs = [Outputs(r.prompt, world.texts.get(r.id, ()), written.get(r.id, ()), r.id) for r in world.train]
+
+    def make() -> list[PreferenceRecord]:
+        pairs, report = data.pseudo_pairs(
+            outputs,
+            world.tokenizer,
+            max_response=config.limits[1],
+            similarity_fn=lambda teacher, student: float(rouge_l([student], [teacher])[0]),
+        )
+        print(
+            f"pairs: {report.pairs} of {report.prompts} prompts, {report.identical} identical, "
+            f"{report.unanswered} unanswered"
+        )
+        return pairs
+
+    provenance = {"student": student, "samples": json.loads(path.with_name(f"{path.name}.settings.json").read_text())}
+    return records.stored_records(directory / f"pairs-{student[:12]}.jsonl", provenance, make)
+
+
+def cost(directory: pathlib.Path) -> dict[str, Estimate]:
+    """Tokens and seconds of the training in ``directory``, rounds together."""
+    folders = [path.parent for path in sorted(directory.rglob("summary.json"))]
+    tokens = sum(row["tokens"] for folder in folders for row in read_metrics(folder))
+    seconds = sum(json.loads((folder / "summary.json").read_text())["seconds"] for folder in folders)
+    return {"tokens": Estimate(tokens, tokens, tokens), "seconds": Estimate(seconds, seconds, seconds)}
+
+
+def _taught(world: World) -> list[PreferenceRecord]:
+    return [
+        PreferenceRecord(record.prompt, (text,), (1.0,), id=record.id)
+        for record in world.train
+        for text in world.texts.get(record.id, ())
+    ]
+
+
+def _train(config, world, method, policy, examples, directory, key, steps) -> Policy:
+    stages.start_run(directory, policy.model, world.tokenizer)
+    lists: EncodedLists = data.encode_lists(
+        examples, world.tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
+    )
+    size = max(len(record.responses) for record in examples)
+    batches = data.list_batches(lists, batch_size=config.batch, list_size=size, **stages.processes())
+    loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
+    params = stages.train(policy.params, batches, loss_fn, directory, key, steps, config.learning_rate)
+    return Policy(policy.model, params)

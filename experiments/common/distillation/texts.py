@@ -1,0 +1,50 @@
+"""Texts to learn from, each in a file that a killed run continues: sampled from a policy, or recorded by others."""
+
+import collections
+import json
+import pathlib
+from collections.abc import Sequence
+
+from jaxtyping import Array
+
+from experiments.common.distillation.world import Texts
+from experiments.common.task import Policy
+from jaxalign import data, sampling
+from jaxalign.data import PreferenceRecord, Tokenizer
+from jaxalign.io import completions
+from jaxalign.io.completions import Prompt
+
+TEMPERATURE = 0.7
+
+
+def sampled_texts(
+    path: pathlib.Path,
+    policy: Policy,
+    tokenizer: Tokenizer,
+    records: Sequence[PreferenceRecord],
+    key: Array,
+    *,
+    num_samples: int,
+    max_new_tokens: int,
+) -> Texts:
+    """Samples of a teacher or of a student's snapshot, which the settings beside the file name by its hash."""
+    prompts = [Prompt(record.id, data.encode_prompt(record, tokenizer)) for record in records]
+    completions.write_completions(
+        path,
+        policy.model,
+        policy.params,
+        tokenizer,
+        prompts,
+        key,
+        num_samples=num_samples,
+        max_new_tokens=max_new_tokens,
+        rule=sampling.sample(sampling.temperature(TEMPERATURE)),
+        skip_long=True,
+        settings={"model": data.fingerprint(policy.params), "temperature": TEMPERATURE},
+        num_slots=128,
+    )
+    texts = collections.defaultdict(dict)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        texts[row["id"]][row["sample"]] = row["text"]
+    return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in texts.items()}

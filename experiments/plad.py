@@ -1,0 +1,120 @@
+"""PLaD: preference-based distillation with pseudo-preference pairs (arXiv 2406.02886), beside other ways to distil.
+
+    ./tools/run experiments.plad          # a larger decoder teaches a smaller one, quality is known; minutes on a CPU
+    ./tools/run experiments.plad table    # all methods, five seeds
+    ./tools/run experiments.plad files --teacher-outputs FILE   # a recorded teacher; --student DIR, --data FOLDER
+
+Claims: a student too small to imitate its teacher word for word learns more from "the teacher's text is better than
+mine" than from more imitation. Every method begins with the same supervised fine-tuning on the teacher's texts and
+takes as many further steps; figures are held-out with 95 % intervals: quality, length, and whether likelihood ranks
+texts of known quality. What each one cost stands beside them. BUILD.md has what came out, with hardware and duration.
+
+Departures: the method is recalled from the abstract and from tables at second hand, so no table is matched; decoders of
+the sequence world instead of T5, GPT-Neo and LLaMA-2. A divergence on the student's own texts has no gradient through
+their choice (MiniLLM's policy gradient; GKD leaves it out too), and KL, JSD and TVD see the teacher's logits.
+"""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+import jax
+
+from experiments.common import report, stages
+from experiments.common.distillation import figures, run, worlds
+from experiments.common.distillation.methods import METHODS
+from jaxalign.io import hf, launch, writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["sequences", "files"] = "sequences"
+    teacher: str = ""  # files: a Hugging Face directory or hub id that writes the teacher's texts
+    teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
+    teacher_name: str = ""  # files: which rows of teacher_outputs are its own, by their column "model"; empty: all
+    endpoint: str = ""  # files: the base URL of an OpenAI-compatible server that has the model teacher_name
+    data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
+    student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
+    size: tuple[int, int] = (32, 2)  # width and layers of the student
+    teacher_size: tuple[int, int] = (64, 4)  # sequences
+    vocab_size: int = 2048  # of the tokenizer that a student from scratch gets
+    limits: tuple[int, int] = (9, 8)  # tokens of a prompt and of a response
+    num_prompts: int = 4096  # to learn from
+    warm_steps: int = 100  # of supervised fine-tuning on the teacher's texts
+    steps: int = 150  # of each method
+    batch: int = 64  # prompts
+    learning_rate: float = 1e-3
+    beta: float = 2.0  # the margin in nats
+    methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD margin")
+    seeds: int = 1
+    output: pathlib.Path = pathlib.Path("runs/plad")
+
+
+DEFAULT = Config()
+PRESETS = {
+    "default": DEFAULT,
+    "table": dataclasses.replace(DEFAULT, methods=tuple(METHODS), seeds=5, output=pathlib.Path("runs/plad-table")),
+    "files": dataclasses.replace(
+        DEFAULT,
+        task="files",
+        size=(128, 4),
+        limits=(64, 192),
+        warm_steps=300,
+        steps=100,
+        batch=8,
+        learning_rate=3e-4,
+        beta=10.0,
+        methods=("seq-KD", "PLaD ranking", "PLaD margin"),
+        output=pathlib.Path("runs/plad-files"),
+    ),
+}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    launch.initialize()
+    if unknown := set(config.methods) - METHODS.keys():
+        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    writers.write_config(config.output, config)
+    by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
+    folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
+    pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
+    curves = [report.Curve("Loss of each method", "loss", folders)]
+    if pairs:
+        curves.append(report.Curve("Log-probability of the preferred text, nats", "chosen", pairs))
+        curves.append(report.Curve("Log-probability of the other text, nats", "rejected", pairs))
+    sections = [report.draw(curve) for curve in curves]
+    return report.report_tables(config.output, f"PLaD: {config.task}", tables, caption=spread, sections=sections)
+
+
+def run_seed(config: Config, seed: int, directory: pathlib.Path):
+    """All methods from one warm start: held-out figures and costs by method."""
+    world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
+    world = worlds.make_world(config, seed, directory, world_key)
+    start = run.warm_start(config, world, directory / "warm", warm_key)
+    policies = {"warm start": start}
+    for method in config.methods:
+        place = directory / folder_name(method)
+        policies[method] = run.learn(config, world, method, start, place, learn_key)
+        hf.save_pretrained(place / "hf", start.model.config, policies[method].params, world.tokenizer)
+    if world.teacher is not None:
+        policies["teacher"] = world.teacher
+    held_out = {name: world.evaluate(policy, test_key) for name, policy in policies.items()}
+    if world.graded is not None:
+        for name, policy in policies.items():
+            held_out[name] |= figures.likelihood_figures(policy, world.graded)
+    costs = {method: run.cost(directory / folder_name(method)) for method in config.methods}
+    return {"held-out": held_out, "cost": costs}
+
+
+def folder_name(method: str) -> str:
+    """A method's folder."""
+    return method.replace(" ", "-").replace("+", "and")
+
+
+if __name__ == "__main__":
+    main(stages.command_line(PRESETS))
