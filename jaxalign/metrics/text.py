@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxalign.numerics import Ratio
 
@@ -115,5 +114,5 @@ def _check(texts, references, types):
 
 
 def _columns(scores) -> list[Ratio]:
-    values: Float[Array, "N 3"] = np.array(scores, np.float32).reshape(-1, 3)
+    values = np.array(scores, np.float32).reshape(-1, 3)
     return [Ratio(jnp.asarray(column), jnp.ones(len(values), jnp.float32)) for column in values.T]
