@@ -2,7 +2,18 @@
 
 import importlib
 
-_SUBMODULES = ("checkpoints", "completions", "hf", "launch", "loop", "report", "scoring", "writers")
+_SUBMODULES = (
+    "checkpoints",
+    "completions",
+    "hf",
+    "launch",
+    "llm",
+    "llm_generate",
+    "loop",
+    "report",
+    "scoring",
+    "writers",
+)
 
 
 def __getattr__(name: str):
