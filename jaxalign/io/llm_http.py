@@ -33,7 +33,8 @@ class Client:
     Attributes:
       base_url: what stands before ``/chat/completions``, for instance ``http://127.0.0.1:8000/v1``.
       model: the server's name for the model.
-      key_variable: the environment variable with the API key; unset for servers that need none.
+      key_variable: the environment variable with the API key, which goes to ``base_url`` whatever that is; unset for
+        servers that need none.
       timeout: seconds that a server may be silent, and that the text of its reply may take.
       max_retries: attempts after the first one.
       first_delay: seconds before the first retry; each later one waits twice as long, less up to half by chance.

@@ -123,10 +123,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", sorted(FAULTS.keys() - {"silent"}))
 def test_what_passes_is_tried_again(server, cache, pauses, name):
     server.faults = [FAULTS[name][0]] * 2
-    run = complete(server, requests(1), cache, options={"timeout": 0.3})
+    run = complete(server, requests(1), cache)
     assert run.answers[0].text == "QUESTION 0" and (run.retries, run.answers[0].retries) == (2, 2)
     assert len(server.bodies) == 3 and len(pauses) == 2
     assert 0.5 <= pauses[0] <= 1 <= pauses[1] <= 2  # first_delay 1 s, doubled, less up to a half
@@ -136,20 +136,22 @@ def test_what_passes_is_tried_again(server, cache, pauses, name):
 def test_retries_are_bounded_and_the_last_reason_is_told(server, cache, pauses, name):
     server.faults = [FAULTS[name][0]] * 9
     with pytest.raises(llm.RequestError, match=f"request 0, .*'question 0': .* in 3 attempts; .*{FAULTS[name][1]}"):
-        complete(server, requests(1), cache, options={"timeout": 0.2, "max_retries": 2})
+        timeout = 0.2 if name == "silent" else 60.0
+        complete(server, requests(1), cache, options={"timeout": timeout, "max_retries": 2})
     assert len(server.bodies) == 3 and len(pauses) == 2 and not cache.path.exists()
 
 
-def test_a_reply_that_trickles_for_ever_is_a_time_out(server, cache, pauses):
-    """Every byte comes in time; the whole does not."""
+def test_time_outs(server, cache, pauses):
+    """Of silence, and of a reply that trickles for ever: every byte comes in time, the whole does not."""
 
     def trickle(handler, body):
         handler.answer(200, "", length=10**6)
         while not handler.server.released.wait(0.02):
             handler.wfile.write(b" ")
 
-    server.faults = [trickle]
-    assert complete(server, requests(1), cache, options={"timeout": 0.3}).retries == 1
+    server.faults = [chat_server.silent, trickle]
+    run = complete(server, requests(1), cache, options={"timeout": 0.3})
+    assert run.answers[0].text == "QUESTION 0" and run.retries >= 2  # a busy machine may add one
 
 
 def test_nobody_listens(cache, pauses):
