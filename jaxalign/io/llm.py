@@ -166,9 +166,10 @@ def _ask_all(
                     return
                 for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
                     answer = future.result()
-                    if budget is not None and not answer.error and _unreported(answer):
+                    paid = not (answer.cached or answer.error)
+                    if budget is not None and paid and _unreported(answer):
                         raise ValueError(f"{client.url} does not report tokens, so a budget of {budget} cannot be kept")
-                    spent += 0 if answer.cached else answer.tokens
+                    spent += answer.tokens if paid else 0
                     yield running.pop(future), answer
         finally:
             ended.set()

@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 from jaxalign.io import llm, llm_generate
+from jaxalign.io.llm_wire import request_key
 from tests.io_loop import chat_server
 from tests.io_loop.chat_server import KEY, completion, reply, status
 
@@ -146,7 +147,8 @@ def test_time_outs(server, cache, pauses):
 
     def trickle(handler, body):
         handler.answer(200, "", length=10**6)
-        while not handler.server.released.wait(0.02):
+        for _ in range(1000):
+            handler.server.released.wait(0.02)
             handler.wfile.write(b" ")
 
     server.faults = [chat_server.silent, trickle]
@@ -206,12 +208,12 @@ def test_a_failure_stops_the_run_and_keeps_what_was_paid(server, cache, pauses):
 
 
 def test_a_failure_wakes_those_that_wait(server, cache):
-    """Nobody sleeps the hour that the first request was asked to wait when the second has failed for good."""
+    """Nobody sleeps the minute that the first request was asked to wait when the second has failed for good."""
     asked = threading.Barrier(2)
     server.on_request = lambda body: asked.wait(30)
-    server.faults = [status(429, Retry_After="3600"), status(400)]
+    server.faults = [status(429, Retry_After="60"), status(400)]
     with pytest.raises(llm.RequestError, match="status 400"):
-        complete(server, requests(2), cache, concurrency=2, options={"max_delay": 4000.0})
+        complete(server, requests(2), cache, concurrency=2)
     assert len(server.bodies) == 2
 
 
@@ -224,6 +226,16 @@ def test_the_second_call_pays_nothing(server, cache, tmp_path):
     assert second.paid == llm.Usage() and second.cached == llm.Usage(3, 30, 15, 0)
     assert [answer.texts for answer in second.answers] == [answer.texts for answer in first.answers[:3]]
     assert all(answer.cached for answer in second.answers)
+
+
+def test_what_another_process_paid_meanwhile_is_not_paid_again(server, cache):
+    """While the first request is under way, the answer to the second appears in the file."""
+    answer = llm.Answer(("written by another",), ("stop",), 3, 2, (None,), retries=9)
+    elsewhere = llm.Cache(cache.path)
+    server.on_request = lambda body: elsewhere.add(request_key("tiny", requests(2)[1]), "tiny", answer)
+    run = complete(server, requests(2), cache, concurrency=1, budget_tokens=16)
+    assert run.answers[1].text == "written by another" and server.asked() == ["question 0"]
+    assert (run.paid, run.cached, run.retries) == (llm.Usage(1, 10, 5, 0), llm.Usage(1, 3, 2, 0), 0)
 
 
 def test_missing_counts_before_a_run(server, cache):

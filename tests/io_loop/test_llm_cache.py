@@ -158,6 +158,9 @@ def test_a_full_disk_stops_a_run_which_goes_on_without_paying_twice(path, full_d
         sent = server.asked()
         assert len(sent) < 9
         full_disk(2**30)
+        again = llm.complete(client, [llm.Request(prompt) for prompt in sent], cache=cache, show=False)
+        assert server.asked() == sent and again.paid == llm.Usage()
+        assert path.read_bytes().count(b"\n") == len(sent)
         run = llm.complete(client, asked, cache=cache, show=False)
         assert sorted(server.asked()) == [request.messages[0]["content"] for request in asked]
     assert run.cached.requests == len(sent) and llm.replay("tiny", asked, cache=llm.Cache(path))
