@@ -4,7 +4,7 @@ Letters in shapes: B lists or rows, K responses of a list, P prompt tokens, R re
 ``mask`` and ``where`` are True where an entry is real; padding may hold anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float, Int
@@ -78,3 +78,23 @@ RewardFn = Callable[[ListBatch], Any]
 
 PreferenceFn = Callable[[ListBatch], Any]
 """``preference_fn(batch) -> [B, K, K]``: at [i, j] the probability that response i, shown first, beats response j."""
+
+
+@runtime_checkable
+class GenerateFn(Protocol):
+    """A language model, wherever it runs: prompts in, ``n`` texts for each out, in the order of the prompts.
+
+    A prompt is a text, or a chat of {"role", "content"}. ``max_tokens`` limits each text, ``stop`` are texts that end
+    it, and equal arguments with a ``seed`` are meant to give equal texts.
+    """
+
+    def __call__(
+        self,
+        prompts: Sequence[str | Sequence[Mapping[str, str]]],
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[list[str]]: ...

@@ -2,7 +2,19 @@
 
 import importlib
 
-_SUBMODULES = ("checkpoints", "completions", "hf", "launch", "loop", "records", "report", "scoring", "writers")
+_SUBMODULES = (
+    "checkpoints",
+    "completions",
+    "hf",
+    "launch",
+    "llm",
+    "llm_generate",
+    "loop",
+    "records",
+    "report",
+    "scoring",
+    "writers",
+)
 
 
 def __getattr__(name: str):

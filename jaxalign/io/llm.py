@@ -1,0 +1,206 @@
+"""Chat completions from OpenAI-compatible servers: many at once, paid once, replayed for nothing.
+
+    client = llm.Client("http://127.0.0.1:8000/v1", "some/model")  # the key comes from OPENAI_API_KEY, if it is set
+    cache = llm.Cache("runs/teacher.jsonl")
+    requests = [llm.Request(text, max_tokens=64, sample=n) for text in texts for n in range(4)]
+    print(len(llm.missing(client.model, requests, cache=cache)), "requests to pay")
+    run = llm.complete(client, requests, cache=cache, budget_tokens=1_000_000)
+    texts = [answer.text for answer in run.answers]
+
+Every answer is in the cache before it is returned. After a kill the same call asks for the rest only; what was under
+way at that moment, at most ``concurrency`` requests, is asked again. The cache does not know the server: models of one
+name on two servers need two files.
+"""
+
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from jaxalign.io.llm_cache import Cache
+from jaxalign.io.llm_http import Client, RequestError, ask
+from jaxalign.io.llm_wire import Answer, Request, describe, request_key
+from jaxalign.io.progress import Progress
+
+__all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
+__all__ += ["complete", "missing", "replay"]
+
+
+class NotRecordedError(LookupError):
+    """A replay was asked for an answer that its file does not hold."""
+
+
+class Usage(NamedTuple):
+    """Distinct requests with an answer, and their tokens as servers report them."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    unreported: int = 0  # requests without a complete report, whose tokens are counted as far as they are known
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and answers."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Run(NamedTuple):
+    """Answers in the order of the requests, and what they cost. Equal requests count once."""
+
+    answers: list[Answer]
+    paid: Usage  # by this call
+    cached: Usage  # paid by earlier calls
+    retries: int
+    seconds: float  # of this call
+    failed: int  # requests without an answer after all retries; ``error`` of their answers says why
+    unsent: int  # requests that the budget left out
+
+
+def complete(
+    client: Client,
+    requests: Sequence[Request],
+    *,
+    cache: Cache,
+    concurrency: int = 8,
+    budget_tokens: int | None = None,
+    skip_failed: bool = False,
+    show: bool = True,
+) -> Run:
+    """The answers to all requests, from the cache or from the server.
+
+    Args:
+      concurrency: requests under way at once.
+      budget_tokens: send nothing more once this call paid so many tokens, of prompts and answers. What is under way
+        then still ends, so up to ``concurrency`` answers come on top. Requests left out have an ``error``.
+      skip_failed: a request that fails is counted, and its answer has an ``error``, instead of being an error.
+      show: the progress display.
+
+    Raises:
+      RequestError: naming the request, if one fails; the answers before it are in the cache.
+      OSError: an answer could not be written; ``cache`` keeps it in memory, so that another call does not pay it again.
+      ValueError: a budget for a server that does not report tokens; a cache file that holds something else.
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency: expected at least 1, got {concurrency}")
+    began = time.monotonic()
+    keys = [request_key(client.model, request) for request in requests]
+    cache.flush()
+    found = {key: answer for key in dict.fromkeys(keys) if (answer := cache.get(key))}
+    todo = {key: request for key, request in _distinct(client.model, requests).items() if key not in found}
+    results: dict[str, Answer] = {}
+    total, name = len(found) + len(todo), f"asking {client.model}"
+    asking = contextlib.closing(_ask_all(client, todo, cache, concurrency, budget_tokens))
+    with asking as answers, Progress(name, total, start=len(found), show=show) as progress:
+        for key, answer in answers:
+            if answer.error and not skip_failed:
+                raise RequestError(
+                    f"request {keys.index(key)}, counted from 0, {describe(todo[key])}: {answer.error}. What was "
+                    f"answered is in {cache.path}; the same call goes on from there",
+                    answer.retries,
+                )
+            results[key] = answer
+            progress.update(len(found) + len(results), {}, float(answer.completion_tokens or 0))
+    left_out = Answer((), (), error=f"not sent: the budget of {budget_tokens} tokens is spent")
+    everything = dict.fromkeys(todo, left_out) | found | results
+    new = [answer for answer in results.values() if not answer.cached]
+    return Run(
+        answers=[everything[key] for key in keys],
+        paid=_usage(answer for answer in new if not answer.error),
+        cached=_usage(answer for answer in everything.values() if answer.cached),
+        retries=sum(answer.retries for answer in new),
+        seconds=time.monotonic() - began,
+        failed=sum(bool(answer.error) for answer in new),
+        unsent=len(todo) - len(results),
+    )
+
+
+def replay(model: str, requests: Sequence[Request], *, cache: Cache) -> list[Answer]:
+    """The answers of an earlier run, from its file alone.
+
+    Raises:
+      NotRecordedError: naming the first request that the file has no answer to.
+    """
+    answers = []
+    for index, request in enumerate(requests):
+        key = request_key(model, request)
+        answer = cache.get(key)
+        if answer is None:
+            raise NotRecordedError(
+                f"{cache.path} has no answer of {model!r} to request {index}, counted from 0, {describe(request)} "
+                f"(key {key[:16]}...). Messages, parameters and sample must be those of the run that wrote it"
+            )
+        answers.append(answer)
+    return answers
+
+
+def missing(model: str, requests: Sequence[Request], *, cache: Cache) -> list[Request]:
+    """The requests that :func:`complete` would send, equal ones once."""
+    return [request for key, request in _distinct(model, requests).items() if cache.get(key) is None]
+
+
+def _distinct(model: str, requests: Sequence[Request]) -> dict[str, Request]:
+    """Requests by their key, the first of equal ones."""
+    distinct: dict[str, Request] = {}
+    for request in requests:
+        distinct.setdefault(request_key(model, request), request)
+    return distinct
+
+
+def _ask_all(
+    client: Client, todo: Mapping[str, Request], cache: Cache, concurrency: int, budget: int | None
+) -> Iterator[tuple[str, Answer]]:
+    """Keys and answers as they come; ends early when the budget is spent."""
+    ended, spent, waiting = threading.Event(), 0, iter(todo.items())
+    running: dict[concurrent.futures.Future, str] = {}
+    with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
+        try:
+            while True:
+                # Few are handed over at a time, so that nothing is sent after a budget is spent or a user interrupts.
+                while len(running) < concurrency and (budget is None or spent < budget):
+                    if (item := next(waiting, None)) is None:
+                        break
+                    running[pool.submit(_pay, client, *item, cache, ended)] = item[0]
+                if not running:
+                    return
+                for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
+                    answer = future.result()
+                    paid = not (answer.cached or answer.error)
+                    if budget is not None and paid and _unreported(answer):
+                        raise ValueError(f"{client.url} does not report tokens, so a budget of {budget} cannot be kept")
+                    spent += answer.tokens if paid else 0
+                    yield running.pop(future), answer
+        finally:
+            ended.set()
+
+
+def _pay(client: Client, key: str, request: Request, cache: Cache, ended: threading.Event) -> Answer:
+    """Runs in a thread, and writes to the cache there: an answer is kept even if nobody waits for it any more."""
+    if (answer := cache.get(key)) is not None:  # another process was faster
+        return answer
+    try:
+        answer = ask(client, request, pause=lambda seconds: _pause(seconds, ended))
+    except RequestError as error:
+        return Answer((), (), retries=error.retries, error=str(error))
+    stored = cache.add(key, client.model, answer)
+    return answer._replace(texts=stored.texts, finish=stored.finish, logprobs=stored.logprobs)
+
+
+def _pause(seconds: float, ended: threading.Event):
+    if ended.wait(seconds):
+        raise RequestError("not asked again: the run was stopped")
+
+
+def _unreported(answer: Answer) -> bool:
+    return answer.prompt_tokens is None or answer.completion_tokens is None
+
+
+def _usage(answers: Iterable[Answer]) -> Usage:
+    answers = list(answers)
+    return Usage(
+        len(answers),
+        sum(answer.prompt_tokens or 0 for answer in answers),
+        sum(answer.completion_tokens or 0 for answer in answers),
+        sum(map(_unreported, answers)),
+    )

@@ -1,0 +1,188 @@
+"""Chat completions as JSON: what is asked of an OpenAI-compatible server, and what it answers. No effects."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jaxalign.data.record import chat_messages
+
+_OWN_FIELDS = ("model", "messages", "stream", "n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One question to a chat model. What is None or empty is not sent, and the server's default counts.
+
+    Attributes:
+      messages: a chat of texts to which the answer is the next turn; a text is one turn of the user.
+      temperature: at least 0; 0 is greedy.
+      top_p: the probability mass that is sampled from, in (0, 1].
+      max_tokens: the longest answer, in tokens.
+      n: answers to ask for at once. Many servers know only 1; other values of ``sample`` draw more everywhere.
+      seed: for servers that sample reproducibly.
+      stop: texts that end an answer.
+      top_logprobs: ask for the log-probabilities of the answer's tokens, and of this many others at each place.
+      sample: the number of this draw, never sent. Requests that differ in it alone are paid and kept apart.
+      extra: other fields of the request's JSON, such as ``max_completion_tokens``.
+
+    Raises:
+      ValueError: naming the field that is out of range.
+    """
+
+    messages: str | Sequence[Mapping[str, str]]
+    temperature: float | None = 1.0
+    top_p: float | None = None
+    max_tokens: int | None = None
+    n: int = 1
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    top_logprobs: int | None = None
+    sample: int = 0
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        text = isinstance(self.messages, str)
+        messages = ({"role": "user", "content": self.messages},) if text else chat_messages(self.messages)
+        object.__setattr__(self, "messages", messages)
+        if isinstance(self.stop, str):
+            raise ValueError(f"stop: expected a list of texts, got the text {self.stop!r}; put it into a list")
+        object.__setattr__(self, "stop", tuple(self.stop))
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature: expected a number of at least 0, got {self.temperature}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p: expected a number in (0, 1], got {self.top_p}")
+        for name, least in {"max_tokens": 1, "n": 1, "top_logprobs": 0, "sample": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: expected at least {least}, got {value}")
+        clash = [name for name in self.extra if name in _OWN_FIELDS or self._fields().get(name) is not None]
+        if clash:
+            raise ValueError(f"extra: {clash[0]!r} is set by the request itself; leave it out")
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The JSON to send."""
+        fields = {name: value for name, value in self._fields().items() if value is not None}
+        return {"model": model, "messages": list(self.messages), **fields, **self.extra}
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "temperature": None if self.temperature is None else float(self.temperature),
+            "top_p": None if self.top_p is None else float(self.top_p),
+            "max_tokens": self.max_tokens,
+            "n": self.n if self.n > 1 else None,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+            "logprobs": None if self.top_logprobs is None else True,
+            "top_logprobs": self.top_logprobs or None,
+        }
+
+
+class Answer(NamedTuple):
+    """What came of a request. ``error`` says why there is none, and is empty otherwise."""
+
+    texts: tuple[str, ...]  # n of them
+    finish: tuple[str, ...]  # the server's reason for the end of each: "stop", "length", ...
+    prompt_tokens: int | None = None  # as the server counts; None where it does not say
+    completion_tokens: int | None = None  # of all n
+    # For each text the server's list of {"token", "logprob" (nats), "top_logprobs"}, or None where it gave none.
+    logprobs: tuple[list[dict[str, Any]] | None, ...] = ()
+    seconds: float = 0.0  # from the first attempt to the answer
+    retries: int = 0
+    cached: bool = False
+    error: str = ""
+
+    @property
+    def text(self) -> str:
+        """The first text.
+
+        Raises:
+          ValueError: there is no answer; the message says why.
+        """
+        if self.error:
+            raise ValueError(f"no answer: {self.error}")
+        return self.texts[0]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompt and answer, as far as the server reports them."""
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+class MalformedError(ValueError):
+    """A server's reply that is no chat completion."""
+
+
+def request_key(model: str, request: Request) -> str:
+    """A hash of all that changes an answer: model, messages, parameters and the number of the sample."""
+    text = json.dumps([request.body(model), request.sample], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe(request: Request) -> str:
+    """The end of the last message, for errors; long prompts begin alike."""
+    content = request.messages[-1]["content"]
+    excerpt = content if len(content) <= 60 else f"...{content[-60:]}"
+    return repr(excerpt) + (f", sample {request.sample}" if request.sample else "")
+
+
+def parse_answer(text: str) -> Answer:
+    """The answer in a server's reply.
+
+    Raises:
+      MalformedError: it is not JSON, or not of the form of a chat completion.
+    """
+    try:
+        reply = json.loads(text)
+    except (ValueError, RecursionError):
+        raise MalformedError(f"the reply is not JSON: {_excerpt(text)}") from None
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    if not isinstance(choices, list) or not choices:
+        raise MalformedError(f"the reply has no choices: {server_message(text)}")
+    if not all(_is_choice(choice) for choice in choices):
+        raise MalformedError(f"a choice of the reply has no message with a text: {_excerpt(text)}")
+    usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
+    return Answer(
+        # null stands for "no text", as after a refusal or where thinking used up all tokens; ``finish`` tells.
+        texts=tuple(choice["message"]["content"] or "" for choice in choices),
+        finish=tuple(str(choice.get("finish_reason") or "") for choice in choices),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        logprobs=tuple(_logprobs(choice.get("logprobs")) for choice in choices),
+    )
+
+
+def server_message(text: str) -> str:
+    """What a server's error says, in any of the forms that are in use; else the beginning of the reply."""
+    try:
+        reply = json.loads(text)
+    except (ValueError, RecursionError):
+        return _excerpt(text)
+    for place in (("error", "message"), ("error",), ("message",), ("detail",)):
+        found = reply
+        for name in place:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, str) and found:
+            return found[:500]
+    return _excerpt(text)
+
+
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}...")
+
+
+def _is_choice(choice: Any) -> bool:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    return isinstance(message, dict) and isinstance(message.get("content", 0), str | None)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _logprobs(value: Any) -> list[dict[str, Any]] | None:
+    content = value.get("content") if isinstance(value, dict) else None
+    whole = isinstance(content, list) and all(isinstance(each, dict) and "logprob" in each for each in content)
+    return content if whole else None
