@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, stages
 from experiments.common.distillation import figures
-from experiments.common.distillation.texts import sampled_texts
+from experiments.common.distillation.texts import asked_texts, sampled_texts
 from experiments.common.distillation.world import Texts, World
 from experiments.common.draw import draw
 from experiments.common.task import Policy, Row
@@ -75,6 +75,9 @@ def taught(
     """What the teacher writes to the prompts, and the teacher itself where the student shares its vocabulary."""
     if config.teacher_outputs:
         return {record.id: record.responses for record in records}, None
+    if config.endpoint:
+        limit = config.limits[1]
+        return asked_texts(path, config.endpoint, config.teacher_name, records, max_new_tokens=limit), None
     if not config.teacher:
         raise ValueError("no teacher: name its texts (--teacher-outputs), its directory (--teacher) or its --endpoint")
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))

@@ -74,9 +74,6 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
             **figures.text_figures(texts, answers),
         }
 
-    def quality_fn(prompt: str, texts: Sequence[str]) -> list[float]:
-        return [sequences.true_reward(text, sequences.answer_to(prompt)) for text in texts]
-
     return World(
         tokenizer,
         student,
@@ -95,3 +92,8 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         quality_fn,
         evaluate,
     )
+
+
+def quality_fn(prompt: str, texts: Sequence[str]) -> list[float]:
+    """The true reward of each text."""
+    return [sequences.true_reward(text, sequences.answer_to(prompt)) for text in texts]

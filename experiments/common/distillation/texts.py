@@ -1,4 +1,4 @@
-"""Texts to learn from, each in a file that a killed run continues: sampled from a policy, or recorded by others."""
+"""Texts to learn from, each in a file that a killed run continues: sampled from a policy, or asked of a server."""
 
 import collections
 import json
@@ -11,7 +11,7 @@ from experiments.common.distillation.world import Texts
 from experiments.common.task import Policy
 from jaxalign import data, sampling
 from jaxalign.data import PreferenceRecord, Tokenizer
-from jaxalign.io import completions
+from jaxalign.io import completions, llm, llm_generate
 from jaxalign.io.completions import Prompt
 
 TEMPERATURE = 0.7
@@ -48,3 +48,13 @@ def sampled_texts(
         row = json.loads(line)
         texts[row["id"]][row["sample"]] = row["text"]
     return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in texts.items()}
+
+
+def asked_texts(
+    path: pathlib.Path, endpoint: str, model: str, records: Sequence[PreferenceRecord], *, max_new_tokens: int
+) -> Texts:
+    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between."""
+    generate = llm_generate.make_generate(llm.Client(endpoint, model), cache=llm.Cache(path))
+    prompts = [record.prompt for record in records]
+    answers = generate(prompts, temperature=TEMPERATURE, max_tokens=max_new_tokens)
+    return {record.id: texts for record, texts in zip(records, answers, strict=True)}

@@ -1,0 +1,209 @@
+"""experiments.plad at toy size: every method learns, every kind of teacher writes, nothing is done twice."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import transformers
+
+from experiments import plad
+from experiments.common.distillation import file_world, methods, run, sequence_world
+from jaxalign import losses, models
+from jaxalign.data import PreferenceRecord
+from jaxalign.typing import ListBatch
+
+TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, seeds=1)
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch):
+    monkeypatch.setattr(sequence_world, "NUM_TEST", 8)
+    monkeypatch.setattr(sequence_world, "DEMONSTRATIONS", 64)
+    monkeypatch.setattr(sequence_world, "IMITATION", {"steps": 2, "batch": (8, 64), "learning_rate": 1e-3})
+
+
+def toy(output, **fields):
+    sequences = dict(teacher_size=(16, 1), num_prompts=64, output=output)
+    return dataclasses.replace(plad.PRESETS["default"], **TOY | sequences | fields)
+
+
+def test_methods_run_and_a_second_run_repeats_nothing(tmp_path):
+    config = toy(tmp_path, methods=("SFT", "reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged"))
+    values = plad.main(config)
+    assert {name.split("/")[1] for name in values} == {"warm start", "teacher", *config.methods}
+    assert all(np.isfinite(list(values.values())))
+    assert values["cost/SFT/tokens"] > 0
+    report = (tmp_path / "report.html").read_text()
+    assert "Log-probability of the preferred text, nats" in report
+
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")}
+    # One draw of the warm student serves every method with pairs; the second round has one of its own.
+    assert len([path for path in written if path.name.startswith("pairs-")]) == 2
+    again = plad.main(config)
+    assert again == values
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")} == written
+    student, info = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "seed-0" / "PLaD-ranking" / "hf", output_loading_info=True
+    )
+    assert not any(info.values()) and student.config.hidden_size == 16
+
+
+def test_pairs_tell_where_they_are_from(tmp_path):
+    plad.main(toy(tmp_path, methods=("PLaD ranking",)))
+    (file,) = (tmp_path / "seed-0").glob("pairs-*.jsonl")
+    provenance = json.loads(file.with_name(f"{file.name}.provenance.json").read_text())
+    assert provenance["samples"]["temperature"] == 0.7
+    assert provenance["student"] == provenance["samples"]["model"]
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert all(row["labels"][0] == 1 > row["labels"][1] for row in rows)
+
+
+def batch(labels):
+    """Two prompts with two responses each, of 3 and 2 tokens."""
+    mask = np.array([[[1, 1, 1], [1, 1, 0]]] * 2, bool)
+    tokens = np.where(mask, np.arange(3, 15).reshape(2, 2, 3), 0).astype(np.int32)
+    prompt = np.array([[1, 2], [1, 3]], np.int32)
+    where, labels = np.ones((2, 2), bool), np.array(labels, np.float32)
+    return ListBatch(prompt, np.ones((2, 2), bool), tokens, mask, labels, where, np.zeros((2, 2)))
+
+
+def student():
+    config = models.DecoderConfig(32, 16, 32, 1, 2, 1, 8)
+    model = models.build(config)
+    return model, model.init(jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
+
+
+def test_pair_losses_by_their_formulas():
+    model, params = student()
+    examples = batch([[0.25, 1.0], [0.5, 0.5]])  # the second response wins; the second prompt prefers neither
+    logps = np.asarray(models.response_logps(model, params, examples))
+    chosen, rejected = logps[0, 1], logps[0, 0]
+    config = dataclasses.replace(plad.PRESETS["default"], beta=2.0)
+
+    def value(name):
+        loss, metrics = methods.METHODS[name].make_loss(config, model, None, None)(params, examples, jax.random.key(0))
+        np.testing.assert_allclose(metrics["chosen"].value, chosen, rtol=1e-5)
+        np.testing.assert_allclose(metrics["rejected"].value, rejected, rtol=1e-5)
+        assert loss.denominator == 1
+        return float(loss.value)
+
+    gap = chosen - rejected
+    assert abs(gap) < 2  # the hinge is at work
+    np.testing.assert_allclose(value("PLaD ranking"), 2 - gap, rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD margin"), max(0, 2 * 0.75 - gap), rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD logistic"), np.log1p(np.exp(2 - gap)), rtol=1e-5)
+    # The four responses have 2.5 tokens on average, the better one 2 and the other 3.
+    np.testing.assert_allclose(value("PLaD per token"), max(0, 2 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD + likelihood"), 2 - gap - 0.1 * chosen / 2, rtol=1e-5)
+
+
+def test_a_divergence_from_itself_is_nothing():
+    model, params = student()
+    teacher = methods.Policy(model, params)
+    examples = batch([[1.0, 0.0]] * 2)
+    config, tokenizer = plad.PRESETS["default"], sequence_world.sequences.make_tokenizer()
+    loss_fn = methods.matching(
+        config, model, teacher, tokenizer, divergence_fn=losses.forward_kl_divergence, own_share=0.0
+    )
+    assert abs(float(loss_fn(params, examples, jax.random.key(0))[0].value)) < 1e-6
+    other = jax.tree.map(lambda x: 1.5 * x, params)
+    assert float(loss_fn(other, examples, jax.random.key(0))[0].value) > 1e-3
+
+
+def test_own_texts_replace_the_teachers_in_their_share():
+    model, params = student()
+    teacher = methods.Policy(model, jax.tree.map(lambda x: 1.5 * x, params))
+    one = jax.tree.map(lambda x: x[:, :1] if x.ndim > 1 and x.shape[:2] == (2, 2) else x, batch([[1.0, 0.0]] * 2))
+    one = one._replace(prompt_tokens=batch([[1, 0]] * 2).prompt_tokens, prompt_mask=np.ones((2, 2), bool))
+    config, tokenizer = plad.PRESETS["default"], sequence_world.sequences.make_tokenizer()
+
+    def value(share, key):
+        loss_fn = methods.matching(
+            config, model, teacher, tokenizer, divergence_fn=losses.reverse_kl_divergence, own_share=share
+        )
+        return float(loss_fn(params, one, jax.random.key(key))[0].value)
+
+    assert value(0.0, 0) == value(0.0, 1)
+    assert value(1.0, 0) != value(1.0, 1)
+
+
+def rows(count=60):
+    return [
+        {
+            "prompt_id": f"p{p}",
+            "prompt": f"Question number {p}?",
+            "model": m,
+            "response": f"{m} says {p} twice {p}",
+            "preference": q,
+        }
+        for p in range(count)
+        for m, q in (("strong", 0.9), ("weak", 0.2))
+    ]
+
+
+def folder(path):
+    path.mkdir()
+    for name, part in (("train", rows()), ("validation", rows(4))):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), path / f"{name}.parquet")
+    return path
+
+
+def files(output, **fields):
+    return dataclasses.replace(
+        plad.PRESETS["files"], **TOY | dict(vocab_size=300, limits=(32, 32), output=output) | fields
+    )
+
+
+def test_recorded_teachers(tmp_path):
+    lists = folder(tmp_path / "lists")
+    config = files(tmp_path / "run", teacher_outputs=lists / "train.parquet", teacher_name="strong", data=lists)
+    values = plad.main(config)
+    assert "held-out/PLaD ranking/tau of likelihood" in values
+    assert "held-out/teacher/ROUGE-L" not in values  # nothing is known of it but its texts
+    with pytest.raises(ValueError, match="JSD needs the teacher's logits .* gives texts only"):
+        plad.main(dataclasses.replace(config, methods=("JSD",)))
+    with pytest.raises(ValueError, match="PLaD judged needs to know the quality of texts"):
+        plad.main(dataclasses.replace(config, methods=("PLaD judged",)))
+    with pytest.raises(ValueError, match="no text of 'stronk'; its column 'model' has strong, weak"):
+        plad.main(dataclasses.replace(config, teacher_name="stronk"))
+
+
+def test_json_lines_without_names_or_lists(tmp_path):
+    file = tmp_path / "teacher.jsonl"
+    file.write_text("".join(json.dumps({"prompt": r["prompt"], "response": r["response"]}) + "\n" for r in rows()))
+    records = file_world.recorded(file, "")
+    assert len(records) == 60 and all(len(record.responses) == 2 for record in records)
+    assert 0 < sum(map(file_world.is_held_out, records)) < 20
+
+
+def test_a_directory_of_another_family_and_tokenizer_teaches(tmp_path):
+    plad.main(toy(tmp_path / "first", methods=("SFT",)))
+    teacher = tmp_path / "first" / "seed-0" / "SFT" / "hf"
+    lists = folder(tmp_path / "lists")
+    config = files(tmp_path / "run", teacher=str(teacher), data=lists, methods=("seq-KD",), limits=(12, 4))
+    values = plad.main(config)
+    assert np.isfinite(values["held-out/seq-KD/ROUGE-L"])
+    assert (tmp_path / "run" / "seed-0" / "teacher.jsonl").exists()
+    # The same directory as student shares the vocabulary, so logits can be compared.
+    shared = files(
+        tmp_path / "shared", teacher=str(teacher), student=str(teacher), data=lists, methods=("JSD",), limits=(12, 4)
+    )
+    assert np.isfinite(plad.main(shared)["held-out/JSD/ROUGE-L"])
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(ValueError, match="unknown methods .'magic'.; there are SFT, seq-KD"):
+        plad.main(toy(tmp_path, methods=("magic",)))
+    with pytest.raises(ValueError, match="no teacher: name its texts"):
+        plad.main(files(tmp_path, data=folder(tmp_path / "lists")))
+
+
+def test_quality_of_the_world_judges_pairs():
+    world_pairs = [PreferenceRecord("sort b a =", ("b a", "a b"), (1.0, 0.5))]
+    quality = sequence_world.quality_fn
+    ordered, report = run.data.order_by_quality(world_pairs, quality)
+    assert report.flipped == 1 and ordered[0].labels == (0.0, 1.0)
