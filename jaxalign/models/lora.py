@@ -95,8 +95,12 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
 
     Factors lie beside the maps of the layers, where :func:`jaxalign.models.layers.project` finds them: memory and time
     beyond the base's are those of the factors. A map outside the layers is replaced by the sum.
+
+    Raises:
+      ValueError: the adapter is of another model, or of another ``config``.
     """
     leaves, factors = _flatten(params), _flatten(adapter)
+    _check_adapter(leaves, factors, config)
     for path in adapted(factors):
         if _is_stacked(path):
             leaves[f"{path}_lora_a"] = factors[f"{path}_lora_a"]
@@ -109,8 +113,13 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
 
 
 def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model in the form, and each in the dtype, of the base's."""
+    """Parameters of the adapted model in the form, and each in the dtype, of the base's.
+
+    Raises:
+      ValueError: as :func:`apply_lora`.
+    """
     leaves, factors = _flatten(params), _flatten(adapter)
+    _check_adapter(leaves, factors, config)
     merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
     whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
     return _unflatten(leaves | merged | whole)
@@ -220,6 +229,21 @@ def _check_names(kind, names, paths, fits):
     unknown = [name for name in names if not any(fits(name, path) for path in paths)]
     if unknown:
         raise ValueError(f"no {kind} is called {', '.join(map(repr, unknown))}; there are {', '.join(paths)}")
+
+
+def _check_adapter(leaves, factors, config):
+    """What is of another model would be laid beside nothing and change nothing, another rank would scale wrongly."""
+    maps = adapted(factors)
+    strange = [path for path in [*maps, *_whole(factors)] if path not in leaves]
+    if strange:
+        raise ValueError(f"the adapter changes {', '.join(strange)}, which the model lacks; it has {', '.join(leaves)}")
+    for path in maps:
+        rank, dora = factors[f"{path}_lora_a"].shape[-1], f"{path}_magnitude" in factors
+        if (rank, dora) != (config.rank, config.dora):
+            raise ValueError(
+                f"the adapter of {path} has rank {rank} and dora={dora}, the LoraConfig rank {config.rank} and "
+                f"dora={config.dora}; pass the LoraConfig that it was made with"
+            )
 
 
 def _flatten(tree):

@@ -12,7 +12,12 @@ from jaxalign import models, sampling
 from jaxalign.models import LoraConfig
 
 PLAIN_REWARD, ENCODER_REWARD = models.RewardConfig(tiny.MIXED), models.RewardConfig(tiny.ENCODER, "first")
-CONFIGS = tiny.CONFIGS | {"encoder": tiny.ENCODER, "reward": PLAIN_REWARD, "encoder_reward": ENCODER_REWARD}
+CONFIGS = tiny.CONFIGS | {
+    "plain": dataclasses.replace(tiny.PLAIN, remat="full"),
+    "encoder": tiny.ENCODER,
+    "reward": PLAIN_REWARD,
+    "encoder_reward": ENCODER_REWARD,
+}
 KINDS = {"lora": LoraConfig(3, 3.0, rank_stabilized=True), "dora": LoraConfig(3, 6.0, dora=True)}
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 61, (2, 9)))
 
@@ -130,6 +135,21 @@ def test_names_that_fit_nothing(config, message):
     _, params = tiny.init(tiny.PLAIN)
     with pytest.raises(ValueError, match=message):
         models.init_lora(jax.random.key(0), params, config)
+
+
+def test_an_adapter_of_something_else():
+    """It must not be laid beside nothing and silently change nothing."""
+    _, params = tiny.init(tiny.PLAIN)
+    adapter = models.init_lora(jax.random.key(0), params, KINDS["lora"])
+    for form in models.apply_lora, models.merge_lora:
+        with pytest.raises(ValueError, match="changes backbone/layers/attention/key, .* which the model lacks; it has"):
+            form(params, {"backbone": adapter}, KINDS["lora"])
+        with pytest.raises(
+            ValueError, match="attention/key has rank 3 and dora=False, the LoraConfig rank 4 and dora=F"
+        ):
+            form(params, adapter, LoraConfig(4, 1.0))
+        with pytest.raises(ValueError, match="the LoraConfig rank 3 and dora=True; pass the LoraConfig that"):
+            form(params, adapter, KINDS["dora"])
 
 
 def test_a_rank_of_nothing():

@@ -1,8 +1,8 @@
 """LoRA adapters in the format of the ``peft`` library: adapter_config.json and adapter_model.safetensors.
 
-A file's tensors are named after the modules that they adapt: ``base_model.model.<module>.lora_A.weight [rank, inputs]``,
-``lora_B.weight [outputs, rank]``, ``lora_magnitude_vector [outputs]``, each for one layer. Parameters trained whole keep
-their names. Which modules are adapted is read off these names, not off ``target_modules``.
+Tensors are named after the module that they adapt, in one layer: ``base_model.model.<module>.lora_A.weight [rank,
+inputs]``, ``lora_B.weight [outputs, rank]``, ``lora_magnitude_vector [outputs]``. Parameters trained whole keep their
+names. Which modules are adapted is read off these names, not off ``target_modules``.
 """
 
 import itertools
@@ -219,8 +219,7 @@ def _contents(config: ModelConfig, stored: Iterable[str]) -> tuple[list[str], li
 def _lora_config(config: ModelConfig, keys: Mapping[str, Any], maps: list[str], whole: list[str]) -> LoraConfig:
     """With the shortest names that choose these parameters."""
     known = list(abstract_params(config))
-    usual = LoraConfig(keys["r"], keys["lora_alpha"])
-    usual_maps, usual_whole = chosen(known, usual)
+    usual_maps, usual_whole = chosen(known, LoraConfig(1, 1.0))
     every_map = [path for path in known if path.rpartition("/")[2] in INPUT_AXES]
     return LoraConfig(
         rank=keys["r"],
