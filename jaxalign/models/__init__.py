@@ -18,6 +18,7 @@ from jaxalign.models.config import (
 )
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
+from jaxalign.models.lora import LoraConfig, apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
 
@@ -27,15 +28,20 @@ __all__ = [
     "DecoderConfig",
     "Encoder",
     "EncoderConfig",
+    "LoraConfig",
     "ModelConfig",
     "RewardConfig",
     "RewardModel",
     "RopeScaling",
+    "apply_lora",
     "backbone_config",
     "build",
     "comparison_logits",
     "comparison_preferences",
+    "init_lora",
     "init_reward_params",
+    "lora_loss",
+    "merge_lora",
     "pool_states",
     "response_hidden",
     "response_logps",

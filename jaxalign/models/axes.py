@@ -3,7 +3,20 @@
 Parameters under ``layers`` carry the stacked layer axis in front of these.
 """
 
-LOGICAL_AXES: dict[str, tuple[str, ...]] = {
+INPUT_AXES: dict[str, int] = {
+    "query": 1,
+    "key": 1,
+    "value": 1,
+    "output": 2,
+    "gate": 1,
+    "up": 1,
+    "down": 1,
+    "unembedding": 1,
+    "pooler": 1,
+}
+"""The linear maps, and how many of a map's leading axes are inputs; the others are outputs."""
+
+LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "embedding": ("vocab", "embed"),
     "position_embedding": ("position", "embed"),
     "token_type_embedding": ("token_type", "embed"),
@@ -29,3 +42,10 @@ LOGICAL_AXES: dict[str, tuple[str, ...]] = {
     "reward": ("embed", "score"),
     "reward_bias": ("score",),
 }
+
+# Of an adapter: factors lie as their map does, the rank whole everywhere; magnitudes and gains lie as the map's bias.
+for _name, _inputs in INPUT_AXES.items():
+    _axes = LOGICAL_AXES[_name]
+    LOGICAL_AXES |= {f"{_name}_lora_a": (*_axes[:_inputs], None), f"{_name}_lora_b": (None, *_axes[_inputs:])}
+    if f"{_name}_bias" in LOGICAL_AXES:
+        LOGICAL_AXES |= dict.fromkeys((f"{_name}_magnitude", f"{_name}_gain"), LOGICAL_AXES[f"{_name}_bias"])

@@ -89,16 +89,30 @@ def rotate(x: Float[Array, "B T H D"], rope: Rope) -> Float[Array, "B T H D"]:
 def project(
     module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], *, axes: int, bias: bool, dtype: str
 ) -> Array:
-    """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``."""
+    """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``.
+
+    What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
+    """
     inputs = x.shape[x.ndim - axes :]
     init = nn.initializers.lecun_normal(tuple(range(axes)), tuple(range(axes, axes + len(outputs))))
     kernel = module.param(name, init, (*inputs, *outputs)).astype(dtype)
     contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
     y = jax.lax.dot_general(x, kernel, (contracted, ((), ())))
+    if module.has_variable("params", f"{name}_lora_a"):
+        y = _adapt(module, name, x, y, contracted)
     if bias:
         offset = module.param(f"{name}_bias", nn.initializers.zeros, outputs).astype(dtype)
         y = y + jnp.broadcast_to(offset, y.shape)
     return y
+
+
+def _adapt(module, name, x, y, contracted):
+    """``y``, plus ``x`` through the two factors of low rank, times DoRA's gain where there is one."""
+    first, second = (module.get_variable("params", f"{name}_lora_{factor}").astype(y.dtype) for factor in "ab")
+    y = y + jnp.tensordot(jax.lax.dot_general(x, first, (contracted, ((), ()))), second, axes=1)
+    if not module.has_variable("params", f"{name}_gain"):
+        return y
+    return y * jnp.broadcast_to(module.get_variable("params", f"{name}_gain").astype(y.dtype), y.shape)
 
 
 class GatedMlp(nn.Module):

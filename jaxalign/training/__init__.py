@@ -5,7 +5,8 @@ function that a notebook calls in a loop and ``jaxalign.io.loop.fit`` calls with
 arguments:
 
 - ``loss_fn(params, batch, key) -> (loss, metrics)``: ``loss`` is a :class:`jaxalign.numerics.Ratio` of a sum over a
-  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient.
+  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient. Large arrays that
+  it needs besides, such as a frozen base, are bound to it by ``jax.tree_util.Partial``.
 - ``mesh``, ``rules``: where parameters and rows lie (:mod:`jaxalign.sharding`); without them, on one device.
 - ``key``: a JAX random key, consumed by ``loss_fn`` (one key per microbatch).
 """

@@ -53,12 +53,15 @@ def adafactor(
 
 
 def decay_mask(params: Params) -> Any:
-    """True for what weight decay applies to: matrices, but no norm scales, biases and other vectors, stacked or not."""
+    """True for what weight decay applies to: matrices, but no vectors, stacked or not.
+
+    Vectors are scales of norms, biases, and DoRA's magnitudes, whatever the rank of the array that holds them.
+    """
 
     def is_matrix(path, leaf):
         names = [jax.tree_util.keystr((entry,), simple=True) for entry in path]
         rank = leaf.ndim - (STACK in names[:-1])
-        return rank >= 2 and "bias" not in names[-1]
+        return rank >= 2 and "bias" not in names[-1] and not names[-1].endswith("magnitude")
 
     return jax.tree_util.tree_map_with_path(is_matrix, params)
 

@@ -1,5 +1,6 @@
 """Training and evaluation steps."""
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ def make_train_step(
     rules: sharding.Rules | None = None,
     accumulate: int = 1,
 ) -> TrainStep:
-    """A jitted ``step(state, batch, key) -> (state, metrics)`` that donates the state.
+    """A compiled ``step(state, batch, key) -> (state, metrics)`` that donates the state.
 
     With ``accumulate`` = A the batch runs as A microbatches one after the other; row r goes to microbatch r mod A, so
     that no row changes its device. Numerators, their gradients and denominators are summed in float32 and divided
@@ -40,7 +41,8 @@ def make_train_step(
       ValueError: (when called) the batch cannot be cut into ``accumulate`` equal parts.
     """
 
-    def train_step(state: TrainState, batch, key):
+    @functools.partial(jax.jit, donate_argnums=1)
+    def train_step(loss_fn: LossFn, state: TrainState, batch, key):
         layout = sharding.state_shardings(state, mesh, rules) if mesh else None
         state = _constrain(state, layout)
         loss, metrics, gradients = _accumulated(_on_mesh(loss_fn, mesh, rules), state.params, batch, key, accumulate)
@@ -52,17 +54,18 @@ def make_train_step(
         state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state._replace(finite=finite))
         return _constrain(state, layout), {**metrics, "loss": loss, "grad_norm": Ratio(norm, jnp.ones(()))}
 
-    return jax.jit(train_step, donate_argnums=0)
+    return functools.partial(train_step, _as_argument(loss_fn))
 
 
 def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding.Rules | None = None) -> EvalStep:
-    """A jitted ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
+    """A compiled ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
 
-    def eval_step(params, batch, key):
+    @jax.jit
+    def eval_step(loss_fn, params, batch, key):
         loss, metrics = _on_mesh(loss_fn, mesh, rules)(params, batch, key)
         return {**metrics, "loss": loss}
 
-    return jax.jit(eval_step)
+    return functools.partial(eval_step, _as_argument(loss_fn))
 
 
 def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array) -> Mapping[str, float]:
@@ -78,6 +81,11 @@ def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array)
     if total is None:
         raise ValueError("evaluate needs at least one batch, and there was none")
     return {name: float(ratio.value) for name, ratio in total.items()}
+
+
+def _as_argument(loss_fn: LossFn) -> jax.tree_util.Partial:
+    """The loss as a pytree of the arrays bound to it: arrays that it closes over would be constants of the program."""
+    return loss_fn if isinstance(loss_fn, jax.tree_util.Partial) else jax.tree_util.Partial(loss_fn)
 
 
 def _on_mesh(loss_fn: LossFn, mesh: Mesh | None, rules: sharding.Rules | None) -> LossFn:

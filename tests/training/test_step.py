@@ -84,7 +84,7 @@ def test_gradients_of_bfloat16_parameters_are_summed_in_float32():
     assert float(metrics["grad_norm"].value) == pytest.approx(320 / 65)
     assert jax.tree.map(lambda leaf: leaf.dtype, after) == dtypes
     step(after, batch, KEY)
-    assert step._cache_size() == 1
+    assert step.func._cache_size() == 1
 
 
 def test_init_state_leaves_the_callers_parameters_alive(allow_nans):

@@ -2,9 +2,11 @@
 
 ``load_pretrained`` and ``save_pretrained`` are each other's inverse, bit for bit in float32, and transformers loads
 what is saved with equal logits, states or scores. Families are rows of a table (``families.py``); weights are
-safetensors, never pickles, and no code comes with a model.
+safetensors, never pickles, and no code comes with a model. ``load_adapter`` and ``save_adapter`` do the same for LoRA
+adapters and the ``peft`` library.
 """
 
+from jaxalign.io.hf.adapters import load_adapter, save_adapter
 from jaxalign.io.hf.card import ModelCard
 from jaxalign.io.hf.config import config_from_json, config_to_json, read_config
 from jaxalign.io.hf.families import FAMILIES
@@ -17,8 +19,10 @@ __all__ = [
     "ModelCard",
     "config_from_json",
     "config_to_json",
+    "load_adapter",
     "load_pretrained",
     "read_config",
     "resolve",
+    "save_adapter",
     "save_pretrained",
 ]

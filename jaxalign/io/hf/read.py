@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import flax
@@ -68,27 +69,42 @@ def _flat_shardings(shardings, shapes):
 
 
 def _check(config: ModelConfig, places: list[Slot], stored: dict[str, Stored], directory: pathlib.Path) -> None:
-    expected = {slot.name: slot.stored_shape for slot in places}
-    problems = []
-    for name, shape in expected.items():
-        if name not in stored:
-            problems.append(f"{name}: expected shape {shape}, found none: it is missing")
-        elif stored[name].shape != shape:
-            problems.append(f"{name}: expected shape {shape}, found {stored[name].shape}")
-        elif stored[name].dtype not in DTYPES:
-            problems.append(f"{name}: expected one of {', '.join(DTYPES)}, found {stored[name].dtype}")
-    spare = stored.keys() - expected.keys()
+    problems = unreadable(places, stored)
+    spare = stored.keys() - {slot.name for slot in places}
     if isinstance(config, DecoderConfig) and config.tied_embeddings and UNEMBEDDING in spare and not problems:
         spare -= {UNEMBEDDING}
         problems += _check_tie(stored)
-    problems += [f"{name}: unexpected, found shape {stored[name].shape}" for name in sorted(spare)]
+    problems += unexpected(spare, stored)
     if problems:
-        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise ValueError(
-            f"the weights in {directory} are not those of the {config.family} model that its config.json describes:\n  "
-            + "\n  ".join(problems[:SHOWN])
-            + more
+            f"the weights in {directory} are not those of the {config.family} model that its config.json describes:"
+            + listing(problems)
         )
+
+
+def unreadable(places: list[Slot], stored: dict[str, Stored]) -> list[str]:
+    """What is wrong with the tensors for ``places``, in words: missing, misshapen, or of another dtype."""
+    problems = []
+    for slot in places:
+        found = stored.get(slot.name)
+        if found is None:
+            problems.append(f"{slot.name}: expected shape {slot.stored_shape}, found none: it is missing")
+        elif found.shape != slot.stored_shape:
+            problems.append(f"{slot.name}: expected shape {slot.stored_shape}, found {found.shape}")
+        elif found.dtype not in DTYPES:
+            problems.append(f"{slot.name}: expected one of {', '.join(DTYPES)}, found {found.dtype}")
+    return problems
+
+
+def unexpected(names: Iterable[str], stored: dict[str, Stored]) -> list[str]:
+    """The tensors that nothing is made of, in words."""
+    return [f"{name}: unexpected, found shape {stored[name].shape}" for name in sorted(names)]
+
+
+def listing(problems: list[str]) -> str:
+    """The first problems on lines of their own, and how many there are beyond."""
+    more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "\n  " + "\n  ".join(problems[:SHOWN]) + more
 
 
 def _check_tie(stored):

@@ -8,6 +8,8 @@ FILES = [
     "generation_config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
     "tokenizer*",
     "special_tokens_map.json",
     "chat_template*",

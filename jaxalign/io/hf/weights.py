@@ -3,7 +3,7 @@
 import contextlib
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,15 +38,26 @@ def open_tensors(directory: pathlib.Path, spelling: Spelling) -> Iterator[dict[s
       FileNotFoundError: no weights, or not all.
       ValueError: a file is damaged, or lies elsewhere.
     """
+    with open_files(_weight_files(directory)) as found:
+        plain = {spelling.plain(name): tensor for name, tensor in found.items()}
+        yield {name: tensor for name, tensor in plain.items() if name is not None}
+
+
+@contextlib.contextmanager
+def open_files(files: Iterable[pathlib.Path]) -> Iterator[dict[str, Stored]]:
+    """Every tensor of safetensors files by the name that it has there.
+
+    Raises:
+      ValueError: a file is damaged.
+    """
     with contextlib.ExitStack() as stack:
         stored = {}
-        for file in _weight_files(directory):
+        for file in files:
             try:
                 opened = stack.enter_context(safe_open(file, framework="numpy"))
             except SafetensorError as error:
                 raise ValueError(f"{file} is not whole safetensors ({error}); download or export it again") from error
-            plain = {spelling.plain(name): Stored(opened, name) for name in opened.keys()}
-            stored |= {name: tensor for name, tensor in plain.items() if name is not None}
+            stored |= {name: Stored(opened, name) for name in opened.keys()}
         yield stored
 
 

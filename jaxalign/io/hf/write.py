@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import flax
@@ -61,11 +61,11 @@ def save_pretrained(
             f"pass the tokenizer that the model was trained with"
         )
     ids = _token_ids(config, tokenizer)
-    with _replacing(directory) as folder:
+    with replacing(directory, _is_export) as folder:
         _save_weights(folder, slots(config, shapes), leaves, dtype, max_shard_bytes)
-        _save_json(folder / "config.json", keys | ids | {"dtype": dtype, MARK: jaxalign.__version__})
+        save_json(folder / "config.json", keys | ids | {"dtype": dtype, MARK: jaxalign.__version__})
         if isinstance(config, DecoderConfig):
-            _save_json(folder / "generation_config.json", ids)
+            save_json(folder / "generation_config.json", ids)
         num_params = sum(leaf.size for leaf in leaves.values())
         (folder / "README.md").write_text(render_card(card, config, num_params, dtype), encoding="utf-8")
         if tokenizer is not None:
@@ -95,10 +95,10 @@ def _check(config, leaves, expected):
 
 
 @contextlib.contextmanager
-def _replacing(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder that takes the place of ``directory`` once it is written."""
+def replacing(directory: pathlib.Path, is_export: Callable[[pathlib.Path], bool]) -> Iterator[pathlib.Path]:
+    """A folder that takes the place of ``directory``, if that is an export or empty, once it is written."""
     directory = directory.resolve()
-    if directory.exists() and not _may_replace(directory):
+    if directory.exists() and not (directory.is_dir() and (not any(directory.iterdir()) or is_export(directory))):
         raise FileExistsError(f"{directory} exists and is not an earlier export; pass a new directory, or remove it")
     partial, old = (directory.with_name(f".{directory.name}.{state}") for state in ("partial", "old"))
     for leftover in partial, old:  # of an export that was killed
@@ -115,11 +115,9 @@ def _replacing(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _may_replace(directory):
-    if not directory.is_dir():
-        return False
+def _is_export(directory):
     config = directory / "config.json"
-    return not any(directory.iterdir()) or (config.is_file() and MARK in json.loads(config.read_text(encoding="utf-8")))
+    return config.is_file() and MARK in json.loads(config.read_text(encoding="utf-8"))
 
 
 def _save_weights(folder, places, leaves, dtype, max_shard_bytes):
@@ -133,7 +131,7 @@ def _save_weights(folder, places, leaves, dtype, max_shard_bytes):
     if len(shards) > 1:
         size = sum(leaf.size for leaf in leaves.values()) * jnp.dtype(dtype).itemsize
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
-        _save_json(folder / "model.safetensors.index.json", index)
+        save_json(folder / "model.safetensors.index.json", index)
 
 
 def _split(places: list[Slot], itemsize: int, max_bytes: int | float) -> list[list[Slot]]:
@@ -149,5 +147,6 @@ def _split(places: list[Slot], itemsize: int, max_bytes: int | float) -> list[li
     return shards
 
 
-def _save_json(file, keys):
+def save_json(file: pathlib.Path, keys: Mapping[str, Any]) -> None:
+    """Indented, as transformers writes it."""
     file.write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,254 @@
+"""Low-rank adaptation of any model: LoRA, rsLoRA and DoRA as functions of parameter trees.
+
+A linear map ``W [*inputs, *outputs]`` becomes ``W + scale * A B`` with ``A [*inputs, rank]`` random and
+``B [rank, *outputs]`` zero at the start; maps of the layers have the stacked layer axis in front of all three. DoRA
+learns the norm of each output's weights apart, as its magnitude: ``magnitude * (W + scale * A B) / |W + scale * A B|``.
+
+An adapter is a tree like the parameters, with ``query_lora_a``, ``query_lora_b`` and, for DoRA, ``query_magnitude`` in
+the place of ``query``, and with those parameters that are trained whole. :func:`apply_lora` lays it beside the base,
+which stays as it is: no map is copied, no gradient is made for the base, and the base is at the same time the reference
+policy. :func:`merge_lora` adds it in, for export and for generation. Shared arguments:
+
+- ``params``: of the base, in float32 or bfloat16; adapters are float32.
+- ``adapter``: from :func:`init_lora` or :func:`jaxalign.io.hf.load_adapter`.
+
+Training needs nothing else, for instance::
+
+    config = models.LoraConfig(rank=16, alpha=32.0)
+    step = training.make_train_step(models.lora_loss(loss_fn, params, config), optimizer)
+    state = training.init_state(models.init_lora(key, params, config), optimizer)
+
+Departures: there is no dropout on the adapter's input. Token embeddings have no low-rank form here.
+
+Sources: LoRA (arXiv 2106.09685), rsLoRA (arXiv 2312.03732), DoRA (arXiv 2402.09353).
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import flax
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from jaxalign import numerics
+from jaxalign.models.axes import INPUT_AXES, LOGICAL_AXES
+from jaxalign.sharding.rules import STACK
+from jaxalign.typing import LossFn, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class LoraConfig:
+    """Which parameters are adapted, and how.
+
+    Parameters are named by the end of their path: ``"query"``, or ``"mlp/up"`` where that is not enough.
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...] = ()  # linear maps; empty: all maps of the layers
+    whole: tuple[str, ...] | None = (
+        None  # parameters, or all below a name, trained in full; None: a reward model's head
+    )
+    rank_stabilized: bool = False  # rsLoRA
+    dora: bool = False
+
+    def __post_init__(self):
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, got {self.rank}")
+
+    @property
+    def scale(self) -> float:
+        """Of the product: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
+
+
+def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
+    """An adapter that changes nothing yet.
+
+    A is uniform within ``1 / sqrt(inputs)``, as in the authors' code and in PEFT, so that learning rates carry over.
+
+    Args:
+      key: for A.
+
+    Raises:
+      ValueError: a target is no linear map of the model, or a name of ``whole`` no parameter.
+    """
+    leaves = _flatten(params)
+    maps, whole = chosen(leaves, config)
+    adapter = {path: leaves[path].astype(jnp.float32) for path in whole}
+    for path, map_key in zip(maps, jax.random.split(key, len(maps)), strict=True):
+        stack, inputs, outputs = split_shape(path, leaves[path].shape)
+        bound = 1 / math.sqrt(math.prod(inputs))
+        adapter[f"{path}_lora_a"] = jax.random.uniform(
+            map_key, (*stack, *inputs, config.rank), minval=-bound, maxval=bound
+        )
+        adapter[f"{path}_lora_b"] = jnp.zeros((*stack, config.rank, *outputs))
+        if config.dora:
+            adapter[f"{path}_magnitude"] = _norm(path, leaves[path], adapter, config)
+    return _unflatten(adapter)
+
+
+def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
+    """Parameters of the adapted model, for every function of parameters and under ``jax.grad``.
+
+    Factors lie beside the maps of the layers, where :func:`jaxalign.models.layers.project` finds them: memory and time
+    beyond the base's are those of the factors. A map outside the layers is replaced by the sum.
+
+    Raises:
+      ValueError: the adapter is of another model, or of another ``config``.
+    """
+    leaves, factors = _flatten(params), _flatten(adapter)
+    _check_adapter(leaves, factors, config)
+    for path in adapted(factors):
+        if _is_stacked(path):
+            leaves[f"{path}_lora_a"] = factors[f"{path}_lora_a"]
+            leaves[f"{path}_lora_b"] = config.scale * factors[f"{path}_lora_b"]
+            if config.dora:
+                leaves[f"{path}_gain"] = _gain(path, leaves[path], factors, config)
+        else:
+            leaves[path] = _merged(path, leaves[path], factors, config)
+    return _unflatten(leaves | _whole(factors))
+
+
+def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
+    """Parameters of the adapted model in the form, and each in the dtype, of the base's.
+
+    Raises:
+      ValueError: as :func:`apply_lora`.
+    """
+    leaves, factors = _flatten(params), _flatten(adapter)
+    _check_adapter(leaves, factors, config)
+    merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
+    whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
+    return _unflatten(leaves | merged | whole)
+
+
+def lora_loss(loss_fn: LossFn, params: Params, config: LoraConfig) -> LossFn:
+    """A loss of the adapter, for :func:`jaxalign.training.make_train_step`.
+
+    The base is bound to it by ``jax.tree_util.Partial``, so that it is an argument of the compiled step, not a constant
+    in it. On a mesh, place it first: ``sharding.place(params, sharding.param_shardings(params, mesh, rules))``. A loss
+    that needs the base as reference policy is written in the same way, ``Partial(loss, params)`` of a
+    ``loss(params, adapter, batch, key)``.
+    """
+
+    def loss(params, adapter, batch, key):
+        return loss_fn(apply_lora(params, adapter, config), batch, key)
+
+    return jax.tree_util.Partial(loss, params)
+
+
+def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
+    """The paths of a model's parameters, such as ``"layers/mlp/up"``, that get factors, and those trained whole.
+
+    Raises:
+      ValueError: a name fits none of them.
+    """
+    paths = sorted(paths)
+    maps = [path for path in paths if path.rpartition("/")[2] in INPUT_AXES]
+    _check_names("linear map", config.targets, maps, _ends)
+    _check_names("parameter", config.whole or (), paths, _is_below)
+    below = ("head",) if config.whole is None else config.whole
+    whole = [path for path in paths if any(_is_below(name, path) for name in below)]
+    if config.targets:
+        maps = [path for path in maps if any(_ends(name, path) for name in config.targets)]
+    else:
+        maps = [path for path in maps if _is_stacked(path)]
+    return [path for path in maps if path not in whole], whole
+
+
+def adapted(paths: Iterable[str]) -> list[str]:
+    """The paths of the maps that an adapter with these paths has factors for."""
+    return [path.removesuffix("_lora_a") for path in paths if path.endswith("_lora_a")]
+
+
+def split_shape(path: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The stacked layer axis (or nothing), the inputs and the outputs of the map at ``path``."""
+    name = path.rpartition("/")[2]
+    stack = len(shape) - len(LOGICAL_AXES[name])
+    outputs = stack + INPUT_AXES[name]
+    return shape[:stack], shape[stack:outputs], shape[outputs:]
+
+
+def _merged(path, leaf, factors, config):
+    first, second = _matrices(path, leaf.shape, factors, config)
+    total = leaf.astype(jnp.float32) + (first @ second).reshape(leaf.shape)
+    if config.dora:
+        stack, inputs, _ = split_shape(path, leaf.shape)
+        axes = tuple(range(len(stack), len(stack) + len(inputs)))
+        total = total * jnp.expand_dims(_gain(path, leaf, factors, config), axes)
+    return total.astype(leaf.dtype)
+
+
+def _gain(path, leaf, factors, config):
+    """DoRA's factor of each output. As in the paper's section 4.3 the norm carries no gradient."""
+    norm = jax.lax.stop_gradient(_norm(path, leaf, factors, config))
+    return numerics.safe_divide(factors[f"{path}_magnitude"], norm)
+
+
+def _norm(path, leaf, factors, config):
+    """``|W + scale * A B|`` over the inputs, from products of low rank, so that the sum is never made."""
+    stack, inputs, outputs = split_shape(path, leaf.shape)
+    first, second = _matrices(path, leaf.shape, factors, config)
+    matrix = leaf.astype(jnp.float32).reshape(*stack, math.prod(inputs), math.prod(outputs))
+    transposed, exact = jnp.swapaxes(first, -1, -2), jax.lax.Precision.HIGHEST
+    cross = jnp.matmul(transposed, matrix, precision=exact)
+    square = jnp.matmul(jnp.matmul(transposed, first, precision=exact), second, precision=exact)
+    squared = jnp.sum(matrix**2, axis=-2) + jnp.sum(second * (2 * cross + square), axis=-2)
+    return jnp.sqrt(jnp.maximum(squared, 0)).reshape(*stack, *outputs)
+
+
+def _matrices(path, shape, factors, config):
+    """A ``[*stack, inputs, rank]`` and ``scale * B [*stack, rank, outputs]``, with flat inputs and outputs."""
+    stack, inputs, outputs = split_shape(path, shape)
+    first = factors[f"{path}_lora_a"].reshape(*stack, math.prod(inputs), config.rank)
+    return first, config.scale * factors[f"{path}_lora_b"].reshape(*stack, config.rank, math.prod(outputs))
+
+
+def _whole(factors):
+    """The parameters of an adapter that replace the base's."""
+    ends = ("_lora_a", "_lora_b", "_magnitude")
+    return {path: leaf for path, leaf in factors.items() if not path.endswith(ends)}
+
+
+def _is_stacked(path):
+    return STACK in path.split("/")[:-1]
+
+
+def _ends(name, path):
+    return f"/{path}".endswith(f"/{name}")
+
+
+def _is_below(name, path):
+    return f"/{name}/" in f"/{path}/"
+
+
+def _check_names(kind, names, paths, fits):
+    unknown = [name for name in names if not any(fits(name, path) for path in paths)]
+    if unknown:
+        raise ValueError(f"no {kind} is called {', '.join(map(repr, unknown))}; there are {', '.join(paths)}")
+
+
+def _check_adapter(leaves, factors, config):
+    """What is of another model would be laid beside nothing and change nothing, another rank would scale wrongly."""
+    maps = adapted(factors)
+    strange = [path for path in [*maps, *_whole(factors)] if path not in leaves]
+    if strange:
+        raise ValueError(f"the adapter changes {', '.join(strange)}, which the model lacks; it has {', '.join(leaves)}")
+    for path in maps:
+        rank, dora = factors[f"{path}_lora_a"].shape[-1], f"{path}_magnitude" in factors
+        if (rank, dora) != (config.rank, config.dora):
+            raise ValueError(
+                f"the adapter of {path} has rank {rank} and dora={dora}, the LoraConfig rank {config.rank} and "
+                f"dora={config.dora}; pass the LoraConfig that it was made with"
+            )
+
+
+def _flatten(tree):
+    return flax.traverse_util.flatten_dict(tree, sep="/")
+
+
+def _unflatten(leaves):
+    return flax.traverse_util.unflatten_dict(leaves, sep="/")
