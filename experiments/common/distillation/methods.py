@@ -64,7 +64,7 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
     """A divergence of next-token distributions, on the teacher's texts and, in a share of rows, the student's own."""
     own_texts = own_responses(model, tokenizer.eos_id)
 
-    def loss_fn(params, batch: ListBatch, key):
+    def loss_fn(teacher_params, params, batch: ListBatch, key):
         draw_key, share_key = jax.random.split(key)
         if own_share > 0:
             own = own_texts(jax.lax.stop_gradient(params), batch, draw_key)
@@ -73,7 +73,7 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
                 response_tokens=jnp.where(chosen, own.tokens, batch.response_tokens),
                 response_mask=jnp.where(chosen, own.mask, batch.response_mask),
             )
-        sides = (model, params), (teacher.model, jax.lax.stop_gradient(teacher.params))
+        sides = (model, params), (teacher.model, jax.lax.stop_gradient(teacher_params))
         arrays = [
             array
             for each, its in sides
@@ -82,7 +82,8 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
         loss = losses.divergence_loss(divergence_fn, *arrays, where=_counted(batch), reduce_fn=numerics.ratio)
         return loss, {"tokens": _tokens(batch)}
 
-    return loss_fn
+    # An argument of the compiled step, not a constant in it.
+    return jax.tree_util.Partial(loss_fn, teacher.params)
 
 
 def own_responses(model, eos_id: int):
