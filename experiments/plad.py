@@ -37,7 +37,7 @@ class Config:
     endpoint: str = ""  # files: the base URL of an OpenAI-compatible server that has the model teacher_name
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
-    size: tuple[int, int] = (32, 2)  # width and layers of the student
+    size: tuple[int, int] = (64, 3)  # width and layers of the student
     teacher_size: tuple[int, int] = (64, 4)  # sequences
     vocab_size: int = 2048  # of the tokenizer that a student from scratch gets
     limits: tuple[int, int] = (9, 8)  # tokens of a prompt and of a response
@@ -45,9 +45,9 @@ class Config:
     warm_steps: int = 100  # of supervised fine-tuning on the teacher's texts
     steps: int = 150  # of each method
     batch: int = 64  # prompts
-    learning_rate: float = 1e-3
-    beta: float = 2.0  # the margin in nats
-    methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD margin")
+    learning_rate: float = 3e-4
+    beta: float = 1.0  # the margin in nats
+    methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
     seeds: int = 1
     output: pathlib.Path = pathlib.Path("runs/plad")
 
@@ -64,9 +64,8 @@ PRESETS = {
         warm_steps=300,
         steps=100,
         batch=8,
-        learning_rate=3e-4,
         beta=10.0,
-        methods=("seq-KD", "PLaD ranking", "PLaD margin"),
+        methods=("seq-KD", "PLaD ranking", "PLaD margin", "PLaD + likelihood"),
         output=pathlib.Path("runs/plad-files"),
     ),
 }

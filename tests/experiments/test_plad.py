@@ -98,7 +98,7 @@ def test_pair_losses_by_their_formulas():
     np.testing.assert_allclose(value("PLaD logistic"), np.log1p(np.exp(2 - gap)), rtol=1e-5)
     # The four responses have 2.5 tokens on average, the better one 2 and the other 3.
     np.testing.assert_allclose(value("PLaD per token"), max(0, 2 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD + likelihood"), 2 - gap - 0.1 * chosen / 2, rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD + likelihood"), 2 - gap - 4.0 * chosen / 2, rtol=1e-5)
 
 
 def test_a_divergence_from_itself_is_nothing():

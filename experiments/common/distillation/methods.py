@@ -163,7 +163,7 @@ METHODS: dict[str, Method] = {
     "PLaD margin": _calibrate(pair_loss=losses.margin_calibration_loss),
     "PLaD logistic": _calibrate(pair_loss=functools.partial(ranking, penalty_fn=jax.nn.softplus)),
     "PLaD per token": _calibrate(logps_fn=rescaled_averages),
-    "PLaD + likelihood": _calibrate(likelihood=0.1),
+    "PLaD + likelihood": _calibrate(likelihood=4.0),
     "PLaD two rounds": _calibrate(rounds=2),
     "PLaD judged": _calibrate("judged pairs"),
 }
