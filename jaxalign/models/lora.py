@@ -24,6 +24,7 @@ Sources: LoRA (arXiv 2106.09685), rsLoRA (arXiv 2312.03732), DoRA (arXiv 2402.09
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable
 
@@ -43,6 +44,9 @@ class LoraConfig:
     """Which parameters are adapted, and how.
 
     Parameters are named by the end of their path: ``"query"``, or ``"mlp/up"`` where that is not enough.
+
+    >>> LoraConfig(rank=16, alpha=8.0).scale, LoraConfig(rank=16, alpha=8.0, rank_stabilized=True).scale
+    (0.5, 2.0)
     """
 
     rank: int
@@ -189,15 +193,19 @@ def _gain(path, leaf, factors, config):
 
 
 def _norm(path, leaf, factors, config):
-    """``|W + scale * A B|`` over the inputs, from products of low rank, so that the sum is never made."""
+    """``|W + scale * A B|`` over the inputs, layer by layer, from products of low rank: the sum is never made."""
     stack, inputs, outputs = split_shape(path, leaf.shape)
-    first, second = _matrices(path, leaf.shape, factors, config)
-    matrix = leaf.astype(jnp.float32).reshape(*stack, math.prod(inputs), math.prod(outputs))
-    transposed, exact = jnp.swapaxes(first, -1, -2), jax.lax.Precision.HIGHEST
-    cross = jnp.matmul(transposed, matrix, precision=exact)
-    square = jnp.matmul(jnp.matmul(transposed, first, precision=exact), second, precision=exact)
-    squared = jnp.sum(matrix**2, axis=-2) + jnp.sum(second * (2 * cross + square), axis=-2)
-    return jnp.sqrt(jnp.maximum(squared, 0)).reshape(*stack, *outputs)
+
+    def norm(arrays):
+        leaf, first, second = arrays
+        matrix = leaf.astype(jnp.float32).reshape(math.prod(inputs), math.prod(outputs))
+        exact = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+        products = 2 * exact(first.T, matrix) + exact(exact(first.T, first), second)
+        squared = jnp.sum(matrix**2, axis=0) + jnp.sum(second * products, axis=0)
+        return jnp.sqrt(jnp.maximum(squared, 0)).reshape(outputs)
+
+    arrays = (leaf, *_matrices(path, leaf.shape, factors, config))
+    return jax.lax.map(norm, arrays) if stack else norm(arrays)
 
 
 def _matrices(path, shape, factors, config):
