@@ -33,12 +33,12 @@ class LayerCache(NamedTuple):
     value: Float[Array, "*BK_N C D"]
 
 
-def prompt_columns(config: DecoderConfig, windowed: bool, prompt_length: int) -> int:
+def prompt_columns(config: LanguageModelConfig, windowed: bool, prompt_length: int) -> int:
     """Tokens of a prompt that a layer keeps: the first response token sees its own key and ``window - 1`` before it."""
     return min(prompt_length, config.window - 1) if windowed else prompt_length
 
 
-def ring_columns(config: DecoderConfig, windowed: bool, max_new_tokens: int) -> int:
+def ring_columns(config: LanguageModelConfig, windowed: bool, max_new_tokens: int) -> int:
     """Own tokens that a layer keeps."""
     return min(max_new_tokens, config.window) if windowed else max_new_tokens
 
