@@ -134,7 +134,7 @@ class EncoderDecoderConfig:
     gated_mlp: bool = False
     norm_epsilon: float = 1e-6
     tied_embeddings: bool = True
-    output_scale: bool = True  # states are multiplied by width ** -0.5 before the output matrix
+    output_scale: bool = True  # the decoder's states are multiplied by width ** -0.5 before the output matrix
     start_id: int = 0  # what the decoder reads first: the padding token [decoder_start_token_id]
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32

@@ -82,7 +82,7 @@ class EncoderDecoder(nn.Module):
         mask: Bool[Array, "B P"] | None = None,
         decoder_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B T D"]:
-        """The decoder's normed output, before the vocabulary.
+        """The decoder's normed output, in v1.0 scaled by ``width ** -0.5``, before the vocabulary.
 
         Args:
           tokens: what the encoder reads.
@@ -117,7 +117,7 @@ class EncoderDecoder(nn.Module):
         tokens: Int[Array, "B K T"],
         valid: Bool[Array, "B K T"],
     ) -> Float[Array, "B K T D"]:
-        """The decoder's normed output for K rows to each row of the encoder, padded on the right."""
+        """As :meth:`hidden`, for K rows to each row of the encoder, padded on the right."""
         c = self.config
         b, k, t = tokens.shape
         causal = jnp.tril(jnp.ones((t, t), bool))[None] & valid.reshape(b * k, 1, t)
@@ -133,7 +133,7 @@ class EncoderDecoder(nn.Module):
 
         x = self._embed(tokens.reshape(b * k, t))
         x = scan_layers(step, self.decoder.layers, x, None, length=c.num_decoder_layers, remat=c.remat)
-        return self.decoder.final_norm(x).reshape(b, k, t, -1)
+        return self._finish(x).reshape(b, k, t, -1)
 
     @nn.nowrap
     def split_streams(self, *prompts_and_responses: Array) -> Streams:
@@ -172,7 +172,7 @@ class EncoderDecoder(nn.Module):
         for params, cache in zip(layers, caches, strict=True):
             x, cache = layer.apply({"params": params}, x, cache, attend, attend_memory)
             after.append(cache)
-        return self.decoder.final_norm(x), tuple(after)
+        return self._finish(x), tuple(after)
 
     def bias_by_age(self, columns: int) -> Float[Array, "H columns"]:
         """The decoder's bias on a token that stands 0, 1, ... before the one that looks back."""
@@ -182,8 +182,11 @@ class EncoderDecoder(nn.Module):
         """The decoder's states to logits, float32."""
         c = self.config
         matrix = self.embedding.T if c.tied_embeddings else self.unembedding
-        logits = jnp.matmul(hidden, matrix.astype(c.dtype), preferred_element_type=jnp.float32)
-        return logits * c.width**-0.5 if c.output_scale else logits
+        return jnp.matmul(hidden, matrix.astype(c.dtype), preferred_element_type=jnp.float32)
+
+    def _finish(self, x):
+        hidden = self.decoder.final_norm(x)
+        return hidden * jnp.asarray(self.config.width**-0.5, hidden.dtype) if self.config.output_scale else hidden
 
     def _embed(self, tokens):
         return self.embedding.astype(self.config.dtype)[tokens]

@@ -23,8 +23,9 @@ class EncoderDecoderRewardModel(nn.Module):
     config: RewardConfig
 
     def setup(self):
-        # Nothing is predicted: with tied embeddings there is no output matrix.
-        self.backbone = EncoderDecoder(dataclasses.replace(self.config.backbone, tied_embeddings=True))
+        # Nothing is predicted: no output matrix of its own, no scale before it.
+        backbone = dataclasses.replace(self.config.backbone, tied_embeddings=True, output_scale=False)
+        self.backbone = EncoderDecoder(backbone)
         self.head = RewardHead(self.config.head_bias)
 
     def __call__(
@@ -38,8 +39,8 @@ class EncoderDecoderRewardModel(nn.Module):
         """The reward of each prompt's response, float32; 0 for a response without a token.
 
         Args:
-          response_tokens: ends with the end-of-sequence token; None means the start token alone is read, as a token
-            of its own, which is of use to make parameters only.
+          response_tokens: ends with the end-of-sequence token. Left out, the start token stands for it, which is
+            enough to make parameters.
           mask: True for the prompt's real tokens; None means all.
           response_mask: True for the response's real tokens, which padding may only follow; None means all.
         """

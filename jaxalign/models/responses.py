@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxalign.losses import token_logps
-from jaxalign.models.config import EncoderDecoderConfig, LanguageModelConfig
+from jaxalign.models.config import LanguageModelConfig
 from jaxalign.typing import ListBatch, Params
 
 
@@ -35,8 +35,6 @@ def response_token_logps(
 
 
 def unembedding(config: LanguageModelConfig, params: Params) -> Float[Array, "D V"]:
-    """The output matrix, in the model's compute dtype; T5 v1.0's scale is in it."""
+    """The output matrix, in the model's compute dtype."""
     matrix = params["embedding"].T if config.tied_embeddings else params["unembedding"]
-    if isinstance(config, EncoderDecoderConfig) and config.output_scale:
-        matrix = matrix * config.width**-0.5
     return matrix.astype(config.dtype)

@@ -82,13 +82,11 @@ def test_without_decoder_tokens_the_start_token_is_read(case):
 
 
 def test_the_output_scale():
-    """v1.0's logits are the products of states times width ** -0.5 = 1/4 with the embedding."""
+    """v1.0's states are multiplied by width ** -0.5 = 1/4, and so are its logits."""
     model, params = tiny.init(tiny.V1_0)
-    hidden = np.random.default_rng(0).standard_normal((3, 16)).astype(np.float32)
-    logits = model.apply({"params": params}, jnp.asarray(hidden), method="logits")
-    expected = (hidden / 4) @ np.asarray(params["embedding"]).T
-    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(hidden @ models.unembedding(model.config, params), expected, rtol=1e-5, atol=1e-6)
+    unscaled = models.build(dataclasses.replace(tiny.V1_0, output_scale=False))
+    ours, expected = (tiny.forward(m, params, TOKENS, decoder_tokens=DECODER_TOKENS) for m in (model, unscaled))
+    np.testing.assert_allclose(ours, expected / 4, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("left_padded", [False, True])
@@ -200,7 +198,7 @@ def test_rewards_by_hand(case, pooling):
     """From the bare backbone's states behind its start token, one unpadded response at a time."""
     config = models.RewardConfig(case[0].config, pooling)
     model, params = tiny.init(config)
-    backbone = models.build(dataclasses.replace(config.backbone, tied_embeddings=True))
+    backbone = models.build(dataclasses.replace(config.backbone, tied_embeddings=True, output_scale=False))
     states = jax.jit(lambda *x: backbone.apply({"params": params["backbone"]}, *x, method="hidden"))
     batch = tiny.list_batch(61, left_padded=True)
     rewards = response_rewards(model, params, batch)

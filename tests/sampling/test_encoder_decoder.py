@@ -1,5 +1,6 @@
 """Samples of encoder-decoders: the engine of decoders, the encoder run once a prompt."""
 
+import dataclasses
 import functools
 import re
 
@@ -131,3 +132,16 @@ def test_the_loop_copies_no_ring_and_no_memory_and_encodes_nothing(rows, num_sam
     assert any("dynamic-update-slice" in name for name in held)
     free = r".*dynamic-update-slice.*|get-tuple-element[.\d]*|bitcast[.\d]*"
     assert not [name for name in held if not re.fullmatch(free, name)]
+
+
+def test_bfloat16_logps_are_those_of_the_response():
+    """The scale of v1.0's states and the bias are rounded as in the plain forward pass."""
+    model, params = tiny.init(dataclasses.replace(tiny.V1_0, dtype="bfloat16"))
+    batch = tiny.list_batch(61)
+    options = OPTIONS | {"num_samples": 3}
+    samples = sampling.generate(model, params, batch.prompt_tokens, batch.prompt_mask, jax.random.key(0), **options)
+    scored = batch._replace(response_tokens=samples.tokens, response_mask=samples.mask, where=jnp.ones((2, 3), bool))
+    expected = models.response_token_logps(model, params, scored)
+    exact = models.response_token_logps(models.build(tiny.V1_0), params, scored)
+    assert jnp.abs(expected - exact).max() > 1e-3
+    np.testing.assert_allclose(samples.logps, expected, atol=0.1)
