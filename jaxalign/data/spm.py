@@ -76,8 +76,11 @@ def load_sentencepiece(
 ) -> HfTokenizer:
     """The tokenizer of a SentencePiece model file, unigram or BPE.
 
+    A model without a beginning of sequence ends its texts instead, as T5's does.
+
     Args:
-      config: what a tokenizer_config.json beside it says; the model's own special tokens are the default.
+      config: what a tokenizer_config.json beside it says; the model's own special tokens are the default. T5's
+        ``extra_ids`` are so many sentinels behind the pieces, ``<extra_id_0>`` the last.
       chat_template: Jinja source.
     """
     proto = sentencepiece_model_pb2.ModelProto.FromString(pathlib.Path(path).read_bytes())
@@ -88,6 +91,8 @@ def load_sentencepiece(
         special = piece.type in (_Piece.CONTROL, _Piece.UNKNOWN)
         if special or piece.type == _Piece.USER_DEFINED:
             backend.add_tokens([tokenizers.AddedToken(piece.piece, special=special, normalized=False)])
+    for number in reversed(range((config or {}).get("extra_ids", 0))):
+        backend.add_tokens([tokenizers.AddedToken(f"<extra_id_{number}>", special=True, normalized=False)])
     ids = {"bos": proto.trainer_spec.bos_id, "eos": proto.trainer_spec.eos_id, "pad": proto.trainer_spec.pad_id}
     named = {f"{name}_token": proto.pieces[index].piece for name, index in ids.items() if index >= 0}
     config = {**named, "unk_token": proto.pieces[proto.trainer_spec.unk_id].piece, **(config or {})}
@@ -95,6 +100,11 @@ def load_sentencepiece(
         bos = named["bos_token"]
         backend.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A {bos}:1 $B:1", special_tokens=[(bos, ids["bos"])]
+        )
+    elif ids["eos"] >= 0:
+        eos = named["eos_token"]
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"$A {eos}", pair=f"$A {eos} $B:1 {eos}:1", special_tokens=[(eos, ids["eos"])]
         )
     return HfTokenizer(backend, config, chat_template=chat_template)
 

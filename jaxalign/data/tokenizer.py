@@ -31,7 +31,8 @@ class Tokenizer(Protocol):
       bos_id: stands before every prompt that is not a chat; None for models that know no such token.
       eos_id: ends a response.
       pad_id: fills; masks hide it, so it may be any id.
-      separator_ids: stand between a prompt and its response, as BERT's ``[SEP]`` does; of a decoder, none.
+      separator_ids: stand between a prompt and its response, as BERT's ``[SEP]`` does, or T5's ``</s>``, with which
+        its encoder's texts end; of a decoder, none.
     """
 
     vocab_size: int
@@ -92,7 +93,8 @@ class HfTokenizer:
         self.eos_id = self._id("eos_token")
         self.bos_id = self._id("bos_token") if self._starts_with_bos() else None
         self.pad_id = self._id("pad_token") if "pad_token" in self._special_tokens else self.eos_id
-        self.separator_ids = self._separator() if "sep_token" in self._special_tokens else ()
+        separates = "sep_token" in self._special_tokens or self._only_ends_texts()
+        self.separator_ids = self._separator() if separates else ()
 
     def encode(self, text: str) -> list[int]:
         return self._ordinary.encode(text, add_special_tokens=False).ids
@@ -149,6 +151,10 @@ class HfTokenizer:
         if (stated := self._config.get("add_bos_token")) is not None:
             return bool(stated)
         return self._backend.encode("").ids[:1] == [self._id("bos_token")]
+
+    def _only_ends_texts(self) -> bool:
+        """T5's way: no token begins a sequence, and the tokenizer itself writes the one that ends it."""
+        return "bos_token" not in self._special_tokens and self._backend.encode("").ids == [self.eos_id]
 
     def _separator(self) -> tuple[int, ...]:
         """What the tokenizer itself writes between two texts that make a pair."""

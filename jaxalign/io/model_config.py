@@ -5,10 +5,18 @@ import json
 import pathlib
 from typing import Any
 
-from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, RopeScaling
+from jaxalign.models import (
+    DecoderConfig,
+    EncoderConfig,
+    EncoderDecoderConfig,
+    ModelConfig,
+    RewardConfig,
+    RopeScaling,
+)
 
 NAME = "model.json"
-CLASSES = {known.__name__: known for known in (DecoderConfig, EncoderConfig, RewardConfig, RopeScaling)}
+KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeScaling
+CLASSES = {known.__name__: known for known in KNOWN}
 
 
 def save_config(folder: str | pathlib.Path, config: ModelConfig) -> None:

@@ -11,13 +11,18 @@ from jaxalign.models.comparisons import (
 from jaxalign.models.config import (
     DecoderConfig,
     EncoderConfig,
+    EncoderDecoderConfig,
+    LanguageModelConfig,
     ModelConfig,
+    NetworkConfig,
     RewardConfig,
     RopeScaling,
     backbone_config,
 )
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
+from jaxalign.models.encoder_decoder import EncoderDecoder
+from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import LoraConfig, apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
@@ -28,8 +33,13 @@ __all__ = [
     "DecoderConfig",
     "Encoder",
     "EncoderConfig",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
+    "EncoderDecoderRewardModel",
+    "LanguageModelConfig",
     "LoraConfig",
     "ModelConfig",
+    "NetworkConfig",
     "RewardConfig",
     "RewardModel",
     "RopeScaling",
@@ -53,9 +63,15 @@ __all__ = [
     "verdict_logps",
 ]
 
-MODULES = {DecoderConfig: Decoder, EncoderConfig: Encoder, RewardConfig: RewardModel}
+NETWORKS = {DecoderConfig: Decoder, EncoderConfig: Encoder, EncoderDecoderConfig: EncoderDecoder}
+REWARD_MODELS = {
+    DecoderConfig: RewardModel,
+    EncoderConfig: RewardModel,
+    EncoderDecoderConfig: EncoderDecoderRewardModel,
+}
 
 
-def build(config: ModelConfig) -> Decoder | Encoder | RewardModel:
+def build(config: ModelConfig) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel:
     """The module that ``config`` describes."""
-    return MODULES[type(config)](config)
+    modules = REWARD_MODELS if isinstance(config, RewardConfig) else NETWORKS
+    return modules[type(backbone_config(config))](config)

@@ -20,6 +20,7 @@ LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "embedding": ("vocab", "embed"),
     "position_embedding": ("position", "embed"),
     "token_type_embedding": ("token_type", "embed"),
+    "relative_bias": ("bucket", "heads"),
     "unembedding": ("embed", "vocab"),
     "query": ("embed", "heads", "head_dim"),
     "key": ("embed", "kv_heads", "head_dim"),

@@ -1,7 +1,8 @@
 """What the models are made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
 
 import dataclasses
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,18 +111,81 @@ class EncoderConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class EncoderDecoderConfig:
+    """An encoder-decoder of the T5 line (arXiv 1910.10683): T5 v1.0, and v1.1 with FLAN-T5.
+
+    Positions are relative: a bias on attention logits for each head and distance, shared by the layers of a stack, with
+    far distances in common buckets. Norms are RMS norms before each part of a layer, attention logits are not scaled,
+    and no linear map has a bias. v1.0 has the defaults; v1.1 has ``gated_mlp`` with ``"gelu_tanh"``, an output matrix
+    of its own, and no ``output_scale``.
+    """
+
+    vocab_size: int
+    width: int  # [d_model]
+    mlp_width: int  # [d_ff]
+    num_layers: int  # of the encoder
+    num_decoder_layers: int
+    num_heads: int
+    head_dim: int  # [d_kv]
+    family: str = "t5"  # a key of jaxalign.io.hf's table of families
+    num_buckets: int = 32  # of distances [relative_attention_num_buckets]
+    max_distance: int = 128  # tokens; all farther ones share a bucket [relative_attention_max_distance]
+    activation: Literal["relu", "gelu_tanh", "silu"] = "relu"
+    gated_mlp: bool = False
+    norm_epsilon: float = 1e-6
+    tied_embeddings: bool = True
+    output_scale: bool = True  # the decoder's states are multiplied by width ** -0.5 before the output matrix
+    start_id: int = 0  # what the decoder reads first: the padding token [decoder_start_token_id]
+
+    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+
+    # What is asked of every language model, and is the same in all of this line.
+    logit_softcap: ClassVar[None] = None
+    max_length: ClassVar[float] = math.inf  # relative positions have no last one
+
+    def __post_init__(self):
+        if self.num_buckets < 4 or self.num_buckets % 4:
+            raise ValueError(
+                f"num_buckets ({self.num_buckets}) must be a multiple of 4: the encoder gives half of them to each "
+                f"direction, and half of these to single distances"
+            )
+        if self.max_distance <= self.num_buckets // 2:
+            raise ValueError(
+                f"max_distance ({self.max_distance}) must exceed {self.num_buckets // 2}, the distances that have a "
+                f"bucket each when num_buckets is {self.num_buckets}"
+            )
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Every query head has keys of its own."""
+        return self.num_heads
+
+    @property
+    def layer_windows(self) -> tuple[bool, ...]:
+        """One entry a decoder layer, of which none has a window."""
+        return (False,) * self.num_decoder_layers
+
+
+@dataclasses.dataclass(frozen=True)
 class RewardConfig:
     """A scalar reward on a backbone: one number for a prompt and its response.
 
     ``pooling`` says which states the number is read from. ``"last"``: the last real token's, for a response its
     end-of-sequence token. ``"mean"``: the average over real tokens. ``"first"``: the first token's, an encoder's
-    ``[CLS]``, through the pooler if the encoder has one; in a decoder that token has seen nothing.
+    ``[CLS]``, through the pooler if the encoder has one; in a decoder that token has seen nothing, and in an
+    encoder-decoder nothing of the response.
     """
 
-    backbone: DecoderConfig | EncoderConfig
+    backbone: DecoderConfig | EncoderConfig | EncoderDecoderConfig
     pooling: Literal["last", "mean", "first"] = "last"
 
     def __post_init__(self):
+        if self.pooling == "first" and isinstance(self.backbone, EncoderDecoderConfig):
+            raise ValueError(
+                "pooling 'first' reads the decoder's start token, which sees nothing of the response; use 'last' or "
+                "'mean'"
+            )
         if self.pooling == "first" and isinstance(self.backbone, DecoderConfig):
             raise ValueError(
                 "pooling 'first' reads a decoder's first token, which sees nothing else; use 'last' or 'mean'"
@@ -141,10 +205,16 @@ class RewardConfig:
         return isinstance(self.backbone, EncoderConfig)
 
 
-ModelConfig = DecoderConfig | EncoderConfig | RewardConfig
+LanguageModelConfig = DecoderConfig | EncoderDecoderConfig
+"""What generates text."""
+
+NetworkConfig = LanguageModelConfig | EncoderConfig
+"""What a reward can be read from."""
+
+ModelConfig = NetworkConfig | RewardConfig
 """Whatever :func:`jaxalign.models.build` makes a module from."""
 
 
-def backbone_config(config: ModelConfig) -> DecoderConfig | EncoderConfig:
+def backbone_config(config: ModelConfig) -> NetworkConfig:
     """The config of the network that a reward is read from; of a network, its own."""
     return config.backbone if isinstance(config, RewardConfig) else config

@@ -26,7 +26,7 @@ from jaxalign.models.layers import (
     rotate,
     scan_layers,
 )
-from jaxalign.models.streams import Streams, count_positions
+from jaxalign.models.streams import Streams, count_positions, rows_of_streams, split_streams
 from jaxalign.typing import Params
 
 
@@ -114,6 +114,11 @@ class Decoder(nn.Module):
         positions = default if positions is None else positions
         return self.run(tokens, positions, attend_rows(self.config, positions, segments))[0]
 
+    @nn.nowrap
+    def split_streams(self, *prompts_and_responses: Array) -> Streams:
+        """See :func:`jaxalign.models.streams.split_streams`."""
+        return split_streams(*prompts_and_responses)
+
     def response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """The hidden state at each token of the response streams, the prompt having run through the network once."""
         b, k, r = streams.response_tokens.shape
@@ -121,6 +126,12 @@ class Decoder(nn.Module):
         positions = jnp.concatenate([streams.prompt_positions, streams.response_positions.reshape(b, k * r)], axis=1)
         hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
         return hidden[:, streams.prompt_tokens.shape[1] :].reshape(b, k, r, -1)
+
+    def separate_response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
+        """:meth:`response_hidden` by K separate rows of prompt and response."""
+        tokens, positions, valid = rows_of_streams(streams)
+        hidden = self.hidden(tokens, mask=valid, positions=positions)
+        return hidden[:, streams.prompt_tokens.shape[1] :].reshape(*streams.response_tokens.shape, -1)
 
     def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
         """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``."""

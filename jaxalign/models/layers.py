@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxalign.models.config import DecoderConfig, RopeScaling
 
 ACTIVATIONS = {
+    "relu": jax.nn.relu,
     "silu": jax.nn.silu,
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
@@ -87,14 +88,23 @@ def rotate(x: Float[Array, "B T H D"], rope: Rope) -> Float[Array, "B T H D"]:
 
 
 def project(
-    module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], *, axes: int, bias: bool, dtype: str
+    module: nn.Module,
+    name: str,
+    x: Array,
+    outputs: tuple[int, ...],
+    *,
+    axes: int,
+    bias: bool,
+    dtype: str,
+    variance: float = 1.0,
 ) -> Array:
     """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``.
 
-    What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
+    Weights start with ``variance / inputs``. What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
     """
     inputs = x.shape[x.ndim - axes :]
-    init = nn.initializers.lecun_normal(tuple(range(axes)), tuple(range(axes, axes + len(outputs))))
+    axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
+    init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
     kernel = module.param(name, init, (*inputs, *outputs)).astype(dtype)
     contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
     y = jax.lax.dot_general(x, kernel, (contracted, ((), ())))

@@ -1,11 +1,14 @@
-"""Log-probabilities of the responses of a list, the prompt computed once or once per response."""
+"""Log-probabilities of the responses of a list, the prompt computed once or once per response.
+
+``model`` is a decoder or an encoder-decoder: both lay a batch out by ``split_streams`` and run it by
+``response_hidden`` or ``separate_response_hidden``.
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxalign.losses import token_logps
-from jaxalign.models.config import DecoderConfig
-from jaxalign.models.streams import Streams, rows_of_streams, split_streams
+from jaxalign.models.config import LanguageModelConfig
 from jaxalign.typing import ListBatch, Params
 
 
@@ -31,19 +34,12 @@ def response_token_logps(
 
 def response_hidden(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K R D"]:
     """The hidden states that predict each response token: with :func:`unembedding`, next-token distributions."""
-    streams = split_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
-    hidden_fn = model.response_hidden if shared_prompt else separate_response_hidden
+    streams = model.split_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
+    hidden_fn = model.response_hidden if shared_prompt else model.separate_response_hidden
     return model.apply({"params": params}, streams, method=hidden_fn)
 
 
-def unembedding(config: DecoderConfig, params: Params) -> Float[Array, "D V"]:
+def unembedding(config: LanguageModelConfig, params: Params) -> Float[Array, "D V"]:
     """The output matrix, in the model's compute dtype."""
     matrix = params["embedding"].T if config.tied_embeddings else params["unembedding"]
     return matrix.astype(config.dtype)
-
-
-def separate_response_hidden(model, streams: Streams) -> Float[Array, "B K R D"]:
-    """``Decoder.response_hidden`` of a bound decoder, by K separate rows of prompt and response."""
-    tokens, positions, valid = rows_of_streams(streams)
-    hidden = model.hidden(tokens, mask=valid, positions=positions)
-    return hidden[:, streams.prompt_tokens.shape[1] :].reshape(*streams.response_tokens.shape, -1)

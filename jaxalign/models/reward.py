@@ -1,9 +1,10 @@
 """Scalar rewards on any backbone, of rows and of lists.
 
 A row is a prompt and one response. A list is K responses to one prompt: a decoder runs the prompt once for all of them
-(:mod:`jaxalign.models.streams`); an encoder, whose prompt sees the response, runs K rows, with token type 0 for the
-prompt and 1 for the response. What stands between the two is the data's: prompts that end with ``[SEP]`` and responses
-that end with ``[SEP]`` make BERT's ``[CLS] prompt [SEP] response [SEP]``.
+(:mod:`jaxalign.models.streams`), and so does an encoder-decoder, whose reward model is
+:mod:`jaxalign.models.encoder_decoder_reward`; an encoder, whose prompt sees the response, runs K rows, with token type
+0 for the prompt and 1 for the response. What stands between the two is the data's: prompts that end with ``[SEP]`` and
+responses that end with ``[SEP]`` make BERT's ``[CLS] prompt [SEP] response [SEP]``.
 
 Pooling in a list takes the *response's* states: the last of them (that of the end-of-sequence token, the only one of an
 empty response), or their mean. In a row the mean goes over all real tokens, unless ``pooled`` marks some: with the
@@ -24,7 +25,6 @@ from jaxalign.models.config import EncoderConfig, RewardConfig
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.layers import project
-from jaxalign.models.responses import separate_response_hidden
 from jaxalign.models.streams import Streams, rows_of_streams, whole_streams
 from jaxalign.typing import ListBatch, Params
 
@@ -87,7 +87,7 @@ class RewardModel(nn.Module):
         p, r = streams.prompt_tokens.shape[1], streams.response_tokens.shape[2]
         self._check_length(p + r)
         if not isinstance(self.backbone, Encoder):
-            hidden_fn = Decoder.response_hidden if shared_prompt else separate_response_hidden
+            hidden_fn = Decoder.response_hidden if shared_prompt else Decoder.separate_response_hidden
             return self._score(hidden_fn(self.backbone, streams), streams.response_valid, streams.response_valid)
         tokens, positions, mask = rows_of_streams(streams)
         in_response = jnp.broadcast_to(jnp.arange(p + r) >= p, tokens.shape)
@@ -115,8 +115,8 @@ class RewardModel(nn.Module):
 def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K"]:
     """The reward of each response, float32; 0 where ``where`` is False or a response has no token.
 
-    Ranking losses take them as scores. With ``shared_prompt=False`` a decoder runs K separate rows, as an encoder
-    always does: the same numbers and gradients at a higher cost.
+    Ranking losses take them as scores. With ``shared_prompt=False`` a decoder or encoder-decoder runs K separate rows,
+    as an encoder always does: the same numbers and gradients at a higher cost.
 
     Raises:
       ValueError: P + R exceeds the backbone's ``max_length``.
@@ -145,7 +145,7 @@ def pool_states(
     return jnp.take_along_axis(hidden, index[..., None, None], axis=-2)[..., 0, :]
 
 
-def init_reward_params(model: RewardModel, key: PRNGKeyArray, backbone_params: Params) -> Params:
+def init_reward_params(model, key: PRNGKeyArray, backbone_params: Params) -> Params:
     """Parameters of a reward model on a pretrained backbone, whose arrays are taken as they are.
 
     Args:

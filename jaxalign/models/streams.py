@@ -3,7 +3,9 @@
 To predict (:func:`split_streams`), each response stream is fed the prompt's last token and then its own tokens but the
 last, so that its hidden state at t predicts its token t; the prompt stream drops that last token. To be read whole
 (:func:`whole_streams`), as rewards are, both are fed just their tokens, so that the state at t has seen token t. Either
-way a prompt costs P and its responses K * R positions. Prompts are padded on either side, responses on the right.
+way a prompt costs P and its responses K * R positions. An encoder-decoder's streams (:func:`start_streams`) meet in
+cross-attention only: its responses begin with the start token. Prompts are padded on either side, responses on the
+right.
 """
 
 from typing import NamedTuple
@@ -35,23 +37,34 @@ def split_streams(
     response_mask: Bool[Array, "B K R"],
 ) -> Streams:
     """Streams whose states predict the responses. A prompt without a token predicts from token 0."""
-    b, k, _ = response_tokens.shape
     index = jnp.arange(prompt_tokens.shape[1])[None]
     last = jnp.max(jnp.where(prompt_mask, index, 0), axis=1, keepdims=True)
     last_token = jnp.take_along_axis(prompt_tokens, last, axis=1)
     length = prompt_mask.sum(axis=1)
-
-    def shift(first, rest):
-        first = jnp.broadcast_to(first[:, :, None].astype(rest.dtype), (b, k, 1))
-        return jnp.concatenate([first, rest[:, :, :-1]], axis=2)
-
-    valid = shift(jnp.ones((b, 1), bool), response_mask)
+    valid = _shift(jnp.ones((1, 1), bool), response_mask)
     return Streams(
         prompt_tokens=prompt_tokens,
         prompt_positions=count_positions(prompt_mask),
         prompt_valid=prompt_mask & (index != last),
-        response_tokens=shift(last_token, response_tokens),
+        response_tokens=_shift(last_token, response_tokens),
         response_positions=jnp.maximum(length - 1, 0)[:, None, None] + count_positions(valid),
+        response_valid=valid,
+    )
+
+
+def start_streams(
+    start_id: int,
+    prompt_tokens: Int[Array, "B P"],
+    prompt_mask: Bool[Array, "B P"],
+    response_tokens: Int[Array, "B K R"],
+    response_mask: Bool[Array, "B K R"],
+) -> Streams:
+    """:func:`split_streams` for an encoder-decoder: the prompt stays whole, responses follow ``start_id`` from 0 on."""
+    streams = whole_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
+    valid = _shift(jnp.ones((1, 1), bool), response_mask)
+    return streams._replace(
+        response_tokens=_shift(jnp.full((1, 1), start_id), response_tokens),
+        response_positions=count_positions(valid),
         response_valid=valid,
     )
 
@@ -72,6 +85,12 @@ def whole_streams(
         response_positions=length[:, None, None] + count_positions(response_mask),
         response_valid=response_mask,
     )
+
+
+def _shift(first, rest):
+    """``rest [B, K, R]`` one to the right, behind ``first [B or 1, 1]``."""
+    first = jnp.broadcast_to(first[:, :, None].astype(rest.dtype), (*rest.shape[:2], 1))
+    return jnp.concatenate([first, rest[:, :, :-1]], axis=2)
 
 
 def rows_of_streams(

@@ -1,4 +1,4 @@
-"""Text from a decoder: K samples a prompt from one prefilled prompt, rules to draw and to choose by, endless jobs."""
+"""Text from language models: K samples from one prefilled prompt, rules to draw and to choose by, endless jobs."""
 
 from jaxalign.sampling.generate import Samples, generate
 from jaxalign.sampling.jobs import Completion, Job, run_jobs

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.attend import Attend, LayerInfo, attend_rows, logit_options
 from jaxalign.models.attention import HIDDEN
-from jaxalign.models.config import DecoderConfig
+from jaxalign.models.config import DecoderConfig, LanguageModelConfig
 
 
 class LayerCache(NamedTuple):
@@ -33,17 +33,17 @@ class LayerCache(NamedTuple):
     value: Float[Array, "*BK_N C D"]
 
 
-def prompt_columns(config: DecoderConfig, windowed: bool, prompt_length: int) -> int:
+def prompt_columns(config: LanguageModelConfig, windowed: bool, prompt_length: int) -> int:
     """Tokens of a prompt that a layer keeps: the first response token sees its own key and ``window - 1`` before it."""
     return min(prompt_length, config.window - 1) if windowed else prompt_length
 
 
-def ring_columns(config: DecoderConfig, windowed: bool, max_new_tokens: int) -> int:
+def ring_columns(config: LanguageModelConfig, windowed: bool, max_new_tokens: int) -> int:
     """Own tokens that a layer keeps."""
     return min(max_new_tokens, config.window) if windowed else max_new_tokens
 
 
-def empty_rings(config: DecoderConfig, rows: int, samples: int, max_new_tokens: int) -> list[tuple[Array, Array]]:
+def empty_rings(config: LanguageModelConfig, rows: int, samples: int, max_new_tokens: int) -> list[tuple[Array, Array]]:
     """Each layer's ``key`` and ``value``."""
 
     def ring(windowed):
@@ -78,22 +78,26 @@ def attend_decode(
     """One token of each sample: it sees the prompt and the ``counts`` own tokens before it, and joins the ring."""
 
     def attend(query, key, value, layer: LayerInfo, cache: LayerCache):
-        columns = cache.key.shape[-2]
-
-        def write(ring, new):
-            new = new.reshape(*ring.shape[:-2], 1, ring.shape[-1])
-            return jax.lax.dynamic_update_slice_in_dim(ring, new, step % columns, axis=ring.ndim - 2)
-
-        cache = cache._replace(key=write(cache.key, key), value=write(cache.value, value))
+        cache = cache._replace(key=write_ring(cache.key, key, step), value=write_ring(cache.value, value, step))
         positions = _kept_positions(lengths, cache.prompt_key.shape[2], layer.windowed)[:, None]
         over_prompt = jnp.broadcast_to(positions < lengths[:, None, None], (*counts.shape, positions.shape[2]))
         if layer.windowed:
             over_prompt &= (lengths[:, None] + counts)[:, :, None] - positions < config.window
-        age = ((step - jnp.arange(columns)) % columns)[None, None]
-        over_own = age <= counts[:, :, None]
+        over_own = ages(cache.key.shape[-2], step)[None, None] <= counts[:, :, None]
         return cached_attention(query, cache, over_prompt, over_own, **logit_options(config)), cache
 
     return attend
+
+
+def write_ring(ring: Float[Array, "*BK_N C D"], new: Float[Array, "B K N D"], step: Int[Array, ""]) -> Array:
+    """The ring with one token of each sample in the column of this step."""
+    new = new.reshape(*ring.shape[:-2], 1, ring.shape[-1])
+    return jax.lax.dynamic_update_slice_in_dim(ring, new, step % ring.shape[-2], axis=ring.ndim - 2)
+
+
+def ages(columns: int, step: Int[Array, ""]) -> Int[Array, "C"]:
+    """How many steps ago each column was written, 0 in this one."""
+    return (step - jnp.arange(columns)) % columns
 
 
 def cached_attention(
@@ -112,8 +116,8 @@ def cached_attention(
     leading = cache.key.shape[:-2]
     query = query.reshape(b, k, n, g, d)
     by_prompt, by_sample = query.swapaxes(1, 2).reshape(b, n, k * g, d), query.reshape(*leading, g, d)
-    over_prompt = _product(by_prompt, cache.prompt_key, contract=-1).reshape(b, n, k, g, p).swapaxes(1, 2)
-    over_own = _product(by_sample, cache.key, contract=-1).reshape(b, k, n, g, -1)
+    over_prompt = product(by_prompt, cache.prompt_key, contract=-1).reshape(b, n, k, g, p).swapaxes(1, 2)
+    over_own = product(by_sample, cache.key, contract=-1).reshape(b, k, n, g, -1)
     logits = jnp.concatenate([over_prompt, over_own], axis=-1) * scale
     if softcap is not None:
         logits = softcap * jnp.tanh(logits / softcap)
@@ -123,12 +127,12 @@ def cached_attention(
     total = weights.sum(axis=-1, keepdims=True)
     weights = weights.astype(cache.value.dtype)
     by_prompt = weights[..., :p].swapaxes(1, 2).reshape(b, n, k * g, p)
-    values = _product(by_prompt, cache.prompt_value, contract=-2).reshape(b, n, k, g, d).swapaxes(1, 2)
-    values += _product(weights[..., p:].reshape(*leading, g, -1), cache.value, contract=-2).reshape(b, k, n, g, d)
+    values = product(by_prompt, cache.prompt_value, contract=-2).reshape(b, n, k, g, d).swapaxes(1, 2)
+    values += product(weights[..., p:].reshape(*leading, g, -1), cache.value, contract=-2).reshape(b, k, n, g, d)
     return (values / total).reshape(b, k, h, d).astype(query.dtype)
 
 
-def _product(x: Array, matrices: Array, contract: int) -> Array:
+def product(x: Array, matrices: Array, contract: int) -> Array:
     """``x`` times matrices of the same leading axes, over its last axis and their axis ``contract``, in float32."""
     batch = tuple(range(x.ndim - 2))
     contracted = (x.ndim - 1,), (matrices.ndim + contract,)

@@ -1,29 +1,21 @@
 """Prefill and the decode step, which whole batches and continuous batching share."""
 
-import operator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.models import DecoderConfig
-from jaxalign.sampling.cache import LayerCache, attend_decode, attend_prefill, empty_rings, prompt_columns
+from jaxalign.models import LanguageModelConfig
+from jaxalign.sampling.cache import LayerCache, empty_rings, prompt_columns
+from jaxalign.sampling.readers import Place, Weights, reader_of
 from jaxalign.sampling.rules import Memory, Rule
-from jaxalign.typing import Params
-
-
-class Weights(NamedTuple):
-    """Parameters as decoding wants them: matrices in the compute dtype, every layer on its own."""
-
-    outer: Params
-    layers: tuple[Params, ...]
 
 
 class Prompts(NamedTuple):
-    """What the network keeps of prompts: all but their last tokens, which decoding reads first."""
+    """What the network and the rule keep of prompts; the first three as in :class:`~jaxalign.sampling.readers.Read`."""
 
-    caches: tuple[tuple[Array, Array], ...]  # of each layer, keys and values [B, N, P, D]
+    caches: tuple[tuple[Array, Array], ...]
     lengths: Int[Array, "B"]
     last: Int[Array, "B"]
     memory: Memory
@@ -42,31 +34,15 @@ class Sequences(NamedTuple):
     memory: Memory
 
 
-def split_weights(model, params: Params) -> Weights:
-    """Cast once and cut out once, not for every token. Scales of norms stay as they are: norms run in float32."""
-    config = model.config
-
-    def cast(path, leaf):
-        return leaf if path[-1].key == "scale" else leaf.astype(config.dtype)
-
-    params = jax.tree_util.tree_map_with_path(cast, params)
-    layers = tuple(jax.tree.map(operator.itemgetter(i), params["layers"]) for i in range(config.num_layers))
-    return Weights({name: value for name, value in params.items() if name != "layers"}, layers)
-
-
 def prefill(model, weights: Weights, tokens: Int[Array, "B P"], mask: Bool[Array, "B P"], rule: Rule) -> Prompts:
-    """Run prompts, padded on either side. One without a token predicts from its first padding."""
+    """Run prompts, padded on either side."""
     order = jnp.argsort(~mask, axis=1, stable=True)
     tokens, mask = jnp.take_along_axis(tokens, order, axis=1), jnp.take_along_axis(mask, order, axis=1)
-    lengths = jnp.maximum(mask.sum(axis=1) - 1, 0)
-    positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    attend = attend_prefill(model.config, mask, lengths)
-    caches = _run(model, weights, tokens, positions, attend, [()] * model.config.num_layers)[1]
     memory = jax.vmap(lambda t, m: rule.init(t, m, model.config.vocab_size))(tokens, mask)
-    return Prompts(caches, lengths, jnp.take_along_axis(tokens, lengths[:, None], axis=1)[:, 0], memory)
+    return Prompts(*reader_of(model).read_prompts(model, weights, tokens, mask), memory)
 
 
-def blank_prompts(config: DecoderConfig, rows: int, width: int, rule: Rule) -> Prompts:
+def blank_prompts(config: LanguageModelConfig, rows: int, width: int, rule: Rule) -> Prompts:
     """Room for prompts of up to ``width`` tokens that are not there yet."""
 
     def kept(windowed):
@@ -79,7 +55,7 @@ def blank_prompts(config: DecoderConfig, rows: int, width: int, rule: Rule) -> P
     return Prompts(caches, nothing[:, 0], nothing[:, 0], memory)
 
 
-def start(config: DecoderConfig, prompts: Prompts, keys: Array, max_new_tokens: int) -> Sequences:
+def start(config: LanguageModelConfig, prompts: Prompts, keys: Array, max_new_tokens: int) -> Sequences:
     """Samples before their first token; ``keys [B, K]`` are theirs."""
     b, k = keys.shape
 
@@ -103,9 +79,8 @@ def advance(
     model, weights: Weights, state: Sequences, rule: Rule, stop_ids: tuple[int, ...]
 ) -> tuple[Sequences, Int[Array, "B K"], Float[Array, "B K"]]:
     """One more token of every sample, and its log-probability under the model at temperature 1, in nats."""
-    positions = state.lengths[:, None] + state.counts
-    attend = attend_decode(model.config, state.lengths, state.counts, state.step)
-    hidden, caches = _run(model, weights, state.last, positions, attend, state.caches)
+    place = Place(state.step, state.lengths, state.last, state.counts)
+    hidden, caches = reader_of(model).read_tokens(model, weights, place, state.caches)
     logits = model.apply({"params": weights.outer}, hidden, method="logits")
     token_keys = jax.vmap(jax.vmap(jax.random.fold_in))(state.keys, state.counts)
     drawn = jax.vmap(jax.vmap(rule.choose))(logits, token_keys, state.memory).astype(state.last.dtype)
@@ -129,9 +104,3 @@ def sample_keys(key: Array, rows: Int[Array, "B"], samples: Int[Array, "K"]) -> 
         return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
 
     return jax.vmap(lambda row_key: fold(row_key, samples))(fold(key, rows))
-
-
-def _run(model, weights: Weights, tokens, positions, attend, caches) -> tuple[Array, Any]:
-    return model.apply(
-        {"params": weights.outer}, weights.layers, tokens, positions, attend, caches, method="run_layers"
-    )

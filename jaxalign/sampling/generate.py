@@ -1,4 +1,7 @@
-"""Prefill and decode in one jitted call, K samples to a prompt from one prompt cache."""
+"""Prefill and decode in one jitted call, K samples to a prompt from one prompt cache.
+
+Of a decoder samples are continuations; of an encoder-decoder, what its decoder writes about the prompt.
+"""
 
 import functools
 from typing import NamedTuple
@@ -7,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, split_weights, start
+from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, start
+from jaxalign.sampling.readers import split_weights
 from jaxalign.sampling.rules import Rule
 from jaxalign.typing import Params
 

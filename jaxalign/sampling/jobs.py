@@ -16,18 +16,17 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from jaxalign.models import DecoderConfig
+from jaxalign.models import LanguageModelConfig
 from jaxalign.sampling.decode import (
     Prompts,
     Sequences,
-    Weights,
     advance,
     blank_prompts,
     prefill,
     sample_keys,
-    split_weights,
     start,
 )
+from jaxalign.sampling.readers import Weights, split_weights
 from jaxalign.sampling.rules import Rule
 from jaxalign.typing import Params
 
@@ -156,7 +155,7 @@ def _padded(job: Job, max_prompt_tokens: int) -> tuple[np.ndarray, np.ndarray]:
     return tokens, np.arange(width)[None] < length
 
 
-def _check_room(config: DecoderConfig, max_prompt_tokens: int, max_new_tokens: int) -> None:
+def _check_room(config: LanguageModelConfig, max_prompt_tokens: int, max_new_tokens: int) -> None:
     if max_prompt_tokens + max_new_tokens > config.max_length:
         raise ValueError(
             f"{max_prompt_tokens} tokens of prompt and {max_new_tokens} new ones exceed the model's context of "

@@ -40,6 +40,22 @@ BIASED = dataclasses.replace(
 ENCODER = models.EncoderConfig(
     vocab_size=61, width=16, mlp_width=32, num_layers=2, num_heads=4, max_length=32, pooler=True, norm_epsilon=1e-6
 )
+V1_0 = models.EncoderDecoderConfig(
+    vocab_size=61,
+    width=16,
+    mlp_width=32,
+    num_layers=3,
+    num_decoder_layers=2,
+    num_heads=4,
+    head_dim=6,
+    num_buckets=8,
+    max_distance=6,  # within a row of a dozen tokens
+    start_id=2,
+)
+V1_1 = dataclasses.replace(
+    V1_0, activation="gelu_tanh", gated_mlp=True, tied_embeddings=False, output_scale=False, norm_epsilon=1e-3
+)
+ENCODER_DECODERS = {"v1.0": V1_0, "v1.1": V1_1}
 CONFIGS = {"plain": PLAIN, "mixed": MIXED, "biased": BIASED}
 
 

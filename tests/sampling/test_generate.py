@@ -41,9 +41,12 @@ def test_greedy_equals_argmax_of_the_plain_forward_pass(name):
         np.testing.assert_array_equal(samples.tokens[b], np.stack([expected, expected]))
 
 
-@pytest.mark.parametrize("name", tiny.CONFIGS)
+LANGUAGE_MODELS = {**tiny.CONFIGS, **tiny.ENCODER_DECODERS}
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
 def test_logps_equal_response_token_logps(name):
-    model, params = tiny.init(tiny.CONFIGS[name])
+    model, params = tiny.init(LANGUAGE_MODELS[name])
     batch = tiny.list_batch(model.config.vocab_size)
     samples = draw(model, params, batch, sampling.sample(sampling.temperature(0.7), sampling.top_k(20)))
     scored = batch._replace(

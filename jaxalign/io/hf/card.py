@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jaxalign
-from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, backbone_config
+from jaxalign.models import (
+    DecoderConfig,
+    EncoderConfig,
+    EncoderDecoderConfig,
+    ModelConfig,
+    RewardConfig,
+    backbone_config,
+)
 
 
 class ModelCard(NamedTuple):
@@ -17,7 +24,12 @@ class ModelCard(NamedTuple):
 
 
 PLAIN_CARD = ModelCard()
-TASKS = {DecoderConfig: "text-generation", EncoderConfig: "feature-extraction", RewardConfig: "text-classification"}
+TASKS = {
+    DecoderConfig: "text-generation",
+    EncoderConfig: "feature-extraction",
+    EncoderDecoderConfig: "text2text-generation",
+    RewardConfig: "text-classification",
+}
 
 
 def render_card(card: ModelCard, config: ModelConfig, num_params: int, dtype: str) -> str:
@@ -27,6 +39,9 @@ def render_card(card: ModelCard, config: ModelConfig, num_params: int, dtype: st
     metadata = {"library_name": "transformers", "pipeline_tag": TASKS[type(config)], "tags": ["jaxalign"]}
     front = ModelCardData(**(metadata | dict(card.metadata))).to_yaml()
     network = backbone_config(config)
+    layers = str(network.num_layers)
+    if isinstance(network, EncoderDecoderConfig):
+        layers += f" + {network.num_decoder_layers}"
     title, description = " ".join(html.escape(card.title).split()), html.escape(card.description, quote=False)
     return f"""---
 {front}
@@ -40,7 +55,7 @@ def render_card(card: ModelCard, config: ModelConfig, num_params: int, dtype: st
 |---|---|
 | Architecture | {config.family} |
 | Parameters | {num_params:,} |
-| Layers, width, heads | {network.num_layers}, {network.width}, {network.num_heads} |
+| Layers, width, heads | {layers}, {network.width}, {network.num_heads} |
 | Vocabulary | {network.vocab_size:,} |
 | Weights | safetensors, {dtype} |
 | Exported by | jaxalign {jaxalign.__version__} |

@@ -10,7 +10,7 @@ from typing import Any
 from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS
 from jaxalign.io.hf.parts import refuse
 from jaxalign.io.hf.weights import open_tensors
-from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, RewardConfig, backbone_config
+from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, NetworkConfig, RewardConfig, backbone_config
 
 # How a model is run, which is not part of what it is.
 RUNTIME = ("dtype", "remat", "attention")
@@ -33,11 +33,12 @@ def read_config(directory: str | pathlib.Path) -> ModelConfig:
         raise ValueError(f"{file} is not JSON ({error}); download or export it again") from error
     config = config_from_json(keys)
     family = FAMILIES[config.family]
-    if not family.optional:
+    if not family.told_by_weights:
         return config
+    network = backbone_config(config)
     with open_tensors(pathlib.Path(directory), family.spelling) as stored:
-        found = {field: family.names[path].template in stored for field, path in family.optional.items()}
-    return _with_backbone(config, dataclasses.replace(backbone_config(config), **found))
+        found = {field: tell(network, stored) for field, tell in family.told_by_weights.items()}
+    return _with_backbone(config, dataclasses.replace(network, **found))
 
 
 def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
@@ -64,6 +65,8 @@ def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
     network = canonical(family.config(**fields))
     if not str((keys.get("architectures") or [None])[0]).endswith("ForSequenceClassification"):
         return network
+    if family.classifier is None:
+        raise refuse(keys, "architectures", keys["architectures"], family.architecture)
     labels = keys.get("id2label") or dict.fromkeys(range(2))  # transformers' default
     if len(labels) != 1:
         raise refuse(keys, "id2label", labels, "one label, which makes a classifier a reward model")
@@ -93,7 +96,7 @@ def config_to_json(config: ModelConfig) -> dict[str, Any]:
     keys = {"architectures": [family.architecture], "model_type": config.family}
     for part in family.parts:
         keys |= part.write(config)
-    unsaid = RUNTIME + tuple(family.optional)
+    unsaid = RUNTIME + tuple(family.told_by_weights)
     lost = _differences(canonical(config), config_from_json(keys), unsaid)
     if lost:
         raise ValueError(
@@ -107,6 +110,11 @@ def config_to_json(config: ModelConfig) -> dict[str, Any]:
 def _classifier_keys(config):
     """What makes a classifier of the backbone's config.json, with one label."""
     classifier = FAMILIES[config.family].classifier
+    if classifier is None:
+        raise ValueError(
+            f"transformers' classifier of a {config.family} model is not this reward model: it reads one text with "
+            f"both stacks and has a layer with tanh; keep the model as a checkpoint (jaxalign.io.checkpoints)"
+        )
     if config.pooling != classifier.pooling:
         raise ValueError(
             f"transformers' {classifier.architecture} cannot express pooling {config.pooling!r}, only "
@@ -131,9 +139,9 @@ def _with_backbone(config, network):
     return dataclasses.replace(config, backbone=network) if isinstance(config, RewardConfig) else network
 
 
-def canonical(config: DecoderConfig | EncoderConfig) -> DecoderConfig | EncoderConfig:
+def canonical(config: NetworkConfig) -> NetworkConfig:
     """The same model in its shortest description, so that equal models have equal configs."""
-    if isinstance(config, EncoderConfig):
+    if not isinstance(config, DecoderConfig):
         return config
     windows = config.layer_windows
     default_scale = config.query_scale is not None and math.isclose(config.query_scale, config.head_dim**-0.5)

@@ -3,13 +3,20 @@
 A new family is a row of :data:`FAMILIES`. ``defaults`` are what transformers assumes where a file is silent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxalign.io.hf.names import (
     BERT_NAMES,
     BERT_SPELLING,
     DECODER_SPELLING,
+    EMBEDDING,
+    SHARED,
+    T5_NAMES,
+    T5_SPELLING,
+    UNEMBEDDING,
     Name,
     Spelling,
     decoder_names,
@@ -20,6 +27,10 @@ from jaxalign.io.hf.parts import (
     ONE_WINDOW,
     QUERY_SCALE,
     SIZES,
+    T5_DECODER_LAYERS,
+    T5_MLP,
+    T5_OUTPUT,
+    T5_START,
     UPPER_WINDOWS,
     Part,
     activation,
@@ -29,7 +40,11 @@ from jaxalign.io.hf.parts import (
     reals,
 )
 from jaxalign.io.hf.rope import ONE_ROPE, ROPE_BY_LAYER
-from jaxalign.models import DecoderConfig, EncoderConfig
+from jaxalign.io.hf.weights import Stored
+from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, NetworkConfig
+
+TellFn = Callable[[NetworkConfig, Mapping[str, Stored]], Any]
+"""A field's value from what config.json says and the tensors that there are, by their plain names."""
 
 
 class Classifier(NamedTuple):
@@ -49,10 +64,11 @@ class Family(NamedTuple):
     defaults: Mapping[str, Any]  # of config.json
     fixed: Mapping[str, Any]  # fields that are the same in every model of the family
     names: Mapping[str, Name]  # of every parameter that a model of the family may have
-    classifier: Classifier
-    config: type[DecoderConfig] | type[EncoderConfig] = DecoderConfig
+    classifier: Classifier | None  # None: no reward model here is what transformers' class is
+    config: type[NetworkConfig] = DecoderConfig
     spelling: Spelling = DECODER_SPELLING
-    optional: Mapping[str, str] = {}  # fields that only the presence of a parameter tells: config.json does not say
+    told_by_weights: Mapping[str, TellFn] = {}  # fields that config.json does not say, or not for sure
+    copies: Mapping[str, str] = {UNEMBEDDING: EMBEDDING}  # tensors that files may repeat under another name
     whole_heads: bool = False  # transformers refuses a width that the number of heads does not divide
 
 
@@ -105,6 +121,14 @@ GEMMA_FIXED = {"norm_unit_offset": True, "post_norms": True, "embedding_scale": 
 def _biases(*fields):
     """``attention_bias`` is one key for several of our fields."""
     return tuple(copied(attention_bias=field) for field in fields)
+
+
+def _tied(config, stored):
+    """transformers 5 writes ``tie_word_embeddings: true`` for every T5: files with another output matrix are untied."""
+    there = SHARED in stored and UNEMBEDDING in stored and stored[SHARED].shape == stored[UNEMBEDDING].shape
+    return config.tied_embeddings and not (
+        there and not np.array_equal(stored[SHARED].read(), stored[UNEMBEDDING].read())
+    )
 
 
 FAMILIES: dict[str, Family] = {
@@ -204,7 +228,45 @@ FAMILIES: dict[str, Family] = {
         Classifier("BertForSequenceClassification", "first", linear("reward", "classifier"), prefix="bert."),
         config=EncoderConfig,
         spelling=BERT_SPELLING,
-        optional={"pooler": "pooler"},
+        told_by_weights={"pooler": lambda config, stored: BERT_NAMES["pooler"].template in stored},
+    ),
+    "t5": Family(
+        "T5ForConditionalGeneration",
+        (
+            copied(vocab_size="vocab_size", d_model="width", d_ff="mlp_width", d_kv="head_dim", num_heads="num_heads"),
+            copied(num_layers="num_layers"),
+            T5_DECODER_LAYERS,
+            copied(relative_attention_num_buckets="num_buckets", relative_attention_max_distance="max_distance"),
+            reals(layer_norm_epsilon="norm_epsilon"),
+            T5_MLP,
+            T5_OUTPUT,
+            T5_START,
+            must_be("is_encoder_decoder", True),
+            must_be("is_decoder", False),
+            must_be("quantization_config", None),
+        ),
+        {
+            "vocab_size": 32_128,
+            "d_model": 512,
+            "d_kv": 64,
+            "d_ff": 2048,
+            "num_layers": 6,
+            "num_heads": 8,
+            "relative_attention_num_buckets": 32,
+            "relative_attention_max_distance": 128,
+            "layer_norm_epsilon": 1e-6,
+            "feed_forward_proj": "relu",
+            "tie_word_embeddings": True,
+            "pad_token_id": 0,
+        },
+        {},
+        T5_NAMES,
+        # T5ForSequenceClassification gives one text to both stacks and has a tanh before its linear map.
+        None,
+        config=EncoderDecoderConfig,
+        spelling=T5_SPELLING,
+        told_by_weights={"tied_embeddings": _tied},
+        copies={name: SHARED for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", UNEMBEDDING)},
     ),
 }
 TEXT_PARTS = {"gemma3": "gemma3_text"}

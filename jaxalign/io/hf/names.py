@@ -95,3 +95,45 @@ BERT_SPELLING = Spelling(
     ((r"^bert\.", ""), (r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
     r"cls\.(predictions|seq_relationship)\.|(bert\.)?embeddings\.(position_ids|token_type_ids)$",
 )
+
+
+def _t5_stack(stack: str, mlp_layer: int) -> dict[str, Name]:
+    """One stack's names: self-attention is a block's first layer, the MLP its second or third."""
+    block = f"{stack}.block.{{}}.layer."
+    mlp = f"{block}{mlp_layer}.DenseReluDense"
+    first = f"{stack}.block.0.layer.0.SelfAttention"
+    return {
+        f"{stack}/relative_bias": Name(f"{first}.relative_attention_bias.weight"),
+        **_t5_attention(f"{stack}/layers/attention", f"{stack}/layers/attention", f"{block}0.SelfAttention"),
+        f"{stack}/layers/attention_norm/scale": Name(f"{block}0.layer_norm.weight"),
+        f"{stack}/layers/mlp/up": Name(f"{mlp}.wi.weight", 1),
+        f"{stack}/layers/mlp/down": Name(f"{mlp}.wo.weight", 1),
+        f"{stack}/layers/gated_mlp/gate": Name(f"{mlp}.wi_0.weight", 1),
+        f"{stack}/layers/gated_mlp/up": Name(f"{mlp}.wi_1.weight", 1),
+        f"{stack}/layers/gated_mlp/down": Name(f"{mlp}.wo.weight", 1),
+        f"{stack}/layers/mlp_norm/scale": Name(f"{block}{mlp_layer}.layer_norm.weight"),
+        f"{stack}/final_norm/scale": Name(f"{stack}.final_layer_norm.weight"),
+    }
+
+
+def _t5_attention(queries: str, keys: str, name: str) -> dict[str, Name]:
+    return {
+        f"{queries}/query": Name(f"{name}.q.weight", 1),
+        f"{keys}/key": Name(f"{name}.k.weight", 1),
+        f"{keys}/value": Name(f"{name}.v.weight", 1),
+        f"{queries}/output": Name(f"{name}.o.weight", 2),
+    }
+
+
+SHARED = "shared.weight"
+_CROSS = "decoder.block.{}.layer.1"
+T5_NAMES = {
+    "embedding": Name(SHARED),
+    "unembedding": Name(UNEMBEDDING, 1),
+    **_t5_stack("encoder", 1),
+    **_t5_stack("decoder", 2),
+    **_t5_attention("decoder/layers/cross_attention", "decoder/layers/memory", f"{_CROSS}.EncDecAttention"),
+    "decoder/layers/cross_norm/scale": Name(f"{_CROSS}.layer_norm.weight"),
+}
+# Old releases stored a bias for cross-attention, which nothing reads.
+T5_SPELLING = Spelling((), r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$")

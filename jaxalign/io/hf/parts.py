@@ -1,14 +1,14 @@
 """Parts that a family's config.json is made of: each a function from its keys to fields and one back.
 
 ``keys`` is config.json with the family's defaults filled in, ``model_type`` included; fields are those of the family's
-config, :class:`~jaxalign.models.DecoderConfig` or :class:`~jaxalign.models.EncoderConfig`. Keys of transformers 5 are
+config, such as :class:`~jaxalign.models.DecoderConfig`. Keys of transformers 5 are
 written; those of older releases are read as well.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxalign.models import DecoderConfig, EncoderConfig
+from jaxalign.models import NetworkConfig
 
 ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}  # theirs: ours
 BERT_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     """``read(keys) -> fields`` and ``write(config) -> keys``."""
 
     read: Callable[[Mapping[str, Any]], dict[str, Any]]
-    write: Callable[[DecoderConfig | EncoderConfig], dict[str, Any]]
+    write: Callable[[NetworkConfig], dict[str, Any]]
 
 
 def take(keys: Mapping[str, Any], name: str) -> Any:
@@ -168,3 +168,55 @@ def _write_upper_windows(config):
 
 UPPER_WINDOWS = Part(_read_upper_windows, _write_upper_windows)
 """Qwen: layers from ``max_window_layers`` up have the window, if ``use_sliding_window``."""
+
+T5_DECODER_LAYERS = Part(
+    lambda keys: {"num_decoder_layers": keys.get("num_decoder_layers") or take(keys, "num_layers")},
+    copied(num_decoder_layers="num_decoder_layers").write,
+)
+"""As many as the encoder's where a file does not say."""
+
+# To transformers, T5's gated "gelu" is the tanh form and its plain one is not.
+T5_MLPS = {
+    "relu": ("relu", False),
+    "gelu_new": ("gelu_tanh", False),
+    "silu": ("silu", False),
+    "gated-relu": ("relu", True),
+    "gated-gelu": ("gelu_tanh", True),
+    "gated-silu": ("silu", True),
+}
+
+
+def _read_t5_mlp(keys):
+    name = take(keys, "feed_forward_proj")
+    if name not in T5_MLPS:
+        raise refuse(keys, "feed_forward_proj", name, f"one of {list(T5_MLPS)}")
+    return dict(zip(("activation", "gated_mlp"), T5_MLPS[name], strict=True))
+
+
+def _write_t5_mlp(config):
+    names = {ours: theirs for theirs, ours in T5_MLPS.items()}
+    return {"feed_forward_proj": names[config.activation, config.gated_mlp]}
+
+
+T5_MLP = Part(_read_t5_mlp, _write_t5_mlp)
+
+
+def _read_t5_output(keys):
+    tied = keys["tie_word_embeddings"] is not False
+    return {"tied_embeddings": tied, "output_scale": bool(keys.get("scale_decoder_outputs", tied))}
+
+
+T5_OUTPUT = Part(
+    _read_t5_output,
+    lambda config: {"tie_word_embeddings": config.tied_embeddings, "scale_decoder_outputs": config.output_scale},
+)
+"""T5 scales what it multiplies with tied embeddings; transformers 5 has a key of its own for that."""
+
+
+def _read_start(keys):
+    start = keys.get("decoder_start_token_id")
+    return {"start_id": int(take(keys, "pad_token_id") if start is None else start)}
+
+
+T5_START = Part(_read_start, lambda config: {"decoder_start_token_id": config.start_id})
+"""T5 begins with its padding token where a file does not say."""

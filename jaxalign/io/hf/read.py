@@ -12,11 +12,11 @@ import numpy as np
 
 from jaxalign.io.hf.config import read_config
 from jaxalign.io.hf.families import FAMILIES
-from jaxalign.io.hf.names import EMBEDDING, UNEMBEDDING
+from jaxalign.io.hf.names import UNEMBEDDING
 from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import Stored, open_tensors
-from jaxalign.models import DecoderConfig, ModelConfig
+from jaxalign.models import LanguageModelConfig, ModelConfig
 from jaxalign.typing import Params
 
 DTYPES = ("F32", "BF16", "F16")  # safetensors' names
@@ -71,9 +71,11 @@ def _flat_shardings(shardings, shapes):
 def _check(config: ModelConfig, places: list[Slot], stored: dict[str, Stored], directory: pathlib.Path) -> None:
     problems = unreadable(places, stored)
     spare = stored.keys() - {slot.name for slot in places}
-    if isinstance(config, DecoderConfig) and config.tied_embeddings and UNEMBEDDING in spare and not problems:
-        spare -= {UNEMBEDDING}
-        problems += _check_tie(stored)
+    copies = FAMILIES[config.family].copies
+    if isinstance(config, LanguageModelConfig) and not problems:
+        for name in sorted(spare & copies.keys()):
+            spare -= {name}
+            problems += _check_copy(name, copies[name], stored)
     problems += unexpected(spare, stored)
     if problems:
         raise ValueError(
@@ -107,11 +109,13 @@ def listing(problems: list[str]) -> str:
     return "\n  " + "\n  ".join(problems[:SHOWN]) + more
 
 
-def _check_tie(stored):
-    """Some files hold the output matrix although it is the embedding."""
-    if np.array_equal(stored[EMBEDDING].read(), stored[UNEMBEDDING].read()):
+def _check_copy(name, original, stored):
+    """Some files hold the embedding once more, as the output matrix or under a stack's name."""
+    if np.array_equal(stored[original].read(), stored[name].read()):
         return []
-    return [
-        f"{UNEMBEDDING}: expected to equal {EMBEDDING}, found other values; "
-        f'if the model is meant to have both, set "tie_word_embeddings": false in config.json'
-    ]
+    remedy = (
+        'if the model is meant to have both, set "tie_word_embeddings": false in config.json'
+        if name == UNEMBEDDING
+        else "convert the model again"
+    )
+    return [f"{name}: expected to equal {original}, found other values; {remedy}"]

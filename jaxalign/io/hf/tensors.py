@@ -67,7 +67,7 @@ def abstract_params(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
 
 def slots(config: ModelConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> list[Slot]:
     """Every stored tensor of a model, given :func:`abstract_params`: parameter by parameter, layer by layer."""
-    family, num_layers = FAMILIES[config.family], models.backbone_config(config).num_layers
+    family = FAMILIES[config.family]
     names, prefixes = dict(family.names), dict.fromkeys(family.names, "")
     if isinstance(config, models.RewardConfig):
         names = {f"backbone/{path}": name for path, name in family.names.items()}
@@ -77,7 +77,7 @@ def slots(config: ModelConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> li
     for path, leaf in shapes.items():
         name, prefix = names[path], prefixes.get(path, "")
         if f"/{STACK}/" in f"/{path}":
-            layers = range(num_layers)
+            layers = range(leaf.shape[0])
             found += [Slot(name.template.format(i), path, i, leaf.shape[1:], name.inputs, prefix) for i in layers]
         else:
             found.append(Slot(name.template, path, None, leaf.shape, name.inputs, prefix))

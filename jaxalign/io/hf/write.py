@@ -17,7 +17,7 @@ import jaxalign
 from jaxalign.io.hf.card import PLAIN_CARD, ModelCard, render_card
 from jaxalign.io.hf.config import config_to_json
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
-from jaxalign.models import DecoderConfig, ModelConfig, RewardConfig, backbone_config
+from jaxalign.models import LanguageModelConfig, ModelConfig, RewardConfig, backbone_config
 from jaxalign.typing import Params
 
 # In config.json: says that a directory is an export, which a later one may replace.
@@ -64,8 +64,9 @@ def save_pretrained(
     with replacing(directory, _is_export) as folder:
         _save_weights(folder, slots(config, shapes), leaves, dtype, max_shard_bytes)
         save_json(folder / "config.json", keys | ids | {"dtype": dtype, MARK: jaxalign.__version__})
-        if isinstance(config, DecoderConfig):
-            save_json(folder / "generation_config.json", ids)
+        if isinstance(config, LanguageModelConfig):
+            start = {key: keys[key] for key in ("decoder_start_token_id",) if key in keys}
+            save_json(folder / "generation_config.json", ids | start)
         num_params = sum(leaf.size for leaf in leaves.values())
         (folder / "README.md").write_text(render_card(card, config, num_params, dtype), encoding="utf-8")
         if tokenizer is not None:
