@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -32,20 +33,20 @@ def toy(output, **fields):
 
 
 def test_methods_run_and_a_second_run_repeats_nothing(tmp_path):
-    config = toy(tmp_path, methods=("SFT", "reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged"))
+    config = toy(tmp_path, methods=("reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged"))
     values = plad.main(config)
     assert {name.split("/")[1] for name in values} == {"warm start", "teacher", *config.methods}
     assert all(np.isfinite(list(values.values())))
-    assert values["cost/SFT/tokens"] > 0
+    assert values["cost/PLaD ranking/tokens"] > 0
     report = (tmp_path / "report.html").read_text()
     assert "Log-probability of the preferred text, nats" in report
 
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")}
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     # One draw of the warm student serves every method with pairs; the second round has one of its own.
     assert len([path for path in written if path.name.startswith("pairs-")]) == 2
     again = plad.main(config)
     assert again == values
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")} == written
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")} == written
     student, info = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "seed-0" / "PLaD-ranking" / "hf", output_loading_info=True
     )
@@ -68,13 +69,14 @@ def batch(labels):
     tokens = np.where(mask, np.arange(3, 15).reshape(2, 2, 3), 0).astype(np.int32)
     prompt = np.array([[1, 2], [1, 3]], np.int32)
     where, labels = np.ones((2, 2), bool), np.array(labels, np.float32)
-    return ListBatch(prompt, np.ones((2, 2), bool), tokens, mask, labels, where, np.zeros((2, 2)))
+    arrays = prompt, np.ones((2, 2), bool), tokens, mask, labels, where, np.zeros((2, 2), np.float32)
+    return ListBatch(*map(jnp.asarray, arrays))
 
 
 def student():
     config = models.DecoderConfig(32, 16, 32, 1, 2, 1, 8)
     model = models.build(config)
-    return model, model.init(jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
+    return model, model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def test_pair_losses_by_their_formulas():
@@ -82,7 +84,7 @@ def test_pair_losses_by_their_formulas():
     examples = batch([[0.25, 1.0], [0.5, 0.5]])  # the second response wins; the second prompt prefers neither
     logps = np.asarray(models.response_logps(model, params, examples))
     chosen, rejected = logps[0, 1], logps[0, 0]
-    config = dataclasses.replace(plad.PRESETS["default"], beta=2.0)
+    config = dataclasses.replace(plad.PRESETS["default"], beta=5.0)
 
     def value(name):
         loss, metrics = methods.METHODS[name].make_loss(config, model, None, None)(params, examples, jax.random.key(0))
@@ -92,13 +94,13 @@ def test_pair_losses_by_their_formulas():
         return float(loss.value)
 
     gap = chosen - rejected
-    assert abs(gap) < 2  # the hinge is at work
-    np.testing.assert_allclose(value("PLaD ranking"), 2 - gap, rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD margin"), max(0, 2 * 0.75 - gap), rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD logistic"), np.log1p(np.exp(2 - gap)), rtol=1e-5)
+    assert abs(gap) < 5  # the hinge is at work
+    np.testing.assert_allclose(value("PLaD ranking"), 5 - gap, rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD margin"), max(0, 5 * 0.75 - gap), rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD logistic"), np.log1p(np.exp(5 - gap)), rtol=1e-5)
     # The four responses have 2.5 tokens on average, the better one 2 and the other 3.
-    np.testing.assert_allclose(value("PLaD per token"), max(0, 2 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD + likelihood"), 2 - gap - 4.0 * chosen / 2, rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD per token"), max(0, 5 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
+    np.testing.assert_allclose(value("PLaD + likelihood"), 5 - gap - 4.0 * chosen / 2, rtol=1e-5)
 
 
 def test_a_divergence_from_itself_is_nothing():
@@ -117,8 +119,9 @@ def test_a_divergence_from_itself_is_nothing():
 def test_own_texts_replace_the_teachers_in_their_share():
     model, params = student()
     teacher = methods.Policy(model, jax.tree.map(lambda x: 1.5 * x, params))
-    one = jax.tree.map(lambda x: x[:, :1] if x.ndim > 1 and x.shape[:2] == (2, 2) else x, batch([[1.0, 0.0]] * 2))
-    one = one._replace(prompt_tokens=batch([[1, 0]] * 2).prompt_tokens, prompt_mask=np.ones((2, 2), bool))
+    pairs = batch([[1.0, 0.0]] * 2)
+    prompts = {"prompt_tokens": pairs.prompt_tokens, "prompt_mask": pairs.prompt_mask}
+    one = jax.tree.map(lambda x: x[:, :1], pairs)._replace(**prompts)
     config, tokenizer = plad.PRESETS["default"], sequence_world.sequences.make_tokenizer()
 
     def value(share, key):
@@ -135,6 +138,7 @@ def rows(count=60):
     return [
         {
             "prompt_id": f"p{p}",
+            "source": "test",
             "prompt": f"Question number {p}?",
             "model": m,
             "response": f"{m} says {p} twice {p}",
@@ -165,11 +169,11 @@ def test_recorded_teachers(tmp_path):
     assert "held-out/PLaD ranking/tau of likelihood" in values
     assert "held-out/teacher/ROUGE-L" not in values  # nothing is known of it but its texts
     with pytest.raises(ValueError, match="JSD needs the teacher's logits .* gives texts only"):
-        plad.main(dataclasses.replace(config, methods=("JSD",)))
+        plad.main(dataclasses.replace(config, methods=("JSD",), output=tmp_path / "logits"))
     with pytest.raises(ValueError, match="PLaD judged needs to know the quality of texts"):
-        plad.main(dataclasses.replace(config, methods=("PLaD judged",)))
+        plad.main(dataclasses.replace(config, methods=("PLaD judged",), output=tmp_path / "judged"))
     with pytest.raises(ValueError, match="no text of 'stronk'; its column 'model' has strong, weak"):
-        plad.main(dataclasses.replace(config, teacher_name="stronk"))
+        plad.main(dataclasses.replace(config, teacher_name="stronk", output=tmp_path / "name"))
 
 
 def test_json_lines_without_names_or_lists(tmp_path):

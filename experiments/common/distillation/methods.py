@@ -123,9 +123,10 @@ def calibration(
         scores = _side(batch.labels, better), _side(batch.labels, 1 - better)
         reduce_fn = losses.regularized(numerics.ratio, -likelihood * _side(averages, better))
         loss = pair_loss(chosen, rejected, *scores, beta=config.beta, where=where, reduce_fn=reduce_fn)
+        sums = token_logps.sum(axis=-1)
         return loss, {
-            "chosen": numerics.ratio(chosen, where=where),
-            "rejected": numerics.ratio(rejected, where=where),
+            "chosen": numerics.ratio(_side(sums, better), where=where),
+            "rejected": numerics.ratio(_side(sums, 1 - better), where=where),
             "tokens": _tokens(batch),
         }
 
