@@ -36,13 +36,13 @@ class Config:
     vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
     limits: tuple[int, int] = (10, 9)  # tokens of a prompt and of a response
     num_pairs: int = 4096  # of training
-    pretrain_steps: int = 300  # of the decoder from scratch, on demonstrations
+    pretrain_steps: int = 400  # of the decoder from scratch, on demonstrations
     pretrain_batch: tuple[int, int] = (32, 64)  # rows, and tokens in each
     pretrain_learning_rate: float = 3e-3
     kinds: tuple[str, ...] = ("bradley-terry", "listwise", "pairwise")
     list_size: int = 8  # of listwise training
     steps: int = 400
-    verdict_steps: int = 900  # of the pairwise kind, which learns from one token a comparison
+    verdict_steps: int = 1400  # of the pairwise kind, which learns from one token a comparison
     batch: int = 32  # pairs; lists make up as many responses
     learning_rate: float = 1e-3
     seeds: int = 1

@@ -13,8 +13,8 @@ import transformers
 
 from jaxalign import models
 from jaxalign.io import hf
-from jaxalign.models import DecoderConfig, EncoderConfig, LoraConfig, RewardConfig
-from tests.parity import tiny
+from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, RewardConfig
+from tests.parity import t5, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
@@ -40,11 +40,18 @@ def reward_config(name):
 
 
 MAKERS = {name: lambda name=name: tiny.CASES[name]() for name in tiny.CASES} | {
+    "t5": t5.CASES["v1.0"],
     "bert": bert_config,
     "llama_reward": lambda: reward_config("llama"),
     "bert_reward": lambda: reward_config("bert"),
 }
-CLASSES = {"reward": transformers.AutoModelForSequenceClassification, "bert": transformers.AutoModel}
+CLASSES = {
+    "reward": transformers.AutoModelForSequenceClassification,
+    "bert": transformers.AutoModel,
+    "t5": transformers.AutoModelForSeq2SeqLM,
+}
+# What peft is asked to adapt, in transformers' names.
+TARGETS = {"bert": ["query", "output.dense"], "bert_reward": ["query", "output.dense"], "t5": ["q", "o"]}
 
 
 def torch_model(name):
@@ -66,15 +73,17 @@ def case(request, tmp_path_factory):
 
 
 def torch_outputs(model):
+    tokens = torch.tensor(TOKENS)
     with torch.no_grad():
-        outputs = model(torch.tensor(TOKENS))
+        outputs = model(tokens, decoder_input_ids=tokens) if model.config.is_encoder_decoder else model(tokens)
     if hasattr(outputs, "logits"):
         return outputs.logits.numpy().squeeze(-1) if outputs.logits.shape[-1] == 1 else outputs.logits.numpy()
     return outputs.last_hidden_state.numpy()
 
 
 def outputs(config, params):
-    return jax.jit(models.build(config).apply)({"params": params}, jnp.asarray(TOKENS))
+    tokens = [jnp.asarray(TOKENS)] * (2 if isinstance(config, EncoderDecoderConfig) else 1)
+    return jax.jit(models.build(config).apply)({"params": params}, *tokens)
 
 
 def random_adapter(params, lora):
@@ -110,9 +119,7 @@ def test_peft_loads_what_is_written(case, kind, tmp_path):
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_what_peft_writes_is_loaded(case, kind, tmp_path):
     name, config, params = case
-    targets = (
-        "all-linear" if kind == "rslora" else (["query", "output.dense"] if "bert" in name else ["q_proj", "o_proj"])
-    )
+    targets = "all-linear" if kind == "rslora" else TARGETS.get(name, ["q_proj", "o_proj"])
     task = {"task_type": "SEQ_CLS"} if name.endswith("reward") else {}
     options = peft.LoraConfig(r=3, lora_alpha=5, target_modules=targets, **OPTIONS[kind], **task)
     model = peft.get_peft_model(torch_model(name), options).eval()

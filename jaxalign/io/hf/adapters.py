@@ -23,14 +23,19 @@ from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import open_files
 from jaxalign.io.hf.write import replacing, save_json
-from jaxalign.models import DecoderConfig, EncoderConfig, LoraConfig, ModelConfig, RewardConfig
+from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
 from jaxalign.models.axes import INPUT_AXES
 from jaxalign.models.lora import chosen, split_shape
 from jaxalign.typing import Params
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ROOT = "base_model.model."  # of the modules' names
-TASKS = {DecoderConfig: "CAUSAL_LM", EncoderConfig: "FEATURE_EXTRACTION", RewardConfig: "SEQ_CLS"}
+TASKS = {
+    DecoderConfig: "CAUSAL_LM",
+    EncoderDecoderConfig: "SEQ_2_SEQ_LM",
+    EncoderConfig: "FEATURE_EXTRACTION",
+    RewardConfig: "SEQ_CLS",
+}
 # Keys of adapter_config.json: those that are read, and those that change nothing once the tensors are there. Whatever
 # else is set, in this release of peft or a later one, asks for something that is not here.
 READ = ("peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "bias", "init_lora_weights")
