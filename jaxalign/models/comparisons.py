@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from jaxalign.losses import token_logps
 from jaxalign.models.attend import attend_lists, layer_masks, logit_options
 from jaxalign.models.attention import shared_attention
+from jaxalign.models.decoder import Decoder
 from jaxalign.models.responses import unembedding
 from jaxalign.models.streams import Streams, count_positions, split_streams
 from jaxalign.typing import ComparisonBatch, ComparisonFormat, ListBatch, Params
@@ -51,6 +52,9 @@ def comparison_preferences(
     Args:
       batch: of lists from :func:`jaxalign.data.encode_comparison_lists`, with the same ``form``.
       preference_fn: :func:`two_way_preferences` or :func:`three_way_preferences`.
+
+    Raises:
+      ValueError: the model is no decoder.
     """
     preferences = preference_fn(comparison_logits(model, params, batch, form))
     pairs = batch.where[:, :, None] & batch.where[:, None, :] & ~jnp.eye(batch.where.shape[1], dtype=bool)[None]
@@ -62,6 +66,7 @@ def comparison_logits(model, params: Params, batch: ListBatch, form: ComparisonF
 
     What stands where either is masked has no meaning, but is finite.
     """
+    _check_decoder(model)
     firsts = _first_streams(batch, form)
     cache = _read_firsts(model, params, firsts)
     matrix = unembedding(model.config, params)[:, jnp.array(form.verdicts)]
@@ -77,6 +82,7 @@ def comparison_logits(model, params: Params, batch: ListBatch, form: ComparisonF
 
 def verdict_logps(model, params: Params, batch: ComparisonBatch, form: ComparisonFormat) -> Float[Array, "B S 3"]:
     """Log-probabilities of the three verdicts in nats, float32, under the softmax over the whole vocabulary."""
+    _check_decoder(model)
     arguments = {"segment_ids": batch.segment_ids, "positions": batch.positions}
     hidden = model.apply({"params": params}, batch.tokens, **arguments, method="hidden")
     last = jnp.take_along_axis(hidden, batch.verdict_positions[:, :, None], axis=1)
@@ -87,6 +93,14 @@ def verdict_logps(model, params: Params, batch: ComparisonBatch, form: Compariso
         jnp.broadcast_to(jnp.array(form.verdicts), shape),
         logit_softcap=model.config.logit_softcap,
     )
+
+
+def _check_decoder(model) -> None:
+    if not isinstance(model, Decoder):
+        raise ValueError(
+            f"comparisons are read and answered by a decoder, got {type(model).__name__}; give that a scalar reward "
+            "(RewardConfig), and its preferences come from data.make_preference_fn"
+        )
 
 
 def _first_streams(batch: ListBatch, form: ComparisonFormat) -> Streams:

@@ -38,8 +38,9 @@ def prefill(model, weights: Weights, tokens: Int[Array, "B P"], mask: Bool[Array
     """Run prompts, padded on either side."""
     order = jnp.argsort(~mask, axis=1, stable=True)
     tokens, mask = jnp.take_along_axis(tokens, order, axis=1), jnp.take_along_axis(mask, order, axis=1)
-    memory = jax.vmap(lambda t, m: rule.init(t, m, model.config.vocab_size))(tokens, mask)
-    return Prompts(*reader_of(model).read_prompts(model, weights, tokens, mask), memory)
+    reader = reader_of(model)
+    memory = jax.vmap(lambda t, m: rule.init(t, m, model.config.vocab_size))(*reader.said(model, tokens, mask))
+    return Prompts(*reader.read_prompts(model, weights, tokens, mask), memory)
 
 
 def blank_prompts(config: LanguageModelConfig, rows: int, width: int, rule: Rule) -> Prompts:

@@ -44,12 +44,14 @@ class Place(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """Three functions, for the models of one type."""
+    """Four functions, for the models of one type."""
 
     take_layers: Callable[[Params], tuple[Params, Params]]
     """``take_layers(params) -> (outer, layers)``: those of the layers that decoding runs, stacked, and all others."""
     read_prompts: Callable[..., Read]
     """``read_prompts(model, weights, tokens [B, P], mask [B, P])``, prompts padded on the right."""
+    said: Callable[..., tuple[Array, Array]]
+    """``said(model, tokens [B, P], mask [B, P])``: the tokens of each row that samples go on from; rules start there."""
     read_tokens: Callable[..., tuple[Array, tuple[LayerCache, ...]]]
     """``read_tokens(model, weights, place, caches) -> (hidden [B, K, D], caches)``: one more token of each sample."""
 
@@ -84,6 +86,10 @@ def _decoder_prompts(model, weights: Weights, tokens: Int[Array, "B P"], mask: B
     return Read(caches, lengths, jnp.take_along_axis(tokens, lengths[:, None], axis=1)[:, 0])
 
 
+def _decoder_said(model, tokens: Int[Array, "B P"], mask: Bool[Array, "B P"]):
+    return tokens, mask
+
+
 def _decoder_tokens(model, weights: Weights, place: Place, caches):
     positions = place.lengths[:, None] + place.counts
     attend = attend_decode(model.config, place.lengths, place.counts, place.step)
@@ -102,6 +108,12 @@ def _encoder_decoder_prompts(model, weights: Weights, tokens: Int[Array, "B P"],
     return Read(caches, mask.sum(axis=1), jnp.full(len(tokens), model.config.start_id, tokens.dtype))
 
 
+def _encoder_decoder_said(model, tokens: Int[Array, "B P"], mask: Bool[Array, "B P"]):
+    """The start token: what the encoder reads has not been said."""
+    start = jnp.full((len(tokens), 1), model.config.start_id, tokens.dtype)
+    return start, jnp.ones(start.shape, bool)
+
+
 def _encoder_decoder_tokens(model, weights: Weights, place: Place, caches):
     bias: Float[Array, "H C"] = model.apply({"params": weights.outer}, caches[0].key.shape[-2], method="bias_by_age")
     attends = attend_own(bias, place.counts, place.step), attend_prompts(place.lengths)
@@ -110,6 +122,8 @@ def _encoder_decoder_tokens(model, weights: Weights, place: Place, caches):
 
 
 READERS = {
-    Decoder: Reader(_decoder_layers, _decoder_prompts, _decoder_tokens),
-    EncoderDecoder: Reader(_encoder_decoder_layers, _encoder_decoder_prompts, _encoder_decoder_tokens),
+    Decoder: Reader(_decoder_layers, _decoder_prompts, _decoder_said, _decoder_tokens),
+    EncoderDecoder: Reader(
+        _encoder_decoder_layers, _encoder_decoder_prompts, _encoder_decoder_said, _encoder_decoder_tokens
+    ),
 }

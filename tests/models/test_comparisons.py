@@ -147,3 +147,12 @@ def test_comparisons_share_the_prompt_and_the_first_response(monkeypatch):
     jax.eval_shape(lambda: models.comparison_logits(model, params, batch, FORM))
     # First streams: 2 + 5 + 3; second streams, traced once for all firsts: 1 + 5 + 1.
     assert counts == [40 + 4 * 10, 4 * 7]
+
+
+@pytest.mark.parametrize("config", [tiny.ENCODER, models.RewardConfig(tiny.PLAIN)])
+def test_only_a_decoder_compares(config):
+    batch = tiny.list_batch(31)
+    with pytest.raises(
+        ValueError, match="comparisons are read and answered by a decoder, got (Encoder|RewardModel); give"
+    ):
+        models.comparison_preferences(models.build(config), {}, batch, FORM)

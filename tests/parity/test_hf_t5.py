@@ -152,7 +152,8 @@ def test_response_logps(case, shared_prompt):
         assert not logps[b, k][~mask[b, k]].any()
 
 
-def test_greedy_equals_transformers(case):
+@pytest.mark.parametrize("penalty", [1.0, 3.0])
+def test_greedy_equals_transformers(case, penalty):
     model, config, params = case
     tokens, _, mask, _ = rows(5)
     with torch.no_grad():
@@ -162,6 +163,7 @@ def test_greedy_equals_transformers(case):
             max_new_tokens=14,
             do_sample=False,
             eos_token_id=None,
+            repetition_penalty=penalty,  # of what the decoder has said, not of the prompt
             use_cache=False,  # transformers' cache has as many layers as the encoder
         )[:, 1:]
     samples = sampling.generate(
@@ -173,7 +175,7 @@ def test_greedy_equals_transformers(case):
         num_samples=2,
         max_new_tokens=14,
         eos_id=-1,
-        rule=sampling.greedy,
+        rule=sampling.sample(sampling.repetition_penalty(penalty), sampling.top_k(1)),
     )
     assert len(np.unique(expected)) > 5
     for sample in range(2):
