@@ -51,7 +51,7 @@ class Reader(NamedTuple):
     read_prompts: Callable[..., Read]
     """``read_prompts(model, weights, tokens [B, P], mask [B, P])``, prompts padded on the right."""
     said: Callable[..., tuple[Array, Array]]
-    """``said(model, tokens [B, P], mask [B, P])``: the tokens of each row that samples go on from; rules start there."""
+    """``said(model, tokens [B, P], mask [B, P])``: the tokens of each row that samples go on from, and so do rules."""
     read_tokens: Callable[..., tuple[Array, tuple[LayerCache, ...]]]
     """``read_tokens(model, weights, place, caches) -> (hidden [B, K, D], caches)``: one more token of each sample."""
 
