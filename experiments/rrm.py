@@ -29,7 +29,7 @@ from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
-from jaxalign.io import hf, launch, writers
+from jaxalign.io import launch, writers
 from jaxalign.io.report import Curves
 
 
@@ -149,7 +149,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
             seen = training_pairs(config, variant, pairs, probabilities, seed)
             reward = reward_stages.train_reward(config, task, seen, start, place, train_key)
             plain = plain or reward
-            hf.save_pretrained(place / "hf", reward.model.config, reward.params, task.tokenizer)
+            reward_stages.export(place / "hf", reward, task)
             judges[rule_name(variant, rate)] = reward_stages.make_judge(config, task, reward)
     return figures.evaluate(task, judges)
 

@@ -64,8 +64,13 @@ def imitate(
 ) -> Policy:
     """The policy after ``steps`` batches of demonstrations; ``batch`` is rows, and tokens in each."""
     start_run(directory, policy.model, tokenizer)
-    batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
-    params = train(policy.params, batches, make_sft_loss(policy.model), directory, key, steps, learning_rate)
+    if isinstance(policy.model, models.Decoder):
+        loss_fn = make_sft_loss(policy.model)
+        batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
+    else:  # an encoder reads one prompt a row: as many tokens, unpacked
+        loss_fn, rows = make_response_loss(policy.model), max(batch[0] * batch[1] // sum(demonstrations.limits), 1)
+        batches = data.list_batches(demonstrations, batch_size=rows, list_size=1, **processes())
+    params = train(policy.params, batches, loss_fn, directory, key, steps, learning_rate)
     return Policy(policy.model, params)
 
 
@@ -74,7 +79,7 @@ def processes() -> dict[str, int]:
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
-def start_run(directory: pathlib.Path, model: models.Decoder, tokenizer: HfTokenizer) -> None:
+def start_run(directory: pathlib.Path, model, tokenizer: HfTokenizer) -> None:
     """What ``tools/export_hf.py`` needs beside the checkpoints."""
     model_config.save_config(directory, model.config)
     tokenizer.save(directory / "tokenizer")
@@ -107,8 +112,20 @@ def new_policy(size: tuple[int, int], tokenizer: HfTokenizer, max_length: int, k
     return Policy(model, jax.jit(model.init)(key, np.zeros((1, 1), np.int32))["params"])
 
 
+def make_response_loss(model) -> LossFn:
+    """Mean cross-entropy of the response tokens of lists, for any model."""
+
+    def loss_fn(params, batch, key):
+        logps = models.response_token_logps(model, params, batch)
+        counted = batch.response_mask & batch.where[:, :, None]
+        loss = losses.sft_loss(logps, where=counted, reduce_fn=numerics.ratio)
+        return loss, {"tokens": numerics.Ratio(counted.sum() + batch.prompt_mask.sum(), np.float32(1))}
+
+    return loss_fn
+
+
 def make_sft_loss(model) -> LossFn:
-    """Mean cross-entropy of the response tokens."""
+    """Mean cross-entropy of the response tokens of packed rows."""
 
     def loss_fn(params, batch, key):
         arguments = {"segment_ids": batch.segment_ids, "positions": batch.positions}

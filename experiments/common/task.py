@@ -11,7 +11,7 @@ from jaxtyping import Array
 from jaxalign import metrics
 from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.io.report import Estimate
-from jaxalign.models import Decoder
+from jaxalign.models import Decoder, EncoderDecoder
 from jaxalign.numerics import Ratio
 from jaxalign.typing import Params
 
@@ -22,7 +22,7 @@ Row = Mapping[str, Estimate]
 class Policy(NamedTuple):
     """A model and its parameters."""
 
-    model: Decoder
+    model: Decoder | EncoderDecoder
     params: Params
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from experiments.common.stages import make_response_loss
 from experiments.common.task import Policy
 from jaxalign import losses, models, numerics, sampling
 from jaxalign.losses.distillation import DivergenceFn
@@ -51,13 +52,7 @@ def rescaled_averages(token_logps: Array, batch: ListBatch) -> Array:
 
 def imitation(config, model, teacher, tokenizer) -> LossFn:
     """Cross-entropy per token: supervised fine-tuning on gold targets, sequence-level distillation on a teacher's."""
-
-    def loss_fn(params, batch: ListBatch, key):
-        logps = models.response_token_logps(model, params, batch)
-        loss = losses.sft_loss(logps, where=_counted(batch), reduce_fn=numerics.ratio)
-        return loss, {"tokens": _tokens(batch)}
-
-    return loss_fn
+    return make_response_loss(model)
 
 
 def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: DivergenceFn, own_share: float) -> LossFn:

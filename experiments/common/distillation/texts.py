@@ -44,7 +44,7 @@ def sampled_texts(
         num_slots=128,
     )
     texts = collections.defaultdict(dict)
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():  # of text, splitlines would break at more than the ends of lines
         row = json.loads(line)
         texts[row["id"]][row["sample"]] = row["text"]
     return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in texts.items()}

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.common import stages
-from experiments.common.rewards.stages import limits, make_judge, on_backbone, train_reward
+from experiments.common.rewards.stages import export, limits, make_judge, on_backbone, train_reward
 from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
@@ -24,7 +24,7 @@ def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: p
     """A number for each response, from pairs."""
     reward = on_backbone(backbone, key)
     reward = train_reward(config, task, data.training_pairs(task.pairs, []), reward, directory, key)
-    hf.save_pretrained(directory / "hf", reward.model.config, reward.params, task.tokenizer)
+    export(directory / "hf", reward, task)
     return make_judge(config, task, reward)
 
 
@@ -37,8 +37,9 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
     batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **stages.processes())
     loss_fn = make_listwise_loss(reward.model)
     params = stages.train(reward.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
-    hf.save_pretrained(directory / "hf", reward.model.config, params, task.tokenizer)
-    return make_judge(config, task, Policy(reward.model, params))
+    reward = Policy(reward.model, params)
+    export(directory / "hf", reward, task)
+    return make_judge(config, task, reward)
 
 
 def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:

@@ -14,6 +14,7 @@ from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io import hf
 from jaxalign.typing import LossFn
 
 BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each
@@ -54,6 +55,12 @@ def train_reward(config, task: RewardTask, pairs, start: Policy, directory: path
     loss_fn = make_reward_loss(start.model)
     params = stages.train(start.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
     return Policy(start.model, params)
+
+
+def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
+    """In Hugging Face format, where transformers has such a classifier; others stay checkpoints."""
+    if hf.FAMILIES[reward.model.config.family].classifier is not None:
+        hf.save_pretrained(directory, reward.model.config, reward.params, task.tokenizer)
 
 
 def make_reward_loss(model) -> LossFn:

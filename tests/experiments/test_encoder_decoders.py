@@ -1,0 +1,126 @@
+"""LiPO, robust reward models and PLaD run on a T5, the family of the LiPO paper, from a directory on."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import tokenizers
+import transformers
+from tokenizers import pre_tokenizers, processors, trainers
+
+from experiments import lipo, plad, rrm
+from experiments.common import stages
+from jaxalign import models
+from jaxalign.data import HfTokenizer, encode_lists
+from jaxalign.data.record import PreferenceRecord
+from jaxalign.io import hf
+from jaxalign.io.writers import read_metrics
+
+ROWS = [
+    {
+        "prompt_id": f"p{p}",
+        "source": "test",
+        "prompt": f"Question number {p}?",
+        "model": f"m{m}",
+        "response": f"answer {m} to {p} " * (m + 1),
+        "preference": m / 5,
+    }
+    for p in range(40)
+    for m in range(4)
+]
+
+
+def t5_tokenizer():
+    """Bytes and their pairs, with no beginning of a sequence and an end that the tokenizer writes itself."""
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(), tokenizers.decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=["<pad>", "</s>"], initial_alphabet=alphabet)
+    backend.train_from_iterator([row["response"] for row in ROWS], trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B:1 </s>:1", special_tokens=[("</s>", 1)]
+    )
+    return HfTokenizer(backend, {"eos_token": "</s>", "pad_token": "<pad>"})
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory):
+    """A directory that transformers could have written."""
+    tokenizer = t5_tokenizer()
+    config = models.EncoderDecoderConfig(
+        vocab_size=tokenizer.vocab_size,
+        width=16,
+        mlp_width=32,
+        num_layers=1,
+        num_decoder_layers=1,
+        num_heads=2,
+        head_dim=8,
+    )
+    params = models.build(config).init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
+    return hf.save_pretrained(tmp_path_factory.mktemp("t5") / "t5", config, params, tokenizer)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "lists").mkdir()
+    for name, part in (("train", ROWS), ("validation", ROWS[:12])):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), tmp_path / "lists" / f"{name}.parquet")
+    return tmp_path / "lists"
+
+
+def test_lipo(t5, folder, tmp_path):
+    config = dataclasses.replace(
+        lipo.PRESETS["alpacaeval"],
+        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=8, list_size=3, limits=(24, 40)),
+        model=str(t5),
+        data=folder,
+        output=tmp_path / "run",
+    )
+    figures = lipo.main(config)
+    assert np.isfinite(figures["lambda/Kendall tau"])
+    exported = tmp_path / "run" / "seed-0" / "lambda" / "hf"
+    loaded, info = transformers.AutoModelForSeq2SeqLM.from_pretrained(exported, output_loading_info=True)
+    assert isinstance(loaded, transformers.T5ForConditionalGeneration) and not any(info.values())
+
+
+def test_robust_reward_models(t5, folder, tmp_path):
+    config = dataclasses.replace(
+        rrm.PRESETS["alpacaeval"],
+        **dict(num_pairs=32, steps=2, batch=8, rates=(0.3,), share=0.2, limits=(24, 40)),
+        backbone=str(t5),
+        data=folder,
+        output=tmp_path / "run",
+    )
+    figures = rrm.main(config)
+    assert 0 <= figures["validation prompts/RRM, artifact in 30%/accuracy"] <= 1
+    # transformers has no such classifier: the checkpoint is what remains.
+    place = tmp_path / "run" / "seed-0" / "RRM-0.3"
+    assert (place / "checkpoints").is_dir() and not (place / "hf").exists()
+
+
+def test_plad(t5, folder, tmp_path):
+    config = dataclasses.replace(
+        plad.PRESETS["files"],
+        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD")),
+        teacher=str(t5),
+        student=str(t5),
+        data=folder,
+        output=tmp_path / "run",
+    )
+    figures = plad.main(config)
+    assert np.isfinite(figures["held-out/PLaD ranking/tau of likelihood"])
+    assert np.isfinite(figures["held-out/JSD/ROUGE-L"])
+
+
+def test_imitation_lowers_the_loss_of_unpacked_texts(t5, tmp_path):
+    policy, tokenizer = stages.load_policy(str(t5)), t5_tokenizer()
+    records = [PreferenceRecord("Say it.", ("answer",), (1.0,))] * 8
+    demonstrations = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
+    options = {"steps": 30, "batch": (8, 32), "learning_rate": 1e-2}
+    stages.imitate(policy, demonstrations, tokenizer, tmp_path, jax.random.key(0), **options)
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
