@@ -148,7 +148,7 @@ def _write(file, row: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _check_prompts(prompts: Sequence[Prompt], room: float, skip_long: bool) -> None:
+def _check_prompts(prompts: Sequence[Prompt], room: int | float, skip_long: bool) -> None:
     seen = set()
     for prompt in prompts:
         if prompt.id in seen:
