@@ -59,6 +59,7 @@ def test_pairs_tell_where_they_are_from(tmp_path):
     provenance = json.loads(file.with_name(f"{file.name}.provenance.json").read_text())
     assert provenance["samples"]["temperature"] == 0.7
     assert provenance["student"] == provenance["samples"]["model"]
+    assert (provenance["step"], len(provenance["teacher"])) == (2, 64)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert all(row["labels"][0] == 1 > row["labels"][1] for row in rows)
 

@@ -74,7 +74,14 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
             for each, its in sides
             for array in (models.response_hidden(each, its, batch), models.unembedding(each.config, its))
         ]
-        loss = losses.divergence_loss(divergence_fn, *arrays, where=_counted(batch), reduce_fn=numerics.ratio)
+        loss = losses.divergence_loss(
+            divergence_fn,
+            *arrays,
+            where=_counted(batch),
+            student_logit_softcap=model.config.logit_softcap,
+            teacher_logit_softcap=teacher.model.config.logit_softcap,
+            reduce_fn=numerics.ratio,
+        )
         return loss, {"tokens": _tokens(batch)}
 
     # An argument of the compiled step, not a constant in it.

@@ -1,5 +1,6 @@
 """One method after the other from one warm start, on one budget of steps; every stage keeps and continues its files."""
 
+import hashlib
 import json
 import pathlib
 
@@ -40,15 +41,16 @@ def learn(config, world: World, method: str, start: Policy, directory: pathlib.P
     for number in range(how.rounds):
         place = directory if how.rounds == 1 else directory / f"round-{number}"
         round_key = jax.random.fold_in(key, number)
-        examples = examples_for(config, world, method, policy, directory.parent)
+        trained = config.warm_steps + number * steps
+        examples = examples_for(config, world, method, policy, trained, directory.parent)
         policy = _train(config, world, method, policy, examples, place, round_key, steps)
     return policy
 
 
 def examples_for(
-    config, world: World, method: str, snapshot: Policy, directory: pathlib.Path
+    config, world: World, method: str, snapshot: Policy, step: int, directory: pathlib.Path
 ) -> list[PreferenceRecord]:
-    """What a method learns from."""
+    """What a method learns from; pairs are those of the student's ``snapshot`` after ``step`` steps."""
     learns_from = METHODS[method].learns_from
     if learns_from == "gold":
         return [record.best(1) for record in world.train if record.responses != ("",)]
@@ -58,7 +60,7 @@ def examples_for(
         raise ValueError(
             f"{method} needs to know the quality of texts, and nothing here does; leave it out of --methods"
         )
-    pairs = make_pairs(config, world, snapshot, directory)
+    pairs = make_pairs(config, world, snapshot, step, directory)
     if learns_from == "pairs":
         return pairs
     judged, report = data.order_by_quality(pairs, world.quality_fn)
@@ -66,7 +68,7 @@ def examples_for(
     return judged
 
 
-def make_pairs(config, world: World, snapshot: Policy, directory: pathlib.Path) -> list[PreferenceRecord]:
+def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pathlib.Path) -> list[PreferenceRecord]:
     """Pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
     student = data.fingerprint(snapshot.params)
     key = jax.random.key(int(student[:8], 16) >> 1)  # one draw for a snapshot, whichever method asks first
@@ -89,7 +91,9 @@ def make_pairs(config, world: World, snapshot: Policy, directory: pathlib.Path) 
         )
         return pairs
 
-    provenance = {"student": student, "samples": json.loads(path.with_name(f"{path.name}.settings.json").read_text())}
+    settings = json.loads(path.with_name(f"{path.name}.settings.json").read_text())
+    teacher = hashlib.sha256(json.dumps(world.texts, sort_keys=True).encode()).hexdigest()
+    provenance = {"student": student, "step": step, "samples": settings, "teacher": teacher}
     return records.stored_records(directory / f"pairs-{student[:12]}.jsonl", provenance, make)
 
 
