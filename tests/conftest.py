@@ -3,6 +3,7 @@
 Environment variables are set before jax is imported, hence the order.
 """
 
+import gc
 import os
 import pathlib
 
@@ -25,7 +26,21 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 
+MOST_MAPPINGS = 20_000
 SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_mappings():
+    """Compiled programs are let go before a worker runs out of memory mappings, at which XLA crashes.
+
+    Linux grants 65,530 to a process, and each program takes a dozen: a worker's share of all tests needs more.
+    """
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
