@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from transformers import generation
 
 from jaxalign import sampling
 
@@ -24,8 +26,7 @@ def left_of(transforms, logits, memory=None):
 
 
 def processors():
-    from transformers import generation as g
-
+    g = generation
     return {
         "temperature": ([sampling.temperature(0.7)], [g.TemperatureLogitsWarper(0.7)]),
         "top_k": ([sampling.top_k(7)], [g.TopKLogitsWarper(7)]),
@@ -47,7 +48,6 @@ def processors():
 
 @pytest.mark.parametrize("name", ["temperature", "top_k", "top_k_of_all", "top_p", "top_p_of_one", "min_p", "chain"])
 def test_equals_transformers(name):
-    torch = pytest.importorskip("torch")
     ours, theirs = processors()[name]
     logits = random_logits()
     expected = torch.tensor(logits)
@@ -62,8 +62,6 @@ def test_equals_transformers(name):
 
 
 def test_repetition_penalty_equals_transformers():
-    torch = pytest.importorskip("torch")
-    from transformers import generation
 
     prompt, mask = np.array([4, 9, 9, 0, 0]), np.array([True, True, True, False, False])
     drawn = [17, 4, 30]
