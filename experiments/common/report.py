@@ -102,7 +102,7 @@ def report_tables(
 
 
 def draw(curve: Curve) -> report.Curves:
-    """The curve of each run that has the metric."""
+    """The metric of each run, as a section of a report."""
     series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
     return report.Curves(curve.title, series)
 

@@ -52,9 +52,7 @@ class LoraConfig:
     rank: int
     alpha: float
     targets: tuple[str, ...] = ()  # linear maps; empty: all maps of the layers
-    whole: tuple[str, ...] | None = (
-        None  # parameters, or all below a name, trained in full; None: a reward model's head
-    )
+    whole: tuple[str, ...] | None = None  # parameters, or all below a name, trained in full; None: a reward's head
     rank_stabilized: bool = False  # rsLoRA
     dora: bool = False
 
