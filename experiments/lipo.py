@@ -119,7 +119,7 @@ def make_alignment_loss(model, name: str, beta: float):
             "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
             "margin": numerics.ratio(rewards[rows, best] - rewards[rows, worst], where=unequal),
             "log_ratio": numerics.ratio(policy_logps - batch.reference_logps, where=batch.where),
-            "tokens": numerics.Ratio(batch.response_mask.sum() + batch.prompt_mask.sum(), jnp.ones(())),
+            "tokens": stages.count_tokens(batch),
         }
 
     return loss_fn

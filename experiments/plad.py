@@ -94,6 +94,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All methods from one warm start: held-out figures and costs by method."""
     world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
     world = worlds.make_world(config, seed, directory, world_key)
+    run.check_methods(config.methods, world)
     start = run.warm_start(config, world, directory / "warm", warm_key)
     policies = {"warm start": start}
     for method in config.methods:
@@ -102,7 +103,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         hf.save_pretrained(place / "hf", start.model.config, policies[method].params, world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher
-    held_out = {name: world.evaluate(policy, test_key) for name, policy in policies.items()}
+    held_out = world.evaluate(policies, test_key)
     if world.graded is not None:
         for name, policy in policies.items():
             held_out[name] |= figures.likelihood_figures(policy, world.graded)

@@ -8,10 +8,9 @@ import numpy as np
 
 from experiments.common import sequences
 from experiments.common.draw import draw
-from experiments.common.task import Policy, Sample, Task, estimate
+from experiments.common.task import Policy, Sample, Task, mean_over_prompts
 from jaxalign import losses
 from jaxalign.data import PreferenceRecord, encode_lists, lists_from_tokens
-from jaxalign.numerics import Ratio
 
 LIMITS = {"max_prompt": sequences.MAX_PROMPT, "max_response": sequences.MAX_RESPONSE}
 DEMONSTRATIONS = 16  # for each prompt to sample for; few would be learnt by heart, errors included
@@ -55,9 +54,9 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
             for p, k in zip((policy, sft), jax.random.split(key), strict=True)
         )
         return {
-            "true reward": estimate(_per_prompt(rewards)),
-            "perfect": estimate(_per_prompt(rewards == 1)),
-            "win rate against SFT": estimate(_per_prompt(0.5 + 0.5 * np.sign(rewards - opponents))),
+            "true reward": mean_over_prompts(rewards),
+            "perfect": mean_over_prompts(rewards == 1),
+            "win rate against SFT": mean_over_prompts(0.5 + 0.5 * np.sign(rewards - opponents)),
         }
 
     def samples(policy: Policy, key):
@@ -91,7 +90,3 @@ def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.
 def _without_answers(records: list[PreferenceRecord], tokenizer):
     blank = [dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in records]
     return encode_lists(blank, tokenizer, **LIMITS)
-
-
-def _per_prompt(values: np.ndarray) -> Ratio:
-    return Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32))

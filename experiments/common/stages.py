@@ -19,7 +19,7 @@ from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, numerics, sharding, training
 from jaxalign.data import EncodedLists, HfTokenizer
 from jaxalign.io import hf, loop, model_config
-from jaxalign.typing import LossFn, Params
+from jaxalign.typing import ListBatch, LossFn, Params
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
 REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
@@ -117,11 +117,20 @@ def make_response_loss(model) -> LossFn:
 
     def loss_fn(params, batch, key):
         logps = models.response_token_logps(model, params, batch)
-        counted = batch.response_mask & batch.where[:, :, None]
-        loss = losses.sft_loss(logps, where=counted, reduce_fn=numerics.ratio)
-        return loss, {"tokens": numerics.Ratio(counted.sum() + batch.prompt_mask.sum(), np.float32(1))}
+        loss = losses.sft_loss(logps, where=real_tokens(batch), reduce_fn=numerics.ratio)
+        return loss, {"tokens": count_tokens(batch)}
 
     return loss_fn
+
+
+def real_tokens(batch: ListBatch) -> Array:
+    """``[B, K, R]``: True for the tokens of responses that are there."""
+    return batch.response_mask & batch.where[:, :, None]
+
+
+def count_tokens(batch: ListBatch) -> numerics.Ratio:
+    """Of prompts and responses, as a metric that adds up over microbatches."""
+    return numerics.Ratio(real_tokens(batch).sum() + batch.prompt_mask.sum(), np.float32(1))
 
 
 def make_sft_loss(model) -> LossFn:

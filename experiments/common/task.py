@@ -53,3 +53,9 @@ def estimate(per_prompt: Ratio) -> Estimate:
     low, high = metrics.bootstrap_interval(jax.random.key(0), parts)
     value = np.sum(parts.numerator) / np.sum(parts.denominator)
     return Estimate(float(value), float(low), float(high))
+
+
+def mean_over_prompts(values: np.ndarray) -> Estimate:
+    """Of ``[prompts, samples]``, with an interval over prompts."""
+    values = np.asarray(values, np.float32)
+    return estimate(Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32)))

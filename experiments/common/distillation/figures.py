@@ -6,17 +6,9 @@ import numpy as np
 
 from experiments.common.lists import over_prompts
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
-from experiments.common.task import Policy, Row, estimate
+from experiments.common.task import Policy, Row, mean_over_prompts
 from jaxalign import data, metrics
 from jaxalign.data import EncodedLists
-from jaxalign.io.report import Estimate
-from jaxalign.numerics import Ratio
-
-
-def mean_over_prompts(values: np.ndarray) -> Estimate:
-    """Of ``[prompts, samples]``, with an interval over prompts."""
-    values = np.asarray(values, np.float32)
-    return estimate(Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32)))
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:

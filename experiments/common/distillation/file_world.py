@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 from jaxtyping import Array
@@ -25,7 +25,7 @@ from experiments.common.distillation.world import Texts, World
 from experiments.common.draw import draw
 from experiments.common.task import Policy, Row
 from jaxalign import data
-from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
+from jaxalign.data import HfTokenizer, Message, PreferenceRecord
 from jaxalign.io import hf
 
 HELD_OUT = 10  # one prompt in so many
@@ -35,7 +35,15 @@ GRADED = 16  # responses of each validation prompt, spread over the ranking
 def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
     """The world of the files and the teacher that ``config`` names."""
     student_key, texts_key = jax.random.split(key)
-    records = recorded(config.teacher_outputs, config.teacher_name) if config.teacher_outputs else prompts(config.data)
+    lists = None if config.data is None and config.teacher_outputs else alpacaeval_task.read_lists(config.data)
+    if config.teacher_outputs:
+        records = recorded(config.teacher_outputs, config.teacher_name)
+    else:  # the best known response is the gold target
+        records = [dataclasses.replace(record.best(1), id=prompt_id(record.prompt)) for record in lists[0]]
+    train = [record for record in records if not is_held_out(record)][: config.num_prompts]
+    held_out = [record for record in records if is_held_out(record)]
+    if not held_out:
+        raise ValueError(f"none of {len(records)} prompts is held out: a tenth is, by a hash; give more prompts")
     tokenizer = alpacaeval_task.make_tokenizer(
         records, model=config.student, vocab_size=config.vocab_size, work=config.output
     )
@@ -43,30 +51,23 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         student = stages.load_policy(config.student)
     else:
         student = stages.new_policy(config.size, tokenizer, sum(config.limits), student_key)
-    texts, teacher = taught(config, records, tokenizer, directory / "teacher.jsonl", texts_key)
-    held_out = [record for record in records if is_held_out(record) and texts.get(record.id)]
-    if not held_out:
-        raise ValueError(f"none of {len(records)} prompts is held out: a tenth is, by a hash; give more prompts")
+    texts, teacher = taught(config, [*train, *held_out], tokenizer, directory / "teacher.jsonl", texts_key)
+    answered = [record for record in held_out if texts.get(record.id)]
     encode = functools.partial(
         data.encode_lists, tokenizer=tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
-    asked = encode([dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in held_out])
+    asked = encode([dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in answered])
 
-    def evaluate(policy: Policy, key: Array) -> Row:
-        tokens = draw(policy, asked, key, num_samples=1, eos_id=tokenizer.eos_id)
-        written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
-        return figures.text_figures(written, [texts[record.id][0] for record in held_out])
+    def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
+        table = {}
+        for name, policy in policies.items():
+            tokens = draw(policy, asked, key, num_samples=1, eos_id=tokenizer.eos_id)
+            written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
+            table[name] = figures.text_figures(written, [texts[record.id][0] for record in answered])
+        return table
 
-    return World(
-        tokenizer,
-        student,
-        [record for record in records if not is_held_out(record)][: config.num_prompts],
-        texts,
-        teacher,
-        graded_lists(config.data, encode) if config.data else None,
-        None,
-        evaluate,
-    )
+    graded = encode([alpacaeval_task.spread_over_labels(r, GRADED) for r in lists[1]]) if lists else None
+    return World(tokenizer, student, train, texts, teacher, graded, None, evaluate)
 
 
 def taught(
@@ -93,9 +94,8 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
     """
 
     def row_fn(row: Mapping) -> PreferenceRecord:
-        prompt = row["prompt"]
-        id = hashlib.sha256(str(prompt).encode()).hexdigest()[:16]
-        return PreferenceRecord(prompt, (row["response"],), (1.0,), source=str(row.get("model", "")), id=id)
+        prompt, source = row["prompt"], str(row.get("model", ""))
+        return PreferenceRecord(prompt, (row["response"],), (1.0,), source=source, id=prompt_id(prompt))
 
     read = data.read_parquet if path.suffix == ".parquet" else data.read_jsonl
     rows = read(path, row_fn).records
@@ -113,18 +113,9 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
     ]
 
 
-def prompts(folder: pathlib.Path | None) -> list[PreferenceRecord]:
-    """Prompts for a teacher to answer, with the best known response as the gold target."""
-    return [
-        dataclasses.replace(record.best(1), id=hashlib.sha256(str(record.prompt).encode()).hexdigest()[:16])
-        for record in alpacaeval_task.read_lists(folder)[0]
-    ]
-
-
-def graded_lists(folder: pathlib.Path, encode: Callable[..., EncodedLists]) -> EncodedLists:
-    """Responses of known quality to prompts that nobody has learnt from."""
-    validation = alpacaeval_task.read_lists(folder)[1]
-    return encode([alpacaeval_task.spread_over_labels(record, GRADED) for record in validation])
+def prompt_id(prompt: str | Sequence[Message]) -> str:
+    """A name for a prompt, the same in every file."""
+    return hashlib.sha256(str(prompt).encode()).hexdigest()[:16]
 
 
 def is_held_out(record: PreferenceRecord) -> bool:

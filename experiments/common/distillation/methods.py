@@ -11,10 +11,9 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
-from experiments.common.stages import make_response_loss
+from experiments.common.stages import count_tokens, make_response_loss, real_tokens
 from experiments.common.task import Policy
 from jaxalign import losses, models, numerics, sampling
 from jaxalign.losses.distillation import DivergenceFn
@@ -47,7 +46,7 @@ def sequence_logps(token_logps: Array, batch: ListBatch) -> Array:
 def rescaled_averages(token_logps: Array, batch: ListBatch) -> Array:
     """Per token, times the usual length, so that one margin serves this form and sums."""
     length = numerics.ratio(1.0 * batch.response_mask.sum(axis=-1), where=batch.where).value
-    return length * losses.average_logps(token_logps, where=_counted(batch))
+    return length * losses.average_logps(token_logps, where=real_tokens(batch))
 
 
 def imitation(config, model, teacher, tokenizer) -> LossFn:
@@ -77,12 +76,12 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
         loss = losses.divergence_loss(
             divergence_fn,
             *arrays,
-            where=_counted(batch),
+            where=real_tokens(batch),
             student_logit_softcap=model.config.logit_softcap,
             teacher_logit_softcap=teacher.model.config.logit_softcap,
             reduce_fn=numerics.ratio,
         )
-        return loss, {"tokens": _tokens(batch)}
+        return loss, {"tokens": count_tokens(batch)}
 
     # An argument of the compiled step, not a constant in it.
     return jax.tree_util.Partial(loss_fn, teacher.params)
@@ -118,7 +117,7 @@ def calibration(
 
     def loss_fn(params, batch: ListBatch, key):
         token_logps = models.response_token_logps(model, params, batch)
-        logps, averages = logps_fn(token_logps, batch), losses.average_logps(token_logps, where=_counted(batch))
+        logps, averages = logps_fn(token_logps, batch), losses.average_logps(token_logps, where=real_tokens(batch))
         better = jnp.argmax(batch.labels, axis=1)
         where = batch.where.all(axis=1) & (batch.labels[:, 0] != batch.labels[:, 1])
         chosen, rejected = _side(logps, better), _side(logps, 1 - better)
@@ -129,7 +128,7 @@ def calibration(
         return loss, {
             "chosen": numerics.ratio(_side(sums, better), where=where),
             "rejected": numerics.ratio(_side(sums, 1 - better), where=where),
-            "tokens": _tokens(batch),
+            "tokens": count_tokens(batch),
         }
 
     return loss_fn
@@ -137,14 +136,6 @@ def calibration(
 
 def _side(values: Array, pick: Array) -> Array:
     return jnp.take_along_axis(values, pick[:, None], axis=1)[:, 0]
-
-
-def _counted(batch: ListBatch) -> Array:
-    return batch.response_mask & batch.where[:, :, None]
-
-
-def _tokens(batch: ListBatch) -> numerics.Ratio:
-    return numerics.Ratio(_counted(batch).sum() + batch.prompt_mask.sum(), np.float32(1))
 
 
 def _match(divergence_fn: DivergenceFn, own_share: float) -> Method:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 
 import jax
 from jaxtyping import Array
@@ -20,23 +21,32 @@ from jaxalign.io.report import Estimate
 from jaxalign.io.writers import read_metrics
 
 
+def check_methods(methods: Sequence[str], world: World) -> None:
+    """Before hours are spent: whether each method has what it needs here.
+
+    Raises:
+      ValueError: a method needs logits of a teacher that gives texts only, or a quality that nothing tells.
+    """
+    for method in methods:
+        if METHODS[method].needs_logits and world.teacher is None:
+            raise ValueError(
+                f"{method} needs the teacher's logits over the student's vocabulary, and this teacher gives texts "
+                f"only; leave it out of --methods"
+            )
+        if METHODS[method].learns_from == "judged pairs" and world.quality_fn is None:
+            raise ValueError(
+                f"{method} needs to know the quality of texts, and nothing here does; leave it out of --methods"
+            )
+
+
 def warm_start(config, world: World, directory: pathlib.Path, key: Array) -> Policy:
     """The student after ``config.warm_steps`` of supervised fine-tuning on the teacher's texts: where all begin."""
     return _train(config, world, "seq-KD", world.student, _taught(world), directory, key, config.warm_steps)
 
 
 def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
-    """The student after ``config.steps`` of a method of :data:`~experiments.common.distillation.methods.METHODS`.
-
-    Raises:
-      ValueError: the method needs logits, and the teacher gives texts only.
-    """
+    """The student after ``config.steps`` of a method of :data:`~experiments.common.distillation.methods.METHODS`."""
     how = METHODS[method]
-    if how.needs_logits and world.teacher is None:
-        raise ValueError(
-            f"{method} needs the teacher's logits over the student's vocabulary, and this teacher gives texts only; "
-            f"leave it out of --methods"
-        )
     policy, steps = start, config.steps // how.rounds
     for number in range(how.rounds):
         place = directory if how.rounds == 1 else directory / f"round-{number}"
@@ -56,10 +66,6 @@ def examples_for(
         return [record.best(1) for record in world.train if record.responses != ("",)]
     if learns_from == "teacher":
         return _taught(world)
-    if learns_from == "judged pairs" and world.quality_fn is None:
-        raise ValueError(
-            f"{method} needs to know the quality of texts, and nothing here does; leave it out of --methods"
-        )
     pairs = make_pairs(config, world, snapshot, step, directory)
     if learns_from == "pairs":
         return pairs

@@ -6,7 +6,7 @@ is known: the share of right letters.
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from experiments.common.distillation.world import World
 from experiments.common.draw import draw
 from experiments.common.rewards.sequence_world import graded_list
 from experiments.common.sequence_task import LIMITS, true_rewards
-from experiments.common.task import Policy, Row
+from experiments.common.task import Policy, Row, mean_over_prompts
 from jaxalign import data
 from jaxalign.data import EncodedLists
 
@@ -65,14 +65,17 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         texts = [[tokenizer.decode(ids) for ids in row] for row in tokens]
         return texts, true_rewards(world.test_prompts, texts)
 
-    def evaluate(policy: Policy, key: Array) -> Row:
-        texts, own = rewards(policy, key)
+    def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
         _, of_teacher = rewards(teacher, jax.random.fold_in(key, 1))
-        return {
-            "true reward": figures.mean_over_prompts(own),
-            "win rate against teacher": figures.mean_over_prompts(0.5 + 0.5 * np.sign(own - of_teacher)),
-            **figures.text_figures(texts, answers),
-        }
+        table = {}
+        for name, policy in policies.items():
+            texts, own = rewards(policy, key)
+            table[name] = {
+                "true reward": mean_over_prompts(own),
+                "win rate against teacher": mean_over_prompts(0.5 + 0.5 * np.sign(own - of_teacher)),
+                **figures.text_figures(texts, answers),
+            }
+        return table
 
     return World(
         tokenizer,

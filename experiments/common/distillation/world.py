@@ -23,4 +23,4 @@ class World(NamedTuple):
     teacher: Policy | None  # with the student's vocabulary, for those that need logits; None: texts are all there is
     graded: EncodedLists | None  # held-out responses of known quality, to see whether likelihood ranks them
     quality_fn: QualityFn | None  # of training texts, for "real" instead of pseudo preferences
-    evaluate: Callable[[Policy, Array], Row]  # (policy, key): held-out figures of what a student writes
+    evaluate: Callable[[Mapping[str, Policy], Array], dict[str, Row]]  # (policies, key): figures of what each writes

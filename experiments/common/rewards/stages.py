@@ -73,7 +73,7 @@ def make_reward_loss(model) -> LossFn:
         return loss, {
             "accuracy": metrics.preference_accuracy_metric(first, second, chance),
             "margin": numerics.ratio((first - second) * (2 * chance - 1), where=chance != 0.5),
-            "tokens": numerics.Ratio(batch.response_mask.sum() + batch.prompt_mask.sum(), np.float32(1)),
+            "tokens": stages.count_tokens(batch),
         }
 
     return loss_fn
