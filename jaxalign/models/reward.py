@@ -25,6 +25,7 @@ from jaxalign.models.config import EncoderConfig, RewardConfig
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.layers import project
+from jaxalign.models.shapes import shape_differences
 from jaxalign.models.streams import Streams, rows_of_streams, whole_streams
 from jaxalign.typing import ListBatch, Params
 
@@ -159,12 +160,7 @@ def init_reward_params(model, key: PRNGKeyArray, backbone_params: Params) -> Par
     expected, given = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (shapes["backbone"], backbone_params))
     given = {path: leaf for path, leaf in given.items() if path != "unembedding"}
     expected, given_shapes = ({path: leaf.shape for path, leaf in tree.items()} for tree in (expected, given))
-    problems = [
-        f"{path}: expected {expected.get(path, 'none')}, got {given_shapes.get(path, 'none')}"
-        for path in sorted(expected.keys() | given.keys())
-        if expected.get(path) != given_shapes.get(path)
-    ]
-    if problems:
+    if problems := shape_differences(expected, given_shapes):
         raise ValueError(
             f"backbone_params are not those of the {model.config.family} backbone: {'; '.join(problems)}; load them "
             f"with the config that the reward model was built from"

@@ -122,14 +122,19 @@ def cached_attention(
     if softcap is not None:
         logits = softcap * jnp.tanh(logits / softcap)
     seen = jnp.concatenate([prompt_mask, mask], axis=-1)[:, :, None, None]
-    logits = jnp.where(seen, logits, HIDDEN)
-    weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
-    total = weights.sum(axis=-1, keepdims=True)
+    weights, total = weigh(logits, seen)
     weights = weights.astype(cache.value.dtype)
     by_prompt = weights[..., :p].swapaxes(1, 2).reshape(b, n, k * g, p)
     values = product(by_prompt, cache.prompt_value, contract=-2).reshape(b, n, k, g, d).swapaxes(1, 2)
     values += product(weights[..., p:].reshape(*leading, g, -1), cache.value, contract=-2).reshape(b, k, n, g, d)
     return (values / total).reshape(b, k, h, d).astype(query.dtype)
+
+
+def weigh(logits: Float[Array, "... C"], seen: Bool[Array, "..."]) -> tuple[Array, Array]:
+    """Softmax weights before their division, and what to divide by; none where a column is not seen."""
+    logits = jnp.where(seen, logits, HIDDEN)
+    weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights, weights.sum(axis=-1, keepdims=True)
 
 
 def product(x: Array, matrices: Array, contract: int) -> Array:

@@ -7,9 +7,8 @@ a layer's memory of the encoder's states. How far back a ring's column lies is i
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.models.attention import HIDDEN
 from jaxalign.models.encoder_decoder_layers import Attend, AttendMemory
-from jaxalign.sampling.cache import LayerCache, ages, product, write_ring
+from jaxalign.sampling.cache import LayerCache, ages, product, weigh, write_ring
 
 
 def attend_own(bias: Float[Array, "H C"], counts: Int[Array, "B K"], step: Int[Array, ""]) -> Attend:
@@ -44,7 +43,7 @@ def ring_attention(
     b, k, h, d = query.shape
     leading = cache.key.shape[:-2]
     logits = product(query.reshape(*leading, 1, d), cache.key, contract=-1).reshape(b, k, h, -1) + bias[None, None]
-    weights, total = _weigh(logits, mask[:, :, None])
+    weights, total = weigh(logits, mask[:, :, None])
     weights = weights.astype(cache.value.dtype).reshape(*leading, 1, -1)
     values = product(weights, cache.value, contract=-2).reshape(b, k, h, d)
     return (values / total).astype(query.dtype)
@@ -55,13 +54,6 @@ def prompt_attention(
 ) -> Float[Array, "B K H D"]:
     """Attention of one query a sample over its prompt, which K samples share."""
     logits = product(query.swapaxes(1, 2), cache.prompt_key, contract=-1)
-    weights, total = _weigh(logits, mask[:, None, None])
+    weights, total = weigh(logits, mask[:, None, None])
     values = product(weights.astype(cache.prompt_value.dtype), cache.prompt_value, contract=-2)
     return (values / total).swapaxes(1, 2).astype(query.dtype)
-
-
-def _weigh(logits, mask):
-    """Unnormalised weights and their sum."""
-    logits = jnp.where(mask, logits, HIDDEN)
-    weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
-    return weights, weights.sum(axis=-1, keepdims=True)

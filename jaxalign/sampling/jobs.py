@@ -97,7 +97,8 @@ def run_jobs(
         # In this order: zip asks for a sample only when it has a slot.
         for slot, (job, sample, prompt, sample_key) in zip(free, waiting, strict=False):
             slots = _insert(slots, np.int32(slot), prompt, sample_key, sharding=sharding)
-            # One at a time: XLA's CPU client aborts when a hundred programs of several devices are under way.
+            # One at a time: with many programs of several CPU devices under way, XLA's collectives may wait for each
+            # other for ever, and after 40 s it aborts the process.
             slots.done.block_until_ready()
             running[slot] = _Running(job, sample, [], [])
         if not running:

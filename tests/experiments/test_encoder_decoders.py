@@ -5,8 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 import tokenizers
 import transformers
@@ -19,19 +17,9 @@ from jaxalign.data import HfTokenizer, encode_lists
 from jaxalign.data.record import PreferenceRecord
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
+from tests.experiments import long_form
 
-ROWS = [
-    {
-        "prompt_id": f"p{p}",
-        "source": "test",
-        "prompt": f"Question number {p}?",
-        "model": f"m{m}",
-        "response": f"answer {m} to {p} " * (m + 1),
-        "preference": m / 5,
-    }
-    for p in range(40)
-    for m in range(4)
-]
+ROWS = long_form.rows(range(40))
 
 
 def t5_tokenizer():
@@ -66,10 +54,7 @@ def t5(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "lists").mkdir()
-    for name, part in (("train", ROWS), ("validation", ROWS[:12])):
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), tmp_path / "lists" / f"{name}.parquet")
-    return tmp_path / "lists"
+    return long_form.write(tmp_path / "lists", ROWS, ROWS[:15])
 
 
 def test_lipo(t5, folder, tmp_path):

@@ -5,8 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 import transformers
 
@@ -16,6 +14,7 @@ from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
 from jaxalign.typing import ListBatch
+from tests.experiments import long_form
 
 TOY = dataclasses.replace(
     lipo.PRESETS["default"],
@@ -119,27 +118,8 @@ def test_losses_of_known_scores(name, monkeypatch):
     assert metrics["accuracy"].value == 1
 
 
-def long_form(path, num_prompts, start):
-    rows = [
-        {
-            "prompt_id": f"p{start + p}",
-            "source": "test",
-            "prompt": f"Question number {start + p}?",
-            "model": f"m{m}",
-            "response": f"answer {m} " * (m + 1),
-            "preference": m / 5,
-        }
-        for p in range(num_prompts)
-        for m in range(5)
-    ]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-
-
 def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    long_form(folder / "train.parquet", 8, 0)
-    long_form(folder / "validation.parquet", 3, 8)
+    folder = long_form.write(tmp_path / "data", long_form.rows(range(8)), long_form.rows(range(8, 11)))
     sizes = dict(size=(16, 1), sft_steps=2, sft_batch=(8, 128), steps=2, batch=8, list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],

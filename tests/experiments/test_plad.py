@@ -6,8 +6,6 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 import transformers
 
@@ -16,6 +14,8 @@ from experiments.common.distillation import file_world, methods, run, sequence_w
 from jaxalign import losses, models
 from jaxalign.data import PreferenceRecord
 from jaxalign.typing import ListBatch
+from tests.experiments import long_form
+from tests.io_loop import chat_server
 
 TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, seeds=1)
 
@@ -151,10 +151,7 @@ def rows(count=60):
 
 
 def folder(path):
-    path.mkdir()
-    for name, part in (("train", rows()), ("validation", rows(4))):
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), path / f"{name}.parquet")
-    return path
+    return long_form.write(path, rows(), rows(4))
 
 
 def files(output, **fields):
@@ -198,6 +195,22 @@ def test_a_directory_of_another_family_and_tokenizer_teaches(tmp_path):
         tmp_path / "shared", teacher=str(teacher), student=str(teacher), data=lists, methods=("JSD",), limits=(12, 4)
     )
     assert np.isfinite(plad.main(shared)["held-out/JSD/ROUGE-L"])
+
+
+def test_a_server_teaches_and_is_paid_once(tmp_path):
+    lists = folder(tmp_path / "lists")
+    with chat_server.serving() as server:
+        config = files(
+            tmp_path / "run", endpoint=server.url, teacher_name="m", data=lists, methods=("seq-KD",), num_prompts=8
+        )
+        values = plad.main(config)
+        held_out = sum(file_world.is_held_out(record) for record in file_world.recorded(lists / "train.parquet", ""))
+        # Neither prompts beyond num_prompts nor those of a second call are asked.
+        assert len(server.asked()) == len(set(server.asked())) == 8 + held_out
+        assert plad.main(config) == values
+        assert len(server.asked()) == 8 + held_out
+    texts = [json.loads(line)["texts"][0] for line in (tmp_path / "run/seed-0/teacher.jsonl").read_text().splitlines()]
+    assert all(text.startswith("QUESTION NUMBER") for text in texts)
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -14,6 +14,7 @@ from experiments.common.rewards import figures, real_lists, sequence_world
 from experiments.common.rewards.task import Opinion
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
+from tests.experiments import long_form
 
 TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64), steps=2, batch=32, seeds=1)
 
@@ -143,21 +144,7 @@ def test_calibration_and_swap_consistency_by_hand():
 
 
 def real_files(folder):
-    rows = [
-        {
-            "prompt_id": f"p{p}",
-            "source": "test",
-            "prompt": f"Question number {p}?",
-            "model": f"m{m}",
-            "response": f"answer {m} " * (m + 1),
-            "preference": m / 5,
-        }
-        for p in range(8)
-        for m in range(5)
-    ]
-    for name, part in (("train", rows), ("validation", rows[:15])):
-        (folder / "lists").mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), folder / "lists" / f"{name}.parquet")
+    long_form.write(folder / "lists", long_form.rows(range(8)), long_form.rows(range(3)))
     (folder / "llmbar").mkdir()
     judged = [
         {"subset": s, "idx": 0, "input": "Say a.", "output_1": "a", "output_2": "bb", "label": 1} for s in ("N", "M")

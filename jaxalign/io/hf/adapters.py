@@ -26,6 +26,7 @@ from jaxalign.io.hf.write import replacing, save_json
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
 from jaxalign.models.axes import INPUT_AXES
 from jaxalign.models.lora import chosen, split_shape
+from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -141,12 +142,7 @@ def _shape(group):
 def _check(config, leaves, places):
     expected = {path: _shape(list(group)) for path, group in itertools.groupby(places, key=lambda slot: slot.path)}
     found = {path: leaf.shape for path, leaf in leaves.items()}
-    problems = [
-        f"{path}: expected {expected.get(path, 'none')}, got {found.get(path, 'none')}"
-        for path in sorted(expected.keys() | found.keys())
-        if expected.get(path) != found.get(path)
-    ]
-    if problems:
+    if problems := shape_differences(expected, found):
         raise ValueError(
             f"the adapter is not one of this {config.family} model with this LoraConfig:{listing(problems)}"
         )
