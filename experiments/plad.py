@@ -24,6 +24,7 @@ from experiments.common import report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
 from jaxalign.io import hf, launch, writers
+from jaxalign.io.report import Curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,8 @@ def main(config: Config) -> dict[str, float]:
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     writers.write_config(config.output, config)
-    by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
     folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
@@ -87,28 +89,34 @@ def main(config: Config) -> dict[str, float]:
         curves.append(report.Curve("Log-probability of the preferred text, nats", "chosen", pairs))
         curves.append(report.Curve("Log-probability of the other text, nats", "rejected", pairs))
     sections = [report.draw(curve) for curve in curves]
+    if reliability:
+        axes = "likelihood per token (geometric mean)", "mean quality"
+        sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
     return report.report_tables(config.output, f"PLaD: {config.task}", tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """All methods from one warm start: held-out figures and costs by method."""
+    """All methods from one warm start: held-out figures and costs by method, and curves of quality by likelihood."""
     world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
     world = worlds.make_world(config, seed, directory, world_key)
     run.check_methods(config.methods, world)
     start = run.warm_start(config, world, directory / "warm", warm_key)
-    policies = {"warm start": start}
+    policies, costs = {"warm start": start}, {}
     for method in config.methods:
         place = directory / folder_name(method)
-        policies[method] = run.learn(config, world, method, start, place, learn_key)
+        rounds = run.learn(config, world, method, start, place, learn_key)
+        policies[method], costs[method] = rounds[-1], run.cost(method, rounds, place)
         hf.save_pretrained(place / "hf", start.model.config, policies[method].params, world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher
     held_out = world.evaluate(policies, test_key)
+    reliability = {}
     if world.graded is not None:
         for name, policy in policies.items():
-            held_out[name] |= figures.likelihood_figures(policy, world.graded)
-    costs = {method: run.cost(directory / folder_name(method)) for method in config.methods}
-    return {"held-out": held_out, "cost": costs}
+            graded = figures.grade(policy, world.graded)
+            held_out[name] |= figures.likelihood_figures(graded)
+            reliability[name] = figures.likelihood_curve(graded)
+    return {"held-out": held_out, "cost": costs}, reliability
 
 
 def folder_name(method: str) -> str:

@@ -55,6 +55,11 @@ def estimate(per_prompt: Ratio) -> Estimate:
     return Estimate(float(value), float(low), float(high))
 
 
+def exactly(value: float) -> Estimate:
+    """A number that no draw of prompts changes: a cost, a count."""
+    return Estimate(value, value, value)
+
+
 def mean_over_prompts(values: np.ndarray) -> Estimate:
     """Of ``[prompts, samples]``, with an interval over prompts."""
     values = np.asarray(values, np.float32)

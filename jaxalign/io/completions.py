@@ -1,15 +1,17 @@
 """Samples of many prompts, streamed to a file as they end; the same command after a break adds what is missing.
 
 The file has one JSON object a line: ``id`` of the prompt, ``sample`` (0, 1, ...), ``text`` (up to a stop string, if one
-ended it), ``finish`` (``stop_token``, ``stop_string`` or ``length``), ``tokens``, and ``logps``, one for each token, in
-nats under the model at temperature 1. Lines come in the order in which samples end. Beside it stands
-``<file>.settings.json``: a file is continued with the settings and prompts that it was begun with, or not at all.
+ended it), ``finish`` (``stop_token``, ``stop_string`` or ``length``), ``tokens``, ``logps``, one for each token, in
+nats under the model at temperature 1, and ``seconds`` since the line before it or since its call began, so that their
+sum is what the file has cost. Lines come in the order in which samples end. Beside it stands ``<file>.settings.json``:
+a file is continued with the settings and prompts that it was begun with, or not at all.
 """
 
 import hashlib
 import json
 import os
 import pathlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -91,7 +93,7 @@ def write_completions(
     Raises:
       ValueError: prompts that are too long, empty, or of one id; a file of other settings or prompts.
     """
-    path = pathlib.Path(path)
+    path, now = pathlib.Path(path), time.monotonic()
     room = model.config.max_length - max_new_tokens
     _check_prompts(prompts, room, skip_long)
     kept = [(number, prompt) for number, prompt in enumerate(prompts) if len(prompt.tokens) <= room]
@@ -123,7 +125,9 @@ def write_completions(
     )
     with path.open("ab", buffering=0) as file, Progress(path.name, total, start=before, show=show) as progress:
         for done, each in enumerate(completions, start=before + 1):
-            _write(file, _row(prompts[each.job].id, each, tokenizer, stops))
+            last, now = now, time.monotonic()
+            row = _row(prompts[each.job].id, each, tokenizer, stops)
+            _write(file, row | {"seconds": round(now - last, 4)})
             progress.update(done, {}, float(len(each.tokens)))
     return CompletionsReport(done - before, before, len(prompts) - len(kept))
 

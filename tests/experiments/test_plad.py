@@ -38,8 +38,15 @@ def test_methods_run_and_a_second_run_repeats_nothing(tmp_path):
     assert {name.split("/")[1] for name in values} == {"warm start", "teacher", *config.methods}
     assert all(np.isfinite(list(values.values())))
     assert values["cost/PLaD ranking/tokens"] > 0
+    # Methods on the warm student's texts share what they cost; a second round samples as much again, or about that.
+    cost = lambda method, figure: values[f"cost/{method}/{figure}"]  # noqa: E731
+    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 64
+    assert cost("PLaD two rounds", "tokens sampled") > cost("PLaD ranking", "tokens sampled")
+    assert cost("PLaD ranking", "seconds of sampling") > 0
+    assert "cost/reverse KL/tokens sampled" not in values
     report = (tmp_path / "report.html").read_text()
     assert "Log-probability of the preferred text, nats" in report
+    assert "Quality of known texts by their likelihood" in report
 
     written = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     # One draw of the warm student serves every method with pairs; the second round has one of its own.

@@ -1,7 +1,9 @@
 """Held-out figures of a student: its texts beside references, and whether likelihood ranks texts of known quality."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.lists import over_prompts
@@ -24,14 +26,37 @@ def text_figures(texts: Sequence[Sequence[str]], references: Sequence[str]) -> R
     return {"ROUGE-L": mean_over_prompts(scores), "words": mean_over_prompts(np.array(words))}
 
 
-def likelihood_figures(policy: Policy, graded: EncodedLists) -> Row:
-    """Kendall's tau between log-probabilities and known quality, of whole responses and per token."""
+class Graded(NamedTuple):
+    """Responses of known quality under a policy, each ``[N, n]``."""
+
+    logps: np.ndarray  # nats
+    quality: np.ndarray
+    lengths: np.ndarray  # tokens
+    where: np.ndarray
+
+
+def grade(policy: Policy, graded: EncodedLists) -> Graded:
+    """The log-probability of each response of the lists, beside its quality."""
     logps = data.score_lists(graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2)
     where = np.isfinite(logps)
     quality, lengths = np.zeros(logps.shape, np.float32), np.ones(logps.shape, np.float32)
     quality[where], lengths[where] = graded.labels, np.diff(graded.response_starts)
-    scores = np.nan_to_num(logps)
+    return Graded(np.nan_to_num(logps), quality, lengths, where)
+
+
+def likelihood_figures(graded: Graded) -> Row:
+    """Kendall's tau between log-probabilities and known quality, of whole responses and per token."""
+    logps, quality, lengths, where = graded
     return {
-        "tau of likelihood": over_prompts(metrics.kendall_tau_metric, scores, quality, where=where),
-        "tau per token": over_prompts(metrics.kendall_tau_metric, scores / lengths, quality, where=where),
+        "tau of likelihood": over_prompts(metrics.kendall_tau_metric, logps, quality, where=where),
+        "tau per token": over_prompts(metrics.kendall_tau_metric, logps / lengths, quality, where=where),
     }
+
+
+def likelihood_curve(graded: Graded) -> tuple[np.ndarray, np.ndarray]:
+    """Likelihood per token and mean quality in bins of as many responses each: a curve that should rise."""
+    logps, quality, lengths, where = map(jnp.asarray, graded)
+    edges = metrics.likelihood_edges(logps / lengths, where=where)
+    table = metrics.likelihood_table(logps / lengths, quality, edges=edges, where=where)
+    filled = np.asarray(table.count) > 0  # likelihoods that are equal leave bins empty
+    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]

@@ -11,13 +11,12 @@ from jaxtyping import Array
 from experiments.common import stages
 from experiments.common.distillation.figures import rouge_l
 from experiments.common.distillation.methods import METHODS
-from experiments.common.distillation.texts import sampled_texts
+from experiments.common.distillation.texts import sampled_texts, sampling_cost
 from experiments.common.distillation.world import World
-from experiments.common.task import Policy
+from experiments.common.task import Policy, Row, exactly
 from jaxalign import data
 from jaxalign.data import EncodedLists, Outputs, PreferenceRecord
 from jaxalign.io import records
-from jaxalign.io.report import Estimate
 from jaxalign.io.writers import read_metrics
 
 
@@ -44,17 +43,18 @@ def warm_start(config, world: World, directory: pathlib.Path, key: Array) -> Pol
     return _train(config, world, "seq-KD", world.student, _taught(world), directory, key, config.warm_steps)
 
 
-def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
-    """The student after ``config.steps`` of a method of :data:`~experiments.common.distillation.methods.METHODS`."""
+def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> list[Policy]:
+    """The student before, between and after the rounds of a method of
+    :data:`~experiments.common.distillation.methods.METHODS`, ``config.steps`` in all."""
     how = METHODS[method]
-    policy, steps = start, config.steps // how.rounds
+    policies, steps = [start], config.steps // how.rounds
     for number in range(how.rounds):
         place = directory if how.rounds == 1 else directory / f"round-{number}"
         round_key = jax.random.fold_in(key, number)
         trained = config.warm_steps + number * steps
-        examples = examples_for(config, world, method, policy, trained, directory.parent)
-        policy = _train(config, world, method, policy, examples, place, round_key, steps)
-    return policy
+        examples = examples_for(config, world, method, policies[-1], trained, directory.parent)
+        policies.append(_train(config, world, method, policies[-1], examples, place, round_key, steps))
+    return policies
 
 
 def examples_for(
@@ -78,7 +78,7 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
     """Pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
     student = data.fingerprint(snapshot.params)
     key = jax.random.key(int(student[:8], 16) >> 1)  # one draw for a snapshot, whichever method asks first
-    path = directory / f"student-{student[:12]}.jsonl"
+    path = samples_file(snapshot, directory)
     written = sampled_texts(
         path, snapshot, world.tokenizer, world.train, key, num_samples=1, max_new_tokens=config.limits[1]
     )
@@ -103,12 +103,20 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
     return records.stored_records(directory / f"pairs-{student[:12]}.jsonl", provenance, make)
 
 
-def cost(directory: pathlib.Path) -> dict[str, Estimate]:
-    """Tokens and seconds of the training in ``directory``, rounds together."""
+def samples_file(snapshot: Policy, directory: pathlib.Path) -> pathlib.Path:
+    """Where the texts of a snapshot of the student are."""
+    return directory / f"student-{data.fingerprint(snapshot.params)[:12]}.jsonl"
+
+
+def cost(method: str, policies: Sequence[Policy], directory: pathlib.Path) -> Row:
+    """Tokens and seconds, of training in all rounds and of sampling for pairs, which methods of one snapshot share."""
     folders = [path.parent for path in sorted(directory.rglob("summary.json"))]
     tokens = sum(row["tokens"] for folder in folders for row in read_metrics(folder))
     seconds = sum(json.loads((folder / "summary.json").read_text())["seconds"] for folder in folders)
-    return {"tokens": Estimate(tokens, tokens, tokens), "seconds": Estimate(seconds, seconds, seconds)}
+    row = {"tokens": exactly(tokens), "seconds": exactly(seconds)}
+    if "pairs" in METHODS[method].learns_from:
+        row |= sampling_cost([samples_file(snapshot, directory.parent) for snapshot in policies[:-1]])
+    return row
 
 
 def _taught(world: World) -> list[PreferenceRecord]:

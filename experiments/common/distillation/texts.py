@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from jaxtyping import Array
 
 from experiments.common.distillation.world import Texts
-from experiments.common.task import Policy
+from experiments.common.task import Policy, exactly
 from jaxalign import data, sampling
 from jaxalign.data import PreferenceRecord, Tokenizer
 from jaxalign.io import completions, llm, llm_generate
 from jaxalign.io.completions import Prompt
+from jaxalign.io.report import Estimate
 
 TEMPERATURE = 0.7
 
@@ -48,6 +49,15 @@ def sampled_texts(
         row = json.loads(line)
         texts[row["id"]][row["sample"]] = row["text"]
     return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in texts.items()}
+
+
+def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
+    """Tokens sampled, and seconds taken, for these files of :func:`sampled_texts`."""
+    rows = [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+    return {
+        "tokens sampled": exactly(sum(len(row["tokens"]) for row in rows)),
+        "seconds of sampling": exactly(sum(row["seconds"] for row in rows)),
+    }
 
 
 def asked_texts(
