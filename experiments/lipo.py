@@ -4,14 +4,16 @@
     ./tools/run experiments.lipo table           # all seven losses of the paper's Table 1, five seeds
     ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
+    ./tools/run experiments.lipo tldr --data FOLDER   # T5-large, batch, rate and beta of the paper; such lists
 
 Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
 imperfect demonstrations, K samples a prompt, labels, reference log-probabilities, a ranking loss, held-out figures with
 95 % bootstrap intervals. BUILD.md has the figures that came out, with hardware and duration.
 
-Departures from the paper: a decoder instead of T5; labels by the true reward with Bradley-Terry noise (or those of the
-data) instead of a trained pairwise reward model, save in ``full``; AdamW instead of Adafactor for models from scratch;
-beta = 1 where responses have 8 letters (0.05 on real lists); the last checkpoint instead of the best by proxy win rate.
+Departures from the paper, which ``tldr`` shares from the optimizer on: a decoder instead of T5; labels by the true
+reward with Bradley-Terry noise (or those of the data) instead of a trained pairwise reward model, save in ``full``;
+AdamW instead of Adafactor for models from scratch; beta = 1 where responses have 8 letters (0.05 on real lists); the
+last checkpoint instead of the best by proxy win rate.
 """
 
 import dataclasses
@@ -48,6 +50,7 @@ class Config:
     steps: int = 120  # of alignment, for each loss
     batch: int = 32  # lists
     learning_rate: float = 5e-4
+    lora_rank: int = 0  # of alignment: all linear maps learn a correction of this rank; 0: all parameters learn
     list_size: int = 8
     beta: float = 1.0  # the paper's 0.05 for models whose log-probabilities can move by hundreds of nats
     seeds: int = 1
@@ -88,6 +91,20 @@ PRESETS = {
         batch=16,
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-alpacaeval-gpu"),
+    ),
+    "tldr": dataclasses.replace(
+        ALPACAEVAL,
+        model="google/t5-v1_1-large",
+        dtype="bfloat16",
+        limits=(1024, 128),
+        sft_steps=4000,
+        sft_batch=(32, 1024),
+        sft_learning_rate=1e-4,
+        losses=SEVEN,
+        steps=8000,
+        batch=32,
+        learning_rate=2e-5,
+        output=pathlib.Path("runs/lipo-tldr"),
     ),
 }
 

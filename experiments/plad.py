@@ -3,15 +3,17 @@
     ./tools/run experiments.plad          # a larger decoder teaches a smaller one, quality is known; minutes on a CPU
     ./tools/run experiments.plad table    # all methods, five seeds
     ./tools/run experiments.plad files --teacher-outputs FILE   # a recorded teacher; --student DIR, --data FOLDER
+    ./tools/run experiments.plad tldr --teacher-outputs FILE    # a T5-large as student, one of the paper's families
 
 Claims: a student too small to imitate its teacher word for word learns more from "the teacher's text is better than
 mine" than from more imitation. Every method begins with the same supervised fine-tuning on the teacher's texts and
 takes as many further steps; figures are held-out with 95 % intervals: quality, length, and whether likelihood ranks
 texts of known quality. What each one cost stands beside them. BUILD.md has what came out, with hardware and duration.
 
-Departures: the method is recalled from the abstract and from tables at second hand, so no table is matched; decoders of
-the sequence world instead of T5, GPT-Neo and LLaMA-2. A divergence on the student's own texts has no gradient through
-their choice (MiniLLM's policy gradient; GKD leaves it out too), and KL, JSD and TVD see the teacher's logits.
+Departures: the method is recalled from the abstract and from tables at second hand, so no table is matched, and steps
+and rates of ``tldr`` are ours; decoders of the sequence world instead of T5, GPT-Neo and LLaMA-2. A divergence on the
+student's own texts has no gradient through their choice (MiniLLM's policy gradient; GKD leaves it out too), and KL, JSD
+and TVD see the teacher's logits.
 """
 
 import dataclasses
@@ -32,10 +34,9 @@ class Config:
     """One run; every field is a flag."""
 
     task: Literal["sequences", "files"] = "sequences"
-    teacher: str = ""  # files: a Hugging Face directory or hub id that writes the teacher's texts
+    teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
     teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
-    teacher_name: str = ""  # files: which rows of teacher_outputs are its own, by their column "model"; empty: all
-    endpoint: str = ""  # files: the base URL of an OpenAI-compatible server that has the model teacher_name
+    teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
     size: tuple[int, int] = (64, 3)  # width and layers of the student
@@ -47,6 +48,7 @@ class Config:
     steps: int = 150  # of each method
     batch: int = 64  # prompts
     learning_rate: float = 3e-4
+    lora_rank: int = 0  # all linear maps of the student learn a correction of this rank; 0: all parameters learn
     beta: float = 1.0  # the margin in nats
     methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
     seeds: int = 1
@@ -68,6 +70,19 @@ PRESETS = {
         beta=10.0,
         methods=("seq-KD", "PLaD ranking", "PLaD margin", "PLaD + likelihood"),
         output=pathlib.Path("runs/plad-files"),
+    ),
+    "tldr": dataclasses.replace(
+        DEFAULT,
+        task="files",
+        student="google/t5-v1_1-large",
+        limits=(1024, 128),
+        num_prompts=100_000,
+        warm_steps=4000,
+        steps=4000,
+        batch=32,
+        learning_rate=2e-5,
+        methods=("seq-KD", "PLaD ranking", "PLaD margin", "PLaD + likelihood"),
+        output=pathlib.Path("runs/plad-tldr"),
     ),
 }
 

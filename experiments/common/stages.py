@@ -63,26 +63,18 @@ def imitate(
     learning_rate: float,
 ) -> Policy:
     """The policy after ``steps`` batches of demonstrations; ``batch`` is rows, and tokens in each."""
-    start_run(directory, policy.model, tokenizer)
     if isinstance(policy.model, models.Decoder):
         loss_fn = make_sft_loss(policy.model)
         batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
     else:  # an encoder reads one prompt a row: as many tokens, unpacked
         loss_fn, rows = make_response_loss(policy.model), max(batch[0] * batch[1] // sum(demonstrations.limits), 1)
         batches = data.list_batches(demonstrations, batch_size=rows, list_size=1, **processes())
-    params = train(policy.params, batches, loss_fn, directory, key, steps, learning_rate)
-    return Policy(policy.model, params)
+    return train(policy, tokenizer, batches, loss_fn, directory, key, steps=steps, learning_rate=learning_rate)
 
 
 def processes() -> dict[str, int]:
     """Which part of each batch this process prepares."""
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}
-
-
-def start_run(directory: pathlib.Path, model, tokenizer: HfTokenizer) -> None:
-    """What ``tools/export_hf.py`` needs beside the checkpoints."""
-    model_config.save_config(directory, model.config)
-    tokenizer.save(directory / "tokenizer")
 
 
 def load_policy(model: str) -> Policy:
@@ -183,7 +175,6 @@ def align(
     key: Array,
 ) -> Policy:
     """The policy after ``config.steps`` batches of lists, from the SFT policy on."""
-    start_run(directory, sft.model, task.tokenizer)
     batches = data.list_batches(
         lists,
         batch_size=config.batch,
@@ -191,11 +182,54 @@ def align(
         reference_logps=logps,
         **processes(),
     )
-    params = train(sft.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
-    return Policy(sft.model, params)
+    sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
+    if config.lora_rank:
+        return train_adapter(sft, batches, loss_fn, directory, key, rank=config.lora_rank, **sizes)
+    return train(sft, task.tokenizer, batches, loss_fn, directory, key, **sizes)
 
 
-def train(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:
+def train(
+    policy: Policy,
+    tokenizer: HfTokenizer,
+    batches,
+    loss_fn: LossFn,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    steps: int,
+    learning_rate: float,
+) -> Policy:
+    """The policy after so many batches; ``directory`` gets what ``tools/export_hf.py`` needs beside the checkpoints."""
+    model_config.save_config(directory, policy.model.config)
+    tokenizer.save(directory / "tokenizer")
+    return Policy(policy.model, _fit(policy.params, batches, loss_fn, directory, key, steps, learning_rate))
+
+
+def train_adapter(
+    policy: Policy,
+    batches,
+    loss_fn: LossFn,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    rank: int,
+    steps: int,
+    learning_rate: float,
+) -> Policy:
+    """The policy with a low-rank adapter of all its linear maps, alpha twice the rank, that has seen so many batches.
+
+    ``directory / "adapter"`` has it in the format of peft; the policy that is returned has it merged in.
+    """
+    lora = models.LoraConfig(rank=rank, alpha=2.0 * rank)
+    init_key, key = jax.random.split(key)
+    adapter = models.init_lora(init_key, policy.params, lora)
+    loss_fn = models.lora_loss(loss_fn, policy.params, lora)
+    adapter = _fit(adapter, batches, loss_fn, directory, key, steps, learning_rate)
+    hf.save_adapter(directory / "adapter", policy.model.config, adapter, lora)
+    return Policy(policy.model, models.merge_lora(policy.params, adapter, lora))
+
+
+def _fit(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:
     """AdamW with warm-up over a twentieth of the steps and linear decay, on all devices."""
     mesh = sharding.make_mesh()
     schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peft
 import pytest
 import tokenizers
 import transformers
@@ -59,8 +60,8 @@ def folder(tmp_path):
 
 def test_lipo(t5, folder, tmp_path):
     config = dataclasses.replace(
-        lipo.PRESETS["alpacaeval"],
-        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=8, list_size=3, limits=(24, 40)),
+        lipo.PRESETS["tldr"],
+        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
         model=str(t5),
         data=folder,
         output=tmp_path / "run",
@@ -87,10 +88,11 @@ def test_robust_reward_models(t5, folder, tmp_path):
     assert (place / "checkpoints").is_dir() and not (place / "hf").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
 def test_plad(t5, folder, tmp_path):
     config = dataclasses.replace(
-        plad.PRESETS["files"],
-        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD")),
+        plad.PRESETS["tldr"],
+        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora_rank=2),
         teacher=str(t5),
         student=str(t5),
         data=folder,
@@ -99,6 +101,14 @@ def test_plad(t5, folder, tmp_path):
     figures = plad.main(config)
     assert np.isfinite(figures["held-out/PLaD ranking/tau of likelihood"])
     assert np.isfinite(figures["held-out/JSD/ROUGE-L"])
+    # What was trained of the warm start and of JSD on top of it is two adapters of rank 2.
+    folder = tmp_path / "run" / "seed-0"
+    base = transformers.AutoModelForSeq2SeqLM.from_pretrained(t5)
+    for name in "warm", "JSD":
+        base = peft.PeftModel.from_pretrained(base, folder / name / "adapter").merge_and_unload()
+    exported = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder / "JSD" / "hf")
+    for (name, ours), theirs in zip(exported.named_parameters(), base.parameters(), strict=True):
+        np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_imitation_lowers_the_loss_of_unpacked_texts(t5, tmp_path):

@@ -208,7 +208,7 @@ def test_a_server_teaches_and_is_paid_once(tmp_path):
     lists = folder(tmp_path / "lists")
     with chat_server.serving() as server:
         config = files(
-            tmp_path / "run", endpoint=server.url, teacher_name="m", data=lists, methods=("seq-KD",), num_prompts=8
+            tmp_path / "run", teacher=server.url, teacher_name="m", data=lists, methods=("seq-KD",), num_prompts=8
         )
         values = plad.main(config)
         held_out = sum(file_world.is_held_out(record) for record in file_world.recorded(lists / "train.parquet", ""))

@@ -1,4 +1,4 @@
-"""A PLaD run that is killed while it samples pairs and while it trains ends as one that was not, and repeats nothing."""
+"""A PLaD run that is killed while it samples and while it trains ends as one that was not, and repeats nothing."""
 
 import pathlib
 import re

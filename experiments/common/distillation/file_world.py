@@ -1,9 +1,9 @@
 """A teacher that has written, or writes, to prompts from files; its texts may be all that is known of it.
 
 Three kinds of teacher: recorded texts (``--teacher-outputs``, JSON lines or parquet with ``prompt``, ``response`` and
-perhaps ``model``), a directory in Hugging Face format of any family and tokenizer (``--teacher``), and a server
-(``--endpoint``). The last two write to the prompts of ``--data``. A tenth of the prompts is held out, and what the
-teacher wrote to them is the reference.
+perhaps ``model``), a directory in Hugging Face format of any family and tokenizer (``--teacher DIR``), and an
+OpenAI-compatible server (``--teacher URL``). The last two write to the prompts of ``--data``. A tenth of the prompts is
+held out, and what the teacher wrote to them is the reference.
 
 ``--data`` is a folder of graded lists, as :mod:`experiments.common.alpacaeval_task` reads it; its
 ``validation.parquet`` shows whether a student's likelihood ranks responses by quality.
@@ -76,11 +76,11 @@ def taught(
     """What the teacher writes to the prompts, and the teacher itself where the student shares its vocabulary."""
     if config.teacher_outputs:
         return {record.id: record.responses for record in records}, None
-    if config.endpoint:
-        limit = config.limits[1]
-        return asked_texts(path, config.endpoint, config.teacher_name, records, max_new_tokens=limit), None
     if not config.teacher:
-        raise ValueError("no teacher: name its texts (--teacher-outputs), its directory (--teacher) or its --endpoint")
+        raise ValueError("no teacher: name its texts (--teacher-outputs), or its directory or server (--teacher)")
+    if config.teacher.startswith(("http://", "https://")):
+        limit = config.limits[1]
+        return asked_texts(path, config.teacher, config.teacher_name, records, max_new_tokens=limit), None
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
     texts = sampled_texts(path, policy, its_own, records, key, num_samples=1, max_new_tokens=config.limits[1])
     return texts, policy if its_own.vocabulary == tokenizer.vocabulary else None

@@ -128,12 +128,13 @@ def _taught(world: World) -> list[PreferenceRecord]:
 
 
 def _train(config, world, method, policy, examples, directory, key, steps) -> Policy:
-    stages.start_run(directory, policy.model, world.tokenizer)
     lists: EncodedLists = data.encode_lists(
         examples, world.tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
     size = max(len(record.responses) for record in examples)
     batches = data.list_batches(lists, batch_size=config.batch, list_size=size, **stages.processes())
     loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
-    params = stages.train(policy.params, batches, loss_fn, directory, key, steps, config.learning_rate)
-    return Policy(policy.model, params)
+    sizes = {"steps": steps, "learning_rate": config.learning_rate}
+    if config.lora_rank:
+        return stages.train_adapter(policy, batches, loss_fn, directory, key, rank=config.lora_rank, **sizes)
+    return stages.train(policy, world.tokenizer, batches, loss_fn, directory, key, **sizes)

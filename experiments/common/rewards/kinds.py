@@ -31,13 +31,12 @@ def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: p
 def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
-    stages.start_run(directory, reward.model, task.tokenizer)
     lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
     size = max(2 * config.batch // config.list_size, 1)
     batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **stages.processes())
+    sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     loss_fn = make_listwise_loss(reward.model)
-    params = stages.train(reward.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
-    reward = Policy(reward.model, params)
+    reward = stages.train(reward, task.tokenizer, batches, loss_fn, directory, key, **sizes)
     export(directory / "hf", reward, task)
     return make_judge(config, task, reward)
 
@@ -73,15 +72,16 @@ def train_comparisons(
     key: Array,
     *,
     batch: int,
-    steps: int,
-    learning_rate: float,
+    **sizes,
 ) -> Policy:
-    """A decoder that says which of any two responses of a list is better, as the higher label does."""
-    stages.start_run(directory, start.model, task.tokenizer)
+    """A decoder that says which of any two responses of a list is better, as the higher label does.
+
+    ``sizes`` are the ``steps`` and ``learning_rate`` of :func:`~experiments.common.stages.train`.
+    """
     row_length = data.comparison_length(lists, form)
     batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **stages.processes())
     loss_fn = make_comparison_loss(start.model, form)
-    return Policy(start.model, stages.train(start.params, batches, loss_fn, directory, key, steps, learning_rate))
+    return stages.train(start, task.tokenizer, batches, loss_fn, directory, key, **sizes)
 
 
 def make_listwise_loss(model) -> LossFn:

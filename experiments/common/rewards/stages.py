@@ -48,13 +48,11 @@ def on_backbone(backbone: Policy, key: Array) -> Policy:
 
 def train_reward(config, task: RewardTask, pairs, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
     """The reward model after ``config.steps`` batches of ``pairs``, a Grain data set of one epoch."""
-    stages.start_run(directory, start.model, task.tokenizer)
     batches = data.pair_batches(
         pairs.repeat(), task.tokenizer, batch_size=config.batch, **limits(config), **stages.processes()
     )
-    loss_fn = make_reward_loss(start.model)
-    params = stages.train(start.params, batches, loss_fn, directory, key, config.steps, config.learning_rate)
-    return Policy(start.model, params)
+    sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
+    return stages.train(start, task.tokenizer, batches, make_reward_loss(start.model), directory, key, **sizes)
 
 
 def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
