@@ -96,6 +96,9 @@ def main(config: Config) -> dict[str, float]:
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    if config.seeds > 1:  # warm starts differ from seed to seed, often by more than methods do
+        gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
+        tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
     folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
     pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from experiments.common.task import Row, Sample
+from experiments.common.task import Row, Sample, exactly
 from jaxalign.io import report
 
 Figures = Mapping[str, Row]
@@ -29,6 +29,16 @@ def summarise(by_seed: Sequence[Figures]) -> Figures:
     return {
         policy: {name: _over_seeds([figures[policy][name].value for figures in by_seed]) for name in row}
         for policy, row in by_seed[0].items()
+    }
+
+
+def subtract(figures: Figures, policy: str) -> Figures:
+    """What each policy has more of than this one, of the same seed: values to summarise, without intervals."""
+    base = figures[policy]
+    return {
+        other: {name: exactly(figure.value - base[name].value) for name, figure in row.items()}
+        for other, row in figures.items()
+        if other != policy
     }
 
 

@@ -60,6 +60,15 @@ def test_methods_run_and_a_second_run_repeats_nothing(tmp_path):
     assert not any(info.values()) and student.config.hidden_size == 16
 
 
+def test_seeds_are_compared_with_their_own_warm_start(tmp_path):
+    config = toy(tmp_path, methods=("SFT",), seeds=2)
+    values = plad.main(config)
+    assert len(list(tmp_path.glob("seed-*"))) == 2
+    gain = values["held-out, minus the warm start of the same seed/SFT/true reward"]
+    mean = values["held-out/SFT/true reward"] - values["held-out/warm start/true reward"]
+    np.testing.assert_allclose(gain, mean, atol=1e-6)
+
+
 def test_pairs_tell_where_they_are_from(tmp_path):
     plad.main(toy(tmp_path, methods=("PLaD ranking",)))
     (file,) = (tmp_path / "seed-0").glob("pairs-*.jsonl")
