@@ -1,0 +1,36 @@
+"""A protein network: an encoder of graphs, and what tasks read from it.
+
+    model = protein.ProteinNetwork(protein.ProteinConfig())
+    variables = model.init(jax.random.key(0), batch)
+    outputs = model.apply(variables, batch)      # {"lba": [G], ..., "go_cc": [chains, 320]}
+    outputs, updates = model.apply(variables, batch, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
+
+``variables`` has the collections ``params`` and ``batch_stats``, the running means of batch norms.
+"""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+from jaxtyping import Array
+
+from jaxalign.protein.batches import GraphBatch
+from jaxalign.protein.config import ProteinConfig
+from jaxalign.protein.hemenet import Encoded, Hemenet
+from jaxalign.protein.readout import Readouts
+
+
+class ProteinNetwork(nn.Module):
+    """Predictions by task from a batch of graphs."""
+
+    config: ProteinConfig
+
+    def setup(self):
+        self.encoder = Hemenet(self.config.encoder)
+        self.readouts = Readouts(self.config)
+
+    def __call__(self, batch: GraphBatch, *, train: bool = False) -> Mapping[str, Array]:
+        return self.readouts(self.encode(batch, train=train).features, batch)
+
+    def encode(self, batch: GraphBatch, *, train: bool = False) -> Encoded:
+        """Features and coordinates of nodes."""
+        return self.encoder(batch, train=train)
