@@ -103,7 +103,7 @@ def parse_ligand(path: str | os.PathLike, content: bytes) -> Ligand:
     suffix = file_format(path)
     parse = {".sdf": _parse_sdf, ".mol2": _parse_mol2}[suffix]
     try:
-        ligand = parse(content.decode("utf-8", "replace"))
+        ligand = parse("\n".join(content.decode("utf-8", "replace").splitlines()) + "\n")
     except Exception as error:  # as above
         raise ValueError(
             f"{path}: not a {suffix} file that can be read: {type(error).__name__}: {error}. "
@@ -142,19 +142,24 @@ def _cif_value(text: str) -> str:
 def _parse_sdf(text: str) -> Ligand:
     from biotite.structure.io import mol
 
-    file = mol.SDFile.deserialize(text)
-    record = next(iter(file.values()))
+    # biotite's own reader of several molecules keeps one of each name, and docked poses have the same.
+    molecules = [molecule for molecule in text.split("$$$$\n") if molecule.strip()]
+    if not molecules:
+        raise ValueError("no molecule")
+    record = mol.MOLFile.read(io.StringIO(molecules[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of bond types, which nothing here needs
         atoms = record.get_structure()
     located = zip(atoms.element.tolist(), atoms.coord.tolist(), strict=True)
     # The format has no names of atoms: element and number make one.
-    return Ligand([Atom(f"{e.capitalize()}{n}", e, tuple(at)) for n, (e, at) in enumerate(located, 1)], len(file) - 1)
+    named = [Atom(f"{element.capitalize()}{n}", element, tuple(at)) for n, (element, at) in enumerate(located, 1)]
+    return Ligand(named, len(molecules) - 1)
 
 
 def _parse_mol2(text: str) -> Ligand:
     """Lines of ``@<TRIPOS>ATOM`` are: number, name, x, y, z, type such as ``C.ar``, and more that is not needed."""
-    molecules = "\n".join(text.splitlines()).split("@<TRIPOS>MOLECULE\n")[1:]
+    text = "".join(f"{line.strip()}\n" for line in text.splitlines())
+    molecules = text.split("@<TRIPOS>MOLECULE\n")[1:]
     if not molecules:
         raise ValueError("no @<TRIPOS>MOLECULE record")
     header, found, block = molecules[0].partition("@<TRIPOS>ATOM\n")
