@@ -68,7 +68,9 @@ def _kind(residue: gemmi.Residue, polymer: gemmi.PolymerType) -> str:
         return "waters"
     if (in_polymer and polymer in _NUCLEIC) or (in_file_as_polymer and known.is_nucleic_acid()):
         return "nucleotides"
-    if (in_polymer and polymer not in _SACCHARIDE) or (in_file_as_polymer and known.is_amino_acid()):
+    # Without a TER record, gemmi counts a ligand next to a chain's end, or before its start, to the polymer.
+    stranger = not known.found() and residue.find_atom("CA", "*", gemmi.Element("C")) is None
+    if (in_polymer and polymer not in _SACCHARIDE and not stranger) or (in_file_as_polymer and known.is_amino_acid()):
         return "residues"
     return "ligands"
 
@@ -87,7 +89,8 @@ def _positions(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:
         if group:
             yield group
         group = [residue]
-    yield group
+    if group:
+        yield group
 
 
 def _labelled(residue: gemmi.Residue) -> bool:

@@ -4,9 +4,9 @@ What becomes of a file; :class:`StructureReport` counts what is left out:
 
 - The first model (of ligand files: molecule) counts. Chains have the names that the authors gave them.
 - Waters are left out. So are the residues of nucleic acids, for which there is no type of node.
-- Residues are what gemmi takes for a part of a polymer, and amino acids in ATOM records. Insertion codes make residues
-  of their own, in the order of the file. Modified residues have the type of their parent, see
-  :mod:`jaxalign.protein.vocabulary`.
+- Residues are what gemmi takes for a part of a polymer, unless it is unknown there and has no alpha carbon, and amino
+  acids in ATOM records. Insertion codes make residues of their own, in the order of the file. Modified residues have
+  the type of their parent, see :mod:`jaxalign.protein.vocabulary`.
 - Everything else, be it a drug, a sugar, an ion or a free amino acid, is ligand, and belongs to the chain that its
   author's name says; sugars often have one of their own.
 - Hydrogens are left out, deuterium too.

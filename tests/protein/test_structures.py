@@ -271,6 +271,22 @@ def test_a_free_amino_acid_is_a_ligand(read):
     assert structure.types.tolist() == [1, 1, 21 + N, 21 + C, 21 + C, 21 + O]
 
 
+@pytest.mark.parametrize("record", ["ATOM", "HETATM"])
+@pytest.mark.parametrize("number", [0, 1, 4, 301])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_ligand_without_a_terminal_record_is_a_ligand(read, record, number, first):
+    parts = [
+        "".join(atoms(f"ALA {n}") for n in (1, 2, 3)),
+        atoms(f"LIG {number}", ("C1", "O1"), record=record, chain="A"),
+    ]
+    assert read("".join(parts[:: -1 if first else 1])).types.tolist() == [1, 1, 1, 21 + C, 21 + O]
+
+
+def test_caps_are_residues_of_unknown_type(read):
+    structure = read(atoms("ACE 0", ("CH3", "C", "O")) + atoms("ALA 1") + atoms("NH2 2", ("N",), record="HETATM"))
+    assert structure.types.tolist() == [UNKNOWN_TYPE, 1, UNKNOWN_TYPE] and structure.alphas.tolist() == [-1, 1, -1]
+
+
 def test_nucleic_acids_are_left_out_and_counted(read):
     dna = "".join(atoms(f"{name} {n}", ("P", "C1'", "N1"), chain="B") for n, name in enumerate(("DA", "DG", "DT"), 1))
     rna = atoms("A 1", ("P", "C1'"), chain="C") + atoms("PSU 2", ("P", "C1'"), chain="C", record="HETATM")
