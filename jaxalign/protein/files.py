@@ -79,7 +79,7 @@ def parse_polymers(path: str | os.PathLike, content: bytes) -> gemmi.Structure:
       ValueError: if the content is not of that format, or has no atom.
     """
     suffix = file_format(path)
-    parse = {".pdb": gemmi.read_pdb_string, ".ent": gemmi.read_pdb_string, ".bcif": _parse_bcif}.get(suffix, _parse_cif)
+    parse = {".pdb": _parse_pdb, ".ent": _parse_pdb, ".bcif": _parse_bcif}.get(suffix, _parse_cif)
     try:
         structure = parse(content)
     except Exception as error:  # each library has its own errors, and biotite's readers any that NumPy knows
@@ -112,6 +112,11 @@ def parse_ligand(path: str | os.PathLike, content: bytes) -> Ligand:
     if not ligand.atoms:
         raise ValueError(f"{path}: expected atoms, got none. Write the file again, with coordinates")
     return ligand
+
+
+def _parse_pdb(content: bytes) -> gemmi.Structure:
+    # What is not ASCII, such as names of authors, becomes as many question marks: fields are found by their columns.
+    return gemmi.read_pdb_string(content.decode("latin-1").encode("ascii", "replace"))
 
 
 def _parse_cif(content: bytes) -> gemmi.Structure:

@@ -63,11 +63,6 @@ def random_structure(seed: int, nodes: int, spread: float = 15.0) -> Structure:
     return structure(np.where(mask[..., None], positions, 0), chains, mask)
 
 
-@pytest.fixture
-def folder(shared_data):
-    return shared_data / "proteins" / "structures"
-
-
 @pytest.mark.parametrize("suffix", ["pdb", "cif", "bcif"])
 def test_equals_the_reference(shared_data, folder, suffix):
     graph = protein.make_graph(protein.read_structure(folder / f"1dix.{suffix}"))

@@ -9,48 +9,9 @@ import pytest
 from jaxalign import protein
 from jaxalign.protein import StructureReport
 from jaxalign.protein.vocabulary import UNKNOWN_TYPE, element_class, residue_type
+from tests.protein.lines import BACKBONE, MOL2, atom, atoms
 
 C, N, O, S = (element_class(symbol) for symbol in "CNOS")
-BACKBONE = ("N", "CA", "C", "O")
-
-
-def atom(
-    residue: str,
-    name: str,
-    *,
-    at=(0.0, 0.0, 0.0),
-    alt=" ",
-    occupancy=1.0,
-    chain="A",
-    element="",
-    record="ATOM",
-    insert="",
-) -> str:
-    """A line of a pdb file; ``residue`` is name and number, for instance ``"ALA 12"``."""
-    residue, number = residue.split()
-    position = "".join(f"{x:8.3f}" for x in at)
-    return (
-        f"{record:<6}{1:>5}  {name:<3}{alt}{residue:>3} {chain}{number:>4}{insert or ' '}   {position}"
-        f"{occupancy:6.2f}{0:6.2f}          {element or name[0]:>2}\n"
-    )
-
-
-def atoms(residue: str, names=BACKBONE, **options) -> str:
-    """Several atoms, a bond's length apart, each residue 3.8 angstrom after the one before."""
-    start = 3.8 * int(residue.split()[1])
-    return "".join(atom(residue, name, at=(start, n, 0), **options) for n, name in enumerate(names))
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Reads a text as a file of that name, and shows what it wrote to ``read.path``."""
-
-    def read_text(text, name="x.pdb", **options):
-        read_text.path = tmp_path / name
-        read_text.path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return protein.read_structure(read_text.path, **options)
-
-    return read_text
 
 
 def equal(a, b) -> bool:
@@ -58,11 +19,6 @@ def equal(a, b) -> bool:
 
 
 # Real files
-
-
-@pytest.fixture
-def folder(shared_data):
-    return shared_data / "proteins" / "structures"
 
 
 @pytest.mark.parametrize("suffix", ["pdb", "cif", "bcif"])
@@ -340,43 +296,6 @@ def test_names_of_files(read, name):
     assert read(gzip.compress(text) if name.endswith("gz") else text, name).names == ("A/ALA 1",)
 
 
-# Ligand files
-
-MOL2 = """@<TRIPOS>MOLECULE
-benzamidine
- 4 3 1 0 0
-SMALL
-GASTEIGER
-
-@<TRIPOS>ATOM
-      1 C1          1.0000    2.0000    3.0000 C.ar    1  BEN1        0.1
-      2 CL2         4.0000    5.0000    6.0000 Cl      1  BEN1        0.1
-      3 H           4.0000    5.0000    6.0000 H       1  BEN1        0.1
-      4 N1          7.0000    8.0000    9.0000 N.pl3   1  BEN1        0.1
-@<TRIPOS>BOND
-     1    1    2 ar
-"""
-
-
-def test_mol2_by_hand(read):
-    ligand = read(MOL2.replace("\n", "\r\n") + MOL2, "x.mol2")
-    assert ligand.names == ("LIG C1", "LIG CL2", "LIG N1") and ligand.types.tolist() == [23, 29, 24]
-    assert ligand.elements[:, 0].tolist() == [2, 8, 3] and ligand.chains.tolist() == [-1] * 3
-    assert ligand.coordinates[:, 0].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    assert ligand.report == StructureReport(models=1, hydrogens=1) and ligand.chain_names == ()
-
-
-def sdf(*atoms: str) -> str:
-    lines = "".join(f"{n:10.4f}{0:10.4f}{0:10.4f} {symbol:<3} 0  0\n" for n, symbol in enumerate(atoms))
-    return f"name\n  program\n\n{len(atoms):>3}  0  0  0  0  0  0  0  0  0999 V2000\n{lines}M  END\n$$$$\n"
-
-
-def test_sdf_by_hand(read):
-    ligand = read(sdf("C", "H", "Br") + sdf("C"), "x.sdf")
-    assert ligand.names == ("LIG C1", "LIG Br3") and ligand.types.tolist() == [23, 29]
-    assert ligand.coordinates[:, 0, 0].tolist() == [0, 2] and ligand.report == StructureReport(models=1, hydrogens=1)
-
-
 def test_combine(read):
     text = atoms("ALA 1") + atom("ALA 1", "H") + "TER\n" + atom("HOH 3", "O", record="HETATM")
     structure, ligand = read(text), read(MOL2, "x.mol2")
@@ -399,92 +318,3 @@ def test_alpha_carbons(read):
     np.testing.assert_array_equal(alphas.coordinates[:2, 0], np.float32([[3.8, 1, 0], [11.4, 0, 0]]))
     assert not alphas.coordinates[:, 1:].any() and alphas.report.without_alpha == 1
     assert equal(protein.alpha_carbons(alphas), alphas)
-
-
-# Files that cannot be read
-
-WHOLE = atoms("ALA 1") * 50
-
-
-@pytest.mark.parametrize(
-    "name, content, reason",
-    [
-        ("x.pdb", b"", "expected a structure, got an empty file. Download it again"),
-        ("x.cif", b" \n", "expected a structure, got an empty file"),
-        ("x.pdb", b"\n<!DOCTYPE html><html>404</html>", "expected a structure, got a web page"),
-        ("x.cif.gz", gzip.compress(b"<html>"), "expected a structure, got a web page"),
-        ("x.txt", b"x", "expected a name that ends in one of .pdb, .ent, .cif, .mmcif, .bcif, .sdf, .mol2"),
-        ("x", b"x", "expected a name that ends in one of"),
-        ("x.pdb.gz", gzip.compress(WHOLE.encode())[:-30], "not a whole gzip file: .*. Download it again"),
-        ("x.pdb.gz", WHOLE.encode(), "not a whole gzip file: Not a gzipped file"),
-        ("x.pdb.gz", gzip.compress(b""), "expected a structure, got an empty file"),
-        ("x.pdb", b"REMARK nothing here\n", "expected atoms, got none"),
-        ("x.pdb", b"HEADER\nATOM      1  CA\n", "not a .pdb file that can be read: .*too short"),
-        ("x.pdb", b"data_x\nloop_\n_atom_site.id\n1\n", "not a .pdb file that can be read"),
-        ("x.cif", WHOLE.encode(), "not a .cif file that can be read"),
-        ("x.cif", b"# comment only\n", "not a .cif file that can be read: ValueError: no data block"),
-        ("x.cif", b"data_x\n_cell.length_a 1\n", "expected atoms, got none"),
-        ("x.bcif", WHOLE.encode(), "not a .bcif file that can be read"),
-        ("x.bcif", bytes(range(256)), "not a .bcif file that can be read"),
-        (
-            "x.pdb",
-            atom("HOH 1", "O", record="HETATM").encode(),
-            "expected residues of a protein, got 0 ligand atoms in A",
-        ),
-        ("x.sdf", b"what\n", "not a .sdf file that can be read"),
-        ("x.sdf", b"$$$$\n", "not a .sdf file that can be read: ValueError: no molecule"),
-        ("x.sdf", sdf("H").encode(), "expected heavy atoms, got only hydrogens, 1"),
-        ("x.mol2", b"what\n", "no @<TRIPOS>MOLECULE record"),
-        ("x.mol2", MOL2[:60].encode(), "no @<TRIPOS>ATOM record"),
-        ("x.mol2", MOL2[:240].encode(), "expected number, name, x, y, z and type of an atom, got"),
-        ("x.mol2", MOL2.replace(" 4 3", " 5 3").encode(), "expected the 5 atoms that the molecule declares, got 4"),
-        ("x.mol2", MOL2.replace("7.0000", "nan").encode(), "expected positions of atoms, got none for one of LIG N1"),
-    ],
-)
-def test_a_bad_file_says_what_is_wrong(read, name, content, reason):
-    with pytest.raises(ValueError, match=reason) as error:
-        read(content, name)
-    assert str(error.value).startswith(str(read.path))
-
-
-def test_a_truncated_binary_file_says_what_is_wrong(read, folder):
-    with pytest.raises(ValueError, match="not a .bcif file that can be read: .*. Download it again"):
-        read((folder / "1dix.bcif").read_bytes()[:100_000], "x.bcif")
-
-
-# Vocabulary
-
-
-def test_types_are_those_of_the_reference():
-    names = "GLY ALA SER PRO VAL THR CYS ILE LEU ASN ASP GLN LYS GLU MET HIS PHE ARG TYR TRP".split()
-    assert [residue_type(name) for name in names] == list(range(20)) and protein.NUM_TYPES == 31
-
-
-@pytest.mark.parametrize(
-    "name, parent",
-    [("MSE", "MET"), ("SEP", "SER"), ("HYP", "PRO"), ("PCA", "GLU"), ("DAL", "ALA"), ("HIE", "HIS"), ("CYX", "CYS")],
-)
-def test_parents(name, parent):
-    assert residue_type(name) == residue_type(parent)
-
-
-@pytest.mark.parametrize("name", ["UNK", "SEC", "PYL", "ASX", "GLX", "ACE", "A", "DG", "HOH", "", "what"])
-def test_unknown_residues(name):
-    assert residue_type(name) == UNKNOWN_TYPE
-
-
-def test_element_classes():
-    symbols = {
-        "H D": 1,
-        "C c": 2,
-        "N": 3,
-        "O": 4,
-        "S": 5,
-        "P": 6,
-        "Na ZN Fe MG U": 7,
-        "F Cl BR I": 8,
-        "Se B Si As Ar X ?": 9,
-    }
-    for group, number in symbols.items():
-        assert {element_class(symbol) for symbol in group.split()} == {number}, group
-    assert element_class("") == 9
