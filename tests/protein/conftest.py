@@ -1,0 +1,22 @@
+"""Where structures come from."""
+
+import pytest
+
+from jaxalign import protein
+
+
+@pytest.fixture
+def folder(shared_data):
+    return shared_data / "proteins" / "structures"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a text as a file of that name, and shows what it wrote to ``read.path``."""
+
+    def read_text(text, name="x.pdb", **options):
+        read_text.path = tmp_path / name
+        read_text.path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return protein.read_structure(read_text.path, **options)
+
+    return read_text
