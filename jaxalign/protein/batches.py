@@ -101,7 +101,7 @@ def batch_graphs(graphs: Sequence[ProteinGraph], sizes: Sequence[BatchSize]) -> 
     size = next((size for size in sizes if size.holds(needed)), None)
     if size is None:
         raise ValueError(f"graphs of together {needed} do not fit in {sizes[-1]}; give fewer at once (pack_graphs)")
-    counts = np.array([len(graph.types) for graph in graphs])
+    counts = [len(graph.types) for graph in graphs]
     first_nodes, first_chains = _starts(counts), _starts([graph.num_chains for graph in graphs])
     numbers = range(len(graphs))
     node = lambda name, fill=0: _join([getattr(graph, name) for graph in graphs], size.nodes, fill)  # noqa: E731

@@ -48,6 +48,7 @@ class Hemenet(nn.Module):
     @nn.compact
     def __call__(self, batch: GraphBatch, *, train: bool = False) -> Encoded:
         config = self.config
+        batch = first_channels(batch, config.num_channels)
         elements = self.param("elements", nn.initializers.normal(1.0), (ELEMENT_ROWS, config.edge_width))
         relations = self.param("relations", nn.initializers.normal(1.0), (config.num_relations, config.edge_width))
         hidden = NodeInput(config.width, config.embedding_size, name="nodes")(batch)
@@ -117,9 +118,10 @@ class HemenetLayer(nn.Module):
 
     def _relation_features(self, coordinates, elements, batch: GraphBatch) -> Float[Array, "e f"]:
         config, ends = self.config, (batch.receivers, batch.senders)
-        real = batch.edge_mask[:, None, None]
-        where = real & batch.channel_mask[ends[0]][:, :, None] & batch.channel_mask[ends[1]][:, None, :]
-        distances = channel_distances(*(coordinates[end] for end in ends), real if config.reference_eps else where)
+        first, second = (batch.channel_mask[end] for end in ends)
+        where = first[:, :, None] & second[:, None, :] & batch.edge_mask[:, None, None]
+        counted = jnp.ones_like(where) if config.reference_eps else where
+        distances = channel_distances(*(coordinates[end] for end in ends), counted)
         scaled = jnp.where(where, distances / (self._longest(distances, batch) + EPSILON), 0)
         sums = element_sums(scaled, *(batch.elements[end] for end in ends))
         shape = (config.edge_width,) * 3
@@ -165,6 +167,15 @@ class HemenetLayer(nn.Module):
         places, num_nodes = batch.receivers * num_kinds + kinds, len(batch.types)
         sums = segments.segment_sum(message, places, num_nodes * num_kinds, batch.edge_mask)
         return nn.Dense(self.config.width, name="mix")(sums.reshape(num_nodes, -1))
+
+
+def first_channels(batch: GraphBatch, count: int) -> GraphBatch:
+    """Without the channels that no atom is in, where structures are alpha-carbons."""
+    return batch._replace(
+        coordinates=batch.coordinates[:, :count],
+        elements=batch.elements[:, :count],
+        channel_mask=batch.channel_mask[:, :count],
+    )
 
 
 def centre(batch: GraphBatch) -> tuple[Float[Array, "n c 3"], Float[Array, "n 1 3"]]:

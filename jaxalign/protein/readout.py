@@ -38,9 +38,9 @@ class TaskReadout(nn.Module):
         keys, values = (nn.Dense(width, name=name)(features) for name in ("key", "value"))
         context = self._attend(queries, keys, values, ids, num_segments, where)
         first, second = (nn.Dense(1, name=name)(prompts) for name in ("first_gate", "second_gate"))
-        hidden = nn.LayerNorm(epsilon=_EPSILON, name="first_norm")(context + first * queries)
+        hidden = nn.LayerNorm(epsilon=_EPSILON, name="first_norm")(context + (first * queries)[None])
         mixed = nn.Dense(width, name="mlp_1")(nn.relu(nn.Dense(width, name="mlp_0")(hidden)))
-        return nn.LayerNorm(epsilon=_EPSILON, name="second_norm")(mixed + second * hidden)
+        return nn.LayerNorm(epsilon=_EPSILON, name="second_norm")(mixed + second[None] * hidden)
 
     def _attend(self, queries, keys, values, ids, num_segments, where):
         split = lambda x: x.reshape(len(x), self.num_heads, -1)  # noqa: E731

@@ -60,4 +60,4 @@ def relation_features(
     squared = (sums * (gram @ sums @ gram)).sum(axis=(-2, -1))
     positive = squared > 0  # rounding may leave a little less than nothing
     norm = jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
-    return jnp.einsum("eab,abk->ek", sums, table) / (norm[:, None] + EPSILON) + bias
+    return jnp.einsum("eab,abk->ek", sums, table) / (norm[:, None] + EPSILON) + bias[None]

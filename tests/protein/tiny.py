@@ -1,0 +1,76 @@
+"""Small graphs with a bit of everything, a small network, and ways to move them."""
+
+import jax
+import numpy as np
+
+from jaxalign import protein
+from jaxalign.protein.graphs import ProteinGraph
+
+TASKS = (
+    protein.Task("affinity", "graph"),
+    protein.Task("family", "chain", "classes", 3),
+    protein.Task("site", "chain", "classes", 2),
+)
+
+
+def graph(seed=0, residues=(7, 4), ligand=3, embedding_size=0) -> ProteinGraph:
+    """Chains of so many residues at random places, of 4 to 14 atoms each, and a ligand."""
+    rng = np.random.default_rng(seed)
+    count = sum(residues)
+    nodes = count + ligand
+    atoms = np.concatenate([rng.integers(4, 15, count), np.ones(ligand, int)])
+    mask = np.arange(14)[None] < atoms[:, None]
+    places = np.cumsum(rng.normal(size=(nodes, 1, 3)), axis=0) * 3 + rng.normal(size=(nodes, 14, 3)) * 1.5
+    structure = protein.Structure(
+        coordinates=np.where(mask[..., None], places, 0).astype(np.float32),
+        elements=np.where(mask, rng.integers(2, 6, (nodes, 14)), 0).astype(np.int32),
+        channel_mask=mask,
+        types=np.concatenate([rng.integers(0, 20, count), rng.integers(23, 26, ligand)]).astype(np.int32),
+        chains=np.concatenate([np.repeat(np.arange(len(residues)), residues), np.full(ligand, -1)]).astype(np.int32),
+        alphas=np.concatenate([np.ones(count), np.full(ligand, -1)]).astype(np.int32),
+        chain_names=tuple("ABCDEF"[: len(residues)]),
+        names=tuple(map(str, range(nodes))),
+        report=protein.StructureReport(),
+    )
+    embeddings = rng.normal(size=(count, embedding_size)).astype(np.float32) if embedding_size else None
+    return protein.make_graph(structure, num_neighbors=3, embeddings=embeddings)
+
+
+def batch(*graphs, spare=0):
+    """Together, with room for ``spare`` more edges, nodes, graphs and chains."""
+    size = protein.size_of(graphs)
+    return protein.batch_graphs(graphs, [protein.BatchSize(*(n + spare for n in vars(size).values()))])
+
+
+def network(tasks=TASKS, num_heads=2, task_aware=True, **encoder):
+    """Two layers of width 16."""
+    small = dict(num_layers=2, width=16, edge_width=8) | encoder
+    return protein.ProteinNetwork(protein.ProteinConfig(protein.HemenetConfig(**small), tasks, num_heads, task_aware))
+
+
+def variables(model, example, seed=0):
+    """Random ones; coordinates move by as much as features change, and batch norms are not those of a new network."""
+    made = model.init(jax.random.key(seed), example)
+    rng = np.random.default_rng(seed)
+
+    def widen(path, x):
+        name = jax.tree_util.keystr(path)
+        if "coordinates_1" in name:
+            return x * 300
+        if "batch_stats" in name:
+            return x + 0.3 * rng.random(x.shape).astype(x.dtype)
+        return x
+
+    return jax.tree_util.tree_map_with_path(widen, made)
+
+
+def rotation(seed=0, *, reflect=False) -> np.ndarray:
+    """A random orthogonal matrix, with determinant -1 if it reflects."""
+    matrix, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return (matrix * np.sign(np.linalg.det(matrix)) * (-1 if reflect else 1)).astype(np.float32)
+
+
+def moved(example, matrix=np.eye(3, dtype=np.float32), shift=0.0):
+    """All atoms that are there rotated, then shifted by so many angstrom along each axis."""
+    there = example.channel_mask[..., None]
+    return example._replace(coordinates=np.where(there, example.coordinates @ matrix.T + np.float32(shift), 0))
