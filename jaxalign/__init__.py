@@ -15,6 +15,7 @@ _SUBPACKAGES = (
     "metrics",
     "models",
     "numerics",
+    "protein",
     "sampling",
     "sharding",
     "training",

@@ -91,8 +91,9 @@ def pearson_moments(predictions: Values, targets: Values, *, where: Where = None
     Raises:
       ValueError: if shapes differ.
 
-    >>> print(pearson_moments(jnp.array([1.0, 3.0, 2.0]), jnp.array([1.0, 2.0, 3.0])).correlation)
-    0.5
+    >>> moments = pearson_moments(jnp.array([1.0, 3.0, 2.0]), jnp.array([1.0, 2.0, 3.0]))
+    >>> print(f"{moments.correlation:.3f}")
+    0.500
 
     Source: sums around means, and their addition, as in Chan, Golub and LeVeque, 1979.
     """

@@ -78,7 +78,7 @@ def read_affinities(
       skip_bad_rows: leave out what cannot be read, and say so, instead of stopping there.
 
     Raises:
-      ValueError: naming file and line of what cannot be read, and of a code with two values; if no line is good.
+      ValueError: naming file and line of what cannot be read, and of a code with two values; if no line can be read.
     """
     found: dict[str, Affinity] = {}
     inexact, dropped, problems = 0, [], []
@@ -101,7 +101,7 @@ def read_affinities(
             dropped.append(code)
         else:
             found[code] = affinity
-    if not found:
+    if not (found or dropped):
         raise ValueError(f"{path}: no usable line" + (f"; the first problem: {problems[0]}" if problems else ""))
     return AffinityIndex(found, inexact, tuple(dropped), tuple(problems))
 

@@ -18,11 +18,12 @@ import hashlib
 import json
 import multiprocessing
 import multiprocessing.connection
+import operator
 import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from jaxalign.protein import shards
 from jaxalign.protein.annotations import read_splits
@@ -88,14 +89,13 @@ def compile_protein_mt(
     recipe = shards.Recipe(labeller, find_structures(structures), read_structure, make_graph)
     common = {
         "format": FORMAT,
-        "sources": {name: _digest(pathlib.Path(path).read_bytes()) for name, path in sources.paths().items()},
         "read_structure": _described(read_structure),
         "make_graph": _described(make_graph),
         "settings": dict(settings or {}),
         "shard_size": shard_size,
         "drop_inexact": drop_inexact,
         "skip_bad_rows": skip_bad_rows,
-    }
+    } | {f"source {name}": _digest(pathlib.Path(path).read_bytes()) for name, path in sources.paths().items()}
     reports = {}
     for name, entries in chosen.items():
         folder = pathlib.Path(output) / name
@@ -127,7 +127,8 @@ class ProteinMtSource:
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: int) -> ProteinExample:
+    def __getitem__(self, index: SupportsIndex) -> ProteinExample:
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"expected an index below {len(self)}, got {index}")
         return decode_example(self._records[index % len(self)])
