@@ -102,6 +102,8 @@ class Labeller:
     affinities: Mapping[str, Mapping[str, Affinity]]  # by affinity task
     identity: Mapping[str, Mapping[str, tuple[bool, ...]]]  # by the name of the csv
     codes: frozenset[str]  # PDB codes of annotated chains
+    inexact_dropped: Mapping[str, frozenset[str]]  # by affinity task: the codes that drop_inexact left out
+    bad_rows: Mapping[str, tuple[str, ...]]  # by affinity task: the lines that skip_bad_rows left out, and why
 
     def __call__(self, entry: str, chains: Sequence[str]) -> Labels:
         """The labels of an entry whose structure has ``chains``, in that order.
@@ -178,6 +180,8 @@ def make_labeller(sources: Sources, *, drop_inexact: bool = False, skip_bad_rows
         affinities={task: index.affinities for task, index in indices.items()},
         identity={name: read_identity_bins(path) for name, path in sources.identity.items()},
         codes=frozenset(chain.partition("-")[0] for table in annotations.values() for chain in table.chains),
+        inexact_dropped={task: frozenset(index.dropped) for task, index in indices.items()},
+        bad_rows={task: index.problems for task, index in indices.items() if index.problems},
     )
 
 

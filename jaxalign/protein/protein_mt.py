@@ -43,6 +43,7 @@ class SplitReport(NamedTuple):
     labelled: Mapping[str, int]  # entries with an affinity, of these inexact ones, and chains with terms, by task
     reasons: Mapping[str, int]  # how many entries were dropped, by reason
     dropped: Mapping[str, tuple[str, str]]  # reason and detail by entry
+    bad_rows: Mapping[str, Sequence[str]]  # lines of the affinities that skip_bad_rows left out, by task
 
 
 def compile_protein_mt(
@@ -104,7 +105,7 @@ def compile_protein_mt(
         _check_manifest(folder, common | {"entries": _digest_json(entries), "structures": _digest_json(used)})
         shards.remove_drafts(folder)
         parts = _compile(shards.cut_into_shards(folder, entries, shard_size), recipe, num_workers, name, progress_fn)
-        reports[name] = _joined(len(entries), parts)
+        reports[name] = _joined(len(entries), parts, labeller.bad_rows)
         shards.write_json(folder / "report.json", reports[name]._asdict())
         if not reports[name].examples:
             first = next(iter(reports[name].dropped.items()))
@@ -231,13 +232,14 @@ def _check_manifest(folder: pathlib.Path, wanted: dict[str, Any]) -> None:
         raise ValueError(f"{folder} was compiled with other settings: {details}. Use those, or name a new folder")
 
 
-def _joined(entries: int, parts: Sequence[Mapping[str, Any]]) -> SplitReport:
+def _joined(entries: int, parts: Sequence[Mapping[str, Any]], bad_rows: Mapping[str, Sequence[str]]) -> SplitReport:
     labelled, reasons = collections.Counter(), collections.Counter()
     dropped = {entry: tuple(why) for part in parts for entry, why in part["dropped"].items()}
     for part in parts:
         labelled.update(part["labelled"])
     reasons.update(reason for reason, _ in dropped.values())
-    return SplitReport(entries, sum(part["examples"] for part in parts), dict(labelled), dict(reasons), dropped)
+    examples = sum(part["examples"] for part in parts)
+    return SplitReport(entries, examples, dict(labelled), dict(reasons), dropped, bad_rows)
 
 
 def _described(function: Callable) -> str:

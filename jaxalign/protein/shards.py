@@ -5,11 +5,12 @@ A shard holds the examples of a fixed slice of a split's entries, ``shard-00003-
 another name and renamed, the second one last: it makes a shard a finished one.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxalign.protein.annotations import TASKS
@@ -81,7 +82,8 @@ def finished(shard: Shard) -> dict[str, Any] | None:
 def make_example(entry: str, recipe: Recipe) -> ProteinExample | Dropped:
     """The example of an entry, or why there is none."""
     if not recipe.labeller.may_have_labels(entry):
-        return Dropped("no label", "no source has one")
+        inexact = [task for task, codes in recipe.labeller.inexact_dropped.items() if entry in codes]
+        return Dropped("no label", f"only an inexact one: {', '.join(inexact)}" if inexact else "no source has one")
     if (file := structure_of(entry, recipe.structures)) is None:
         return Dropped("no structure file", f"expected one such as {entry.partition('-')[0]}.cif.gz in the folder")
     try:
@@ -107,33 +109,61 @@ def write_shard(shard: Shard, recipe: Recipe) -> dict[str, Any]:
     Raises:
       OSError: if the disk is full or cannot be written to.
     """
+    counts = dict.fromkeys((*AFFINITIES, *(f"inexact {name}" for name in AFFINITIES), *TASKS), 0)
+    dropped: dict[str, Dropped] = {}
+    draft = _draft(shard.data_path)
+    try:
+        examples = _write_records(draft, shard, recipe, counts, dropped)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    report = {"examples": examples, "bytes": 0, "labelled": counts, "dropped": dropped}
+    if examples:
+        report["bytes"] = draft.stat().st_size
+        with _told(shard.data_path):
+            _settle(draft, shard.data_path)
+    else:
+        draft.unlink()
+        shard.data_path.unlink(missing_ok=True)
+    write_json(shard.report_path, report)
+    return report
+
+
+def _write_records(
+    path: pathlib.Path, shard: Shard, recipe: Recipe, counts: dict[str, int], dropped: dict[str, Dropped]
+) -> int:
+    """Writes the examples there are, fills in the counts and who was dropped; returns the number of examples."""
     from array_record.python import array_record_module
 
-    counts = dict.fromkeys((*AFFINITIES, *(f"inexact {name}" for name in AFFINITIES), *TASKS), 0)
-    dropped, examples = {}, 0
-    draft = _draft(shard.data_path)
-    # One record in a group: a group is what is decompressed at once, and reading is in random order.
-    writer = array_record_module.ArrayRecordWriter(os.fspath(draft), "group_size:1")
+    written = 0
+    with _told(shard.data_path):
+        # One record in a group: a group is what is decompressed at once, and reading is in random order.
+        writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
     try:
         for entry in shard.entries:
             example = make_example(entry, recipe)
             if isinstance(example, Dropped):
                 dropped[entry] = example
                 continue
-            writer.write(encode_example(example))
+            data = encode_example(example)
+            with _told(shard.data_path):
+                writer.write(data)
             _count(counts, example)
-            examples += 1
+            written += 1
     finally:
-        writer.close()
-    report = {"examples": examples, "bytes": 0, "labelled": counts, "dropped": dropped}
-    if examples:
-        report["bytes"] = draft.stat().st_size
-        _settle(draft, shard.data_path)
-    else:
-        draft.unlink()
-        shard.data_path.unlink(missing_ok=True)
-    write_json(shard.report_path, report)
-    return report
+        # Much is written only here, and what went wrong before is told here.
+        with _told(shard.data_path):
+            writer.close()
+    return written
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path) -> Iterator[None]:
+    """array_record's and the system's word for "cannot write" as an OSError that names the remedy."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
@@ -144,11 +174,12 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     """
     draft = _draft(path)
     try:
-        draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        _settle(draft, path)
-    except OSError as error:
+        with _told(path):
+            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            _settle(draft, path)
+    except BaseException:
         draft.unlink(missing_ok=True)
-        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
+        raise
 
 
 def remove_drafts(folder: pathlib.Path) -> None:

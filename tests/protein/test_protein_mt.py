@@ -1,6 +1,7 @@
 import functools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxalign import protein
-from jaxalign.protein import example, shards, structure_files
+from jaxalign.protein import example, structure_files
 from tests.architecture import subprocesses
 from tests.protein import files
 
@@ -262,13 +263,32 @@ def test_arguments(inputs, tmp_path):
             protein.compile_protein_mt(tmp_path / "compiled", **inputs | change)
 
 
-def test_a_full_disk_is_told(inputs, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_bad_rows_and_inexact_affinities_are_told(inputs, tmp_path):
+    with open(inputs["sources"].ppa, "a") as file:
+        file.write("7nil  1.0  2000  Kd=1XM // 7nil.pdf\n")
+    with pytest.raises(ValueError, match="ppa, line 3: .*got 'Kd=1XM'"):
+        protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
+    report = protein.compile_protein_mt(
+        tmp_path / "compiled", **inputs, only=["train"], skip_bad_rows=True, drop_inexact=True
+    )["train"]
+    assert list(report.bad_rows) == ["ppa"] and report.bad_rows["ppa"][0].startswith("line 3: ")
+    assert report.dropped["6ppi"] == ("no label", "only an inexact one: ppa")
 
-    monkeypatch.setattr(shards, "_settle", full)
-    with pytest.raises(OSError, match="No space left.*Free space, then start the same command again"):
-        protein.compile_protein_mt(tmp_path / "compiled", **inputs)
+
+@pytest.mark.parametrize("limit", [200, 1500])
+def test_a_full_disk_is_told(inputs, tmp_path, limit):
+    """A limit of the file size, which is met by the manifest, or by the shard when its writer is closed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="could not write .*Free space, then start the same command again"):
+            protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list((tmp_path / "compiled" / "train").glob("*.part-*"))
+    assert protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])["train"].examples == 4
 
 
 def test_structure_files(tmp_path):
