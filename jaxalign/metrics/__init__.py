@@ -1,4 +1,4 @@
-"""Metrics of rankings, preferences, texts and likelihoods.
+"""Metrics of rankings, preferences, texts, likelihoods, classifications and regressions.
 
 Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end. What does not add up, such as a fitted
 win rate, has no ``_metric`` in its name.
@@ -12,6 +12,15 @@ from jaxalign.metrics.calibration import (
     expected_calibration_error,
     reliability_table,
 )
+from jaxalign.metrics.classification import (
+    TWENTY_THRESHOLDS,
+    FmaxTable,
+    average_precision,
+    exact_fmax,
+    fmax_table,
+    macro_average_precision,
+)
+from jaxalign.metrics.identity import IDENTITY_BINS, within_identity
 from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
 from jaxalign.metrics.likelihood import likelihood_edges, likelihood_table
 from jaxalign.metrics.pairs import (
@@ -29,41 +38,61 @@ from jaxalign.metrics.ranking import (
     pairwise_accuracy_metric,
     spearman_rho_metric,
 )
+from jaxalign.metrics.regression import (
+    PearsonMoments,
+    absolute_error_metric,
+    pearson_moments,
+    rmse,
+    squared_error_metric,
+)
 from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
 from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences
 
 __all__ = [
+    "IDENTITY_BINS",
     "ROUGE_TYPES",
+    "TWENTY_THRESHOLDS",
+    "FmaxTable",
     "Interval",
     "LengthControlled",
+    "PearsonMoments",
     "ReliabilityTable",
     "RougeScores",
+    "absolute_error_metric",
+    "average_precision",
     "best_of_n_kl_bound",
     "best_of_n_metric",
     "bootstrap_interval",
     "brier_score_metric",
     "choice_change_metric",
+    "exact_fmax",
     "expected_calibration_error",
+    "fmax_table",
     "instruction_difficulty",
     "kendall_tau_metric",
     "length_controlled_win_rate",
     "length_matched",
-    "longer_wins_metric",
     "likelihood_edges",
     "likelihood_table",
+    "longer_wins_metric",
+    "macro_average_precision",
     "mrr_metric",
     "ndcg_metric",
     "overall_accuracy",
     "pairwise_accuracy_metric",
+    "pearson_moments",
     "position_bias_metric",
     "preference_accuracy_metric",
     "reliability_table",
+    "rmse",
     "rouge",
     "section_accuracies",
     "side_by_side_verdict",
     "spearman_rho_metric",
     "split_sentences",
+    "squared_error_metric",
     "subset_accuracies",
     "swap_consistency_metric",
     "win_rate_metric",
+    "within_identity",
 ]

@@ -11,12 +11,28 @@ A file becomes a structure, a structure a graph, graphs a batch, a batch predict
 The first two steps are for the host, on NumPy arrays; the last two for the device.
 """
 
+from jaxalign.protein.affinities import Affinity, AffinityIndex, parse_affinity, read_affinities
+from jaxalign.protein.annotations import (
+    GO_BRANCHES,
+    TASKS,
+    Annotations,
+    entry_name,
+    read_chain_map,
+    read_ec,
+    read_go,
+    read_identity_bins,
+    read_split,
+    read_splits,
+)
 from jaxalign.protein.batches import BatchSize, GraphBatch, batch_graphs, batch_sizes, pack_graphs, size_of
 from jaxalign.protein.config import PROTEIN_MT_TASKS, HemenetConfig, ProteinConfig, Task
+from jaxalign.protein.example import ProteinExample
 from jaxalign.protein.graph_cache import cached_graph
 from jaxalign.protein.graphs import ProteinGraph, make_graph
 from jaxalign.protein.hemenet import Encoded, Hemenet
+from jaxalign.protein.labels import AFFINITIES, Labeller, Labels, Sources, make_labeller, multi_hot
 from jaxalign.protein.network import ProteinNetwork
+from jaxalign.protein.protein_mt import ProteinMtSource, SplitReport, compile_protein_mt, read_protein_mt
 from jaxalign.protein.readout import MeanReadout, TaskReadout
 from jaxalign.protein.reference import from_reference, readout_from_reference
 from jaxalign.protein.relation_features import channel_distances, element_sums, relation_features
@@ -24,20 +40,32 @@ from jaxalign.protein.structures import Structure, StructureReport, alpha_carbon
 from jaxalign.protein.vocabulary import AMINO_ACIDS, ELEMENT_CLASSES, NUM_CHANNELS, NUM_TYPES
 
 __all__ = [
+    "AFFINITIES",
     "AMINO_ACIDS",
     "ELEMENT_CLASSES",
+    "GO_BRANCHES",
     "NUM_CHANNELS",
     "NUM_TYPES",
     "PROTEIN_MT_TASKS",
+    "TASKS",
+    "Affinity",
+    "AffinityIndex",
+    "Annotations",
     "BatchSize",
     "Encoded",
     "GraphBatch",
     "Hemenet",
     "HemenetConfig",
+    "Labeller",
+    "Labels",
     "MeanReadout",
     "ProteinConfig",
+    "ProteinExample",
     "ProteinGraph",
+    "ProteinMtSource",
     "ProteinNetwork",
+    "Sources",
+    "SplitReport",
     "Structure",
     "StructureReport",
     "Task",
@@ -48,10 +76,23 @@ __all__ = [
     "cached_graph",
     "channel_distances",
     "combine",
+    "compile_protein_mt",
     "element_sums",
+    "entry_name",
     "from_reference",
     "make_graph",
+    "make_labeller",
+    "multi_hot",
     "pack_graphs",
+    "parse_affinity",
+    "read_affinities",
+    "read_chain_map",
+    "read_ec",
+    "read_go",
+    "read_identity_bins",
+    "read_protein_mt",
+    "read_split",
+    "read_splits",
     "read_structure",
     "readout_from_reference",
     "relation_features",

@@ -21,7 +21,7 @@ class GraphBatch(NamedTuple):
     elements: Int[Array, "n c"]
     channel_mask: Bool[Array, "n c"]
     types: Int[Array, "n"]
-    embeddings: Float[Array, "n d"] | None  # NaN where a node has none
+    embeddings: Float[Array, "n d"] | None  # of residues
     node_mask: Bool[Array, "n"]
     graph_ids: Int[Array, "n"]
     chain_ids: Int[Array, "n"]  # -1 where a node is in no chain: atoms of ligands, padding
@@ -76,7 +76,9 @@ def pack_graphs(graphs: Iterable[ProteinGraph], largest: BatchSize) -> Iterator[
     packed: list[ProteinGraph] = []
     for graph in graphs:
         if not largest.holds(size_of([graph])):
-            raise ValueError(f"a graph of {size_of([graph])} does not fit in {largest}; raise it, or leave the graph out")
+            raise ValueError(
+                f"a graph of {size_of([graph])} does not fit in {largest}; raise it, or leave the graph out"
+            )
         if packed and not largest.holds(size_of([*packed, graph])):
             yield packed
             packed = []
@@ -104,7 +106,7 @@ def batch_graphs(graphs: Sequence[ProteinGraph], sizes: Sequence[BatchSize]) -> 
     counts = [len(graph.types) for graph in graphs]
     first_nodes, first_chains = _starts(counts), _starts([graph.num_chains for graph in graphs])
     numbers = range(len(graphs))
-    node = lambda name, fill=0: _join([getattr(graph, name) for graph in graphs], size.nodes, fill)  # noqa: E731
+    node = lambda name: _join([getattr(graph, name) for graph in graphs], size.nodes, 0)  # noqa: E731
     ends = lambda name: _join([getattr(graphs[n], name) + first_nodes[n] for n in numbers], size.edges, 0)  # noqa: E731
     chains = [np.where(graphs[n].chains >= 0, graphs[n].chains + first_chains[n], -1) for n in numbers]
     return GraphBatch(
@@ -112,7 +114,7 @@ def batch_graphs(graphs: Sequence[ProteinGraph], sizes: Sequence[BatchSize]) -> 
         elements=node("elements"),
         channel_mask=node("channel_mask"),
         types=node("types"),
-        embeddings=None if graphs[0].embeddings is None else node("embeddings", np.nan),
+        embeddings=None if graphs[0].embeddings is None else node("embeddings"),
         node_mask=_first(needed.nodes, size.nodes),
         graph_ids=_join([np.repeat(np.arange(len(graphs), dtype=np.int32), counts)], size.nodes, 0),
         chain_ids=_join(chains, size.nodes, -1).astype(np.int32),

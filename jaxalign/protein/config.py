@@ -29,7 +29,7 @@ PROTEIN_MT_TASKS = (
     Task("go_bp", "chain", "classes", 1943),
     Task("go_cc", "chain", "classes", 320),
 )
-"""Affinities of ligands and of proteins, -log10 of molar; enzyme classes and the three branches of the Gene Ontology."""
+"""Affinities of ligands and of proteins, -log10 of molar; enzyme classes; the three branches of the Gene Ontology."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,7 @@ class ProteinGraph(NamedTuple):
     senders: Int[np.ndarray, "E"]
     receivers: Int[np.ndarray, "E"]
     relations: Int[np.ndarray, "E"]
-    embeddings: Float[np.ndarray, "N D"] | None = None  # NaN for ligand atoms, which have none
+    embeddings: Float[np.ndarray, "N D"] | None = None  # 0 for ligand atoms, which have none
 
 
 def make_graph(
@@ -151,6 +151,6 @@ def _node_embeddings(embeddings: Float[np.ndarray, "residues D"], residue: Bool[
             f"expected embeddings [{residue.sum()}, D], a row per residue, got {embeddings.shape}. "
             "Embed the residues that the structure has, not the whole sequence"
         )
-    rows = np.full((len(residue), embeddings.shape[1]), np.nan, np.float32)
+    rows = np.zeros((len(residue), embeddings.shape[1]), np.float32)
     rows[residue] = embeddings
     return rows

@@ -69,7 +69,7 @@ class Hemenet(nn.Module):
 class NodeInput(nn.Module):
     """Features of nodes before the first layer: of their type and, if there are any, of given embeddings.
 
-    A node without an embedding, such as a ligand's atom, has a learnt one of its type. The paper has embeddings in the
+    Residues have embeddings, and a ligand's atom a learnt one of its type. The paper has embeddings in the
     place of types; here, both are added, and parameters are as many as in the authors' code.
     """
 
@@ -78,10 +78,12 @@ class NodeInput(nn.Module):
 
     @nn.compact
     def __call__(self, batch: GraphBatch) -> Float[Array, "n width"]:
-        features = nn.Embed(NUM_TYPES, self.width, embedding_init=nn.initializers.normal(1.0), name="types")(batch.types)
+        features = nn.Embed(NUM_TYPES, self.width, embedding_init=nn.initializers.normal(1.0), name="types")(
+            batch.types
+        )
         if not self.embedding_size:
             return features
-        given = jnp.isfinite(batch.embeddings).all(axis=-1, keepdims=True)
+        given = (batch.chain_ids >= 0)[:, None]
         learnt = nn.Embed(NUM_TYPES, self.embedding_size, name="stand_ins")(batch.types)
         return features + nn.Dense(self.width, name="project")(jnp.where(given, batch.embeddings, learnt))
 

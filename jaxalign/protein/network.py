@@ -11,6 +11,8 @@
 from collections.abc import Mapping
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxalign.protein.batches import GraphBatch
@@ -29,8 +31,9 @@ class ProteinNetwork(nn.Module):
         self.readouts = Readouts(self.config)
 
     def __call__(self, batch: GraphBatch, *, train: bool = False) -> Mapping[str, Array]:
-        return self.readouts(self.encode(batch, train=train).features, batch)
+        batch = jax.tree.map(jnp.asarray, batch)
+        return self.readouts(self.encoder(batch, train=train).features, batch)
 
     def encode(self, batch: GraphBatch, *, train: bool = False) -> Encoded:
         """Features and coordinates of nodes."""
-        return self.encoder(batch, train=train)
+        return self.encoder(jax.tree.map(jnp.asarray, batch), train=train)

@@ -1,8 +1,8 @@
 """Weights of the authors' HeMeNet code (torch), taken into ours.
 
 Names are those of a flat dictionary of arrays: ``element_embedding``, ``type_embedding``, ``relation_embedding``;
-``layer0/message_mlp_0_weight`` and so on for each layer, ``layer_norm0/weight``; ``readout/query_weight`` and so on with
-``prompts``, for one readout. Linear weights are torch's, ``[outputs, inputs]``.
+``layer0/message_mlp_0_weight`` and so on for each layer, ``layer_norm0/weight``; ``readout/query_weight`` and so on
+with ``prompts``, for one readout. Linear weights are torch's, ``[outputs, inputs]``.
 """
 
 from collections.abc import Mapping

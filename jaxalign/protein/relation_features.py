@@ -1,8 +1,8 @@
 """How two residues lie to each other, atom by atom: HeMeNet's relation extractor, factorised.
 
 For an edge from j to i with distances ``D [14, 14]`` between their atoms and embeddings ``A_i, A_j [14, F]`` of the
-atoms' elements, the published features are ``Linear(vec(T) / (|T|_F + eps))`` with ``T = A_i^T D A_j [F, F]``. There are
-ten kinds of element, so that with ``O_i, O_j [14, 10]`` one-hot and ``V [10, F]`` their embeddings
+atoms' elements, the published features are ``Linear(vec(T) / (|T|_F + eps))`` with ``T = A_i^T D A_j [F, F]``. There
+are ten kinds of element, so that with ``O_i, O_j [14, 10]`` one-hot and ``V [10, F]`` their embeddings
 
     T = V^T S V with S = O_i^T D O_j [10, 10], hence
     W vec(T) = sum_ab S_ab P_abf  with  P_abf = sum_cd V_ac V_bd W_cdf, once for all edges,

@@ -174,8 +174,7 @@ def test_the_drug_in_its_pocket_has_edges_to_the_protein(folder):
 def test_embeddings_belong_to_residues():
     given = line(3, chains=[0, 0, -1])
     graph = protein.make_graph(given, embeddings=np.array([[1.0, 2.0], [3.0, 4.0]]))
-    assert graph.embeddings[:2].tolist() == [[1, 2], [3, 4]] and graph.embeddings.dtype == np.float32
-    assert np.isnan(graph.embeddings[2]).all()  # no residue, no embedding
+    assert graph.embeddings.tolist() == [[1, 2], [3, 4], [0, 0]] and graph.embeddings.dtype == np.float32
     with pytest.raises(ValueError, match=r"expected embeddings \[2, D\], a row per residue, got \(3, 2\)"):
         protein.make_graph(given, embeddings=np.zeros((3, 2)))
 

@@ -56,7 +56,7 @@ def variables(model, example, seed=0):
     def widen(path, x):
         name = jax.tree_util.keystr(path)
         if "coordinates_1" in name:
-            return x * 300
+            return x * 3000
         if "batch_stats" in name:
             return x + 0.3 * rng.random(x.shape).astype(x.dtype)
         return x
@@ -70,7 +70,8 @@ def rotation(seed=0, *, reflect=False) -> np.ndarray:
     return (matrix * np.sign(np.linalg.det(matrix)) * (-1 if reflect else 1)).astype(np.float32)
 
 
-def moved(example, matrix=np.eye(3, dtype=np.float32), shift=0.0):
+def moved(example, matrix=None, shift=0.0):
     """All atoms that are there rotated, then shifted by so many angstrom along each axis."""
+    matrix = np.eye(3, dtype=np.float32) if matrix is None else matrix
     there = example.channel_mask[..., None]
     return example._replace(coordinates=np.where(there, example.coordinates @ matrix.T + np.float32(shift), 0))

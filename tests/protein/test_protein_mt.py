@@ -1,0 +1,333 @@
+import functools
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import grain
+import numpy as np
+import pytest
+
+from jaxalign import protein
+from jaxalign.protein import example, structure_files
+from tests.architecture import subprocesses
+from tests.protein import files
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return files.write_inputs(tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Names of the structures that were read, in order."""
+    path = tmp_path / "log"
+    monkeypatch.setenv("JAXALIGN_TEST_LOG", str(path))
+    return lambda: path.read_text().split() if path.exists() else []
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_compile_and_read(inputs, tmp_path):
+    reports = protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"], shard_size=2)
+    examples = protein.read_protein_mt(tmp_path / "compiled", "train")
+    assert [each.id for each in examples] == ["1abc-A", "1abc-B", "5cpx", "1xyz"]
+    first, _, third, _ = examples
+    assert (first.chain_names, third.chain_names) == (("A",), ("A", "B", "C"))
+    label = protein.make_labeller(inputs["sources"])
+    for each in examples:
+        expected = label(each.id, each.chain_names)
+        for task in protein.TASKS:
+            for ours, theirs in zip(each.labels.terms[task], expected.terms[task], strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+        for field in "affinities", "affinity_mask", "affinity_exact", "term_mask":
+            ours, theirs = getattr(each.labels, field), getattr(expected, field)
+            np.testing.assert_array_equal(ours, theirs)
+            assert ours.dtype == theirs.dtype
+    graph = files.make_graph(files.read_structure(tmp_path / "structures" / "ab" / "pdb5cpx.ent.gz"))
+    rebuilt = files.ProteinGraph(**third.graph)
+    assert (rebuilt.num_chains, rebuilt.embeddings) == (3, None) and isinstance(rebuilt.num_chains, int)
+    for ours, theirs in zip(rebuilt[:5] + rebuilt[6:9], graph[:5] + graph[6:9], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+    # Identity bins of the one entry that the csv lists.
+    assert first.identity["ec"].tolist() == [False, False, True, True, True] and third.identity == {}
+    assert reports["train"].examples == len(examples) == 4
+    written = json.loads((tmp_path / "compiled" / "train" / "report.json").read_text())
+    assert written == json.loads(json.dumps(reports["train"]._asdict()))
+
+
+def test_report_says_what_was_dropped_and_why(inputs, tmp_path):
+    report = protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])["train"]
+    assert report.entries == 9 and report.examples == 4
+    assert report.dropped == {
+        "6ppi": ("unreadable", "6ppi.bcif: ValueError: line 3: expected ATOM, got bad"),
+        "7fus-A": ("no protein chain", "7fus.pdb, chains ('A',)"),
+        "7nil": ("no label", "no source has one"),
+        "9aaa": ("no graph", "ValueError: expected 100 nodes at most, got 200"),
+        "1abc-Z": ("no label", "no source has one"),
+    }
+    assert report.reasons == {"unreadable": 1, "no protein chain": 1, "no label": 2, "no graph": 1}
+    assert report.labelled == {
+        "lba": 1,
+        "ppa": 0,
+        "inexact lba": 0,
+        "inexact ppa": 0,
+        "ec": 3,  # 1abc-A, 5cpx A, 1xyz A
+        "go_mf": 5,  # and 1abc-B, 5cpx B
+        "go_bp": 5,
+        "go_cc": 3,
+    }
+
+
+def test_entries_without_a_file_and_without_labelled_chains(inputs, tmp_path):
+    (tmp_path / "structures" / "1abc.pdb").unlink()
+    (tmp_path / "structures" / "ab" / "pdb5cpx.ent.gz").write_text("C1")
+    sources = protein.Sources(ec=inputs["sources"].ec, chain_to_uniprot=inputs["sources"].chain_to_uniprot)
+    report = protein.compile_protein_mt(tmp_path / "out", **inputs | {"sources": sources}, only=["train"])["train"]
+    assert report.dropped["1abc-A"] == ("no structure file", "expected one such as 1abc.cif.gz in the folder")
+    assert report.dropped["5cpx"] == ("no label", "of the chains C none has one")
+
+
+@pytest.mark.parametrize("kept", [("ec",), ("go",), ("lba",), ("ec", "go"), ("go", "lba", "ppa")])
+def test_any_subset_of_sources(inputs, tmp_path, kept):
+    subset = protein.Sources(**{name: getattr(inputs["sources"], name) for name in (*kept, "chain_to_uniprot")})
+    protein.compile_protein_mt(tmp_path / "part", **inputs | {"sources": subset}, only=["train"])
+    protein.compile_protein_mt(tmp_path / "whole", **inputs, only=["train"])
+    whole = {each.id: each for each in protein.read_protein_mt(tmp_path / "whole", "train")}
+    given = np.array([("ec" in kept), *["go" in kept] * 3])
+    affinities = np.array([name in kept for name in protein.AFFINITIES])
+    found = {each.id: each for each in protein.read_protein_mt(tmp_path / "part", "train")}
+    for entry, each in whole.items():
+        expected = each.labels.term_mask & given
+        if entry not in found:
+            assert not expected.any() and not (each.labels.affinity_mask & affinities).any()
+            continue
+        np.testing.assert_array_equal(found[entry].labels.term_mask, expected)
+        np.testing.assert_array_equal(found[entry].labels.affinity_mask, each.labels.affinity_mask & affinities)
+    assert found
+
+
+def test_a_split_without_any_example(inputs, tmp_path):
+    only_ec = protein.Sources(ec=inputs["sources"].ec)
+    with pytest.raises(ValueError, match=r"split 'test': all 1 entries were dropped: {'no label': 1}; .* 8aaa"):
+        protein.compile_protein_mt(tmp_path / "compiled", **inputs | {"sources": only_ec}, only=["test"])
+
+
+def test_a_fault_of_the_code_is_no_bad_file(inputs, tmp_path):
+    def read(path, chains=None):
+        raise TypeError("a bug")
+
+    with pytest.raises(TypeError, match="a bug"):
+        protein.compile_protein_mt(tmp_path / "compiled", **inputs | {"read_structure": read})
+
+
+def test_workers_write_the_same_files(tmp_path):
+    inputs = files.write_inputs(tmp_path, num_more=6)
+    seen = []
+    for workers in 0, 2:
+        protein.compile_protein_mt(
+            tmp_path / str(workers),
+            **inputs,
+            only=["train"],
+            shard_size=3,
+            num_workers=workers,
+            progress_fn=lambda *call: seen.append(call),
+        )
+    assert contents(tmp_path / "0" / "train") == contents(tmp_path / "2" / "train")
+    assert seen == [("train", number, 5) for number in range(1, 6)] * 2
+
+
+def test_a_second_run_reads_nothing(inputs, tmp_path, log):
+    first = protein.compile_protein_mt(tmp_path / "compiled", **inputs, shard_size=2)
+    before, read = contents(tmp_path / "compiled" / "train"), len(log())
+    assert protein.compile_protein_mt(tmp_path / "compiled", **inputs, shard_size=2) == first
+    assert len(log()) == read and contents(tmp_path / "compiled" / "train") == before
+
+
+@pytest.mark.parametrize("damage", ["missing data", "missing report", "half a report", "cut data"])
+def test_what_is_not_whole_is_written_again(inputs, tmp_path, log, damage):
+    protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"], shard_size=2)
+    folder = tmp_path / "compiled" / "train"
+    before, read = contents(folder), len(log())
+    data, report = folder / "shard-00001-of-00005.array_record", folder / "shard-00001-of-00005.json"
+    (folder / "shard-00001-of-00005.array_record.part-1").write_bytes(b"half")
+    {
+        "missing data": data.unlink,
+        "missing report": report.unlink,
+        "half a report": lambda: report.write_text("{"),
+        "cut data": lambda: os.truncate(data, 100),
+    }[damage]()
+    with pytest.raises(ValueError, match="shard-00001-of-00005.array_record missing or not as written"):
+        protein.read_protein_mt(tmp_path / "compiled", "train")
+    protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"], shard_size=2)
+    assert log()[read:] == ["pdb5cpx.ent.gz", "6ppi.bcif"]
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_started_again(tmp_path, workers):
+    """SIGKILL when a third of the shards stand; the second run makes the rest, and no entry of a whole shard."""
+    files.write_inputs(tmp_path, num_more=31)  # 40 entries, 10 shards of 4
+    log, folder = tmp_path / "log", tmp_path / "compiled" / "train"
+    environment = os.environ | {
+        "PYTHONPATH": str(subprocesses.ROOT),
+        "JAXALIGN_TEST_LOG": str(log),
+        "JAXALIGN_TEST_SLEEP": "0.1",
+    }
+    command = [sys.executable, "-m", "tests.protein.files", str(tmp_path), str(workers)]
+    process = subprocess.Popen(command, cwd=subprocesses.ROOT, env=environment)
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("shard-*.json"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)  # workers see that their parent is gone
+    read = log.read_text()
+    time.sleep(0.5)
+    assert log.read_text() == read
+    finished = {path.name: path.read_bytes() for path in folder.glob("shard-*.json")}
+    assert 4 <= len(finished) < 10 and not (folder / "report.json").exists()
+    with pytest.raises(ValueError, match="has not finished"):
+        protein.read_protein_mt(tmp_path / "compiled", "train")
+    log.unlink()
+    assert (
+        subprocess.run(command, cwd=subprocesses.ROOT, env=environment | {"JAXALIGN_TEST_SLEEP": "0"}).returncode == 0
+    )
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    inputs = files.write_inputs(whole, num_more=31)
+    protein.compile_protein_mt(whole / "compiled", **inputs, shard_size=4)
+    expected = contents(whole / "compiled" / "train")
+    found = contents(folder)
+    assert found.keys() == expected.keys()
+    # The program's functions live in its main module: the manifest is the one file that says so.
+    assert [name for name in found if found[name] != expected[name]] == ["manifest.json"]
+    entries = protein.read_split(tmp_path / "splits" / "train.txt")
+    kept = {entry for name in finished for entry in entries[4 * int(name[6:11]) : 4 * int(name[6:11]) + 4]}
+    assert not kept & {name[:4] for name in log.read_text().split() if name.startswith("2")}
+
+
+def test_other_settings_are_refused(inputs, tmp_path):
+    make = functools.partial(protein.compile_protein_mt, tmp_path / "compiled", only=["train"])
+    make(**inputs, shard_size=2, settings={"k": 7})
+    for change, message in (
+        ({"shard_size": 3}, "shard_size was 2 and is 3"),
+        ({"settings": {"k": 9}}, "settings was {'k': 7} and is {'k': 9}"),
+        ({"drop_inexact": True}, "drop_inexact was False and is True"),
+        ({"make_graph": functools.partial(files.make_graph, neighbours=2)}, r"make_graph was .* is .*neighbours', 2"),
+    ):
+        with pytest.raises(ValueError, match=f"other settings: {message}.*name a new folder"):
+            make(**inputs | {"shard_size": 2, "settings": {"k": 7}} | change)
+    inputs["sources"].ec.write_text(files.EC + "9XYZ-A\t1.1.1.1\n")
+    with pytest.raises(ValueError, match="source ec was"):
+        make(**inputs, shard_size=2, settings={"k": 7})
+    inputs["sources"].ec.write_text(files.EC)
+    (tmp_path / "structures" / "7nil.pdb").write_text("A2")
+    with pytest.raises(ValueError, match="structures was"):
+        make(**inputs, shard_size=2, settings={"k": 7})
+
+
+def test_source_is_random_access_and_feeds_grain(inputs, tmp_path):
+    protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"], shard_size=2)
+    source = protein.read_protein_mt(tmp_path / "compiled", "train")
+    assert (source[-1].id, source[np.int64(2)].id) == ("1xyz", "5cpx")
+    with pytest.raises(IndexError, match="below 4, got 4"):
+        source[4]
+    dataset = grain.MapDataset.source(source).shuffle(seed=1).map(lambda each: each.id)
+    assert sorted(dataset) == ["1abc-A", "1abc-B", "1xyz", "5cpx"]
+    assert str(tmp_path) in repr(source)
+
+
+def test_reading_what_is_not_there(inputs, tmp_path):
+    protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
+    with pytest.raises(ValueError, match=r"expected a compiled split 'val', got \['train'\]"):
+        protein.read_protein_mt(tmp_path / "compiled", "val")
+
+
+def test_arguments(inputs, tmp_path):
+    for change, message in (
+        ({"shard_size": 0}, "got 0 and 0"),
+        ({"only": ["valid"]}, r"expected splits of \['test', 'train'\], got \['valid'\]"),
+        ({"structures": tmp_path / "nowhere"}, "expected a folder of structures"),
+        ({"structures": tmp_path / "splits"}, "expected files such as 1abc.pdb"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            protein.compile_protein_mt(tmp_path / "compiled", **inputs | change)
+
+
+def test_bad_rows_and_inexact_affinities_are_told(inputs, tmp_path):
+    with open(inputs["sources"].ppa, "a") as file:
+        file.write("7nil  1.0  2000  Kd=1XM // 7nil.pdf\n")
+    with pytest.raises(ValueError, match="ppa, line 3: .*got 'Kd=1XM'"):
+        protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
+    report = protein.compile_protein_mt(
+        tmp_path / "compiled", **inputs, only=["train"], skip_bad_rows=True, drop_inexact=True
+    )["train"]
+    assert list(report.bad_rows) == ["ppa"] and report.bad_rows["ppa"][0].startswith("line 3: ")
+    assert report.dropped["6ppi"] == ("no label", "only an inexact one: ppa")
+
+
+@pytest.mark.parametrize("limit", [200, 1500])
+def test_a_full_disk_is_told(inputs, tmp_path, limit):
+    """A limit of the file size, which is met by the manifest, or by the shard when its writer is closed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="could not write .*Free space, then start the same command again"):
+            protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list((tmp_path / "compiled" / "train").glob("*.part-*"))
+    assert protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])["train"].examples == 4
+
+
+def test_structure_files(tmp_path):
+    for name in (
+        "1abc.pdb",
+        "1ABC.cif.gz",
+        "pdb2abc.ent",
+        "3abc-A.pdb",
+        "4abc.bcif",
+        "4abc.pdb",
+        "5abc.txt",
+        "6abc_x.pdb",
+    ):
+        (tmp_path / name).write_text("")
+    found = structure_files.find_structures(tmp_path)
+    assert {entry: os.path.basename(path) for entry, path in found.items()} == {
+        "1abc": "1ABC.cif.gz",
+        "2abc": "pdb2abc.ent",
+        "3abc-A": "3abc-A.pdb",
+        "4abc": "4abc.bcif",
+    }
+    assert structure_files.structure_of("2abc-B", found) == (str(tmp_path / "pdb2abc.ent"), ("B",))
+    assert structure_files.structure_of("3abc-A", found) == (str(tmp_path / "3abc-A.pdb"), ("A",))
+    assert structure_files.structure_of("3abc", found) is None
+
+
+def test_bytes_are_no_pickle_and_damage_is_noticed(inputs):
+    labels = protein.make_labeller(inputs["sources"])("5cpx", ("A", "B", "C"))
+    graph = {"coordinates": np.ones((4, 14, 3), np.float32), "num_chains": np.int64(3), "embeddings": None}
+    data = example.encode_example(protein.ProteinExample("5cpx", ("A", "B", "C"), graph, labels, {}))
+    assert example.decode_example(data).graph["num_chains"] == 3
+    for bad in (data[:200], b"", b"pickle", data.replace(b"\x80\x3f", b"\x80\x40", 1)):
+        with pytest.raises(ValueError, match="expected the bytes of an example"):
+            example.decode_example(bad)
+    with pytest.raises(ValueError, match="5cpx: expected an array of numbers in the graph's names, got list"):
+        example.encode_example(protein.ProteinExample("5cpx", (), {"names": ["x"]}, labels, {}))
+
+
+def test_real_structures_are_found(shared_data):
+    found = structure_files.find_structures(shared_data / "proteins" / "structures")
+    assert os.path.basename(found["1dix"]) == "1dix.cif" and os.path.basename(found["11as"]) == "11as.pdb"
+    assert not {"edge", "4hhh"} & found.keys()
