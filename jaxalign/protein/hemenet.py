@@ -127,7 +127,8 @@ class HemenetLayer(nn.Module):
         scaled = jnp.where(where, distances / (self._longest(distances, batch) + EPSILON), 0)
         sums = element_sums(scaled, *(batch.elements[end] for end in ends))
         shape = (config.edge_width,) * 3
-        kernel = self.param("relation_kernel", nn.initializers.lecun_normal(in_axis=(0, 1)), shape)
+        # What it multiplies has norm 1 as a whole, so that weights of 1 make features of 1.
+        kernel = self.param("relation_kernel", nn.initializers.normal(1.0), shape)
         bias = self.param("relation_bias", nn.initializers.zeros, shape[:1])
         return relation_features(sums, elements, kernel, bias)
 
