@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from jaxalign.models import (
@@ -16,14 +17,13 @@ from jaxalign.models import (
 
 NAME = "model.json"
 KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeScaling
-CLASSES = {known.__name__: known for known in KNOWN}
 
 
 def save_config(folder: str | pathlib.Path, config: ModelConfig) -> None:
     """Write ``config`` as ``model.json`` into a run's folder."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / NAME).write_text(json.dumps(_to_json(config), indent=2) + "\n", encoding="utf-8")
+    (folder / NAME).write_text(json.dumps(to_json(config), indent=2) + "\n", encoding="utf-8")
 
 
 def load_config(folder: str | pathlib.Path) -> ModelConfig:
@@ -36,23 +36,31 @@ def load_config(folder: str | pathlib.Path) -> ModelConfig:
     file = pathlib.Path(folder) / NAME
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; pass the folder of a run, which has {NAME} beside its checkpoints")
-    return _from_json(json.loads(file.read_text(encoding="utf-8")), file)
+    return from_json(json.loads(file.read_text(encoding="utf-8")), KNOWN, file)
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """A config as JSON: objects that name their class, tuples as lists."""
+    if isinstance(value, tuple):
+        return [to_json(each) for each in value]
     if not dataclasses.is_dataclass(value):
         return value
-    fields = {field.name: _to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return {"class": type(value).__name__, **fields}
 
 
-def _from_json(value: Any, file: pathlib.Path) -> Any:
+def from_json(value: Any, known: Sequence[type], file: pathlib.Path) -> Any:
+    """What :func:`to_json` was given, of the classes ``known``.
+
+    Raises:
+      ValueError: it has a class or fields that this release does not know, in ``file``.
+    """
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(from_json(each, known, file) for each in value)
     if not isinstance(value, dict):
         return value
-    known = CLASSES.get(value.get("class", ""))
-    unknown = value.keys() - {"class", *(field.name for field in dataclasses.fields(known))} if known else {"class"}
+    found = {each.__name__: each for each in known}.get(value.get("class", ""))
+    unknown = value.keys() - {"class", *(field.name for field in dataclasses.fields(found))} if found else {"class"}
     if unknown:
         raise ValueError(f"{file} has unknown fields {sorted(unknown)}; read it with the release that wrote it")
-    return known(**{name: _from_json(field, file) for name, field in value.items() if name != "class"})
+    return found(**{name: from_json(field, known, file) for name, field in value.items() if name != "class"})

@@ -26,16 +26,20 @@ from jaxalign.protein.annotations import (
 )
 from jaxalign.protein.batches import BatchSize, GraphBatch, batch_graphs, batch_sizes, pack_graphs, size_of
 from jaxalign.protein.config import PROTEIN_MT_TASKS, HemenetConfig, ProteinConfig, Task
+from jaxalign.protein.evaluation import Predictions, all_metrics, collect_predictions, predict, task_metrics
 from jaxalign.protein.example import ProteinExample
 from jaxalign.protein.graph_cache import cached_graph
 from jaxalign.protein.graphs import ProteinGraph, make_graph
 from jaxalign.protein.hemenet import Encoded, Hemenet
+from jaxalign.protein.labelled import LabelledBatch, LabelledGraph, batch_labelled, label_example
 from jaxalign.protein.labels import AFFINITIES, Labeller, Labels, Sources, make_labeller, multi_hot
 from jaxalign.protein.network import ProteinNetwork
+from jaxalign.protein.objective import make_protein_loss, multi_task_loss, population_statistics, task_losses
 from jaxalign.protein.protein_mt import ProteinMtSource, SplitReport, compile_protein_mt, read_protein_mt
 from jaxalign.protein.readout import MeanReadout, TaskReadout
 from jaxalign.protein.reference import from_reference, readout_from_reference
 from jaxalign.protein.relation_features import channel_distances, element_sums, relation_features
+from jaxalign.protein.stream import batches_in_order, labelled_batches
 from jaxalign.protein.structures import Structure, StructureReport, alpha_carbons, combine, read_structure
 from jaxalign.protein.vocabulary import AMINO_ACIDS, ELEMENT_CLASSES, NUM_CHANNELS, NUM_TYPES
 
@@ -56,9 +60,12 @@ __all__ = [
     "GraphBatch",
     "Hemenet",
     "HemenetConfig",
+    "LabelledBatch",
+    "LabelledGraph",
     "Labeller",
     "Labels",
     "MeanReadout",
+    "Predictions",
     "ProteinConfig",
     "ProteinExample",
     "ProteinGraph",
@@ -70,21 +77,31 @@ __all__ = [
     "StructureReport",
     "Task",
     "TaskReadout",
+    "all_metrics",
     "alpha_carbons",
     "batch_graphs",
+    "batch_labelled",
+    "batches_in_order",
     "batch_sizes",
     "cached_graph",
     "channel_distances",
+    "collect_predictions",
     "combine",
     "compile_protein_mt",
     "element_sums",
     "entry_name",
     "from_reference",
+    "label_example",
+    "labelled_batches",
     "make_graph",
     "make_labeller",
+    "make_protein_loss",
     "multi_hot",
+    "multi_task_loss",
     "pack_graphs",
     "parse_affinity",
+    "population_statistics",
+    "predict",
     "read_affinities",
     "read_chain_map",
     "read_ec",
@@ -97,4 +114,6 @@ __all__ = [
     "readout_from_reference",
     "relation_features",
     "size_of",
+    "task_losses",
+    "task_metrics",
 ]

@@ -114,7 +114,8 @@ class HemenetLayer(nn.Module):
         moved = vectors + self._shift(message, vectors, kinds, batch)
         update = self._aggregate(message, kinds, batch)
         # Nodes that are padding must not count as values of the batch.
-        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="batch_norm")
+        # Momentum 0: what a training step gives back are the statistics of its batch, see population_statistics.
+        norm = nn.BatchNorm(use_running_average=not train, momentum=0.0, name="batch_norm")
         update = norm(update, mask=batch.node_mask[:, None])
         return nn.LayerNorm(epsilon=1e-5, name="layer_norm")(hidden + nn.silu(update)), moved
 

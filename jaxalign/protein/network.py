@@ -5,7 +5,9 @@
     outputs = model.apply(variables, batch)      # {"lba": [G], ..., "go_cc": [chains, 320]}
     outputs, updates = model.apply(variables, batch, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
 
-``variables`` has the collections ``params`` and ``batch_stats``, the running means of batch norms.
+``variables`` has the collections ``params`` and ``batch_stats``. Batch norms use the batch at hand in training, and
+those statistics elsewhere. ``updates`` has the statistics of this batch; those of many are from
+:func:`~jaxalign.protein.population_statistics`.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,122 @@
+"""Real structures and labels, in a folder as Protein-MT's raw inputs come; whatever of it is there is used.
+
+    structures/                             1abc.pdb, 1abc.cif.gz, pdb1abc.ent.gz, ...
+    annotations/nrPDB-EC_*_annot.tsv        DeepFRI's enzyme classes
+    annotations/nrPDB-GO_*_annot.tsv        DeepFRI's gene ontology
+    annotations/chain_to_uniprot.json
+    annotations/INDEX_general_PL*           PDBbind's affinities of ligands
+    annotations/INDEX_general_PP*           PDBbind's affinities of proteins
+    annotations/protein_mt_split/           train.txt, train_all.txt, val.txt, test.txt
+
+Structures are read and graphs made once, into ``compiled/`` of the run's folder, and a killed compilation goes on.
+"""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+from experiments.common.proteins.task import ProteinWorld
+from jaxalign import protein
+from jaxalign.protein.annotations import entry_name
+from jaxalign.protein.labels import make_labeller
+from jaxalign.protein.structure_files import find_structures
+
+_PATTERNS = {
+    "ec": "nrPDB-EC_*_annot.tsv",
+    "go": "nrPDB-GO_*_annot.tsv",
+    "lba": "INDEX_general_PL*",
+    "ppa": "INDEX_general_PP*",
+    "chain_to_uniprot": "chain_to_uniprot.json",
+}
+_TRAIN = ("train", "train_all")
+HELD_OUT = 3  # without splits: one labelled entry in so many
+
+
+class Labelled:
+    """Compiled examples of several splits as labelled graphs, those that are no larger than a batch."""
+
+    def __init__(self, sources: Sequence[protein.ProteinMtSource], tasks, largest: protein.BatchSize):
+        self.sources, self.tasks = sources, tasks
+        places = [(source, n) for source in sources for n in range(len(source))]
+        fits = lambda source, n: largest.holds(protein.size_of([protein.ProteinGraph(**source[n].graph)]))  # noqa: E731
+        self.places = [place for place in places if fits(*place)]
+        self.too_large = len(places) - len(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: int) -> protein.LabelledGraph:
+        if not 0 <= number < len(self):
+            raise IndexError(f"expected a number below {len(self)}, got {number}")
+        source, n = self.places[number]
+        return protein.label_example(source[n], self.tasks)
+
+
+def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = False) -> ProteinWorld:
+    """Compiles what ``config.data`` has, and reads it.
+
+    Raises:
+      ValueError: there is no such folder, or a source of it is not as it should be.
+    """
+    folder = config.data
+    if folder is None or not (folder / "structures").is_dir():
+        raise ValueError(f"expected --data FOLDER with structures/ and annotations/, got {folder}")
+    sources = find_sources(folder / "annotations")
+    output = config.output / "compiled" / ("alpha-carbons" if alpha_carbons else "all-atoms")
+    reports = protein.compile_protein_mt(
+        output,
+        structures=folder / "structures",
+        splits=find_splits(folder, sources, config.output / "compiled"),
+        sources=sources,
+        read_structure=protein.read_structure,
+        make_graph=alpha_carbon_graph if alpha_carbons else protein.make_graph,
+        num_workers=config.num_workers,
+        skip_bad_rows=True,
+        progress_fn=lambda name, done, total: print(f"compiling {name}: {done}/{total}", flush=True),
+    )
+    for name, report in reports.items():
+        print(f"{name}: {report.examples} of {report.entries} entries; left out: {dict(report.reasons) or 'none'}")
+    labeller = make_labeller(sources, skip_bad_rows=True)
+    classes = {name: known.terms for name, known in labeller.annotations.items()}
+    tasks = tuple(
+        protein.Task(task.name, task.level, task.kind, len(classes.get(task.name, "1")))
+        for task in protein.PROTEIN_MT_TASKS
+        if task.name in classes or getattr(sources, task.name, None)
+    )
+    read = functools.partial(protein.read_protein_mt, output)
+    labelled = lambda names: Labelled([read(name) for name in names], tasks, largest)  # noqa: E731
+    train = labelled([name for name in reports if name in _TRAIN])
+    tests = {name: labelled([name]) for name in reports if name not in _TRAIN}
+    for name, graphs in {"train": train, **tests}.items():
+        print(f"{name}: {len(graphs)} graphs, {graphs.too_large} larger than a batch are left out")
+    return ProteinWorld(tasks, train, tests, classes)
+
+
+def find_sources(folder: pathlib.Path) -> protein.Sources:
+    """The label files that a folder has."""
+    found = {name: sorted(folder.glob(pattern)) for name, pattern in _PATTERNS.items()}
+    return protein.Sources(**{name: paths[0] for name, paths in found.items() if paths})
+
+
+def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Path) -> pathlib.Path:
+    """The folder's splits or, where it has none of its structures, one made of the labelled structures by name."""
+    given = folder / "annotations" / "protein_mt_split"
+    structures = sorted(find_structures(folder / "structures"))
+    if given.is_dir():
+        listed = {entry_name(line) for path in given.glob("*.txt") for line in path.read_text().split()}
+        if any(entry in listed for entry in structures):
+            return given
+    labeller = make_labeller(sources, skip_bad_rows=True)
+    entries = [entry for entry in structures if labeller.may_have_labels(entry)]
+    parts = {"test": entries[HELD_OUT - 1 :: HELD_OUT]}
+    parts["train"] = [entry for entry in entries if entry not in parts["test"]]
+    made = work / "splits"
+    made.mkdir(parents=True, exist_ok=True)
+    for name, members in parts.items():
+        (made / f"{name}.txt").write_text("".join(f"{entry}\n" for entry in members))
+    return made
+
+
+def alpha_carbon_graph(structure: protein.Structure) -> protein.ProteinGraph:
+    """The graph of alpha-carbons alone."""
+    return protein.make_graph(protein.alpha_carbons(structure))

@@ -1,0 +1,155 @@
+"""Networks to compare: which tasks one has, and what an ablation takes from it."""
+
+import dataclasses
+import functools
+import itertools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common.proteins.task import ProteinWorld
+from experiments.common.task import Row, exactly
+from jaxalign import protein, training
+from jaxalign.io import loop
+from jaxalign.io.protein_model import save_protein
+from jaxalign.io.report import Estimate
+from jaxalign.protein.objective import CLASS_WEIGHT
+
+NUM_SIZES = 2  # of batches: a full one, and half of it for what is left of a pass
+STATISTICS_BATCHES = 64  # at most, for the batch norms
+BOOTSTRAP_DRAWS = 200
+BOOTSTRAP_CELLS = 50_000  # rows times classes beyond which one evaluation takes too long to repeat it
+SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
+
+
+class Method(NamedTuple):
+    """A row of the tables."""
+
+    encoder: Mapping[str, object] = {}  # what differs from the published encoder
+    network: Mapping[str, object] = {}
+    alpha_carbons: bool = False
+    one_task_each: bool = False  # a network for every task instead of one for all
+
+
+METHODS = {
+    "multi-task": Method(),
+    "single-task": Method(one_task_each=True),
+    "no heterogeneity": Method(encoder={"heterogeneous": False}),
+    "alpha-carbons": Method(encoder={"num_channels": 1}, alpha_carbons=True),
+    "no task-aware readout": Method(network={"task_aware": False}),
+}
+
+
+class Trained(NamedTuple):
+    """A network that has learnt."""
+
+    network: protein.ProteinNetwork
+    variables: dict
+
+
+def learn(
+    config, method: Method, world: ProteinWorld, directory: pathlib.Path, key: Array, sizes: Sequence[protein.BatchSize]
+) -> list[Trained]:
+    """The networks of a method, one or one a task, each kept in a folder of its own."""
+    if not method.one_task_each:
+        return [train(config, method, world, world.tasks, directory, key, sizes)]
+    return [
+        train(config, method, world, (task,), directory / task.name, jax.random.fold_in(key, number), sizes)
+        for number, task in enumerate(world.tasks)
+    ]
+
+
+def train(config, method: Method, world: ProteinWorld, tasks, directory, key, sizes) -> Trained:
+    """Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
+    encoder = protein.HemenetConfig(
+        num_layers=config.num_layers,
+        width=config.width,
+        edge_width=config.edge_width,
+        dropout=config.dropout,
+    )
+    network = protein.ProteinNetwork(
+        protein.ProteinConfig(dataclasses.replace(encoder, **method.encoder), tasks, config.num_heads, **method.network)
+    )
+    init_key, train_key = jax.random.split(key)
+    first = next(protein.batches_in_order([world.train[0]], tasks, sizes))
+    params = jax.jit(network.init)(init_key, first.graphs)["params"]
+    schedule = training.linear_schedule(
+        config.learning_rate, num_steps=config.steps, warmup_steps=min(config.steps // 20, 1000)
+    )
+    optimizer = training.adamw(schedule, clip_norm=10.0)
+    state = loop.fit(
+        training.make_train_step(protein.make_protein_loss(network, class_weight=CLASS_WEIGHT), optimizer),
+        training.init_state(params, optimizer),
+        protein.labelled_batches(world.train, tasks, sizes),
+        key=train_key,
+        num_steps=config.steps,
+        directory=directory,
+        checkpoint_every=max(config.steps // 4, 1),
+    )
+    counted = itertools.islice(protein.batches_in_order(world.train, tasks, sizes), STATISTICS_BATCHES)
+    variables = {"params": state.params, "batch_stats": protein.population_statistics(network, state.params, counted)}
+    classes = {task.name: world.classes[task.name] for task in tasks if task.name in world.classes}
+    save_protein(directory / "model", network.config, variables, classes)
+    return Trained(network, variables)
+
+
+def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
+    """Held-out figures by task; intervals by bootstrap over graphs or chains where that is quick."""
+    rows = {}
+    for network, variables in trained:
+        tasks = network.config.tasks
+        found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
+        rows |= {task.name: figures(task, found[task.name]) for task in tasks}
+    return rows
+
+
+def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
+    """What predicting the training labels' mean for everything would get."""
+    rows = {}
+    for task in world.tasks:
+        parts = [(each.targets[task.name], each.masks[task.name]) for each in world.train]
+        targets, where = (np.concatenate(part) for part in zip(*parts, strict=True))
+        held_out = [(each.targets[task.name], each.masks[task.name]) for each in graphs]
+        wanted, known = (np.concatenate(part) for part in zip(*held_out, strict=True))
+        mean = targets[where].mean(axis=0) if where.any() else np.zeros(targets.shape[1:])
+        values = np.broadcast_to(mean, wanted.shape).astype(np.float32)
+        rows[task.name] = figures(task, protein.Predictions(values, wanted, known))
+    return rows
+
+
+def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
+    """The metrics of a task, nothing where nothing is labelled."""
+    values = protein.task_metrics(task, predictions)
+    names = [name for name in SHOWN[task.kind] if name in values]
+    if predictions.targets.size > BOOTSTRAP_CELLS or not names:
+        return {name: exactly(values[name]) for name in names}
+    rng, rows = np.random.default_rng(0), np.flatnonzero(predictions.where)
+    draws = [
+        protein.task_metrics(task, protein.Predictions(*(array[picked] for array in predictions)))
+        for picked in (rng.choice(rows, len(rows)) for _ in range(BOOTSTRAP_DRAWS))
+    ]
+    ends = {name: np.quantile([draw[name] for draw in draws], (0.025, 0.975)) for name in names}
+    return {name: Estimate(values[name], *map(float, ends[name])) for name in names}
+
+
+def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes) -> dict[str, float]:
+    """The largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
+    network, variables = trained
+    batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
+    there = batch.channel_mask[..., None]
+    apply = functools.partial(jax.jit(network.apply), variables)
+    before = apply(batch)
+
+    def error(matrix, shift) -> float:
+        moved = np.where(there, batch.coordinates @ matrix.T + shift, 0).astype(np.float32)
+        after = apply(batch._replace(coordinates=moved))
+        return max(float(np.abs(after[name] - before[name]).max()) for name in before)
+
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    eye = np.eye(3)
+    return {"rotation": error(turn, 0.0), "reflection": error(-turn, 0.0), "100 angstrom": error(eye, 100.0)}

@@ -1,0 +1,130 @@
+"""HeMeNet (arXiv 2404.01693): one equivariant network for affinities and functions of proteins, labels missing.
+
+    ./tools/run experiments.hemenet              # proteins made on the spot, tasks of their geometry; minutes on a CPU
+    ./tools/run experiments.hemenet ablations    # without heterogeneity, side chains, task-aware readout; five seeds
+    ./tools/run experiments.hemenet shared --data FOLDER       # real structures, whatever labels there are
+    ./tools/run experiments.hemenet protein_mt --data FOLDER   # the benchmark, with the paper's settings
+
+Claims: tasks that share an encoder help each other where labels are missing; relations, side chains and the task-aware
+readout each help. What came out is in BUILD.md. A trained network predicts in ``./tools/run tools.predict_protein``;
+what a FOLDER holds is in ``experiments/common/proteins/benchmark.py``.
+
+Departures: the rate falls linearly, not at plateaus of the validation loss; batches hold a number of edges, not of
+proteins; batch norms take their statistics from the training set after training; and no number of the paper's tables
+was at hand, so none is matched.
+"""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+import jax
+
+from experiments.common import report, stages
+from experiments.common.proteins import benchmark, methods, world
+from experiments.common.proteins.methods import METHODS
+from experiments.common.proteins.task import ProteinWorld
+from jaxalign import protein
+from jaxalign.io import launch, writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["made", "files"] = "made"
+    data: pathlib.Path | None = None  # files: the folder with structures/ and annotations/
+    num_workers: int = 0  # files: processes that read structures
+    num_graphs: tuple[int, int] = (600, 300)  # made: to learn from, and held out
+    num_layers: int = 2
+    width: int = 48
+    edge_width: int = 24
+    num_heads: int = 4
+    dropout: float = 0.1
+    batch: tuple[int, int, int] = (3072, 640, 16)  # at most so many edges, nodes and graphs
+    steps: int = 300  # of each network
+    learning_rate: float = 2e-3
+    methods: tuple[str, ...] = ("multi-task", "single-task")
+    seeds: int = 1
+    output: pathlib.Path = pathlib.Path("runs/hemenet")
+
+
+DEFAULT = Config()
+PUBLISHED = dataclasses.replace(
+    DEFAULT,
+    task="files",
+    num_layers=6,
+    width=256,
+    edge_width=128,
+    num_heads=8,
+    batch=(131_072, 16_384, 32),
+    steps=27_000,  # 30 epochs of the 28,871 entries in batches of 32
+    learning_rate=1e-4,
+    methods=("multi-task",),
+    num_workers=8,
+    output=pathlib.Path("runs/hemenet-protein-mt"),
+)
+PRESETS = {
+    "default": DEFAULT,
+    "ablations": dataclasses.replace(
+        DEFAULT, methods=tuple(METHODS), seeds=5, output=pathlib.Path("runs/hemenet-ablations")
+    ),
+    "shared": dataclasses.replace(
+        DEFAULT, task="files", batch=(8192, 1600, 8), steps=60, output=pathlib.Path("runs/hemenet-shared")
+    ),
+    "protein_mt": PUBLISHED,
+}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    launch.initialize()
+    if unknown := set(config.methods) - METHODS.keys():
+        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    writers.write_config(config.output, config)
+    by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    spread = "95 % bootstrap intervals over rows" if config.seeds == 1 else f"means of {config.seeds} seeds"
+    runs = {name: config.output / "seed-0" / name for name in config.methods if not METHODS[name].one_task_each}
+    sections = [report.draw(report.Curve("Loss of all tasks", "loss", runs))] if runs else []
+    return report.report_tables(config.output, f"HeMeNet: {config.task}", tables, caption=spread, sections=sections)
+
+
+def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, report.Figures]:
+    """A table for each test and task, a row for each method."""
+    edges, nodes, graphs = config.batch
+    sizes = protein.batch_sizes(
+        protein.BatchSize(edges=edges, nodes=nodes, graphs=graphs, chains=4 * graphs), count=methods.NUM_SIZES
+    )
+    worlds: dict[bool, ProteinWorld] = {}
+    tables: dict[str, dict[str, report.Row]] = {}
+    for name in config.methods:
+        method = METHODS[name]
+        if method.alpha_carbons not in worlds:
+            worlds[method.alpha_carbons] = make_world(config, seed, sizes[-1], alpha_carbons=method.alpha_carbons)
+        data = worlds[method.alpha_carbons]
+        trained = methods.learn(config, method, data, directory / name, jax.random.key(seed), sizes)
+        for test, graphs in data.tests.items():
+            rows = {"mean of training": methods.constants(data, graphs), name: methods.evaluate(trained, graphs, sizes)}
+            for rule, by_task in rows.items():
+                for task, row in by_task.items():
+                    tables.setdefault(f"{test}: {task}", {})[rule] = row
+        for change, error in methods.symmetry_errors(trained[0], data.train, sizes).items():
+            print(f"{name}, seed {seed}: {change} changes predictions by at most {error:.1e}")
+    return {test: table for test, table in tables.items() if any(table.values())}
+
+
+def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_carbons: bool) -> ProteinWorld:
+    """The proteins that ``config`` names."""
+    if config.task == "files":
+        return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
+    train, test = (
+        world.make_graphs(count, 2 * seed + part, alpha_carbons=alpha_carbons)
+        for part, count in enumerate(config.num_graphs)
+    )
+    tasks = tuple(task for name, task in world.TASKS.items() if name != "hand")
+    return ProteinWorld(tasks, train, {"held-out": test}, {})
+
+
+if __name__ == "__main__":
+    main(stages.command_line(PRESETS))

@@ -1,0 +1,89 @@
+"""Predictions for labelled graphs, and how good they are, by task."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxalign import metrics
+from jaxalign.protein.batches import GraphBatch
+from jaxalign.protein.config import Task
+from jaxalign.protein.labelled import LabelledBatch
+from jaxalign.protein.network import ProteinNetwork
+from jaxalign.typing import Params
+
+
+class Predictions(NamedTuple):
+    """Of one task, rows in the order of graphs or chains; padding is gone."""
+
+    values: np.ndarray  # [rows] numbers, [rows, size] probabilities
+    targets: np.ndarray  # of the same shape
+    where: np.ndarray  # [rows], True where labelled
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(model: ProteinNetwork, variables: Params, batch: GraphBatch) -> Mapping[str, Array]:
+    """By task: numbers ``[G]``, probabilities of classes ``[chains, size]``."""
+    outputs = model.apply(variables, batch)
+    of_classes = {task.name for task in model.config.tasks if task.kind == "classes"}
+    return {name: jax.nn.sigmoid(value) if name in of_classes else value for name, value in outputs.items()}
+
+
+def collect_predictions(
+    model: ProteinNetwork, variables: Params, batches: Iterable[LabelledBatch]
+) -> dict[str, Predictions]:
+    """Predictions for all graphs of ``batches``, by task.
+
+    Raises:
+      ValueError: there is no batch.
+    """
+    parts: dict[str, list[Predictions]] = {task.name: [] for task in model.config.tasks}
+    for batch in batches:
+        values = jax.device_get(predict(model, variables, batch.graphs))
+        for task in model.config.tasks:
+            real = batch.graphs.graph_mask if task.level == "graph" else batch.graphs.chain_mask
+            whole = values[task.name], batch.targets[task.name], batch.masks[task.name]
+            parts[task.name].append(Predictions(*(array[real] for array in whole)))
+    if not next(iter(parts.values())):
+        raise ValueError("expected at least one batch, and there was none")
+    return {name: Predictions(*map(np.concatenate, zip(*each, strict=True))) for name, each in parts.items()}
+
+
+def task_metrics(task: Task, predictions: Predictions) -> dict[str, float]:
+    """RMSE, MAE, Pearson's and Spearman's correlation of numbers; Fmax, exact and at 20 thresholds, AUPR of classes.
+
+    Nothing where nothing is labelled.
+    """
+    values, targets, where = predictions
+    if not where.any():
+        return {}
+    if task.kind == "number":
+        return {name: float(value) for name, value in _of_numbers(*predictions).items()}
+    exact = metrics.exact_fmax(values, targets, where=where)
+    return {"Fmax": exact} | {name: float(value) for name, value in _of_classes(*predictions).items()}
+
+
+@jax.jit
+def _of_numbers(values: Array, targets: Array, where: Array) -> dict[str, Array]:
+    return {
+        "RMSE": metrics.rmse(values, targets, where=where),
+        "MAE": metrics.absolute_error_metric(values, targets, where=where).value,
+        "Pearson": metrics.pearson_moments(values, targets, where=where).correlation,
+        "Spearman": metrics.spearman_rho_metric(values, targets, where=where).value,
+    }
+
+
+@jax.jit
+def _of_classes(values: Array, targets: Array, where: Array) -> dict[str, Array]:
+    return {
+        "Fmax of 20": metrics.fmax_table(values, targets, where=where).fmax,
+        "AUPR": metrics.average_precision(values, targets, where=where),
+    }
+
+
+def all_metrics(tasks: Sequence[Task], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, float]]:
+    """:func:`task_metrics` by task."""
+    return {task.name: task_metrics(task, predictions[task.name]) for task in tasks}
