@@ -35,15 +35,16 @@ class Config:
     task: Literal["made", "files"] = "made"
     data: pathlib.Path | None = None  # files: the folder with structures/ and annotations/
     num_workers: int = 0  # files: processes that read structures
-    num_graphs: tuple[int, int] = (600, 300)  # made: to learn from, and held out
-    num_layers: int = 2
+    tasks: tuple[str, ...] = ("interface", "fold", "site")  # made: of experiments/common/proteins/world.py
+    num_graphs: tuple[int, int] = (1000, 400)  # made: to learn from, and held out
+    num_layers: int = 3
     width: int = 48
     edge_width: int = 24
     num_heads: int = 4
     dropout: float = 0.1
-    batch: tuple[int, int, int] = (3072, 640, 16)  # at most so many edges, nodes and graphs
+    batch: tuple[int, int, int] = (4096, 768, 16)  # at most so many edges, nodes and graphs
     steps: int = 300  # of each network
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     methods: tuple[str, ...] = ("multi-task", "single-task")
     seeds: int = 1
     output: pathlib.Path = pathlib.Path("runs/hemenet")
@@ -119,10 +120,12 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
     train, test = (
-        world.make_graphs(count, 2 * seed + part, alpha_carbons=alpha_carbons)
+        world.make_graphs(count, 2 * seed + part, mirrored="hand" in config.tasks, alpha_carbons=alpha_carbons)
         for part, count in enumerate(config.num_graphs)
     )
-    tasks = tuple(task for name, task in world.TASKS.items() if name != "hand")
+    if unknown := set(config.tasks) - world.TASKS.keys():
+        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
+    tasks = tuple(world.TASKS[name] for name in config.tasks)
     return ProteinWorld(tasks, train, {"held-out": test}, {})
 
 

@@ -4,8 +4,8 @@ A chain is three helices or strands with coils between them; its residues are dr
 (Chou and Fasman, 1978) four times as often as others. Labels are exact functions of
 coordinates and residue types, and many of them are held back, as in Protein-MT:
 
-- ``interface``, of complexes: log(1 + pairs of residues of two chains whose beta atoms are within 8 angstrom).
-- ``burial``, of graphs with a ligand: log(1 + protein atoms within 6 angstrom of a ligand's atom).
+- ``interface``, of complexes: a third of the pairs of residues of two chains whose beta atoms are within 8 angstrom.
+- ``burial``, of graphs with a ligand: a fifth of the protein atoms within 6 angstrom of a ligand's atom.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
 - ``site``, of chains: which of four pairs of residue kinds occur within 9 angstrom, five or more residues apart.
@@ -39,7 +39,10 @@ PROPENSITIES = {
     kind: (weights := np.where(np.isin(AMINO_ACIDS, names.split()), 4.0, 1.0)) / weights.sum()
     for kind, names in _FAVOURITES.items()
 }
-_CLASH = 3.2  # angstrom, between atoms of two chains, or of chain and ligand
+_CLASH, _TOUCH = (
+    3.2,
+    5.5,
+)  # angstrom: between atoms of ligand and chain at least, between beta atoms of two chains about
 
 
 def make_graphs(
@@ -47,15 +50,19 @@ def make_graphs(
 ) -> list[protein.LabelledGraph]:
     """So many graphs; the same for the same seed, whichever labels or atoms are looked at."""
     rng = np.random.default_rng(seed)
-    return [make_graph(rng, mirrored=mirrored, alpha_carbons=alpha_carbons) for _ in range(count)]
+    complexes = rng.random(count) < COMPLEXES
+    chains = iter(make_chains(count + int(complexes.sum()), rng))
+    return [
+        make_graph([next(chains) for _ in range(1 + two)], rng, mirrored=mirrored, alpha_carbons=alpha_carbons)
+        for two in complexes.tolist()
+    ]
 
 
-def make_graph(rng: np.random.Generator, *, mirrored: bool = False, alpha_carbons: bool = False):
-    """One protein with its labels."""
-    chains = [make_chain(rng)]
-    if rng.random() < COMPLEXES:
-        places, types, kinds = make_chain(rng)
-        chains.append((dock(places, chains[0][0], rng), types, kinds))
+def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbons: bool) -> protein.LabelledGraph:
+    """One protein of one or two chains, with its labels."""
+    if len(chains) > 1:
+        first, (places, types, kinds) = chains
+        chains = [first, (dock(places, first[0], rng), types, kinds)]
     ligand = make_ligand(chains, rng) if rng.random() < LIGANDS else None
     left = mirrored and rng.random() < 0.5
     structure = as_structure(chains, ligand, rng, mirror=left)
@@ -68,14 +75,24 @@ def make_graph(rng: np.random.Generator, *, mirrored: bool = False, alpha_carbon
     return protein.LabelledGraph(graph, targets, masks)
 
 
-def make_chain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Places ``[residues, 5, 3]``, residue types, and which of helix and strand its three elements are."""
-    kinds = rng.choice(["helix", "strand"], 3).tolist()
-    of_residues = []
-    for number, kind in enumerate(kinds):
-        of_residues += (["coil"] * 3 if number else []) + [kind] * int(rng.integers(6, 10))
-    types = np.array([rng.choice(20, p=PROPENSITIES[kind]) for kind in of_residues])
-    return backbone(torsions(of_residues, rng)), types, kinds
+def make_chains(count: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray, list[str]]]:
+    """Of each: places ``[residues, 5, 3]``, residue types, and which of helix and strand its three elements are."""
+    elements = rng.choice(["helix", "strand"], (count, 3)).tolist()
+    of_residues = [chain_kinds(kinds, rng) for kinds in elements]
+    longest = max(map(len, of_residues))
+    padded = np.array([kinds + ["coil"] * (longest - len(kinds)) for kinds in of_residues])
+    types = np.zeros(padded.shape, int)
+    for kind, chances in PROPENSITIES.items():
+        types[padded == kind] = rng.choice(20, (padded == kind).sum(), p=chances)
+    places = backbone(torsions(padded, rng))  # what follows a chain's end does not move it
+    lengths = map(len, of_residues)
+    return [(places[n, :end], types[n, :end], elements[n]) for n, end in enumerate(lengths)]
+
+
+def chain_kinds(elements: list[str], rng: np.random.Generator) -> list[str]:
+    """The kind of each residue: elements of 6 to 9, coils of 3 between them."""
+    first, *others = ([kind] * int(rng.integers(6, 10)) for kind in elements)
+    return sum((["coil"] * 3 + other for other in others), first)
 
 
 def dock(places: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -84,10 +101,10 @@ def dock(places: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np
     side = rng.normal(size=3)
     side /= np.linalg.norm(side)
     centre = others.mean(axis=(0, 1))
-    for distance in np.arange(60.0, 0.0, -1.0):
-        if closest(turned + centre + side * distance, others) < _CLASH:
-            return turned + centre + side * (distance + 1)
-    return turned + centre + side
+    steps = side * np.arange(60.0, 0.0, -1.0)[:, None]
+    betas = turned[None, :, 4] + centre + steps[:, None]  # [steps, residues, 3]
+    touches = (distances(betas, others[:, 4]) < _TOUCH).any(axis=(1, 2))
+    return turned + centre + steps[max(int(touches.argmax()) - 1, 0)]
 
 
 def make_ligand(chains, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -96,10 +113,10 @@ def make_ligand(chains, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     shape = np.cumsum(rng.normal(0, 0.85, (int(rng.integers(5, 10)), 3)), axis=0)
     anchor, side = protein_atoms[rng.integers(len(protein_atoms))], rng.normal(size=3)
     side /= np.linalg.norm(side)
-    for distance in np.arange(0.0, 60.0, 0.5):
-        atoms = shape - shape.mean(axis=0) + anchor + side * distance
-        if closest(atoms, protein_atoms) > _CLASH:
-            break
+    steps = side * np.arange(0.0, 60.0)[:, None]
+    places = shape - shape.mean(axis=0) + anchor + steps[:, None]  # [steps, atoms, 3]
+    free = distances(places, protein_atoms).min(axis=(1, 2)) > _CLASH
+    atoms = places[int(free.argmax())]
     symbols = rng.choice(["C", "N", "O"], len(atoms), p=[0.7, 0.15, 0.15])
     return atoms, np.array([element_class(symbol) for symbol in symbols])
 
@@ -141,8 +158,8 @@ def labels(chains, ligand, *, left: bool) -> dict[str, np.ndarray]:
     atoms = np.concatenate([places.reshape(-1, 3) for places, _, _ in chains])
     buried = (distances(atoms, ligand[0]) < 6).any(axis=1).sum() if ligand is not None else 0
     return {
-        "interface": np.log1p([pairs]).astype(np.float32),
-        "burial": np.log1p([buried]).astype(np.float32),
+        "interface": np.array([pairs / 3], np.float32),
+        "burial": np.array([buried / 5], np.float32),
         "fold": np.array([fold(places[:, 1], kinds) for places, _, kinds in chains], np.float32),
         "site": np.array([site(places[:, 4], types) for places, types, _ in chains], np.float32),
         "hand": np.array([[not left, left]] * len(chains), np.float32),
@@ -174,10 +191,5 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Between all points of two sets, ``[M, 3]`` and ``[N, 3]``."""
-    return np.linalg.norm(first[:, None] - second[None], axis=-1)
-
-
-def closest(first: np.ndarray, second: np.ndarray) -> float:
-    """The least distance between atoms of two molecules."""
-    return distances(first.reshape(-1, 3), second.reshape(-1, 3)).min()
+    """``[..., M, N]`` between all points of two sets, ``[..., M, 3]`` and ``[N, 3]``."""
+    return np.linalg.norm(first[..., :, None, :] - second, axis=-1)
