@@ -2,6 +2,7 @@
 
     ./tools/run experiments.hemenet              # proteins made on the spot, tasks of their geometry; minutes on a CPU
     ./tools/run experiments.hemenet ablations    # without heterogeneity, side chains, task-aware readout; five seeds
+    ./tools/run experiments.hemenet mirror       # handedness and distances: features of order 2 beside HeMeNet
     ./tools/run experiments.hemenet shared --data FOLDER       # real structures, whatever labels there are
     ./tools/run experiments.hemenet protein_mt --data FOLDER   # the benchmark, with the paper's settings
 
@@ -70,8 +71,19 @@ PRESETS = {
     "ablations": dataclasses.replace(
         DEFAULT, methods=tuple(METHODS), seeds=5, output=pathlib.Path("runs/hemenet-ablations")
     ),
+    "mirror": dataclasses.replace(
+        DEFAULT,
+        tasks=("hand", "burial"),
+        methods=("multi-task", "tensor field"),
+        output=pathlib.Path("runs/hemenet-mirror"),
+    ),
     "shared": dataclasses.replace(
-        DEFAULT, task="files", batch=(8192, 1600, 8), steps=60, output=pathlib.Path("runs/hemenet-shared")
+        DEFAULT,
+        task="files",
+        batch=(8192, 1600, 8),
+        steps=60,
+        methods=("multi-task",),
+        output=pathlib.Path("runs/hemenet-shared"),
     ),
     "protein_mt": PUBLISHED,
 }

@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from tools.benchmarks import generation, shared_prompt, step, token_logps
+from tools.benchmarks import generation, relation_features, shared_prompt, step, token_logps
 from tools.benchmarks.measure import describe_machine
 
 TABLES = {
@@ -17,10 +17,14 @@ TABLES = {
     "shared_prompt": shared_prompt.table,
     "step": step.table,
     "generation": generation.table,
+    "relation_features": relation_features.table,
 }
 
 
-def main(table: Literal["token_logps", "shared_prompt", "step", "generation", "all"] = "all", rounds: int = 7) -> None:
+Name = Literal["token_logps", "shared_prompt", "step", "generation", "relation_features", "all"]
+
+
+def main(table: Name = "all", rounds: int = 7) -> None:
     """Print tables in Markdown.
 
     Args:

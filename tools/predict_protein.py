@@ -52,7 +52,7 @@ def predict(trained: ProteinModel, structure: protein.Structure) -> dict[str, np
     """By task: ``[1]`` numbers, ``[chains, size]`` probabilities."""
     if trained.network.config.encoder.embedding_size:
         raise ValueError("this network reads embeddings of residues, which a file does not have; call it from Python")
-    if trained.network.config.encoder.num_channels == 1:
+    if getattr(trained.network.config.encoder, "num_channels", None) == 1:
         structure = protein.alpha_carbons(structure)
     graph = protein.make_graph(structure)
     batch = protein.batch_graphs([graph], [protein.size_of([graph])])

@@ -17,10 +17,10 @@ from safetensors.numpy import load_file, save_file
 
 from jaxalign import protein
 from jaxalign.io.model_config import from_json, to_json
-from jaxalign.protein import HemenetConfig, ProteinConfig, ProteinNetwork, Task
+from jaxalign.protein import HemenetConfig, ProteinConfig, ProteinNetwork, Task, TensorFieldConfig
 from jaxalign.typing import Params
 
-KNOWN = HemenetConfig, ProteinConfig, Task
+KNOWN = HemenetConfig, ProteinConfig, Task, TensorFieldConfig
 CONFIG, VARIABLES = "protein.json", "protein.safetensors"
 
 

@@ -25,7 +25,7 @@ from jaxalign.protein.annotations import (
     read_splits,
 )
 from jaxalign.protein.batches import BatchSize, GraphBatch, batch_graphs, batch_sizes, pack_graphs, size_of
-from jaxalign.protein.config import PROTEIN_MT_TASKS, HemenetConfig, ProteinConfig, Task
+from jaxalign.protein.config import PROTEIN_MT_TASKS, HemenetConfig, ProteinConfig, Task, TensorFieldConfig
 from jaxalign.protein.evaluation import Predictions, all_metrics, collect_predictions, predict, task_metrics
 from jaxalign.protein.example import ProteinExample
 from jaxalign.protein.graph_cache import cached_graph
@@ -41,6 +41,7 @@ from jaxalign.protein.reference import from_reference, readout_from_reference
 from jaxalign.protein.relation_features import channel_distances, element_sums, relation_features
 from jaxalign.protein.stream import batches_in_order, labelled_batches
 from jaxalign.protein.structures import Structure, StructureReport, alpha_carbons, combine, read_structure
+from jaxalign.protein.tensor_field import TensorField
 from jaxalign.protein.vocabulary import AMINO_ACIDS, ELEMENT_CLASSES, NUM_CHANNELS, NUM_TYPES
 
 __all__ = [
@@ -77,6 +78,8 @@ __all__ = [
     "StructureReport",
     "Task",
     "TaskReadout",
+    "TensorField",
+    "TensorFieldConfig",
     "all_metrics",
     "alpha_carbons",
     "batch_graphs",

@@ -46,17 +46,26 @@ class HemenetConfig:
     dropout: float = 0.1  # of messages
     reference_eps: bool = False  # the authors' means and scales, which break translation equivariance and batching
 
-    @property
-    def feature_size(self) -> int:
-        """Of a node's output, which joins those of all layers."""
-        return self.num_layers * self.width
+
+@dataclasses.dataclass(frozen=True)
+class TensorFieldConfig:
+    """The higher-order encoder, which sees distances as they are, and chirality."""
+
+    num_layers: int = 4
+    irreps: str = "64x0e + 16x0o + 16x1o + 16x1e + 8x2e"  # of a node: multiplicity, order and parity
+    num_relations: int = 6
+    num_basis: int = 16  # functions of distance, up to ``reach``
+    reach: float = 20.0  # angstrom
+    radial_width: int = 64  # of the network that weighs messages
+    embedding_size: int = 0  # of given embeddings of residues; 0: none
+    dropout: float = 0.1  # of the weights of messages
 
 
 @dataclasses.dataclass(frozen=True)
 class ProteinConfig:
     """An encoder with a readout and a head for each task."""
 
-    encoder: HemenetConfig = HemenetConfig()
+    encoder: HemenetConfig | TensorFieldConfig = HemenetConfig()
     tasks: tuple[Task, ...] = PROTEIN_MT_TASKS
     num_heads: int = 8  # of the attention of tasks over nodes
     task_aware: bool = True  # False: every task reads the mean of the nodes

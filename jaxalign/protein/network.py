@@ -18,9 +18,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxalign.protein.batches import GraphBatch
-from jaxalign.protein.config import ProteinConfig
+from jaxalign.protein.config import HemenetConfig, ProteinConfig, TensorFieldConfig
 from jaxalign.protein.hemenet import Encoded, Hemenet
 from jaxalign.protein.readout import Readouts
+from jaxalign.protein.tensor_field import TensorField
+
+ENCODERS = {HemenetConfig: Hemenet, TensorFieldConfig: TensorField}
+"""By config: modules with ``encoder(batch, train=...) -> Encoded``."""
 
 
 class ProteinNetwork(nn.Module):
@@ -29,7 +33,7 @@ class ProteinNetwork(nn.Module):
     config: ProteinConfig
 
     def setup(self):
-        self.encoder = Hemenet(self.config.encoder)
+        self.encoder = ENCODERS[type(self.config.encoder)](self.config.encoder)
         self.readouts = Readouts(self.config)
 
     def __call__(self, batch: GraphBatch, *, train: bool = False) -> Mapping[str, Array]:

@@ -9,7 +9,7 @@ import pytest
 
 from jaxalign import models, numerics
 from tools import bench
-from tools.benchmarks import flops, generation, measure, shared_prompt, step, token_logps
+from tools.benchmarks import flops, generation, measure, relation_features, shared_prompt, step, token_logps
 from tools.benchmarks.batches import Sizes, random_lists, random_params
 
 SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
@@ -58,6 +58,12 @@ def test_shared_prompt_row():
     cells = dict(zip(shared_prompt.HEADER, shared_prompt.row(config, Sizes(1, 8, 3, 4), 1), strict=True))
     assert cells["ideal"] == "1.80"  # 3 (8 + 4) / (8 + 3 * 4)
     assert float(cells["share of ideal"]) == pytest.approx(float(cells["speed-up"]) / 1.8, abs=0.01)
+
+
+def test_relation_features_row():
+    cells = dict(zip(relation_features.HEADER, relation_features.row(relation_features.Case(200, 32), 1), strict=True))
+    assert float(cells["memory ratio"]) > 3
+    assert 0 < float(cells["gradient difference"]) < 1e-4
 
 
 def test_step_at_toy_size():

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
-from jaxalign.protein.annotations import entry_name
+from jaxalign.protein.annotations import read_splits
 from jaxalign.protein.labels import make_labeller
 from jaxalign.protein.structure_files import find_structures
 
@@ -99,13 +99,14 @@ def find_sources(folder: pathlib.Path) -> protein.Sources:
 
 
 def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Path) -> pathlib.Path:
-    """The folder's splits or, where it has none of its structures, one made of the labelled structures by name."""
+    """The folder's splits if each has a structure here, else one made of the labelled structures, by their names."""
     given = folder / "annotations" / "protein_mt_split"
     structures = sorted(find_structures(folder / "structures"))
-    if given.is_dir():
-        listed = {entry_name(line) for path in given.glob("*.txt") for line in path.read_text().split()}
-        if any(entry in listed for entry in structures):
-            return given
+    codes = {entry.partition("-")[0] for entry in structures}
+    if given.is_dir() and all(
+        any(entry.partition("-")[0] in codes for entry in split) for split in read_splits(given).values()
+    ):
+        return given
     labeller = make_labeller(sources, skip_bad_rows=True)
     entries = [entry for entry in structures if labeller.may_have_labels(entry)]
     parts = {"test": entries[HELD_OUT - 1 :: HELD_OUT]}

@@ -1,10 +1,9 @@
 """Networks to compare: which tasks one has, and what an ablation takes from it."""
 
-import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -26,10 +25,23 @@ BOOTSTRAP_CELLS = 50_000  # rows times classes beyond which one evaluation takes
 SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
 
 
+def published(config, **changes) -> protein.HemenetConfig:
+    """HeMeNet's encoder in the size of the run."""
+    sizes = {name: getattr(config, name) for name in ("num_layers", "width", "edge_width", "dropout")}
+    return protein.HemenetConfig(**sizes | changes)
+
+
+def tensor_field(config) -> protein.TensorFieldConfig:
+    """The higher-order encoder with as many layers and half as many invariants a layer."""
+    multiples = {"0e": 2, "0o": 6, "1o": 6, "1e": 6, "2e": 12}
+    irreps = " + ".join(f"{config.width // part}x{kind}" for kind, part in multiples.items())
+    return protein.TensorFieldConfig(num_layers=config.num_layers, irreps=irreps, dropout=config.dropout)
+
+
 class Method(NamedTuple):
     """A row of the tables."""
 
-    encoder: Mapping[str, object] = {}  # what differs from the published encoder
+    encoder_fn: Callable[..., protein.HemenetConfig | protein.TensorFieldConfig] = published
     network: Mapping[str, object] = {}
     alpha_carbons: bool = False
     one_task_each: bool = False  # a network for every task instead of one for all
@@ -38,9 +50,10 @@ class Method(NamedTuple):
 METHODS = {
     "multi-task": Method(),
     "single-task": Method(one_task_each=True),
-    "no heterogeneity": Method(encoder={"heterogeneous": False}),
-    "alpha-carbons": Method(encoder={"num_channels": 1}, alpha_carbons=True),
+    "no heterogeneity": Method(functools.partial(published, heterogeneous=False)),
+    "alpha-carbons": Method(functools.partial(published, num_channels=1), alpha_carbons=True),
     "no task-aware readout": Method(network={"task_aware": False}),
+    "tensor field": Method(tensor_field),
 }
 
 
@@ -65,14 +78,8 @@ def learn(
 
 def train(config, method: Method, world: ProteinWorld, tasks, directory, key, sizes) -> Trained:
     """Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
-    encoder = protein.HemenetConfig(
-        num_layers=config.num_layers,
-        width=config.width,
-        edge_width=config.edge_width,
-        dropout=config.dropout,
-    )
     network = protein.ProteinNetwork(
-        protein.ProteinConfig(dataclasses.replace(encoder, **method.encoder), tasks, config.num_heads, **method.network)
+        protein.ProteinConfig(method.encoder_fn(config), tasks, config.num_heads, **method.network)
     )
     init_key, train_key = jax.random.split(key)
     first = next(protein.batches_in_order([world.train[0]], tasks, sizes))

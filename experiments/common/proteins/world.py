@@ -4,7 +4,7 @@ A chain is three helices or strands with coils between them; its residues are dr
 (Chou and Fasman, 1978) four times as often as others. Labels are exact functions of
 coordinates and residue types, and many of them are held back, as in Protein-MT:
 
-- ``interface``, of complexes: a third of the pairs of residues of two chains whose beta atoms are within 8 angstrom.
+- ``interface``, of complexes: half of the pairs of residues of two chains whose beta atoms are within 8 angstrom.
 - ``burial``, of graphs with a ligand: a fifth of the protein atoms within 6 angstrom of a ligand's atom.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
@@ -158,7 +158,7 @@ def labels(chains, ligand, *, left: bool) -> dict[str, np.ndarray]:
     atoms = np.concatenate([places.reshape(-1, 3) for places, _, _ in chains])
     buried = (distances(atoms, ligand[0]) < 6).any(axis=1).sum() if ligand is not None else 0
     return {
-        "interface": np.array([pairs / 3], np.float32),
+        "interface": np.array([pairs / 2], np.float32),
         "burial": np.array([buried / 5], np.float32),
         "fold": np.array([fold(places[:, 1], kinds) for places, _, kinds in chains], np.float32),
         "site": np.array([site(places[:, 4], types) for places, types, _ in chains], np.float32),
