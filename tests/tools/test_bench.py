@@ -29,6 +29,13 @@ def test_forms_take_turns():
     assert [len(values) for values in seconds.values()] == [2, 2]
 
 
+def test_warm_turns_time_every_second_call():
+    calls = []
+    seconds = measure.take_warm_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
+    assert "".join(calls) == "aabbaabb"
+    assert [len(values) for values in seconds.values()] == [2, 2]
+
+
 def test_ratio_is_the_median_over_rounds():
     # Rounds give 4 / 2 = 2, 9 / 3 = 3 and 10 / 1 = 10; the ratio of the medians would be 9 / 2.
     assert measure.median_ratio([4, 9, 10], [2, 3, 1]) == 3

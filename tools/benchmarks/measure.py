@@ -44,6 +44,18 @@ def take_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
     return seconds
 
 
+def take_warm_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """As :func:`take_turns`, each timed call right after an untimed one of the same form, as steps of training are.
+
+    For forms that differ much in memory: what one gives back to the system would slow the other's next call.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(rounds):
+        for name, form in forms.items():
+            seconds[name] += take_turns({name: form}, 1)[name]
+    return seconds
+
+
 def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
     """The median of the ratios within each round."""
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxalign import protein
 from jaxalign.protein.relation_features import EPSILON
-from tools.benchmarks.measure import Table, median_ratio, take_turns, temporary_bytes
+from tools.benchmarks.measure import Table, median_ratio, take_warm_turns, temporary_bytes
 
 
 class Case(NamedTuple):
@@ -43,7 +43,7 @@ def row(case: Case, rounds: int) -> tuple[str, ...]:
     """Cells of one case."""
     inputs = example(case)
     forms = {"plain": _compile(plain_features, inputs), "factorised": _compile(factorised_features, inputs)}
-    seconds = take_turns({name: functools.partial(form, *inputs) for name, form in forms.items()}, rounds)
+    seconds = take_warm_turns({name: functools.partial(form, *inputs) for name, form in forms.items()}, rounds)
     memory = {name: temporary_bytes(form) for name, form in forms.items()}
     return (
         f"{case.edges:,}",
