@@ -73,7 +73,7 @@ PRESETS = {
     ),
     "mirror": dataclasses.replace(
         DEFAULT,
-        tasks=("hand", "burial"),
+        tasks=("hand", "interface"),
         methods=("multi-task", "tensor field"),
         output=pathlib.Path("runs/hemenet-mirror"),
     ),

@@ -98,7 +98,7 @@ def _moments(model: ProteinNetwork, params: Params, batch: LabelledBatch) -> tup
     def sums(stats):
         return {"mean": nodes * stats["mean"], "var": nodes * (stats["var"] + jnp.square(stats["mean"]))}
 
-    return _at_norms(sums, updates["batch_stats"]), nodes
+    return _at_norms(sums, updates.get("batch_stats", {})), nodes  # there may be no such norm
 
 
 def _to_variances(means: Params) -> Params:

@@ -5,7 +5,6 @@ A chain is three helices or strands with coils between them; its residues are dr
 coordinates and residue types, and many of them are held back, as in Protein-MT:
 
 - ``interface``, of complexes: half of the pairs of residues of two chains whose beta atoms are within 8 angstrom.
-- ``burial``, of graphs with a ligand: a fifth of the protein atoms within 6 angstrom of a ligand's atom.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
 - ``site``, of chains: which of four pairs of residue kinds occur within 9 angstrom, five or more residues apart.
@@ -23,7 +22,6 @@ TASKS = {
     task.name: task
     for task in (
         protein.Task("interface", "graph"),
-        protein.Task("burial", "graph"),
         protein.Task("fold", "chain", "classes", 6),
         protein.Task("site", "chain", "classes", 4),
         protein.Task("hand", "chain", "classes", 2),
@@ -67,10 +65,8 @@ def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbon
     left = mirrored and rng.random() < 0.5
     structure = as_structure(chains, ligand, rng, mirror=left)
     known = {name: rng.random(len(chains)) < share for name, share in LABELLED.items()}
-    targets, masks = labels(chains, ligand, left=left), {}
-    for name in TASKS:
-        there = {"interface": [len(chains) > 1], "burial": [ligand is not None]}.get(name, known.get(name))
-        masks[name] = np.array(there, bool)
+    targets = labels(chains, left=left)
+    masks = {"interface": np.array([len(chains) > 1]), **known}
     graph = protein.make_graph(protein.alpha_carbons(structure) if alpha_carbons else structure)
     return protein.LabelledGraph(graph, targets, masks)
 
@@ -151,15 +147,12 @@ def as_structure(chains, ligand, rng: np.random.Generator, *, mirror: bool) -> p
     )
 
 
-def labels(chains, ligand, *, left: bool) -> dict[str, np.ndarray]:
+def labels(chains, *, left: bool) -> dict[str, np.ndarray]:
     """What is true of a protein, whether it is told or not."""
     betas = [places[:, 4] for places, _, _ in chains]
     pairs = (distances(betas[0], betas[1]) < 8).sum() if len(chains) > 1 else 0
-    atoms = np.concatenate([places.reshape(-1, 3) for places, _, _ in chains])
-    buried = (distances(atoms, ligand[0]) < 6).any(axis=1).sum() if ligand is not None else 0
     return {
         "interface": np.array([pairs / 2], np.float32),
-        "burial": np.array([buried / 5], np.float32),
         "fold": np.array([fold(places[:, 1], kinds) for places, _, kinds in chains], np.float32),
         "site": np.array([site(places[:, 4], types) for places, types, _ in chains], np.float32),
         "hand": np.array([[not left, left]] * len(chains), np.float32),
