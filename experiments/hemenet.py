@@ -131,12 +131,12 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     """The proteins that ``config`` names."""
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
+    if unknown := set(config.tasks) - world.TASKS.keys():
+        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
     train, test = (
         world.make_graphs(count, 2 * seed + part, mirrored="hand" in config.tasks, alpha_carbons=alpha_carbons)
         for part, count in enumerate(config.num_graphs)
     )
-    if unknown := set(config.tasks) - world.TASKS.keys():
-        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
     tasks = tuple(world.TASKS[name] for name in config.tasks)
     return ProteinWorld(tasks, train, {"held-out": test}, {})
 

@@ -21,15 +21,18 @@ CLASS_WEIGHT = 10.0
 
 
 def task_losses(outputs: Mapping[str, Array], batch: LabelledBatch, tasks: Sequence[Task]) -> dict[str, Ratio]:
-    """By task: the squared error of labelled numbers; the binary cross-entropy of labelled rows, meant over classes."""
+    """By task: the squared error of labelled numbers; the binary cross-entropy of labelled rows, meant over classes.
+
+    What stands in the place of a missing label does not matter, NaN included.
+    """
     losses = {}
     for task in tasks:
-        output, target = outputs[task.name], batch.targets[task.name]
+        output, target, where = outputs[task.name], batch.targets[task.name], batch.masks[task.name]
         if task.kind == "number":
-            rows = jnp.square(output - target)
+            rows = jnp.square(output - jnp.where(where, target, 0))
         else:
-            rows = optax.sigmoid_binary_cross_entropy(output, target).mean(axis=-1)
-        losses[task.name] = numerics.ratio(rows, where=batch.masks[task.name])
+            rows = optax.sigmoid_binary_cross_entropy(output, jnp.where(where[:, None], target, 0)).mean(axis=-1)
+        losses[task.name] = numerics.ratio(rows, where=where)
     return losses
 
 

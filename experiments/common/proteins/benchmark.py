@@ -32,7 +32,7 @@ _TRAIN = ("train", "train_all")
 HELD_OUT = 3  # without splits: one labelled entry in so many
 
 
-class Labelled:
+class Labelled(Sequence):
     """Compiled examples of several splits as labelled graphs, those that are no larger than a batch."""
 
     def __init__(self, sources: Sequence[protein.ProteinMtSource], tasks, largest: protein.BatchSize):
