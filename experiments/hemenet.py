@@ -118,7 +118,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, re
         data = worlds[method.alpha_carbons]
         trained = methods.learn(config, method, data, directory / name, jax.random.key(seed), sizes)
         for test, graphs in data.tests.items():
-            rows = {"mean of training": methods.constants(data, graphs), name: methods.evaluate(trained, graphs, sizes)}
+            rows = {"mean of training": methods.constants(data, graphs)}
+            rows[name] = methods.evaluate(trained, graphs, sizes) | methods.identity_tables(trained, graphs, sizes)
             for rule, by_task in rows.items():
                 for task, row in by_task.items():
                     tables.setdefault(f"{test}: {task}", {})[rule] = row

@@ -26,12 +26,19 @@ from jaxalign.protein.annotations import (
 )
 from jaxalign.protein.batches import BatchSize, GraphBatch, batch_graphs, batch_sizes, pack_graphs, size_of
 from jaxalign.protein.config import PROTEIN_MT_TASKS, HemenetConfig, ProteinConfig, Task, TensorFieldConfig
-from jaxalign.protein.evaluation import Predictions, all_metrics, collect_predictions, predict, task_metrics
+from jaxalign.protein.evaluation import (
+    Predictions,
+    all_metrics,
+    collect_predictions,
+    metrics_by_identity,
+    predict,
+    task_metrics,
+)
 from jaxalign.protein.example import ProteinExample
 from jaxalign.protein.graph_cache import cached_graph
 from jaxalign.protein.graphs import ProteinGraph, make_graph
 from jaxalign.protein.hemenet import Encoded, Hemenet
-from jaxalign.protein.labelled import LabelledBatch, LabelledGraph, batch_labelled, label_example
+from jaxalign.protein.labelled import LabelledBatch, LabelledGraph, batch_labelled, identity_rows, label_example
 from jaxalign.protein.labels import AFFINITIES, Labeller, Labels, Sources, make_labeller, multi_hot
 from jaxalign.protein.network import ProteinNetwork
 from jaxalign.protein.objective import make_protein_loss, multi_task_loss, population_statistics, task_losses
@@ -94,9 +101,11 @@ __all__ = [
     "element_sums",
     "entry_name",
     "from_reference",
+    "identity_rows",
     "label_example",
     "labelled_batches",
     "make_graph",
+    "metrics_by_identity",
     "make_labeller",
     "make_protein_loss",
     "multi_hot",

@@ -66,6 +66,21 @@ def task_metrics(task: Task, predictions: Predictions) -> dict[str, float]:
     return {"Fmax": exact} | {name: float(value) for name, value in _of_classes(*predictions).items()}
 
 
+def metrics_by_identity(task: Task, predictions: Predictions, below: np.ndarray) -> dict[str, dict[str, float]]:
+    """:func:`task_metrics` of the rows in each bin of identity to the training set, by the bin's name.
+
+    Args:
+      below: ``[rows, 5]``, from :func:`jaxalign.protein.identity_rows`; bins are cumulative. A bin without a labelled
+        row is left out.
+    """
+    values, targets, where = predictions
+    found = {
+        name: task_metrics(task, Predictions(values, targets, where & below[:, column]))
+        for column, name in enumerate(metrics.IDENTITY_BINS)
+    }
+    return {name: figures for name, figures in found.items() if figures}
+
+
 @jax.jit
 def _of_numbers(values: Array, targets: Array, where: Array) -> dict[str, Array]:
     return {

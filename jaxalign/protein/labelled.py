@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxalign.protein.annotations import TASKS
+from jaxalign.protein.annotations import IDENTITY_COLUMNS, TASKS
 from jaxalign.protein.batches import BatchSize, GraphBatch, batch_graphs
 from jaxalign.protein.config import Task
 from jaxalign.protein.example import ProteinExample
@@ -26,6 +26,7 @@ class LabelledGraph(NamedTuple):
     graph: ProteinGraph
     targets: Rows  # [rows] of numbers, [rows, size] of classes, 0 and 1
     masks: Rows  # [rows], True where labelled
+    identity: Rows = {}  # [5] by task, True where all its chains are below a bin's identity to the training set
 
 
 class LabelledBatch(NamedTuple):
@@ -53,7 +54,17 @@ def label_example(example: ProteinExample, tasks: Sequence[Task]) -> LabelledGra
             masks[task.name] = example.labels.term_mask[:, TASKS.index(task.name)]
         else:
             raise ValueError(f"task {task.name!r} is none of Protein-MT: {', '.join((*AFFINITIES, *TASKS))}")
-    return LabelledGraph(ProteinGraph(**example.graph), targets, masks)
+    # DeepFRI has one list of bins for enzymes, and one for all branches of the ontology.
+    bins = {task.name: example.identity.get(task.name.partition("_")[0]) for task in tasks}
+    identity = {name: below for name, below in bins.items() if below is not None}
+    return LabelledGraph(ProteinGraph(**example.graph), targets, masks, identity)
+
+
+def identity_rows(graphs: Sequence[LabelledGraph], task: Task) -> np.ndarray:
+    """``[rows, 5]``: for each row of a task, the bins that its graph is in; none where that is not known."""
+    none = np.zeros(len(IDENTITY_COLUMNS), bool)
+    rows = [np.tile(each.identity.get(task.name, none), (len(each.masks[task.name]), 1)) for each in graphs]
+    return np.concatenate(rows)
 
 
 def batch_labelled(graphs: Sequence[LabelledGraph], sizes: Sequence[BatchSize], tasks: Sequence[Task]) -> LabelledBatch:

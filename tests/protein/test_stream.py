@@ -100,6 +100,21 @@ def test_predictions_of_batches_are_those_of_graphs_alone():
         np.testing.assert_array_equal(found[task.name].targets, targets)
 
 
+def test_bins_of_identity():
+    """The first graph is below 50 % and 70 %, the second below 70 %, the third is in no list: rows are chains."""
+    task = TASKS[1]
+    below = np.array([[0, 0, 1, 1, 1], [0, 0, 0, 1, 1]], bool)
+    graphs = [GRAPHS[0]._replace(identity={"family": below[0]}), GRAPHS[1]._replace(identity={"family": below[1]})]
+    rows = protein.identity_rows([*graphs, GRAPHS[2]], task)
+    assert rows.tolist() == np.repeat([*below, np.zeros(5, bool)], 2, axis=0).tolist()
+    targets = np.concatenate([each.targets["family"] for each in [*graphs, GRAPHS[2]]])
+    right_only_in_the_first = np.where(np.arange(6)[:, None] < 2, targets, 1 - targets)
+    predictions = protein.Predictions(right_only_in_the_first, targets, np.ones(6, bool))
+    found = protein.metrics_by_identity(task, predictions, rows)
+    assert set(found) == {"<50%", "<70%", "<95%"}
+    assert found["<50%"]["Fmax"] == 1 > found["<70%"]["Fmax"]
+
+
 def test_metrics_by_task():
     """Predicting the labels themselves is perfect, and unlabelled rows do not count."""
     targets = np.array([1.0, 2.0, 4.0, 9.0], np.float32)

@@ -3,6 +3,7 @@
     structures/                             1abc.pdb, 1abc.cif.gz, pdb1abc.ent.gz, ...
     annotations/nrPDB-EC_*_annot.tsv        DeepFRI's enzyme classes
     annotations/nrPDB-GO_*_annot.tsv        DeepFRI's gene ontology
+    annotations/nrPDB-EC_*_test.csv         which bins of sequence identity test proteins are in; -GO_ as well
     annotations/chain_to_uniprot.json
     annotations/INDEX_general_PL*           PDBbind's affinities of ligands
     annotations/INDEX_general_PP*           PDBbind's affinities of proteins
@@ -94,8 +95,12 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
 
 def find_sources(folder: pathlib.Path) -> protein.Sources:
     """The label files that a folder has."""
-    found = {name: sorted(folder.glob(pattern)) for name, pattern in _PATTERNS.items()}
-    return protein.Sources(**{name: paths[0] for name, paths in found.items() if paths})
+    find = lambda pattern: next(iter(sorted(folder.glob(pattern))), None)  # noqa: E731
+    bins = {name: find(f"nrPDB-{name.upper()}_*_test.csv") for name in ("ec", "go")}
+    return protein.Sources(
+        **{name: find(pattern) for name, pattern in _PATTERNS.items()},
+        identity={name: path for name, path in bins.items() if path},
+    )
 
 
 def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Path) -> pathlib.Path:

@@ -114,6 +114,19 @@ def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
     return rows
 
 
+def identity_tables(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
+    """By task and bin of identity to the training set, for graphs that have such bins."""
+    rows = {}
+    for network, variables in trained:
+        tasks = network.config.tasks
+        found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
+        for task in tasks:
+            by_bin = protein.metrics_by_identity(task, found[task.name], protein.identity_rows(graphs, task))
+            for name, values in by_bin.items():
+                rows[f"{task.name} {name}"] = {shown: exactly(values[shown]) for shown in SHOWN[task.kind]}
+    return rows
+
+
 def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
     """What predicting the training labels' mean for everything would get."""
     rows = {}
