@@ -11,8 +11,8 @@ readout each help. What came out is in BUILD.md. A trained network predicts in `
 what a FOLDER holds is in ``experiments/common/proteins/benchmark.py``.
 
 Departures: the rate falls linearly, not at plateaus of the validation loss; batches hold a number of edges, not of
-proteins; batch norms take their statistics from the training set after training; and no number of the paper's tables
-was at hand, so none is matched.
+proteins, and one device computes them; batch norms take their statistics from the training set after training; and no
+number of the paper's tables was at hand, so none is matched.
 """
 
 import dataclasses
@@ -92,6 +92,8 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     launch.initialize()
+    if jax.process_count() > 1:
+        raise ValueError(f"one process trains on one device here, and there are {jax.process_count()}; start one")
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     writers.write_config(config.output, config)
