@@ -1,5 +1,7 @@
 """Laws of the network: equivariance, independence of what is beside a graph, and numbers of parameters."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +22,13 @@ ABLATIONS = {
 
 def outputs(model, variables, batch):
     """Predictions, features and coordinates."""
-    encoded = model.apply(variables, batch, method="encode")
-    return dict(model.apply(variables, batch)) | {"features": encoded.features, "coordinates": encoded.coordinates}
+    predictions, encoded = both(model, variables, batch)
+    return dict(predictions) | {"features": encoded.features, "coordinates": encoded.coordinates}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both(model, variables, batch):
+    return model.apply(variables, batch), model.apply(variables, batch, method="encode")
 
 
 def assert_same(ours, theirs, *, atol=1e-4):
@@ -119,7 +126,7 @@ def test_gradients_are_finite_where_distances_vanish(allow_nans):
         real = {"coordinates": batch.channel_mask[..., None], "features": batch.node_mask[:, None]}
         return sum(jnp.where(real.get(name, True), value, 0).sum() for name, value in values.items())
 
-    value, slopes = jax.value_and_grad(loss_fn, argnums=(0, 1))(variables["params"], batch.coordinates)
+    value, slopes = jax.jit(jax.value_and_grad(loss_fn, argnums=(0, 1)))(variables["params"], batch.coordinates)
     assert np.isfinite(value) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 

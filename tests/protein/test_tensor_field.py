@@ -1,5 +1,7 @@
 """The higher-order encoder: equivariance, a sense of chirality and of scale, and independence of neighbours."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -25,13 +27,18 @@ def trained():
     with jax.numpy_rank_promotion("allow"):
         model = protein.ProteinNetwork(protein.ProteinConfig(CONFIG, tiny.TASKS, 2))
         batch = tiny.batch(tiny.graph(0), tiny.graph(1, residues=(5,), ligand=0), spare=3)
-        return model, model.init(jax.random.key(0), batch), batch
+        return model, jax.jit(model.init)(jax.random.key(0), batch), batch
 
 
 def run(trained, batch):
     model, variables, _ = trained
-    features = np.asarray(model.apply(variables, batch, method="encode").features)
-    return dict(model.apply(variables, batch)), features.reshape(len(features), CONFIG.num_layers, -1)
+    outputs, encoded = both(model, variables, batch)
+    return dict(outputs), np.asarray(encoded.features).reshape(len(encoded.features), CONFIG.num_layers, -1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both(model, variables, batch):
+    return model.apply(variables, batch), model.apply(variables, batch, method="encode")
 
 
 @pytest.mark.parametrize("moved", [{"matrix": tiny.rotation(1)}, {"shift": 100.0}], ids=["rotation", "translation"])
@@ -79,4 +86,4 @@ def test_gradients_are_finite_on_self_loops_and_coincident_nodes(trained):
     def total(coordinates):
         return sum(value.sum() for value in model.apply(variables, batch._replace(coordinates=coordinates)).values())
 
-    assert np.isfinite(jax.grad(total)(batch.coordinates)).all()
+    assert np.isfinite(jax.jit(jax.grad(total))(batch.coordinates)).all()

@@ -50,7 +50,7 @@ def network(tasks=TASKS, num_heads=2, task_aware=True, **encoder):
 
 def variables(model, example, seed=0):
     """Random ones; coordinates move by as much as features change, and batch norms are not those of a new network."""
-    made = model.init(jax.random.key(seed), example)
+    made = jax.jit(model.init)(jax.random.key(seed), example)
     rng = np.random.default_rng(seed)
 
     def widen(path, x):
