@@ -6,12 +6,14 @@ A run lives in one directory: ``metrics.jsonl``, ``summary.json``, ``tensorboard
 
 import contextlib
 import pathlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 from jaxtyping import Array
 
+from jaxalign.io import launch
 from jaxalign.io.keeping import BestKeeper, Keeper, Score
 from jaxalign.io.logbook import Logbook, NotFiniteError
 from jaxalign.io.signals import termination
@@ -102,6 +104,8 @@ def fit(
         with timing.waiting("checkpoint"):
             keeper.wait()
         log.write_summary()
+        if (advice := timing.advice()) and launch.is_main():
+            print(f"{span['name']}: {advice}", file=sys.stderr)
     return state
 
 

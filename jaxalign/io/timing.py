@@ -11,6 +11,9 @@ import numpy as np
 _COMPILATION = "/jax/core/compile/"
 _BACKEND = "/jax/core/compile/backend_compile_duration"
 
+ENOUGH_STEPS = 20
+LIMITING_SHARE = 0.2
+
 
 class Timing:
     """Step times, waiting times and compilations of a run; a context manager that listens to JAX meanwhile."""
@@ -19,6 +22,7 @@ class Timing:
         self._start = self._last_step = time.perf_counter()
         self._steps: list[float] = []
         self._seconds: dict[str, float] = {}
+        self._first_data = 0.0
         self._compile_seconds = 0.0
         self._compiled = self._recompiled = self._calls = 0
 
@@ -34,7 +38,10 @@ class Timing:
         """Adds the time inside to ``<what>_seconds``."""
         start = time.perf_counter()
         yield
-        self._seconds[what] = self._seconds.get(what, 0.0) + time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        if what == "data" and what not in self._seconds:
+            self._first_data = seconds
+        self._seconds[what] = self._seconds.get(what, 0.0) + seconds
 
     @contextlib.contextmanager
     def calling_step(self) -> Iterator[None]:
@@ -50,6 +57,21 @@ class Timing:
         self._steps.append(now - self._last_step)
         self._last_step = now
 
+    def data_share(self) -> float:
+        """The part of the time between steps in which the loop waited for data, the first batch left out."""
+        waited = self._seconds.get("data", 0.0) - self._first_data
+        return waited / max(sum(self._steps[1:]), 1e-9) if len(self._steps) > 1 else 0.0
+
+    def advice(self) -> str | None:
+        """What to change where data loading is what limits; None where it is not, or too few steps tell."""
+        share = self.data_share()
+        if len(self._steps) < ENOUGH_STEPS or share < LIMITING_SHARE:
+            return None
+        return (
+            f"steps waited for data {share:.0%} of the time. Prepare it in processes (num_workers of the data set), on "
+            "faster storage, or in a cheaper form"
+        )
+
     def summary(self) -> dict[str, Any]:
         """Seconds by cause, and percentiles of the time between finished steps; the first, which compiles, left out."""
         steps = self._steps[1:] or self._steps or [0.0]
@@ -59,6 +81,7 @@ class Timing:
             "seconds": time.perf_counter() - self._start,
             **percentiles,
             **{f"{what}_seconds": seconds for what, seconds in sorted(self._seconds.items())},
+            "data_share": self.data_share(),
             "compile_seconds": self._compile_seconds,
             "recompilations": self._recompiled,
         }

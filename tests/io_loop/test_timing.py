@@ -1,0 +1,53 @@
+"""Where time goes, by a clock that the test turns: waits by cause, and advice where data is what limits."""
+
+import pytest
+
+from jaxalign.io import timing
+from tests.io_loop import tiny
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """``clock(seconds)`` lets so much time pass."""
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def pass_time(seconds):
+        now[0] += seconds
+
+    return pass_time
+
+
+def run(clock, waits, step=3.0):
+    measured = timing.Timing()
+    for wait in waits:
+        with measured.waiting("data"):
+            clock(wait)
+        clock(step)
+        measured.step_finished()
+    return measured
+
+
+def test_the_share_of_data_leaves_out_the_first_batch(clock):
+    """Workers start with the first batch: 100 seconds. Then 1 of each 4 is waiting."""
+    measured = run(clock, [100.0] + [1.0] * 24)
+    assert measured.data_share() == 0.25
+    assert measured.summary()["data_seconds"] == 124 and measured.summary()["data_share"] == 0.25
+    assert "steps waited for data 25% of the time. Prepare it in processes (num_workers" in measured.advice()
+
+
+def test_no_advice_where_data_is_in_time_or_steps_are_few(clock):
+    assert run(clock, [100.0] + [0.5] * 24).advice() is None  # a seventh
+    assert run(clock, [1.0] * (timing.ENOUGH_STEPS - 1)).advice() is None
+    assert run(clock, [1.0] * timing.ENOUGH_STEPS).advice() is not None
+    assert run(clock, []).data_share() == run(clock, [5.0]).data_share() == 0
+
+
+def test_a_run_says_it_at_its_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "ENOUGH_STEPS", 2)
+    monkeypatch.setattr(timing, "LIMITING_SHARE", 0.0)
+    tiny.run(tmp_path / "slow", num_steps=4)
+    assert "slow: steps waited for data" in capsys.readouterr().err
+    monkeypatch.setattr(timing, "LIMITING_SHARE", 1.1)
+    tiny.run(tmp_path / "fast", num_steps=4)
+    assert "waited for data" not in capsys.readouterr().err
