@@ -82,6 +82,8 @@ def parse_polymers(path: str | os.PathLike, content: bytes) -> gemmi.Structure:
     parse = {".pdb": _parse_pdb, ".ent": _parse_pdb, ".bcif": _parse_bcif}.get(suffix, _parse_cif)
     try:
         structure = parse(content)
+    except (ImportError, MemoryError):  # nothing that the file could help
+        raise
     except Exception as error:  # each library has its own errors, and biotite's readers any that NumPy knows
         raise ValueError(
             f"{path}: not a {suffix} file that can be read: {type(error).__name__}: {error}. "
@@ -104,6 +106,8 @@ def parse_ligand(path: str | os.PathLike, content: bytes) -> Ligand:
     parse = {".sdf": _parse_sdf, ".mol2": _parse_mol2}[suffix]
     try:
         ligand = parse("\n".join(content.decode("utf-8", "replace").splitlines()) + "\n")
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # as above
         raise ValueError(
             f"{path}: not a {suffix} file that can be read: {type(error).__name__}: {error}. "

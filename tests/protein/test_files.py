@@ -1,10 +1,12 @@
 """Files of structures: ligands in their formats, and what is said of those that cannot be read."""
 
 import gzip
+import sys
 
 import numpy as np
 import pytest
 
+from jaxalign import protein
 from jaxalign.protein import StructureReport
 from tests.protein.lines import MOL2, atom, atoms, sdf
 
@@ -38,12 +40,13 @@ WHOLE = atoms("ALA 1") * 50
         ("x.pdb", b"", "expected a structure, got an empty file. Download it again"),
         ("x.cif", b" \n", "expected a structure, got an empty file"),
         ("x.pdb", b"\n<!DOCTYPE html><html>404</html>", "expected a structure, got a web page"),
-        ("x.cif.gz", gzip.compress(b"<html>"), "expected a structure, got a web page"),
+        # Contents are in the names of tests, which workers compare: no time of writing in them.
+        ("x.cif.gz", gzip.compress(b"<html>", mtime=0), "expected a structure, got a web page"),
         ("x.txt", b"x", "expected a name that ends in one of .pdb, .ent, .cif, .mmcif, .bcif, .sdf, .mol2"),
         ("x", b"x", "expected a name that ends in one of"),
-        ("x.pdb.gz", gzip.compress(WHOLE.encode())[:-30], "not a whole gzip file: .*. Download it again"),
+        ("x.pdb.gz", gzip.compress(WHOLE.encode(), mtime=0)[:-30], "not a whole gzip file: .*. Download it again"),
         ("x.pdb.gz", WHOLE.encode(), "not a whole gzip file: Not a gzipped file"),
-        ("x.pdb.gz", gzip.compress(b""), "expected a structure, got an empty file"),
+        ("x.pdb.gz", gzip.compress(b"", mtime=0), "expected a structure, got an empty file"),
         ("x.pdb", b"REMARK nothing here\n", "expected atoms, got none"),
         ("x.pdb", b"HEADER\nATOM      1  CA\n", "not a .pdb file that can be read: .*too short"),
         ("x.pdb", b"data_x\nloop_\n_atom_site.id\n1\n", "not a .pdb file that can be read"),
@@ -76,3 +79,10 @@ def test_a_bad_file_says_what_is_wrong(read, name, content, reason):
 def test_a_truncated_binary_file_says_what_is_wrong(read, folder):
     with pytest.raises(ValueError, match="not a .bcif file that can be read: .*. Download it again"):
         read((folder / "1dix.bcif").read_bytes()[:100_000], "x.bcif")
+
+
+@pytest.mark.parametrize("name", ["1ay7.bcif", "1j01_ligand.sdf"])
+def test_a_library_that_is_missing_is_no_fault_of_the_file(folder, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "biotite.structure.io", None)
+    with pytest.raises(ImportError, match="biotite"):
+        protein.read_structure(folder / name)

@@ -1,5 +1,6 @@
 """Networks to compare: which tasks one has, and what an ablation takes from it."""
 
+import collections
 import functools
 import itertools
 import pathlib
@@ -105,22 +106,16 @@ def train(config, method: Method, world: ProteinWorld, tasks, directory, key, si
 
 
 def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
-    """Held-out figures by task; intervals by bootstrap over graphs or chains where that is quick."""
-    rows = {}
-    for network, variables in trained:
-        tasks = network.config.tasks
-        found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
-        rows |= {task.name: figures(task, found[task.name]) for task in tasks}
-    return rows
+    """Held-out figures by task and, for graphs that have such bins, by task and identity to the training set.
 
-
-def identity_tables(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
-    """By task and bin of identity to the training set, for graphs that have such bins."""
+    Intervals are by bootstrap over graphs or chains where that is quick.
+    """
     rows = {}
     for network, variables in trained:
         tasks = network.config.tasks
         found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
         for task in tasks:
+            rows[task.name] = figures(task, found[task.name])
             by_bin = protein.metrics_by_identity(task, found[task.name], protein.identity_rows(graphs, task))
             for name, values in by_bin.items():
                 rows[f"{task.name} {name}"] = {shown: exactly(values[shown]) for shown in SHOWN[task.kind]}
@@ -129,14 +124,17 @@ def identity_tables(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]
 
 def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
     """What predicting the training labels' mean for everything would get."""
+    sums, counts = dict.fromkeys((task.name for task in world.tasks), 0.0), collections.Counter()
+    for each in world.train:  # one pass: reading is what takes long, and all targets together may not fit
+        for name in sums:
+            sums[name] = sums[name] + each.targets[name][each.masks[name]].sum(axis=0)
+            counts[name] += int(each.masks[name].sum())
+    held_out = list(graphs)
     rows = {}
     for task in world.tasks:
-        parts = [(each.targets[task.name], each.masks[task.name]) for each in world.train]
-        targets, where = (np.concatenate(part) for part in zip(*parts, strict=True))
-        held_out = [(each.targets[task.name], each.masks[task.name]) for each in graphs]
-        wanted, known = (np.concatenate(part) for part in zip(*held_out, strict=True))
-        mean = targets[where].mean(axis=0) if where.any() else np.zeros(targets.shape[1:])
-        values = np.broadcast_to(mean, wanted.shape).astype(np.float32)
+        parts = [(each.targets[task.name], each.masks[task.name]) for each in held_out]
+        wanted, known = (np.concatenate(part) for part in zip(*parts, strict=True))
+        values = np.broadcast_to(sums[task.name] / max(counts[task.name], 1), wanted.shape).astype(np.float32)
         rows[task.name] = figures(task, protein.Predictions(values, wanted, known))
     return rows
 

@@ -1,8 +1,8 @@
 """Proteins made on the spot, with tasks that their geometry answers: one or two chains, perhaps a ligand.
 
 A chain is three helices or strands with coils between them; its residues are drawn at random, each element's favourites
-(Chou and Fasman, 1978) four times as often as others. Labels are exact functions of
-coordinates and residue types, and many of them are held back, as in Protein-MT:
+(Chou and Fasman, 1978) four times as often as others. Labels are exact functions of coordinates and residue types, and
+many of them are held back, as in Protein-MT:
 
 - ``interface``, of complexes: half of the pairs of residues of two chains whose beta atoms are within 8 angstrom.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
@@ -37,10 +37,8 @@ PROPENSITIES = {
     kind: (weights := np.where(np.isin(AMINO_ACIDS, names.split()), 4.0, 1.0)) / weights.sum()
     for kind, names in _FAVOURITES.items()
 }
-_CLASH, _TOUCH = (
-    3.2,
-    5.5,
-)  # angstrom: between atoms of ligand and chain at least, between beta atoms of two chains about
+_CLASH = 3.2  # angstrom that atoms of ligand and chain are apart at least
+_TOUCH = 5.5  # angstrom between beta atoms at which two chains stop
 
 
 def make_graphs(
