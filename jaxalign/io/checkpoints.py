@@ -92,7 +92,8 @@ class Checkpoints:
         """State and data state of ``step``, the arrays laid out as those of ``state``, whose memory is freed first.
 
         Raises:
-          ValueError: the checkpoint is of a state with other arrays, or of a run with another number of processes.
+          ValueError: the checkpoint is of a state with other arrays, or of a run with another number of processes whose
+            data positions differ.
         """
         folder = self.directory / str(step)
         _check_fits(self._manager.item_metadata(step)["state"].tree, state, folder)
@@ -102,13 +103,7 @@ class Checkpoints:
             item=abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract)
         )
         items = self._manager.restore(step, args=ocp.args.Composite(state=arguments, data=ocp.args.JsonRestore()))
-        processes = items.data["processes"]
-        if len(processes) != jax.process_count():
-            raise ValueError(
-                f"checkpoint {folder} holds the data position of {len(processes)} processes; this run has "
-                f"{jax.process_count()}: start it with {len(processes)}, or train on in a new directory"
-            )
-        return items.state, processes[jax.process_index()]
+        return items.state, _position(items.data["processes"], folder)
 
     def discard_after(self, step: int):
         """Removes the checkpoints of later steps."""
@@ -200,6 +195,21 @@ def _gather(data_state: Any) -> list[Any]:
     longest = multihost_utils.process_allgather(np.int32(text.size)).max()
     rows = multihost_utils.process_allgather(np.pad(text, (0, longest - text.size), constant_values=ord(" ")))
     return [json.loads(bytes(row)) for row in np.asarray(rows, np.uint8)]
+
+
+def _position(processes: list[Any], folder: pathlib.Path) -> Any:
+    """This process's position in the data. One that all processes share suits any number of them.
+
+    Streams of :mod:`jaxalign.data` are such: their position is the number of the next batch of all processes together.
+    """
+    if all(position == processes[0] for position in processes):
+        return processes[0]
+    if len(processes) != jax.process_count():
+        raise ValueError(
+            f"checkpoint {folder} holds different data positions for each of {len(processes)} processes; this run has "
+            f"{jax.process_count()}: start it with {len(processes)}, or train on in a new directory"
+        )
+    return processes[jax.process_index()]
 
 
 def _check_fits(saved: Any, like: Any, folder: pathlib.Path):

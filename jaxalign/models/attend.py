@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Int
 
 from jaxalign.models.attention import attention, cudnn_attention, shared_attention, visible
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.streams import Streams
+from jaxalign.models.streams import Streams, join_row, split_row
+from jaxalign.sharding import constrain, num_shards
 
 
 class LayerInfo(NamedTuple):
@@ -42,15 +43,24 @@ def layer_masks(config: DecoderConfig, *positions_and_segments: Array) -> Callab
     return lambda layer: jnp.where(layer.windowed, near, far)
 
 
+def _whole(x: Array) -> Array:
+    """Keys or values ``[B, ..., N, D]`` of whole rows: on a mesh that splits rows, each device gets all of them.
+
+    With grouped queries they are small beside the queries, which stay where they are.
+    """
+    return constrain(x, "batch", *[None] * (x.ndim - 3), "kv_heads") if num_shards("length") > 1 else x
+
+
 def attend_rows(config: DecoderConfig, positions: Int[Array, "B L"], segments: Int[Array, "B L"] | None) -> Attend:
     """Causal rows. Without segments every token is real, which is all that the cuDNN kernel can do."""
-    if segments is None and config.attention == "cudnn" and config.attention_softcap is None:
+    fused = segments is None and config.attention == "cudnn" and config.attention_softcap is None
+    if fused and num_shards("length") == 1:
         return _attend_cudnn(config)
     segments = jnp.ones_like(positions) if segments is None else segments
     mask_of = layer_masks(config, positions, positions, segments, segments)
 
     def attend(query, key, value, layer, cache):
-        return attention(query, key, value, mask_of(layer), **logit_options(config)), cache
+        return attention(query, _whole(key), _whole(value), mask_of(layer), **logit_options(config)), cache
 
     return attend
 
@@ -72,8 +82,7 @@ def _attend_cudnn(config: DecoderConfig) -> Attend:
 
 def attend_lists(config: DecoderConfig, streams: Streams) -> Attend:
     """Rows of one prompt followed by its K responses: each response sees the prompt and itself."""
-    b, k, r = streams.response_tokens.shape
-    p = streams.prompt_tokens.shape[1]
+    b, (p, k, r) = len(streams.prompt_tokens), streams.sizes
     prompt_positions, prompt_segments = streams.prompt_positions, streams.prompt_valid.astype(jnp.int32)
     flat_positions = streams.response_positions.reshape(b, k * r)
     own_positions = streams.response_positions.reshape(b * k, r)
@@ -86,14 +95,18 @@ def attend_lists(config: DecoderConfig, streams: Streams) -> Attend:
     options = logit_options(config)
 
     def attend(query, key, value, layer, cache):
-        (prompt_query, prompt_key, prompt_value), own = (
-            [x[:, :p] for x in (query, key, value)],
-            [x[:, p:].reshape(b, k, r, *x.shape[2:]) for x in (query, key, value)],
+        (prompt_query, own_query), (prompt_key, own_key), (prompt_value, own_value) = (
+            split_row(x, streams.sizes) for x in (query, key, value)
         )
+        prompt_key, prompt_value = _whole(prompt_key), _whole(prompt_value)
+        if k % num_shards("length"):  # every device holds a stretch of each response instead of whole ones
+            own_key, own_value = _whole(own_key), _whole(own_value)
         prompt = attention(prompt_query, prompt_key, prompt_value, prompt_mask_of(layer), **options)
         cross_mask = cross_mask_of(layer).reshape(b, k, r, p)
         own_mask = own_mask_of(layer).reshape(b, k, r, r)
-        responses = shared_attention(own[0], prompt_key, prompt_value, cross_mask, *own[1:], own_mask, **options)
-        return jnp.concatenate([prompt, responses.reshape(b, k * r, *prompt.shape[2:])], axis=1), cache
+        responses = shared_attention(
+            own_query, prompt_key, prompt_value, cross_mask, own_key, own_value, own_mask, **options
+        )
+        return join_row(prompt, responses), cache
 
     return attend

@@ -26,7 +26,8 @@ from jaxalign.models.layers import (
     rotate,
     scan_layers,
 )
-from jaxalign.models.streams import Streams, count_positions, rows_of_streams, split_streams
+from jaxalign.models.streams import Streams, count_positions, join_row, rows_of_streams, split_row, split_streams
+from jaxalign.sharding import constrain, num_shards
 from jaxalign.typing import Params
 
 
@@ -121,11 +122,10 @@ class Decoder(nn.Module):
 
     def response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """The hidden state at each token of the response streams, the prompt having run through the network once."""
-        b, k, r = streams.response_tokens.shape
-        tokens = jnp.concatenate([streams.prompt_tokens, streams.response_tokens.reshape(b, k * r)], axis=1)
-        positions = jnp.concatenate([streams.prompt_positions, streams.response_positions.reshape(b, k * r)], axis=1)
+        tokens = join_row(streams.prompt_tokens, streams.response_tokens)
+        positions = join_row(streams.prompt_positions, streams.response_positions)
         hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
-        return hidden[:, streams.prompt_tokens.shape[1] :].reshape(b, k, r, -1)
+        return split_row(hidden, streams.sizes)[1]
 
     def separate_response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """:meth:`response_hidden` by K separate rows of prompt and response."""
@@ -134,12 +134,19 @@ class Decoder(nn.Module):
         return hidden[:, streams.prompt_tokens.shape[1] :].reshape(*streams.response_tokens.shape, -1)
 
     def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
-        """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``."""
+        """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``.
+
+        Raises:
+          ValueError: the mesh splits rows over a number of devices that does not divide T.
+        """
         c = self.config
+        _check_even(tokens.shape[1])
         x, ropes = self._embed(tokens, positions)
 
         def step(layer, carry, info):
-            return layer(*carry, info, ropes, attend), None
+            x, cache = carry
+            x, cache = layer(constrain(x, "batch", "length"), cache, info, ropes, attend)
+            return (constrain(x, "batch", "length"), cache), None
 
         infos = LayerInfo(jnp.arange(c.num_layers), jnp.asarray(c.layer_windows))
         x, cache = scan_layers(step, self.layers, (x, cache), infos, length=c.num_layers, remat=c.remat)
@@ -168,7 +175,8 @@ class Decoder(nn.Module):
 
     def _embed(self, tokens, positions) -> tuple[Array, tuple[Rope, Rope | None]]:
         c = self.config
-        x = self.embedding.astype(c.dtype)[tokens]
+        # Rows of the table are looked up where they lie; were their width split, whole batches would be exchanged.
+        x = constrain(self.embedding.astype(c.dtype), "vocab", None)[tokens]
         if c.embedding_scale:
             x = x * jnp.asarray(c.width**0.5, c.dtype)
         rope = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling))
@@ -182,3 +190,12 @@ class Decoder(nn.Module):
         logits = jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
         cap = self.config.logit_softcap
         return logits if cap is None else cap * jnp.tanh(logits / cap)
+
+
+def _check_even(length: int):
+    shards = num_shards("length")
+    if length % shards:
+        raise ValueError(
+            f"rows of {length} tokens cannot be split over {shards} devices (context={shards}); make them a multiple "
+            f"of {shards}, such as {-(-length // shards) * shards}, or choose a mesh with another context"
+        )

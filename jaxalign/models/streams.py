@@ -11,7 +11,9 @@ right.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, Shaped
+
+from jaxalign import sharding
 
 
 class Streams(NamedTuple):
@@ -23,6 +25,11 @@ class Streams(NamedTuple):
     response_tokens: Int[Array, "B K R"]
     response_positions: Int[Array, "B K R"]
     response_valid: Bool[Array, "B K R"]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """P, K and R."""
+        return (self.prompt_tokens.shape[1], *self.response_tokens.shape[1:])
 
 
 def count_positions(mask: Bool[Array, "... L"]) -> Int[Array, "... L"]:
@@ -85,6 +92,49 @@ def whole_streams(
         response_positions=length[:, None, None] + count_positions(response_mask),
         response_valid=response_mask,
     )
+
+
+def join_row(prompt: Shaped[Array, "B P *rest"], responses: Shaped[Array, "B K R *rest"]) -> Shaped[Array, "B T *rest"]:
+    """A prompt's stream and those of its responses in one row of ``T = P + K * R`` places.
+
+    On a mesh that splits rows over n devices (context parallelism), the row is n stretches of equal length, each with a
+    stretch of the prompt and with K / n responses, or with a stretch of every response: what :func:`split_row` takes
+    apart never leaves its device.
+
+    Raises:
+      ValueError: prompt or responses cannot be dealt out evenly.
+    """
+    (b, p), (k, r) = prompt.shape[:2], responses.shape[1:3]
+    rest, n = prompt.shape[2:], _stretches(p, k, r)
+    prompt = prompt.reshape(b, n, p // n, *rest)
+    if k % n:
+        responses = jnp.moveaxis(responses.reshape(b, k, n, r // n, *rest), 2, 1)
+    return jnp.concatenate([prompt, responses.reshape(b, n, k * r // n, *rest)], axis=2).reshape(b, p + k * r, *rest)
+
+
+def split_row(
+    row: Shaped[Array, "B T *rest"], sizes: tuple[int, int, int]
+) -> tuple[Shaped[Array, "B P *rest"], Shaped[Array, "B K R *rest"]]:
+    """Prompt and responses of a row that :func:`join_row` made; ``sizes`` are P, K and R."""
+    p, k, r = sizes
+    b, rest, n = row.shape[0], row.shape[2:], _stretches(*sizes)
+    row = row.reshape(b, n, -1, *rest)
+    prompt, responses = row[:, :, : p // n].reshape(b, p, *rest), row[:, :, p // n :]
+    if k % n:
+        responses = jnp.moveaxis(responses.reshape(b, n, k, r // n, *rest), 1, 2)
+    return prompt, responses.reshape(b, k, r, *rest)
+
+
+def _stretches(p: int, k: int, r: int) -> int:
+    """Over how many devices a row is split."""
+    n = sharding.num_shards("length")
+    if p % n or (k % n and r % n):
+        raise ValueError(
+            f"a prompt of {p} tokens with {k} responses of {r} cannot be dealt out over {n} devices (context={n}): "
+            f"expected a multiple of {n} for the prompt's length, such as {-(-p // n) * n}, and for the number of "
+            f"responses or their length, such as {-(-r // n) * n}"
+        )
+    return n
 
 
 def _shift(first, rest):

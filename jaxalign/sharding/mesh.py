@@ -6,21 +6,29 @@ from collections.abc import Sequence
 import jax
 from jax.sharding import AxisType, Mesh
 
-MESH_AXES = ("data", "fsdp", "tensor")
+# The further to the right, the closer two neighbours along an axis stand and the more they have to say to each other.
+MESH_AXES = ("data", "fsdp", "context", "tensor")
 
 
-def make_mesh(*, data: int = 1, fsdp: int = -1, tensor: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh over ``devices`` (all of them by default) with the axes data, fsdp and tensor; -1 takes what is left.
+def make_mesh(
+    *,
+    data: int = 1,
+    fsdp: int = -1,
+    context: int = 1,
+    tensor: int = 1,
+    devices: Sequence[jax.Device] | None = None,
+) -> Mesh:
+    """A mesh over ``devices`` (all of them by default) with the axes of ``MESH_AXES``; -1 takes what is left.
 
     Raises:
       ValueError: the sizes do not multiply to the number of devices; the message names meshes that do.
     """
     devices = jax.devices() if devices is None else devices
-    sizes = _fill((data, fsdp, tensor), len(devices))
-    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    sizes = _fill((data, fsdp, context, tensor), len(devices))
+    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES), devices=devices)
 
 
-def _fill(sizes: tuple[int, int, int], count: int) -> tuple[int, int, int]:
+def _fill(sizes: tuple[int, ...], count: int) -> tuple[int, ...]:
     asked = _name(sizes)
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise ValueError(f"mesh sizes are positive, and at most one is -1 (the rest); got {asked}")
@@ -34,13 +42,23 @@ def _fill(sizes: tuple[int, int, int], count: int) -> tuple[int, int, int]:
 
 def _nearest(sizes: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
     """The three factorisations of ``count`` whose axes differ least, in octaves, from ``sizes``."""
-    divisors = [d for d in range(1, count + 1) if count % d == 0]
-    choices = [(d, f, count // (d * f)) for d in divisors for f in divisors if count % (d * f) == 0]
 
     def distance(choice):
         return sum(abs(math.log2(ours / theirs)) for ours, theirs in zip(choice, sizes, strict=True))
 
-    return sorted(choices, key=distance)[:3]
+    return sorted(_factorisations(count, len(sizes)), key=distance)[:3]
+
+
+def _factorisations(count: int, length: int) -> list[tuple[int, ...]]:
+    """All ordered ways to write ``count`` as a product of ``length`` sizes."""
+    if length == 1:
+        return [(count,)]
+    return [
+        (first, *rest)
+        for first in range(1, count + 1)
+        if count % first == 0
+        for rest in _factorisations(count // first, length - 1)
+    ]
 
 
 def _name(sizes: Sequence[int]) -> str:

@@ -45,6 +45,30 @@ def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:
     return jax.tree.map(put, batch)
 
 
+def process_share(mesh: Mesh, rules: Rules) -> tuple[int, int]:
+    """``(index, count)``: the rows of each batch are dealt out to ``count`` groups of processes; this one is in ``index``.
+
+    Processes whose devices hold the same rows, such as those that only share a tensor or context axis, are one group:
+    each of them prepares all rows of the group.
+
+    Raises:
+      ValueError: the rows of two processes overlap without being the same.
+    """
+    axes = rules.axes_of("batch")
+    shards = math.prod(mesh.shape[axis] for axis in axes)
+    held: dict[int, set[int]] = {}
+    for device, (rows, *_) in batch_sharding(mesh, rules).devices_indices_map((shards,)).items():
+        held.setdefault(device.process_index, set()).update(range(*rows.indices(shards)))
+    groups = sorted({tuple(sorted(rows)) for rows in held.values()})
+    if sum(map(len, groups)) != shards:
+        sizes = " x ".join(f"{axis}={size}" for axis, size in mesh.shape.items())
+        raise ValueError(
+            f"on a mesh of {sizes} over {len(held)} processes, some processes share a part of their rows of the batch; "
+            f"make {' x '.join(axes)} a multiple of {len(held)}, or a divisor of it"
+        )
+    return groups.index(tuple(sorted(held[jax.process_index()]))), len(groups)
+
+
 def constrain_batch(tree: Any, *, mesh: Mesh, rules: Rules, axis: int = 0) -> Any:
     """Inside ``jax.jit``: keep the rows (``axis`` of each array) where :func:`place_batch` puts them."""
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, rules.axes_of("batch")))

@@ -17,6 +17,7 @@ DEFAULT_MESH_AXES: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
         "heads": "tensor",
         "kv_heads": "tensor",
         "mlp": "tensor",
+        "length": "context",
     }
 )
 

@@ -92,11 +92,9 @@ def _on_mesh(loss_fn: LossFn, mesh: Mesh | None, rules: sharding.Rules | None) -
     """``loss_fn`` with a Ratio loss and, on a mesh, with its rows held where they lie and the mesh known to models."""
 
     def wrapped(params, batch, key):
-        if mesh is None:
+        with sharding.on_mesh(mesh, rules):
+            batch = batch if mesh is None else sharding.constrain_batch(batch, mesh=mesh, rules=rules)
             loss, metrics = loss_fn(params, batch, key)
-        else:
-            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-                loss, metrics = loss_fn(params, sharding.constrain_batch(batch, mesh=mesh, rules=rules), key)
         return loss if isinstance(loss, Ratio) else Ratio(loss, jnp.ones(())), dict(metrics)
 
     return wrapped

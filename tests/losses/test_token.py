@@ -1,12 +1,15 @@
 """token_logps(h, W, t) must equal log_softmax(cap(h W))[t], with its gradients, and never hold an [.., V] array."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxalign import sharding
 from jaxalign.losses import cross_entropy_loss, token_logps
 
 
@@ -102,6 +105,50 @@ def test_memory_is_a_sixteenth_and_no_array_spans_the_vocabulary():
     assert 16 * temporary[0] <= temporary[1]
     assert "[256,16384]" not in blockwise.as_text()
     assert "[256,16384]" in whole.as_text()
+
+
+MESH_RULES = sharding.Rules({"unembedding": ("embed", "vocab")})
+
+
+@functools.cache
+def on_mesh(v, **sizes):
+    """Compiled value and gradients with the rows over data and fsdp and the vocabulary over tensor, and its inputs."""
+    mesh = sharding.make_mesh(**sizes)
+    hidden, unembedding, targets, weights = inputs((8, 5), 8, v)
+
+    def total(hidden, unembedding, targets, weights):
+        with sharding.on_mesh(mesh, MESH_RULES):
+            return jnp.vdot(weights, token_logps(hidden, unembedding, targets, logit_softcap=2.0, block_size=7))
+
+    spec = PartitionSpec("fsdp", None if v % sizes["tensor"] else "tensor")
+    hidden, targets, weights = sharding.place_batch((hidden, targets, weights), mesh=mesh, rules=MESH_RULES)
+    arrays = hidden, jax.device_put(unembedding, NamedSharding(mesh, spec)), targets, weights
+    return jax.jit(jax.value_and_grad(total, argnums=(0, 1))).lower(*arrays).compile(), arrays
+
+
+@pytest.mark.parametrize("sizes", [{"data": 2, "tensor": 2}, {"fsdp": 1, "tensor": 8}, {"fsdp": 4, "tensor": 2}])
+def test_a_split_vocabulary_gives_the_numbers_of_one_device(sizes):
+    compiled, arrays = on_mesh(104, **sizes)
+    hidden, unembedding, targets, weights = inputs((8, 5), 8, 104)
+    expected = jax.value_and_grad(
+        lambda h, u: jnp.vdot(weights, plain(h, u, targets, logit_softcap=2.0)), argnums=(0, 1)
+    )(hidden, unembedding)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), compiled(*arrays), expected)
+
+
+def test_no_logits_and_no_columns_travel_between_devices():
+    """Of tokens: one number each, forward, and one hidden state each, backward. 8 x 5 tokens, D = 8, V = 104 over 8."""
+    text = on_mesh(104, fsdp=1, tensor=8)[0].as_text()
+    assert "all-gather" not in text
+    travelling = re.findall(r"= (?:\()?(f32\[[\d,]*\]).* all-reduce\(", text)
+    assert set(travelling) == {"f32[8,5]", "f32[8,5,8]"}
+
+
+def test_a_vocabulary_that_cannot_be_split_evenly_stays_whole():
+    compiled, arrays = on_mesh(101, fsdp=1, tensor=8)
+    _, unembedding, targets, weights = inputs((8, 5), 8, 101)
+    expected = jnp.vdot(weights, plain(jax.device_get(arrays[0]), unembedding, targets, logit_softcap=2.0))
+    np.testing.assert_allclose(compiled(*arrays)[0], expected, rtol=1e-5)
 
 
 def test_cross_entropy_counts_only_where():

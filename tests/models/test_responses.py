@@ -1,6 +1,8 @@
 """Log-probabilities of responses: against the sum over one concatenated row, and shared against separate prompts."""
 
 import dataclasses
+import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -100,21 +102,61 @@ def test_bfloat16_compute_stays_near_float32():
     np.testing.assert_allclose(rough, exact, rtol=0.03, atol=0.1)
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
-def test_sharded_logps_and_gradients_equal_single_device(shape):
-    config = dataclasses.replace(tiny.PLAIN, vocab_size=64, num_heads=4, num_kv_heads=4)
-    model, params = tiny.init(config)
-    batch = tiny.list_batch(config.vocab_size, b=8, p=22)
-    mesh = sharding.make_mesh(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
-    rules = sharding.Rules(models.LOGICAL_AXES)
+RULES = sharding.Rules(models.LOGICAL_AXES)
 
-    @jax.jit
-    def run(params, batch):
-        return jax.value_and_grad(lambda p: models.response_logps(model, p, batch).sum())(params)
 
-    value, gradient = run(params, batch)
-    placed = sharding.place(params, sharding.param_shardings(params, mesh, rules))
-    with jax.set_mesh(mesh):
-        sharded_value, sharded_gradient = run(placed, sharding.place_batch(batch, mesh=mesh, rules=rules))
-    np.testing.assert_allclose(sharded_value, value, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), sharded_gradient, gradient)
+def compile_logps(name, batch, mesh):
+    """Parameters and batch on the mesh, and the compiled sum of the log-probabilities with its gradient."""
+    model, params = tiny.init(dataclasses.replace(tiny.CONFIGS[name], vocab_size=64))
+
+    def total(params, batch):
+        with sharding.on_mesh(mesh, RULES):
+            return models.response_logps(model, params, batch).sum()
+
+    if mesh is not None:
+        params = sharding.place(params, sharding.param_shardings(params, mesh, RULES))
+        batch = sharding.place_batch(batch, mesh=mesh, rules=RULES)
+    return params, batch, jax.jit(jax.value_and_grad(total)).lower(params, batch).compile()
+
+
+@functools.cache
+def on_one_device(name, k):
+    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=k, p=24, r=8), None)
+    return compiled(params, batch)
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "sizes"),
+    [
+        ("plain", 3, {"data": 8}),
+        ("plain", 3, {"data": 2, "tensor": 2}),
+        ("plain", 4, {"data": 2, "context": 4}),  # whole responses on each device
+        ("mixed", 4, {"context": 2, "tensor": 2}),  # windows, and the vocabulary split under a soft-cap
+        ("mixed", 3, {"context": 8}),  # a stretch of each response on each device
+    ],
+)
+def test_sharded_logps_and_gradients_equal_single_device(name, k, sizes):
+    mesh = sharding.make_mesh(**sizes)
+    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=k, p=24, r=8), mesh)
+    value, gradient = compiled(params, batch)
+    np.testing.assert_allclose(value, on_one_device(name, k)[0], rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), gradient, on_one_device(name, k)[1]
+    )
+
+
+def test_under_context_parallelism_devices_exchange_keys_and_values_only():
+    """Of arrays of numbers: queries, hidden states and logits stay where they are, parameters are whole here."""
+    mesh = sharding.make_mesh(fsdp=1, context=8)
+    *_, compiled = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
+    gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", compiled.as_text()))
+    assert gathered == {"f32[2,24,2,4]"}  # two rows, the prompt's 24 tokens, two heads of four
+    assert not re.findall(r"all-to-all|collective-permute", compiled.as_text())
+
+
+@pytest.mark.parametrize(("k", "p"), [(4, 23), (3, 24)])
+def test_a_list_that_context_cannot_split_is_an_error(k, p):
+    mesh = sharding.make_mesh(fsdp=2, context=4)
+    message = rf"prompt of {p} tokens with {k} responses of 5 cannot .* 4 devices .*such as 24, .*such as 8"
+    with pytest.raises(ValueError, match=message):
+        compile_logps("plain", tiny.list_batch(64, b=2, k=k, p=p, r=5), mesh)

@@ -96,7 +96,7 @@ def test_errors_name_the_parameter(params, message):
 
 def test_an_unknown_mesh_axis_is_an_error():
     rules = sharding.Rules({"up": ("embed", "mlp")}, mesh_axes={"mlp": "model"})
-    with pytest.raises(ValueError, match="'mlp'.*is 'model'; the mesh has data, fsdp, tensor"):
+    with pytest.raises(ValueError, match="'mlp'.*is 'model'; the mesh has data, fsdp, context, tensor"):
         sharding.param_shardings(shapes({"up": (16, 8)}), sharding.make_mesh(), rules)
 
 
