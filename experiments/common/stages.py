@@ -74,7 +74,8 @@ def imitate(
 
 def processes() -> dict[str, int]:
     """Which part of each batch this process prepares."""
-    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    index, count = sharding.process_share(sharding.make_mesh(), RULES)
+    return {"process_index": index, "process_count": count}
 
 
 def load_policy(model: str) -> Policy:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import jax
 
+from jaxalign.io import peers
+
 
 def initialize(
     *,
@@ -22,7 +24,7 @@ def initialize(
     it, with what JAX detects there; otherwise it is one process. ``coordinator`` is ``host:port`` of process 0, on
     any other cluster. Compiled programs go to ``cache_dir``, by default what the environment variable
     ``JAX_COMPILATION_CACHE_DIR`` says, or else, on accelerators, ``~/.cache/jaxalign``. Processes other than 0 log
-    errors only.
+    errors only. A process whose peer dies ends with a message, see :mod:`jaxalign.io.peers`.
 
     Raises:
       ValueError: only some of ``coordinator``, ``num_processes`` and ``process_id`` are given.
@@ -37,6 +39,8 @@ def initialize(
         jax.distributed.initialize(coordinator, num_processes, process_id)
     elif started_by_cluster(os.environ) or _is_tpu_machine():
         jax.distributed.initialize()
+    if jax.process_count() > 1:
+        peers.watch()
     _enable_cache(cache_dir)
     if not is_main():
         logging.getLogger().setLevel(logging.ERROR)

@@ -46,7 +46,7 @@ def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:
 
 
 def process_share(mesh: Mesh, rules: Rules) -> tuple[int, int]:
-    """``(index, count)``: the rows of each batch are dealt out to ``count`` groups of processes; this one is in ``index``.
+    """``(index, count)``: ``count`` groups of processes share the rows of each batch, and this one is in ``index``.
 
     Processes whose devices hold the same rows, such as those that only share a tensor or context axis, are one group:
     each of them prepares all rows of the group.

@@ -131,11 +131,16 @@ def test_a_state_with_other_arrays_is_an_error(two):
         assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(other))
 
 
-def test_another_number_of_processes_is_an_error(two):
+@pytest.mark.parametrize(("positions", "expected"), [((2, 2), 2), ((2, 3), None)])
+def test_another_number_of_processes_needs_a_position_that_all_share(two, positions, expected):
     (path,) = (two / "2" / "data").glob("metadata")
-    path.write_text(json.dumps({"processes": [{"next": 2}, {"next": 2}]}))
-    with Checkpoints(two) as saved, pytest.raises(ValueError, match="of 2 processes; this run has 1"):
-        saved.restore(2, make_state())
+    path.write_text(json.dumps({"processes": [{"next": position} for position in positions]}))
+    with Checkpoints(two) as saved:
+        if expected:
+            assert saved.restore(2, make_state())[1] == {"next": expected}
+        else:
+            with pytest.raises(ValueError, match="of 2 processes; this run has 1"):
+                saved.restore(2, make_state())
 
 
 def test_a_data_state_that_is_no_json_is_an_error(tmp_path):

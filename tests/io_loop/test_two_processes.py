@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
+from jaxalign import sharding
 from jaxalign.io.writers import read_metrics
-from tests.io_loop import tiny
+from tests.io_loop import tiny, two_processes
 
 PROGRAM = pathlib.Path(tiny.__file__).with_name("two_processes.py")
 
@@ -62,10 +62,25 @@ def test_two_processes_stop_together_and_go_on(tmp_path):
     assert [row["step"] for row in rows] == list(range(1, tiny.NUM_STEPS + 1))
     assert "step" in errors[0] and "loss" not in errors[1]  # progress is shown once
 
-    tiny.run(tmp_path / "one")
-    for name in ("loss", "grad_norm", "first_index"):
-        expected = [row[name] for row in read_metrics(tmp_path / "one")]
-        np.testing.assert_allclose([row[name] for row in rows], expected, rtol=1e-4)
+    assert_equals_one_process(rows, tmp_path / "one")
 
-    with pytest.raises(ValueError, match="of 2 processes; this run has 1"):
-        tiny.run(tmp_path, num_steps=tiny.NUM_STEPS + 1)
+
+def test_when_one_dies_the_other_says_so_and_the_run_goes_on_elsewhere(tmp_path):
+    """Killed behind checkpoint 4 of 2 x 4 devices; goes on as one process of 8, on another mesh."""
+    codes, errors = start(tmp_path, 6, int(signal.SIGKILL), 4)
+    assert codes == [1, -signal.SIGKILL], errors
+    assert "process 0: process 1 of 2 was not heard from for 20 s, so this run cannot go on" in errors[0]
+    assert "continues from the newest checkpoint" in errors[0]
+
+    state = two_processes.train(tmp_path, sharding.make_mesh(fsdp=8), {})
+    assert len(state.params["w"].devices()) == 8
+    rows = read_metrics(tmp_path)
+    assert [row["step"] for row in rows] == list(range(1, tiny.NUM_STEPS + 1))
+    assert_equals_one_process(rows, tmp_path / "one")
+
+
+def assert_equals_one_process(rows, directory):
+    tiny.run(directory)
+    for name in ("loss", "grad_norm", "first_index"):
+        expected = [row[name] for row in read_metrics(directory)]
+        np.testing.assert_allclose([row[name] for row in rows], expected, rtol=1e-4)

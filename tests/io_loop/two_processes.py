@@ -1,6 +1,6 @@
-"""``python tests/io_loop/two_processes.py DIRECTORY PORT PROCESS [STEP SIGNAL]``: one of two processes of four devices.
+"""``python tests/io_loop/two_processes.py DIRECTORY PORT PROCESS [STEP SIGNAL [CHECKPOINT]]``: one of two processes.
 
-Both read the same order of rows and keep every other one, so that together they see the batches of one process.
+Each has four devices, and sends itself SIGNAL at its batch of STEP, once CHECKPOINT is on disk. Both read the same order of rows and keep every other one, so that together they see the batches of one process.
 """
 
 import functools
@@ -21,23 +21,30 @@ from tests.io_loop import tiny
 RULES = sharding.Rules({})
 
 
-def send(signal):
+def send(signal, checkpoint):
+    while checkpoint and not checkpoint.exists():
+        time.sleep(0.01)
     os.kill(os.getpid(), signal)
     time.sleep(3)  # JAX's preemption service looks for signals once a second, and these steps are short
 
 
-def main(directory, port, process, number=None, signal=None):
-    process = int(process)
-    launch.initialize(coordinator=f"localhost:{port}", num_processes=2, process_id=process)
-    mesh = sharding.make_mesh(data=4, fsdp=2)
+def main(directory, port, process, number=None, signal=None, checkpoint=None):
+    launch.initialize(coordinator=f"localhost:{port}", num_processes=2, process_id=int(process))
+    wait_for = checkpoint and pathlib.Path(directory) / "checkpoints" / checkpoint
+    actions = {int(number): lambda: send(int(signal), wait_for)} if number else {}
+    train(directory, sharding.make_mesh(data=4, fsdp=2), actions)
+
+
+def train(directory, mesh, actions):
+    """The run on this mesh; ``actions`` happen when the batch of their step is there."""
     step = training.make_train_step(tiny.loss_fn, tiny.OPTIMIZER, mesh=mesh, rules=RULES)
     place = functools.partial(sharding.place_batch, mesh=mesh, rules=RULES)
-    if number:
-        place = tiny.at_batch(int(number), lambda: send(int(signal)), then=place)
-    loop.fit(
+    for number, action in actions.items():
+        place = tiny.at_batch(number, action, then=place)
+    return loop.fit(
         step,
         tiny.init_state(mesh=mesh, rules=RULES),
-        tiny.make_dataset(process, 2),
+        tiny.make_dataset(*sharding.process_share(mesh, RULES)),
         key=jax.random.key(tiny.SEED),
         num_steps=tiny.NUM_STEPS,
         directory=pathlib.Path(directory),

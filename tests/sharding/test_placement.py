@@ -35,6 +35,42 @@ def test_uneven_rows_are_an_error():
         sharding.place_batch({"tokens": np.zeros((12, 3))}, mesh=mesh, rules=RULES)
 
 
+def test_one_process_prepares_all_rows():
+    mesh = sharding.make_mesh(data=2, context=2)
+    assert sharding.process_share(mesh, RULES) == (0, 1)
+
+
+class Device:
+    def __init__(self, process_index):
+        self.process_index = process_index
+
+
+@pytest.mark.parametrize(
+    ("holders", "expected"),
+    [
+        ([0, 0, 1, 1], (0, 2)),  # two shards of rows each
+        ([(0, 1), (0, 1), (0, 1), (0, 1)], (0, 1)),  # a tensor axis over both: each prepares everything
+        ([(0, 1), (0, 1), (2, 3), (2, 3)], (0, 2)),
+        ([0, (0, 1), 1, 1], None),
+    ],
+)
+def test_processes_that_hold_the_same_rows_prepare_the_same(monkeypatch, holders, expected):
+    """``holders``: which processes hold each of four shards of rows; this one is process 0."""
+    mesh = sharding.make_mesh(data=4, fsdp=1, tensor=2)
+    indices = {
+        Device(process): (slice(shard, shard + 1),)
+        for shard, processes in enumerate(holders)
+        for process in np.atleast_1d(processes)
+    }
+    layout = type("Layout", (), {"devices_indices_map": lambda self, shape: indices})()
+    monkeypatch.setattr("jaxalign.sharding.placement.batch_sharding", lambda mesh, rules: layout)
+    if expected:
+        assert sharding.process_share(mesh, RULES) == expected
+    else:
+        with pytest.raises(ValueError, match=r"data=4 .* tensor=2 over 2 processes, some .* share a part"):
+            sharding.process_share(mesh, RULES)
+
+
 def test_a_batch_can_be_replicated():
     rules = sharding.Rules({}, mesh_axes={"batch": None})
     placed = sharding.place_batch(np.zeros((3, 2)), mesh=sharding.make_mesh(), rules=rules)

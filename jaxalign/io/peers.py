@@ -1,0 +1,76 @@
+"""Whether the other processes of a run are still there.
+
+When one dies, the others wait in a collective operation: JAX ends them after 100 seconds, with a stack trace. Here each
+process says every second in the coordinator's key-value store that it is alive, and one that does not hear from another
+for ``PATIENCE`` seconds ends itself and says why.
+"""
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+import jax
+
+PATIENCE = 20.0  # seconds; a process that compiles or waits for a disk still beats
+_BEAT = 1.0
+_FOLDER = "jaxalign/alive"
+_ENDED = "ended"
+
+
+def watch():
+    """Starts to watch, in the background, until this process ends. For runs of several processes."""
+    client = jax._src.distributed.global_state.client
+    ended = threading.Event()
+    threading.Thread(target=_run, args=(client, ended), daemon=True, name="peers").start()
+
+    def leave():  # before JAX waits for the others to end as well
+        ended.set()
+        _say(client, _ENDED)
+
+    atexit.register(leave)
+
+
+def _run(client, ended: threading.Event):
+    heard = {process: ("", time.monotonic()) for process in range(jax.process_count())}
+    count = 0
+    while not ended.wait(_BEAT):
+        count += 1
+        try:
+            _say(client, str(count))
+            heard = update(heard, _said(client), time.monotonic())
+        except jax.errors.JaxRuntimeError:
+            if not ended.is_set():
+                _end("process 0, the coordinator, cannot be reached")
+        if silent := [process for process, (_, when) in heard.items() if time.monotonic() - when > PATIENCE]:
+            names = " and ".join(f"process {process}" for process in silent)
+            _end(f"{names} of {jax.process_count()} was not heard from for {PATIENCE:.0f} s")
+
+
+def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now: float) -> dict[int, tuple[str, float]]:
+    """When each process last said something new; one that has ended in good order is never late."""
+    return {
+        process: (said.get(process, ""), now) if said.get(process, "") != before or before == _ENDED else (before, when)
+        for process, (before, when) in heard.items()
+    }
+
+
+def _say(client, text: str):
+    client.key_value_set(f"{_FOLDER}/{jax.process_index()}", text, allow_overwrite=True)
+
+
+def _said(client) -> dict[int, str]:
+    return {int(key.rpartition("/")[2]): text for key, text in client.key_value_dir_get(_FOLDER)}
+
+
+def _end(cause: str):
+    """Without JAX's own way out, which waits for all processes."""
+    print(
+        f"process {jax.process_index()}: {cause}, so this run cannot go on. Look at what that process wrote last, then "
+        "start the same command again, on any number of processes: it continues from the newest checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)

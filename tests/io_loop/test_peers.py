@@ -1,0 +1,8 @@
+from jaxalign.io import peers
+
+
+def test_who_was_heard_from():
+    heard = {0: ("1", 10.0), 1: ("1", 10.0), 2: ("ended", 3.0), 3: ("", 0.0)}
+    said = {0: "2", 1: "1", 2: "ended"}
+    # Process 0 said something new, 1 did not, 2 has ended in good order, 3 never spoke.
+    assert peers.update(heard, said, 20.0) == {0: ("2", 20.0), 1: ("1", 10.0), 2: ("ended", 20.0), 3: ("", 0.0)}
