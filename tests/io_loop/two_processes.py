@@ -1,7 +1,7 @@
 """``python tests/io_loop/two_processes.py DIRECTORY PORT PROCESS [STEP SIGNAL [CHECKPOINT]]``: one of two processes.
 
-Each has four devices, and sends itself SIGNAL at its batch of STEP, once CHECKPOINT is on disk. Both read the same order
-of rows and keep every other one, so that together they see the batches of one process.
+Each has four devices, and sends itself SIGNAL at its batch of STEP, once CHECKPOINT is on disk. Both read the same
+order of rows and keep every other one, so that together they see the batches of one process.
 """
 
 import functools
