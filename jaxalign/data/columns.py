@@ -27,7 +27,10 @@ class ListColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord(
-            _get(row, self.prompt), tuple(responses), tuple(_sequence(row, self.labels)), **_names(row, self)
+            get_column(row, self.prompt),
+            tuple(responses),
+            tuple(_sequence(row, self.labels)),
+            **named_columns(row, self),
         )
 
 
@@ -44,7 +47,7 @@ class RankColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord.from_ranks(
-            _get(row, self.prompt), responses, _sequence(row, self.ranks), **_names(row, self)
+            get_column(row, self.prompt), responses, _sequence(row, self.ranks), **named_columns(row, self)
         )
 
 
@@ -59,9 +62,11 @@ class PairColumns:
     id: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        chosen, rejected = _get(row, self.chosen), _get(row, self.rejected)
-        prompt = _shared_start(chosen, rejected) if self.prompt is None else _get(row, self.prompt)
-        return PreferenceRecord.from_pair(prompt, _last_message(chosen), _last_message(rejected), **_names(row, self))
+        chosen, rejected = get_column(row, self.chosen), get_column(row, self.rejected)
+        prompt = _shared_start(chosen, rejected) if self.prompt is None else get_column(row, self.prompt)
+        return PreferenceRecord.from_pair(
+            prompt, _last_message(chosen), _last_message(rejected), **named_columns(row, self)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +85,9 @@ class UnlabelledColumns:
         if isinstance(self.responses, str):
             responses = _sequence(row, self.responses)
         else:
-            responses = [_get(row, column) for column in self.responses]
+            responses = [get_column(row, column) for column in self.responses]
         texts = tuple(_last_message(response) for response in responses)
-        return PreferenceRecord(_get(row, self.prompt), texts, (0.5,) * len(texts), **_names(row, self))
+        return PreferenceRecord(get_column(row, self.prompt), texts, (0.5,) * len(texts), **named_columns(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,11 +101,14 @@ class ResponseColumns:
     source: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        response = _last_message(_get(row, self.response))
-        return PreferenceRecord(_get(row, self.prompt), (response,), (_get(row, self.label),), **_names(row, self))
+        response = _last_message(get_column(row, self.response))
+        return PreferenceRecord(
+            get_column(row, self.prompt), (response,), (get_column(row, self.label),), **named_columns(row, self)
+        )
 
 
-def _get(row: Mapping, column: str) -> Any:
+def get_column(row: Mapping, column: str) -> Any:
+    """The value of a column that every row must have; ValueError where there is none."""
     if column not in row:
         raise ValueError(f"{column}: no such column; the row has {', '.join(map(str, row))}")
     if row[column] is None:
@@ -109,14 +117,19 @@ def _get(row: Mapping, column: str) -> Any:
 
 
 def _sequence(row: Mapping, column: str) -> list:
-    value = _get(row, column)
+    value = get_column(row, column)
     if not isinstance(value, list | tuple):
         raise ValueError(f"{column}: expected a list, got {value!r}")
     return list(value)
 
 
-def _names(row: Mapping, columns: Any) -> dict[str, str]:
-    return {name: str(_get(row, column)) for name in ("source", "id") if (column := getattr(columns, name)) is not None}
+def named_columns(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
+    """The fields, by default source and id, for which a column is named, as texts."""
+    return {
+        field: str(get_column(row, column))
+        for field in fields or ("source", "id")
+        if (column := getattr(columns, field)) is not None
+    }
 
 
 def _last_message(response: Any) -> Any:
