@@ -113,6 +113,6 @@ class OptionScore(NamedTuple):
 
 @runtime_checkable
 class ScoreOptionsFn(Protocol):
-    """What a language model gives each of several continuations of a prompt: one sequence of options for each prompt."""
+    """What a language model gives each of several continuations of a prompt: a sequence of options for each prompt."""
 
     def __call__(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]: ...

@@ -27,10 +27,10 @@ class ListColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord(
-            get_column(row, self.prompt),
+            value_of(row, self.prompt),
             tuple(responses),
             tuple(_sequence(row, self.labels)),
-            **named_columns(row, self),
+            **names_of(row, self),
         )
 
 
@@ -47,7 +47,7 @@ class RankColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord.from_ranks(
-            get_column(row, self.prompt), responses, _sequence(row, self.ranks), **named_columns(row, self)
+            value_of(row, self.prompt), responses, _sequence(row, self.ranks), **names_of(row, self)
         )
 
 
@@ -62,11 +62,9 @@ class PairColumns:
     id: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        chosen, rejected = get_column(row, self.chosen), get_column(row, self.rejected)
-        prompt = _shared_start(chosen, rejected) if self.prompt is None else get_column(row, self.prompt)
-        return PreferenceRecord.from_pair(
-            prompt, _last_message(chosen), _last_message(rejected), **named_columns(row, self)
-        )
+        chosen, rejected = value_of(row, self.chosen), value_of(row, self.rejected)
+        prompt = _shared_start(chosen, rejected) if self.prompt is None else value_of(row, self.prompt)
+        return PreferenceRecord.from_pair(prompt, _last_message(chosen), _last_message(rejected), **names_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +83,9 @@ class UnlabelledColumns:
         if isinstance(self.responses, str):
             responses = _sequence(row, self.responses)
         else:
-            responses = [get_column(row, column) for column in self.responses]
+            responses = [value_of(row, column) for column in self.responses]
         texts = tuple(_last_message(response) for response in responses)
-        return PreferenceRecord(get_column(row, self.prompt), texts, (0.5,) * len(texts), **named_columns(row, self))
+        return PreferenceRecord(value_of(row, self.prompt), texts, (0.5,) * len(texts), **names_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +99,13 @@ class ResponseColumns:
     source: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        response = _last_message(get_column(row, self.response))
+        response = _last_message(value_of(row, self.response))
         return PreferenceRecord(
-            get_column(row, self.prompt), (response,), (get_column(row, self.label),), **named_columns(row, self)
+            value_of(row, self.prompt), (response,), (value_of(row, self.label),), **names_of(row, self)
         )
 
 
-def get_column(row: Mapping, column: str) -> Any:
+def value_of(row: Mapping, column: str) -> Any:
     """The value of a column that every row must have; ValueError where there is none."""
     if column not in row:
         raise ValueError(f"{column}: no such column; the row has {', '.join(map(str, row))}")
@@ -117,16 +115,16 @@ def get_column(row: Mapping, column: str) -> Any:
 
 
 def _sequence(row: Mapping, column: str) -> list:
-    value = get_column(row, column)
+    value = value_of(row, column)
     if not isinstance(value, list | tuple):
         raise ValueError(f"{column}: expected a list, got {value!r}")
     return list(value)
 
 
-def named_columns(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
+def names_of(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
     """The fields, by default source and id, for which a column is named, as texts."""
     return {
-        field: str(get_column(row, column))
+        field: str(value_of(row, column))
         for field in fields or ("source", "id")
         if (column := getattr(columns, field)) is not None
     }

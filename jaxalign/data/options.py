@@ -56,8 +56,8 @@ def check_options(options: Sequence[str]) -> None:
         for m, other in enumerate(options):
             if n != m and option.startswith(other):
                 raise ValueError(
-                    f"option {option!r} begins with option {other!r}, so that a model's probability of the one contains "
-                    "that of the other; end options with a mark such as '.', or answer by letter"
+                    f"option {option!r} begins with option {other!r}, so that a model's probability of the one "
+                    "contains that of the other; end options with a mark such as '.', or answer by letter"
                 )
 
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxalign.data.columns import get_column, named_columns
+from jaxalign.data.columns import names_of, value_of
 from jaxalign.data.pairs import PreferencePair
 from jaxalign.data.questions import Question
 
@@ -30,14 +30,14 @@ class NliColumns:
     id: str | None = None
 
     def __call__(self, row: Mapping) -> Question:
-        premise, hypothesis = get_column(row, self.premise), get_column(row, self.hypothesis)
+        premise, hypothesis = value_of(row, self.premise), value_of(row, self.hypothesis)
         return Question(
             f"Premise: {premise}\nHypothesis: {hypothesis}\nGiven the premise, is the hypothesis true?",
             self.options,
             _look_up(self.labels, row, self.label),
             _explanations(row, self.explanations),
             group=premise,
-            **named_columns(row, self),
+            **names_of(row, self),
         )
 
 
@@ -56,11 +56,11 @@ class ChoiceColumns:
     def __call__(self, row: Mapping) -> Question:
         answer = row.get(self.answer)
         return Question(
-            get_column(row, self.question),
-            tuple(get_column(row, self.choices)),
+            value_of(row, self.question),
+            tuple(value_of(row, self.choices)),
             None if answer is None or answer < 0 else answer,
             _explanations(row, self.explanations),
-            **named_columns(row, self, "source", "id", "group"),
+            **names_of(row, self, "source", "id", "group"),
         )
 
 
@@ -78,11 +78,11 @@ class BooleanColumns:
 
     def __call__(self, row: Mapping) -> Question:
         return Question(
-            get_column(row, self.question),
+            value_of(row, self.question),
             self.options,
             _look_up({True: 0, False: 1}, row, self.answer),
             _explanations(row, self.explanations),
-            **named_columns(row, self, "source", "id", "group"),
+            **names_of(row, self, "source", "id", "group"),
         )
 
 
@@ -101,11 +101,11 @@ class JudgedPairColumns:
 
     def __call__(self, row: Mapping) -> PreferencePair:
         return PreferencePair(
-            get_column(row, self.prompt),
-            get_column(row, self.first),
-            get_column(row, self.second),
+            value_of(row, self.prompt),
+            value_of(row, self.first),
+            value_of(row, self.second),
             _look_up(self.targets, row, self.label),
-            **named_columns(row, self),
+            **names_of(row, self),
         )
 
 
@@ -118,13 +118,13 @@ STRATEGYQA = BooleanColumns(explanations=("facts",), group="term", id="qid")
 
 
 def _look_up(values: Mapping, row: Mapping, column: str) -> Any:
-    value = get_column(row, column)
+    value = value_of(row, column)
     if value not in values:
         raise ValueError(f"{column}: expected one of {', '.join(map(repr, values))}, got {value!r}")
     return values[value]
 
 
 def _explanations(row: Mapping, columns: Sequence[str]) -> tuple[str, ...]:
-    texts = [get_column(row, column) for column in columns]
+    texts = [value_of(row, column) for column in columns]
     joined = [text if isinstance(text, str) else " ".join(text) for text in texts]
     return tuple(text for text in map(str.strip, joined) if text)

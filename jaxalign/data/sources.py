@@ -1,8 +1,8 @@
 """Readers: parquet, JSON lines, TFDS and rows in memory, all into records.
 
 Shared arguments:
-  row_fn: makes a record of a row: a :class:`~jaxalign.data.PreferenceRecord` (:mod:`jaxalign.data.columns`), a
-    :class:`~jaxalign.data.PreferencePair` or a :class:`~jaxalign.data.Question` (:mod:`jaxalign.data.question_columns`).
+  row_fn: makes a record of a row: a :class:`~jaxalign.data.PreferenceRecord`, see :mod:`jaxalign.data.columns`, or a
+    pair or a question, see :mod:`jaxalign.data.question_columns`.
   group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not be
     neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
   skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
