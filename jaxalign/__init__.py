@@ -11,6 +11,7 @@ _SUBPACKAGES = (
     "augment",
     "data",
     "io",
+    "judge",
     "losses",
     "metrics",
     "models",
