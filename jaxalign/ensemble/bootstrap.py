@@ -10,7 +10,7 @@ Source: EASE (arXiv 2311.07099), section 3.2.
 import dataclasses
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxalign.data import Question
 from jaxalign.ensemble import prompts
@@ -79,7 +79,7 @@ def justified_shots(
     return _balance(wrong, sum(not each for each in wrong), config)
 
 
-def make_bootstrapped_scorer(score_options: ScoreOptionsFn, bootstrapped: Bootstrapped, **options) -> Scorer:
+def make_bootstrapped_scorer(score_options: ScoreOptionsFn, bootstrapped: Bootstrapped, **options: Any) -> Scorer:
     """A scorer that has seen the shots; where there are none, the zero-shot scorer, whose name says so.
 
     Args:
