@@ -113,6 +113,9 @@ class OptionScore(NamedTuple):
 
 @runtime_checkable
 class ScoreOptionsFn(Protocol):
-    """What a language model gives each of several continuations of a prompt: a sequence of options for each prompt."""
+    """What a language model gives each of several continuations of a prompt: one sequence of options for each prompt.
+
+    Scores are those of the model itself, at temperature 1.
+    """
 
     def __call__(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]: ...

@@ -8,6 +8,14 @@ import importlib
 _MODULE_OF = {
     name: module
     for module, names in {
+        "answers": (
+            "check_options",
+            "make_frequency_scores",
+            "option_probabilities",
+            "parse_option",
+            "per_token_probabilities",
+            "softmax",
+        ),
         "chat": ("render_template",),
         "columns": ("ListColumns", "PairColumns", "RankColumns", "ResponseColumns", "UnlabelledColumns"),
         "comparison_encoding": ("comparison_format", "comparison_length", "encode_comparison_lists"),
@@ -22,14 +30,6 @@ _MODULE_OF = {
             "lists_from_tokens",
         ),
         "lists": ("list_batches",),
-        "options": (
-            "check_options",
-            "make_frequency_scores",
-            "option_probabilities",
-            "parse_option",
-            "per_token_probabilities",
-            "softmax",
-        ),
         "packing": ("first_fit", "sft_batches"),
         "pair_rows": ("PairStream", "pair_batches", "probability_record"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),

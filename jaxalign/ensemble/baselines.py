@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from jaxalign.data import Question, option_probabilities
-from jaxalign.data.options import NormaliseFn
+from jaxalign.data.answers import NormaliseFn
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.parsing import strip_answer
 from jaxalign.ensemble.records import Prediction, Sample

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from jaxalign.data import Question, option_probabilities
-from jaxalign.data.options import NormaliseFn
+from jaxalign.data.answers import NormaliseFn
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.aggregation import AggregateFn
 from jaxalign.ensemble.parsing import parse_explained_answer

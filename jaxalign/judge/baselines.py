@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.options import NormaliseFn
+from jaxalign.data.answers import NormaliseFn
 from jaxalign.judge import prompts
 from jaxalign.judge.consistency import both_orders
 from jaxalign.judge.parsing import parse_verdict

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.options import NormaliseFn
+from jaxalign.data.answers import NormaliseFn
 from jaxalign.judge import prompts
 from jaxalign.judge.contrasts import Contrast
 from jaxalign.judge.selection import Critic

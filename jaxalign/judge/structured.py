@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.options import NormaliseFn
+from jaxalign.data.answers import NormaliseFn
 from jaxalign.judge import parsing, prompts, selection
 from jaxalign.judge.consistency import SampledContrast, both_orders, make_critic
 from jaxalign.judge.contrasts import Column, Contrast, Table, swap_table
