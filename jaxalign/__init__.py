@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 _SUBPACKAGES = (
     "augment",
     "data",
+    "ensemble",
     "io",
+    "judge",
     "losses",
     "metrics",
     "models",

@@ -98,3 +98,24 @@ class GenerateFn(Protocol):
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[list[str]]: ...
+
+
+Prompt = str | Sequence[Mapping[str, str]]
+"""A text, or a chat of {"role", "content"}."""
+
+
+class OptionScore(NamedTuple):
+    """The raw log-probability of a whole option in nats, and how many tokens it has; normalised ones are derived."""
+
+    logp: float
+    tokens: int
+
+
+@runtime_checkable
+class ScoreOptionsFn(Protocol):
+    """What a language model gives each of several continuations of a prompt: one sequence of options for each prompt.
+
+    Scores are those of the model itself, at temperature 1.
+    """
+
+    def __call__(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]: ...

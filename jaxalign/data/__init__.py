@@ -8,6 +8,14 @@ import importlib
 _MODULE_OF = {
     name: module
     for module, names in {
+        "answers": (
+            "check_options",
+            "make_frequency_scores",
+            "option_probabilities",
+            "parse_option",
+            "per_token_probabilities",
+            "softmax",
+        ),
         "chat": ("render_template",),
         "columns": ("ListColumns", "PairColumns", "RankColumns", "ResponseColumns", "UnlabelledColumns"),
         "comparison_encoding": ("comparison_format", "comparison_length", "encode_comparison_lists"),
@@ -25,6 +33,19 @@ _MODULE_OF = {
         "packing": ("first_fit", "sft_batches"),
         "pair_rows": ("PairStream", "pair_batches", "probability_record"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),
+        "question_columns": (
+            "ANLI",
+            "CSQA_COSE",
+            "ESNLI",
+            "LLMBAR",
+            "OPENBOOKQA",
+            "STRATEGYQA",
+            "BooleanColumns",
+            "ChoiceColumns",
+            "JudgedPairColumns",
+            "NliColumns",
+        ),
+        "questions": ("Question", "QuestionSplit", "split_questions"),
         "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
         "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),

@@ -27,7 +27,10 @@ class ListColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord(
-            _get(row, self.prompt), tuple(responses), tuple(_sequence(row, self.labels)), **_names(row, self)
+            value_of(row, self.prompt),
+            tuple(responses),
+            tuple(_sequence(row, self.labels)),
+            **names_of(row, self),
         )
 
 
@@ -44,7 +47,7 @@ class RankColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         responses = [_last_message(response) for response in _sequence(row, self.responses)]
         return PreferenceRecord.from_ranks(
-            _get(row, self.prompt), responses, _sequence(row, self.ranks), **_names(row, self)
+            value_of(row, self.prompt), responses, _sequence(row, self.ranks), **names_of(row, self)
         )
 
 
@@ -59,9 +62,9 @@ class PairColumns:
     id: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        chosen, rejected = _get(row, self.chosen), _get(row, self.rejected)
-        prompt = _shared_start(chosen, rejected) if self.prompt is None else _get(row, self.prompt)
-        return PreferenceRecord.from_pair(prompt, _last_message(chosen), _last_message(rejected), **_names(row, self))
+        chosen, rejected = value_of(row, self.chosen), value_of(row, self.rejected)
+        prompt = _shared_start(chosen, rejected) if self.prompt is None else value_of(row, self.prompt)
+        return PreferenceRecord.from_pair(prompt, _last_message(chosen), _last_message(rejected), **names_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +83,9 @@ class UnlabelledColumns:
         if isinstance(self.responses, str):
             responses = _sequence(row, self.responses)
         else:
-            responses = [_get(row, column) for column in self.responses]
+            responses = [value_of(row, column) for column in self.responses]
         texts = tuple(_last_message(response) for response in responses)
-        return PreferenceRecord(_get(row, self.prompt), texts, (0.5,) * len(texts), **_names(row, self))
+        return PreferenceRecord(value_of(row, self.prompt), texts, (0.5,) * len(texts), **names_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,11 +99,14 @@ class ResponseColumns:
     source: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        response = _last_message(_get(row, self.response))
-        return PreferenceRecord(_get(row, self.prompt), (response,), (_get(row, self.label),), **_names(row, self))
+        response = _last_message(value_of(row, self.response))
+        return PreferenceRecord(
+            value_of(row, self.prompt), (response,), (value_of(row, self.label),), **names_of(row, self)
+        )
 
 
-def _get(row: Mapping, column: str) -> Any:
+def value_of(row: Mapping, column: str) -> Any:
+    """The value of a column that every row must have; ValueError where there is none."""
     if column not in row:
         raise ValueError(f"{column}: no such column; the row has {', '.join(map(str, row))}")
     if row[column] is None:
@@ -109,14 +115,19 @@ def _get(row: Mapping, column: str) -> Any:
 
 
 def _sequence(row: Mapping, column: str) -> list:
-    value = _get(row, column)
+    value = value_of(row, column)
     if not isinstance(value, list | tuple):
         raise ValueError(f"{column}: expected a list, got {value!r}")
     return list(value)
 
 
-def _names(row: Mapping, columns: Any) -> dict[str, str]:
-    return {name: str(_get(row, column)) for name in ("source", "id") if (column := getattr(columns, name)) is not None}
+def names_of(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
+    """The fields, by default source and id, for which a column is named, as texts."""
+    return {
+        field: str(value_of(row, column))
+        for field in fields or ("source", "id")
+        if (column := getattr(columns, field)) is not None
+    }
 
 
 def _last_message(response: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Readers: parquet, JSON lines, TFDS and rows in memory, all into preference records.
+"""Readers: parquet, JSON lines, TFDS and rows in memory, all into records.
 
 Shared arguments:
-  row_fn: makes a :class:`~jaxalign.data.PreferenceRecord` of a row, see :mod:`jaxalign.data.columns`.
+  row_fn: makes a record of a row: a :class:`~jaxalign.data.PreferenceRecord`, see :mod:`jaxalign.data.columns`, or a
+    pair or a question, see :mod:`jaxalign.data.question_columns`.
   group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not be
-    neighbours. Needed for :class:`~jaxalign.data.ResponseColumns`.
+    neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
   skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
 
 Raises ValueError that names file, row (from 1; in JSON lines the line) and field of a bad row, and also if no row was
@@ -21,7 +22,7 @@ import numpy as np
 
 from jaxalign.data.record import PreferenceRecord
 
-RowFn = Callable[[Mapping], PreferenceRecord]
+RowFn = Callable[[Mapping], Any]
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
 
@@ -36,7 +37,7 @@ class SourceReport(NamedTuple):
 class Source(NamedTuple):
     """Records, in the order of the source, and how reading them went."""
 
-    records: list[PreferenceRecord]
+    records: list
     report: SourceReport
 
 
@@ -99,14 +100,16 @@ def read_rows(
 
 
 def _collect(located: Iterable[tuple[str, Any]], row_fn, group_by_id: bool, skip_bad_rows: bool) -> Source:
-    parts: dict[Any, list[PreferenceRecord]] = {}
+    parts: dict[Any, list] = {}
     rows, problems = 0, []
     for place, row in located:
         rows += 1
         try:
             record = row_fn(row)
-            key = record.id if group_by_id else rows
-            _check_key(key, parts.get(key), record)
+            key = rows
+            if group_by_id:
+                key = record.id
+                _check_key(key, parts.get(key), record)
         except (ValueError, KeyError, TypeError) as error:
             # row_fn may be the user's own, which meets missing or mistyped values in its own way.
             reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -117,7 +120,8 @@ def _collect(located: Iterable[tuple[str, Any]], row_fn, group_by_id: bool, skip
         parts.setdefault(key, []).append(record)
     if not parts:
         raise ValueError(f"no usable row among {rows}" + (f"; the first problem: {problems[0]}" if problems else ""))
-    return Source([_join(part) for part in parts.values()], SourceReport(rows, len(problems), tuple(problems[:10])))
+    records = [_join(part) if group_by_id else part[0] for part in parts.values()]
+    return Source(records, SourceReport(rows, len(problems), tuple(problems[:10])))
 
 
 def _check_key(key, part: list[PreferenceRecord] | None, record: PreferenceRecord) -> None:

@@ -46,6 +46,7 @@ from jaxalign.metrics.regression import (
     squared_error_metric,
 )
 from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
+from jaxalign.metrics.temperature import fit_temperature
 from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "choice_change_metric",
     "exact_fmax",
     "expected_calibration_error",
+    "fit_temperature",
     "fmax_table",
     "instruction_difficulty",
     "kendall_tau_metric",

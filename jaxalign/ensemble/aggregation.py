@@ -1,0 +1,54 @@
+"""From the samples of one question to the shares of its options: pure arithmetic.
+
+Shared arguments: ``samples`` of one question; ``num_options`` K. All return K shares that sum to 1, or None if no
+sample has what they add up.
+
+Source: EASE (arXiv 2311.07099), section 3.
+"""
+
+from collections.abc import Callable, Sequence
+
+from jaxalign.ensemble.records import Sample
+
+Shares = tuple[float, ...]
+AggregateFn = Callable[[Sequence[Sample], int], Shares | None]
+
+
+def self_consistency(samples: Sequence[Sample], num_options: int) -> Shares | None:
+    r""":math:`\sum_j 1[p_j = y]`: answers that were read have a vote each."""
+    return _add([(1.0, _vote(sample, num_options)) for sample in samples])
+
+
+def soft_aggregation(samples: Sequence[Sample], num_options: int) -> Shares | None:
+    r"""SPA, :math:`\sum_j p(y \mid P, x, e_j)`: what explanations make of all options, not only of the sampled one.
+
+    >>> drawn = [Sample("", "e", 0, (), (0.6, 0.4)), Sample("", "f", 0, (), (0.1, 0.9))]
+    >>> self_consistency(drawn, 2), soft_aggregation(drawn, 2)
+    ((1.0, 0.0), (0.35, 0.65))
+    """
+    return _add([(1.0, sample.probabilities) for sample in samples])
+
+
+def weighted_votes(samples: Sequence[Sample], num_options: int) -> Shares | None:
+    r""":math:`\sum_j w_j 1[p_j = y]`: EASE without soft aggregation."""
+    return _add([(sample.weight, _vote(sample, num_options)) for sample in samples])
+
+
+def ease(samples: Sequence[Sample], num_options: int) -> Shares | None:
+    r"""EASE, :math:`\sum_j w_j\, p(y \mid P, x, e_j)`."""
+    return _add([(sample.weight, sample.probabilities) for sample in samples])
+
+
+def _vote(sample: Sample, num_options: int) -> Shares | None:
+    return None if sample.choice is None else tuple(float(n == sample.choice) for n in range(num_options))
+
+
+def _add(terms: Sequence[tuple[float | None, Shares | None]]) -> Shares | None:
+    """The weighted mean; where all weights are 0, of which none is better than another, the plain one."""
+    known = [(weight, shares) for weight, shares in terms if weight is not None and shares is not None]
+    if not known:
+        return None
+    if sum(weight for weight, _ in known) == 0:
+        known = [(1.0, shares) for _, shares in known]
+    total = sum(weight for weight, _ in known)
+    return tuple(sum(weight * shares[n] for weight, shares in known) / total for n in range(len(known[0][1])))

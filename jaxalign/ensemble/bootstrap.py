@@ -1,0 +1,117 @@
+"""Examples for a scorer from nothing but the demonstrations: the bootstrapped scorer (BLS) of EASE.
+
+The demonstration's own explanation is a good one. Bad ones are written by the model about the same question, after
+*other* demonstrations: explanations that led it to a wrong answer. Only demonstrations are ever shown or asked about,
+so that nothing of a test set can get in.
+
+Source: EASE (arXiv 2311.07099), section 3.2.
+"""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jaxalign.data import Question
+from jaxalign.ensemble import prompts
+from jaxalign.ensemble.parsing import parse_explained_answer, strip_answer
+from jaxalign.ensemble.records import Explained
+from jaxalign.ensemble.scorers import Scorer, Shot, make_scorer
+from jaxalign.typing import GenerateFn, ScoreOptionsFn
+
+
+@dataclasses.dataclass(frozen=True)
+class BootstrapConfig:
+    """How bad explanations are looked for."""
+
+    num_shown: int = 8  # other demonstrations before the one that is asked about
+    num_samples: int = 8  # explanations of each; the paper does not say how many
+    temperature: float = 0.7
+    max_tokens: int = 256
+    max_shots: int = 32  # of the scorer, good and bad together
+    seed: int = 0
+
+
+class Bootstrapped(NamedTuple):
+    """Shots, as many good as bad ones, and what became of the rest."""
+
+    shots: tuple[Shot, ...]
+    without_negative: int  # demonstrations of which every readable explanation led to the right answer: left out
+    unparsed: int  # texts whose answer could not be read: neither good nor bad
+
+
+def bootstrap_shots(
+    generate: GenerateFn, few_shot: prompts.FewShot, config: BootstrapConfig = BootstrapConfig()
+) -> Bootstrapped:
+    """Good and bad explanations of the demonstrations; of each, one bad one is drawn at random."""
+    shown = few_shot.demonstrations
+    asked = [prompts.render_explanation(_others(few_shot, n, config), each) for n, each in enumerate(shown)]
+    options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": config.seed}
+    texts = generate(asked, n=config.num_samples, stop=prompts.STOP, **options) if asked else []
+    read = [
+        [parse_explained_answer(text, few_shot.options(each)) for text in written]
+        for each, written in zip(shown, texts, strict=True)
+    ]
+    wrong = [
+        [Explained(each, *answer) for answer in answers if answer.explanation and _is_wrong(answer.choice, each)]
+        for each, answers in zip(shown, read, strict=True)
+    ]
+    unparsed = sum(answer.choice is None for answers in read for answer in answers)
+    return _balance(wrong, unparsed, config)
+
+
+def justified_shots(
+    generate: GenerateFn, few_shot: prompts.FewShot, config: BootstrapConfig = BootstrapConfig()
+) -> Bootstrapped:
+    """PE-negatives: instead of waiting for a wrong answer, the model is given one, drawn at random, and explains it."""
+    shown = few_shot.demonstrations
+    given = [_wrong_answer(each, config.seed) for each in shown]
+    asked = [
+        prompts.render_justification(_others(few_shot, n, config), each, answer)
+        for n, (each, answer) in enumerate(zip(shown, given, strict=True))
+    ]
+    options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": config.seed}
+    texts = generate(asked, n=1, stop=prompts.STOP, **options) if asked else []
+    wrong = [
+        [Explained(each, explanation, answer)] if (explanation := strip_answer(text)) else []
+        for each, answer, (text,) in zip(shown, given, texts, strict=True)
+    ]
+    return _balance(wrong, sum(not each for each in wrong), config)
+
+
+def make_bootstrapped_scorer(score_options: ScoreOptionsFn, bootstrapped: Bootstrapped, **options: Any) -> Scorer:
+    """A scorer that has seen the shots; where there are none, the zero-shot scorer, whose name says so.
+
+    Args:
+      options: those of :func:`~jaxalign.ensemble.make_scorer`.
+    """
+    if not bootstrapped.shots:
+        return make_scorer(score_options, **options, name="zero-shot, for want of negatives")
+    name = f"bootstrapped, {len(bootstrapped.shots)} shots"
+    return make_scorer(score_options, bootstrapped.shots, **options, name=name)
+
+
+def _others(few_shot: prompts.FewShot, place: int, config: BootstrapConfig) -> prompts.FewShot:
+    """Demonstrations drawn for the one at ``place``; none with its text, should it be there twice."""
+    text = few_shot.demonstrations[place].text
+    others = [n for n, each in enumerate(few_shot.demonstrations) if each.text != text]
+    rng = random.Random(f"{config.seed} {text}")
+    return few_shot.take(rng.sample(others, min(config.num_shown, len(others))))
+
+
+def _is_wrong(choice: int | None, question: Question) -> bool:
+    return choice is not None and choice != question.answer
+
+
+def _wrong_answer(question: Question, seed: int) -> int:
+    wrong = [n for n in range(len(question.options)) if n != question.answer]
+    return random.Random(f"{seed} {question.text}").choice(wrong)
+
+
+def _balance(wrong: Sequence[Sequence[Explained]], unparsed: int, config: BootstrapConfig) -> Bootstrapped:
+    rng = random.Random(config.seed)
+    bad = [rng.choice(each) for each in wrong if each][: config.max_shots // 2]
+    good = [Explained(each.question, strip_answer(each.question.explanations[0]), each.question.answer) for each in bad]
+    shots = [Shot(each, True) for each in good] + [Shot(each, False) for each in bad]
+    rng.shuffle(shots)
+    return Bootstrapped(tuple(shots), sum(not each for each in wrong), unparsed)

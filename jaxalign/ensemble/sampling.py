@@ -1,0 +1,109 @@
+"""The steps between a model and an aggregation: draw explanations, score the answers that follow, weigh explanations.
+
+Each step asks about all questions in one call and gives the samples back with one more field; see
+:class:`~jaxalign.ensemble.Sample`. :func:`predict` adds them up.
+"""
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxalign.data import Question, option_probabilities
+from jaxalign.data.answers import NormaliseFn
+from jaxalign.ensemble import prompts
+from jaxalign.ensemble.aggregation import AggregateFn
+from jaxalign.ensemble.parsing import parse_explained_answer
+from jaxalign.ensemble.records import Explained, Prediction, Sample
+from jaxalign.ensemble.scorers import Scorer
+from jaxalign.typing import GenerateFn, ScoreOptionsFn
+
+Samples = tuple[Sample, ...]
+
+
+def draw_samples(
+    generate: GenerateFn,
+    shots: prompts.FewShot,
+    questions: Sequence[Question],
+    *,
+    n: int = 9,
+    temperature: float = 0.7,
+    shuffle: Literal["once", "each"] = "once",
+    max_tokens: int = 256,
+    seed: int = 0,
+) -> list[Samples]:
+    """``n`` explanations and answers to each question; one at temperature 0 is explain-then-predict.
+
+    Args:
+      shuffle: demonstrations are put in a random order once for each question, or for each of its samples. The order
+        depends on the seed and on the question only.
+
+    Source: EASE (arXiv 2311.07099): 9 samples at 0.7.
+    """
+    shuffles = 1 if shuffle == "once" else n
+    orders = [_order(shots, question, seed, k) for question in questions for k in range(shuffles)]
+    asked = [question for question in questions for _ in range(shuffles)]
+    rendered = [prompts.render_explanation(shots.take(order), q) for q, order in zip(asked, orders, strict=True)]
+    options = {"temperature": temperature, "max_tokens": max_tokens, "seed": seed, "stop": prompts.STOP}
+    texts = generate(rendered, n=n // shuffles, **options) if rendered else []
+    samples = iter(
+        _read(shots, question, order, text)
+        for question, order, each in zip(asked, orders, texts, strict=True)
+        for text in each
+    )
+    return [tuple(itertools.islice(samples, n)) for _ in questions]
+
+
+def score_samples(
+    score_options: ScoreOptionsFn,
+    shots: prompts.FewShot,
+    questions: Sequence[Question],
+    samples: Sequence[Samples],
+    *,
+    normalise_fn: NormaliseFn = option_probabilities,
+) -> list[Samples]:
+    """Sets ``probabilities``: of all options after the explanation, at temperature 1 however it was drawn.
+
+    The prompt is the one that the explanation was drawn with, and the sampled answer is not in it: with it, the
+    probabilities would only repeat that answer. A sample without an explanation keeps none.
+    """
+    flat = [(q, sample) for q, each in zip(questions, samples, strict=True) for sample in each if sample.explanation]
+    rendered = [
+        prompts.render_explained_answer(shots.take(sample.order), question, sample.explanation)
+        for question, sample in flat
+    ]
+    scores = iter(score_options(rendered, [shots.options(question) for question, _ in flat]) if rendered else [])
+    return [
+        tuple(s._replace(probabilities=normalise_fn(next(scores))) if s.explanation else s for s in each)
+        for each in samples
+    ]
+
+
+def weigh_samples(scorer: Scorer, questions: Sequence[Question], samples: Sequence[Samples]) -> list[Samples]:
+    """Sets ``weight``; 0 for a sample without an explanation."""
+    groups = [
+        [Explained(question, sample.explanation, sample.choice) for sample in each if sample.explanation]
+        for question, each in zip(questions, samples, strict=True)
+    ]
+    weights = iter(itertools.chain.from_iterable(scorer.weigh(groups)))
+    return [tuple(s._replace(weight=next(weights) if s.explanation else 0.0) for s in each) for each in samples]
+
+
+def predict(
+    questions: Sequence[Question], samples: Sequence[Samples], aggregate: AggregateFn, *, scorer: str = ""
+) -> list[Prediction]:
+    """The aggregate of each question's samples, with all of them as its provenance."""
+    return [
+        Prediction(aggregate(each, len(question.options)), each, scorer)
+        for question, each in zip(questions, samples, strict=True)
+    ]
+
+
+def _order(shots: prompts.FewShot, question: Question, seed: int, k: int) -> tuple[int, ...]:
+    count = len(shots.demonstrations)
+    return tuple(random.Random(f"{seed} {k} {question.text}").sample(range(count), count))
+
+
+def _read(shots: prompts.FewShot, question: Question, order: tuple[int, ...], text: str) -> Sample:
+    explanation, choice = parse_explained_answer(text, shots.options(question))
+    return Sample(text, explanation, choice, order)

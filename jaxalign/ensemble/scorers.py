@@ -1,0 +1,188 @@
+"""How good an explanation is: what weighs the samples of an ensemble.
+
+A :class:`Scorer` has a name, which predictions carry, and weighs the explanations of many questions at once. Those that
+ask a model show it an explanation and take its probability of Yes; :mod:`jaxalign.ensemble.bootstrap` finds examples to
+show before. Others look at words, or at what another model says.
+
+Source: EASE (arXiv 2311.07099), section 3 and its comparison of scorers. What the two templates ask is the paper's;
+their exact words are ours.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from jaxalign.data import check_options, option_probabilities
+from jaxalign.ensemble.parsing import mask_labels
+from jaxalign.ensemble.prompts import BY_TEXT, AnswerStyle, render_question
+from jaxalign.ensemble.records import Explained
+from jaxalign.typing import OptionScore, ScoreOptionsFn
+
+Groups = Sequence[Sequence[Explained]]
+WeighFn = Callable[[Groups], list[list[float]]]
+"""``weigh(groups)``: a weight of 0 or more for each explanation, in groups of one question each."""
+EntailFn = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+"""``entail(premises, hypotheses)``: the probability that each premise makes its hypothesis true, of an NLI model."""
+
+YES_NO = (" Yes", " No")
+TRUE_FALSE = (" True", " False")
+NONSENSE = (" Foo", " Jaa")
+"""The verbalizers of a scorer, good and bad; the last two are ablations."""
+
+
+class Scorer(NamedTuple):
+    """What weighs explanations, and its name."""
+
+    name: str
+    weigh: WeighFn
+
+
+class Template(NamedTuple):
+    """What a scorer asks about an explanation."""
+
+    question: str
+    shows_answer: bool
+
+
+HELPFUL = Template("Can this explanation be used to help the model answer the question?", shows_answer=False)
+COHERENT = Template(
+    "Is this explanation coherent, is it informative for the question, and is it consistent with the predicted answer?",
+    shows_answer=True,
+)
+
+
+class Shot(NamedTuple):
+    """An explanation of known quality."""
+
+    explained: Explained
+    good: bool
+
+
+def render_scorer(
+    explained: Explained,
+    shots: Sequence[Shot] = (),
+    *,
+    template: Template = HELPFUL,
+    verbalizer: tuple[str, str] = YES_NO,
+    style: AnswerStyle = BY_TEXT,
+) -> str:
+    """Asks whether an explanation is good, after examples; the answer is one of the verbalizer's two."""
+    shown = [f"{_render(s.explained, template, style)}{verbalizer[0 if s.good else 1]}" for s in shots]
+    return "\n\n".join([*shown, _render(explained, template, style)])
+
+
+def normalised_weight(scores: Sequence[OptionScore]) -> float:
+    """The probability of the good answer, given that it is one of the two."""
+    return option_probabilities(scores)[0]
+
+
+def raw_weight(scores: Sequence[OptionScore]) -> float:
+    """The probability of the good answer among all texts; the paper does not say which of the two it takes."""
+    return math.exp(scores[0].logp)
+
+
+def make_scorer(
+    score_options: ScoreOptionsFn,
+    shots: Sequence[Shot] = (),
+    *,
+    template: Template = HELPFUL,
+    verbalizer: tuple[str, str] = YES_NO,
+    style: AnswerStyle = BY_TEXT,
+    weight_fn: Callable[[Sequence[OptionScore]], float] = normalised_weight,
+    name: str = "",
+) -> Scorer:
+    """Asks a model about each explanation; without shots it is the zero-shot scorer, and its name says so."""
+    check_options(verbalizer)
+
+    def weigh(groups: Groups) -> list[list[float]]:
+        asked = [
+            render_scorer(each, shots, template=template, verbalizer=verbalizer, style=style)
+            for each in itertools.chain.from_iterable(groups)
+        ]
+        return _regroup(map(weight_fn, _score(score_options, asked, verbalizer)), groups)
+
+    return Scorer(name or (f"{len(shots)} shots" if shots else "zero-shot"), weigh)
+
+
+def make_pairwise_scorer(score_options: ScoreOptionsFn, *, style: AnswerStyle = BY_TEXT) -> Scorer:
+    """The mean chance that an explanation is preferred to the others of its question, in both orders.
+
+    An explanation without others weighs one half. ``n`` samples take ``n (n - 1)`` questions.
+    """
+
+    def weigh(groups: Groups) -> list[list[float]]:
+        matches = [(g, *pair) for g, each in enumerate(groups) for pair in itertools.permutations(range(len(each)), 2)]
+        asked = [_render_match(groups[g][a], groups[g][b], style) for g, a, b in matches]
+        won: list[list[list[float]]] = [[[] for _ in each] for each in groups]
+        for (g, a, b), scores in zip(matches, _score(score_options, asked, (" 1", " 2")), strict=True):
+            first, second = option_probabilities(scores)
+            won[g][a].append(first)
+            won[g][b].append(second)
+        return [[sum(chances) / len(chances) if chances else 0.5 for chances in each] for each in won]
+
+    return Scorer("pairwise", weigh)
+
+
+def make_entailment_scorer(entail_fn: EntailFn) -> Scorer:
+    """How surely a model of entailment concludes the sampled answer from the explanation; 0 without an answer."""
+
+    def weigh(groups: Groups) -> list[list[float]]:
+        answered = [each for group in groups for each in group if each.answer is not None]
+        hypotheses = [f"{each.question.text} {each.question.options[each.answer]}" for each in answered]
+        chances = iter(entail_fn([each.explanation for each in answered], hypotheses) if answered else ())
+        return [[0.0 if each.answer is None else float(next(chances)) for each in group] for group in groups]
+
+    return Scorer("entailment", weigh)
+
+
+def weigh_by_overlap(groups: Groups) -> list[list[float]]:
+    """The share of an explanation's distinct words that the question or its options have too."""
+    return [[_overlap(each) for each in group] for group in groups]
+
+
+LEXICAL = Scorer("lexical overlap", weigh_by_overlap)
+
+
+def with_masked_labels(scorer: Scorer) -> Scorer:
+    """The scorer that does not see the options within explanations, nor the answer; see :func:`mask_labels`."""
+
+    def weigh(groups: Groups) -> list[list[float]]:
+        return scorer.weigh([[mask_labels(each) for each in group] for group in groups])
+
+    return Scorer(f"{scorer.name}, labels masked", weigh)
+
+
+def _render(explained: Explained, template: Template, style: AnswerStyle) -> str:
+    shown = f"{render_question(explained.question, style)}\nExplanation: {explained.explanation}"
+    if template.shows_answer:
+        answer = explained.answer
+        shown += f"\nPredicted answer:{' unknown' if answer is None else style.options(explained.question)[answer]}"
+    return f"{shown}\n{template.question}\nGood explanation:"
+
+
+def _render_match(first: Explained, second: Explained, style: AnswerStyle) -> str:
+    return (
+        f"{render_question(first.question, style)}\nExplanation 1: {first.explanation}\n"
+        f"Explanation 2: {second.explanation}\nWhich explanation helps more?\nBetter explanation:"
+    )
+
+
+def _score(score_options: ScoreOptionsFn, asked: Sequence[str], options: Sequence[str]) -> list[list[OptionScore]]:
+    return score_options(asked, [options] * len(asked)) if asked else []
+
+
+def _regroup(values, groups: Groups) -> list[list[float]]:
+    values = iter(values)
+    return [list(itertools.islice(values, len(group))) for group in groups]
+
+
+def _overlap(explained: Explained) -> float:
+    words = _words(explained.explanation)
+    known = _words(" ".join([explained.question.text, *explained.question.options]))
+    return len(words & known) / len(words) if words else 0.0
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))

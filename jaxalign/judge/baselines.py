@@ -1,0 +1,80 @@
+"""Judges without structure: the model asked outright, after a chain of thought, several times, and mere length."""
+
+from collections.abc import Sequence
+
+from jaxalign.data import PreferencePair, option_probabilities
+from jaxalign.data.answers import NormaliseFn
+from jaxalign.judge import prompts
+from jaxalign.judge.consistency import both_orders
+from jaxalign.judge.parsing import parse_verdict
+from jaxalign.judge.verdicts import JudgeFn, Judgement, Orders, antisymmetric
+from jaxalign.typing import GenerateFn, ScoreOptionsFn
+
+
+def make_direct_judge(
+    score_options: ScoreOptionsFn, task: prompts.JudgeTask, *, normalise_fn: NormaliseFn = option_probabilities
+) -> JudgeFn:
+    """Asks which text is better, in both orders, and takes the probabilities of A and B."""
+
+    def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
+        orders = both_orders(
+            score_options,
+            [prompts.render_verdict(task, pair) for pair in pairs],
+            [prompts.render_verdict(task, pair.swapped()) for pair in pairs],
+            prompts.TEXT_OPTIONS,
+            normalise_fn,
+        )
+        return [Judgement(each.probability, each) for each in orders]
+
+    return antisymmetric(judge)
+
+
+def make_reasoning_judge(
+    generate: GenerateFn,
+    task: prompts.JudgeTask,
+    *,
+    n: int = 1,
+    temperature: float = 0.0,
+    max_tokens: int = 512,
+    seed: int = 0,
+) -> JudgeFn:
+    """Chains of thought, ``n`` in each order: the probability is the share of their verdicts, a tie being one half.
+
+    One at temperature 0 is chain of thought, several at a higher one are self-consistency. Texts without a verdict are
+    counted and do not vote; an order in which none has one makes the judgement unparsed.
+    """
+
+    def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
+        shown = [*pairs, *(pair.swapped() for pair in pairs)]
+        asked = [prompts.render_reasoning(task, pair) for pair in shown]
+        texts = generate(asked, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed) if asked else []
+        return [
+            _from_votes(plain, swapped) for plain, swapped in zip(texts[: len(pairs)], texts[len(pairs) :], strict=True)
+        ]
+
+    return antisymmetric(judge)
+
+
+def judge_by_length(pairs: Sequence[PreferencePair]) -> list[Judgement]:
+    """The longer text wins, in characters: the rule to beat. Equal lengths are a tie."""
+    lead = [len(pair.first) - len(pair.second) for pair in pairs]
+    shares = [0.5 + 0.5 * ((each > 0) - (each < 0)) for each in lead]
+    return [Judgement(share, Orders(share, share)) for share in shares]
+
+
+def _from_votes(plain: Sequence[str], swapped: Sequence[str]) -> Judgement:
+    votes = [[parse_verdict(text) for text in texts] for texts in (plain, swapped)]
+    shown_first, shown_second = (_mean([vote for vote in each if vote is not None]) for each in votes)
+    # In the swapped order a vote for A is one for the second text.
+    orders = Orders(shown_first, None if shown_second is None else 1 - shown_second)
+    return Judgement(
+        orders.probability,
+        orders,
+        texts=(*plain, *swapped),
+        asked=len(plain) + len(swapped),
+        unparsed=sum(each.count(None) for each in votes),
+    )
+
+
+def _mean(votes: Sequence[float]) -> float | None:
+    return sum(votes) / len(votes) if votes else None

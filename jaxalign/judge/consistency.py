@@ -1,0 +1,81 @@
+"""The consistency comparator: which of two contrasts of the same texts is true to them and tells them apart."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxalign.data import PreferencePair, option_probabilities
+from jaxalign.data.answers import NormaliseFn
+from jaxalign.judge import prompts
+from jaxalign.judge.contrasts import Contrast
+from jaxalign.judge.selection import Critic
+from jaxalign.judge.verdicts import Orders
+from jaxalign.typing import ScoreOptionsFn
+
+
+class SampledContrast(NamedTuple):
+    """A contrast that a model wrote of a pair, in the order in which the pair stands."""
+
+    pair: PreferencePair
+    aspect: str
+    contrast: Contrast
+
+
+Match = tuple[SampledContrast, SampledContrast]
+
+
+def make_critic(
+    score_options: ScoreOptionsFn, task: prompts.JudgeTask, *, normalise_fn: NormaliseFn = option_probabilities
+) -> Critic:
+    """The comparator of :class:`SampledContrast` as a :class:`~jaxalign.judge.Critic`.
+
+    A contrast that contradicts itself, because one statement stands in two of its parts, loses to one with fewer such
+    statements whatever the model says, and is not asked about. Otherwise ``prefer`` is the model's probability,
+    averaged over both orders of presentation, so that ``q(c over c') = 1 - q(c' over c)`` exactly; ``rate`` is its
+    probability of Yes, less 1 for each contradiction.
+
+    Source: SC2 (arXiv 2311.08390), the pairwise consistency comparator; the rule on contradictions is ours.
+    """
+
+    def prefer(matches: Sequence[Match]) -> list[float]:
+        known = [_by_contradictions(match) for match in matches]
+        asked = [match for match, chance in zip(matches, known, strict=True) if chance is None]
+        plain, swapped = ([render(match) for match in each] for each in (asked, [match[::-1] for match in asked]))
+        orders = iter(both_orders(score_options, plain, swapped, prompts.MATCH_OPTIONS, normalise_fn))
+        return [next(orders).probability if chance is None else chance for chance in known]
+
+    def render(match: Match) -> str:
+        first, second = match
+        return prompts.render_match(task, first.pair, first.aspect, first.contrast, second.contrast)
+
+    def rate(candidates: Sequence[SampledContrast]) -> list[float]:
+        asked = [prompts.render_rating(task, *candidate) for candidate in candidates]
+        scores = score_options(asked, [prompts.RATING_OPTIONS] * len(asked)) if asked else []
+        return [
+            normalise_fn(each)[0] - candidate.contrast.contradictions
+            for candidate, each in zip(candidates, scores, strict=True)
+        ]
+
+    return Critic(prefer, rate)
+
+
+def both_orders(
+    score_options: ScoreOptionsFn,
+    plain: Sequence[str],
+    swapped: Sequence[str],
+    options: Sequence[str],
+    normalise_fn: NormaliseFn,
+) -> list[Orders]:
+    """The chances of the first of two things, in one call.
+
+    Args:
+      plain: prompts that show it first, under the name of the first option.
+      swapped: the same with both exchanged.
+    """
+    asked = [*plain, *swapped]
+    chances = [normalise_fn(scores) for scores in score_options(asked, [options] * len(asked))] if asked else []
+    return [Orders(a[0], b[1]) for a, b in zip(chances[: len(plain)], chances[len(plain) :], strict=True)]
+
+
+def _by_contradictions(match: Match) -> float | None:
+    first, second = (candidate.contrast.contradictions for candidate in match)
+    return None if first == second else float(first < second)

@@ -1,0 +1,154 @@
+"""What a judge says of a pair of texts, in both orders in which they can be shown."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxalign.data import PreferencePair
+from jaxalign.judge.contrasts import Table, swap_table
+
+
+class Verdict(enum.Enum):
+    """Which text of a pair is the better one; see :attr:`Orders.verdict` for the rule of two orders."""
+
+    FIRST = "first"
+    SECOND = "second"
+    TIE = "tie"
+    INCONSISTENT = "inconsistent"  # each order names another text
+    UNPARSED = "unparsed"  # no answer could be read in one order, or in both
+
+
+class Orders(NamedTuple):
+    """The probability that the first text of a pair is preferred, in each order; None where nothing could be read."""
+
+    shown_first: float | None
+    shown_second: float | None
+
+    @property
+    def probability(self) -> float | None:
+        """The mean of both orders; with the texts exchanged, exactly 1 minus this. None if one order is missing.
+
+        A mean within rounding would not do: 0.1 + 0.2 and 0.9 + 0.8 round differently.
+        """
+        if self.shown_first is None or self.shown_second is None:
+            return None
+        margin = ((_exact(self.shown_first) - 0.5) + (_exact(self.shown_second) - 0.5)) / 2
+        return 0.5 + margin if margin >= 0 else 1 - (0.5 - margin)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What both orders say together.
+
+        An order is for the text with more than one half, and tied at one half. If they are for different texts, the
+        verdict is INCONSISTENT; if one of them is tied, it is TIE, whatever the other says. Neither is an error in
+        an accuracy, which goes by ``probability``: votes of 1 and 0 make one half there, and count half.
+        """
+        if self.probability is None:
+            return Verdict.UNPARSED
+        sides = {_side(self.shown_first), _side(self.shown_second)}
+        if Verdict.TIE in sides:
+            return Verdict.TIE
+        return sides.pop() if len(sides) == 1 else Verdict.INCONSISTENT
+
+    def swapped(self) -> "Orders":
+        """Of the pair with its texts exchanged."""
+        return Orders(_complement(self.shown_second), _complement(self.shown_first))
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What a judge says of one pair, and what it rests on.
+
+    Attributes:
+      probability: that the first text is the better one, in [0, 1]; None if it could not be read.
+      orders: in each order, before any calibration.
+      table: what the texts have for themselves and in common, for judges that compare by aspects.
+      texts: what the model wrote of the pair, as it is: in the first order, then in the second.
+      asked: texts that the model was asked for.
+      unparsed: how many of them could not be read.
+    """
+
+    probability: float | None
+    orders: Orders
+    table: Table = ()
+    texts: tuple[str, ...] = ()
+    asked: int = 0
+    unparsed: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Both orders together, see :attr:`Orders.verdict`."""
+        return self.orders.verdict
+
+    def swapped(self) -> "Judgement":
+        """Of the pair with its texts exchanged."""
+        return dataclasses.replace(
+            self,
+            probability=_complement(self.probability),
+            orders=self.orders.swapped(),
+            table=swap_table(self.table),
+        )
+
+
+JudgeFn = Callable[[Sequence[PreferencePair]], list[Judgement]]
+"""``judge_fn(pairs)``: a judgement of each pair; the target of a pair is not read."""
+
+
+def antisymmetric(judge_fn: JudgeFn) -> JudgeFn:
+    """The judge that sees each pair in one orientation only, with its texts in sorted order.
+
+    All that a model writes about a pair, and all that is drawn at random, is then the same whichever text comes first,
+    and exchanging the texts gives exactly 1 minus the probability. ``judge_fn`` shows both orders all the same. Equal
+    texts are a tie, and not shown.
+    """
+
+    def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
+        sorted_pairs = [pair if pair.first < pair.second else pair.swapped() for pair in pairs]
+        judgements = iter(judge_fn([pair for pair in sorted_pairs if pair.first != pair.second]))
+        return [_orient(pair, judgements) for pair in pairs]
+
+    return judge
+
+
+class OrderArrays(NamedTuple):
+    """Judgements as arrays for :mod:`jaxalign.metrics`, with 0.5 where nothing could be read."""
+
+    probability: Float[np.ndarray, "N"]
+    shown_first: Float[np.ndarray, "N"]
+    shown_second: Float[np.ndarray, "N"]
+    where: Bool[np.ndarray, "N"]  # False for unparsed judgements, which are counted apart and are no loss
+
+
+def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
+    """Probabilities that the first text wins, ``[N]``.
+
+    The accuracy over both orders is ``preference_accuracy_metric`` of ``shown_first`` and ``shown_second`` together,
+    the agreement of orders ``swap_consistency_metric(shown_first, 1 - shown_second)``.
+    """
+    where = np.array([judgement.probability is not None for judgement in judgements], bool)
+    columns = zip(*((each.probability, *each.orders) for each in judgements), strict=True)
+    return OrderArrays(*(np.array([0.5 if p is None else p for p in column], np.float32) for column in columns), where)
+
+
+def _orient(pair: PreferencePair, judgements: Iterator[Judgement]) -> Judgement:
+    if pair.first == pair.second:
+        return Judgement(0.5, Orders(0.5, 0.5))
+    judgement = next(judgements)
+    return judgement if pair.first < pair.second else judgement.swapped()
+
+
+def _exact(p: float) -> float:
+    """``p``, rounded so that 1 - p is exact too."""
+    return p if p >= 0.5 else 1 - (1 - p)
+
+
+def _complement(p: float | None) -> float | None:
+    return None if p is None else 1 - _exact(p)
+
+
+def _side(p: float) -> Verdict:
+    return Verdict.TIE if p == 0.5 else Verdict.FIRST if p > 0.5 else Verdict.SECOND

@@ -1,0 +1,83 @@
+import collections
+
+import pytest
+
+from jaxalign import data
+from jaxalign.data import Question
+
+
+def test_rows_of_every_kind():
+    nli = {"premise": "It rains.", "hypothesis": "It is wet.", "label": "neutral", "why": ["a", "b"], "more": " "}
+    columns = data.NliColumns(explanations=("why", "more"))
+    expected = "Premise: It rains.\nHypothesis: It is wet.\nGiven the premise, is the hypothesis true?"
+    assert columns(nli) == Question(expected, ("Yes", "Maybe", "No"), 1, ("a b",), group="It rains.")
+    assert columns(nli | {"label": 2}).answer == 2
+    choice = {"question": "q", "choices": ["a", "b"], "answer": 1, "n": 7}
+    assert data.ChoiceColumns(id="n")(choice) == Question("q", ("a", "b"), 1, id="7")
+    assert data.ChoiceColumns()(choice | {"answer": -1}).answer is None
+    boolean = {"question": "q", "answer": False, "term": "t"}
+    assert data.BooleanColumns(group="term")(boolean) == Question("q", ("True", "False"), 1, group="t")
+    judged = {"prompt": "p", "response_a": "a", "response_b": "b", "label": 2}
+    assert data.JudgedPairColumns()(judged) == data.PreferencePair("p", "a", "b", 0.0)
+    ties = data.JudgedPairColumns(targets={"a": 1.0, "b": 0.0, "tie": 0.5})
+    assert ties(judged | {"label": "tie"}).is_tie
+
+
+def test_a_bad_row_is_named():
+    rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("neutral", "-")]
+    with pytest.raises(ValueError, match="row 2: label: expected one of 'entailment', .*, got '-'"):
+        data.read_rows(rows, data.NliColumns())
+    questions, report = data.read_rows(rows, data.NliColumns(), skip_bad_rows=True)
+    assert len(questions) == 1 and report.skipped == 1
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (("", ("a", "b")), "text: expected"),
+        (("q", ("a",)), "options: expected two"),
+        (("q", ("a", "b"), 2), "answer: expected a place in 0 to 1"),
+        (("q", ("a", "b"), 0, (None,)), "explanations: expected texts"),
+    ],
+)
+def test_bad_fields_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Question(*fields)
+
+
+def test_a_split_shares_no_group_and_no_text():
+    questions = [Question(f"q{n % 40}", ("a", "b"), 0, ("e",), group=f"g{n % 9}") for n in range(60)]
+    questions += [Question(f"open {n}", ("a", "b")) for n in range(20)]
+    questions += [Question(f"bare {n}", ("a", "b"), 1) for n in range(3)]
+    split = data.split_questions(questions, num_demonstrations=4, num_test=8, seed=3)
+    assert all(question.explanations for question in split.demonstrations)
+    assert all(question.answer is not None for question in split.test)
+    assert not {q.group for q in split.demonstrations} & {q.group for q in split.test if q.group}
+    assert not {q.text for q in split.demonstrations} & {q.text for q in split.test}
+    assert split == data.split_questions(questions, num_demonstrations=4, num_test=8, seed=3)
+    with pytest.raises(ValueError, match="expected 90 demonstrations"):
+        data.split_questions(questions, num_demonstrations=90, num_test=1, seed=0)
+
+
+def test_the_shared_files_read_as_their_readme_says(shared_data):
+    def read(path, columns):
+        return data.read_parquet(shared_data / path, columns).records
+
+    pairs = read("llmbar/pairs.parquet", data.LLMBAR)
+    assert len(pairs) == 885
+    natural = [pair.target for pair in pairs if pair.source == "Natural"]
+    assert sum(natural) == 42 and len(natural) == 100
+    esnli = read("esnli/dev.parquet", data.ESNLI)
+    assert len(esnli) == 9842 and all(len(question.explanations) == 3 for question in esnli[:100])
+    anli = read("anli_dev/dev.parquet", data.ANLI)
+    assert len(anli) == 3198 and len({question.group for question in anli}) == 2841
+    cose = read("csqa_cose/dev.parquet", data.CSQA_COSE)
+    assert len(cose) == 1221 and all(len(question.options) == 5 and question.explanations for question in cose)
+    assert {question.answer for question in read("csqa_cose/test.parquet", data.CSQA_COSE)} == {None}
+    book = read("openbookqa/test.parquet", data.OPENBOOKQA)
+    assert collections.Counter(question.answer for question in book) == {0: 138, 1: 126, 2: 132, 3: 104}
+    strategy = read("strategyqa/dev.parquet", data.STRATEGYQA)
+    assert collections.Counter(question.answer for question in strategy) == {0: 107, 1: 122}
+    # 157 of its rows share a term with a training row, so a split is by term.
+    split = data.split_questions(strategy, num_demonstrations=48, num_test=100, seed=0)
+    assert not {q.group for q in split.demonstrations} & {q.group for q in split.test}

@@ -1,0 +1,74 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxalign import metrics
+from jaxalign.judge import Column, Contrast, Judgement, Orders, Verdict, order_arrays
+
+probabilities = st.floats(0, 1)
+
+
+def test_probability_is_the_mean_of_both_orders():
+    assert Orders(0.9, 0.4).probability == pytest.approx(0.65)
+    assert Orders(0.1, 0.2).probability == pytest.approx(0.15)
+    assert Orders(1.0, 0.0).probability == 0.5
+    assert Orders(None, 0.3).probability is None
+
+
+@given(probabilities, probabilities)
+def test_exchanged_texts_give_exactly_the_complement(shown_first, shown_second):
+    orders = Orders(shown_first, shown_second)
+    assert orders.swapped().probability == 1 - orders.probability
+    assert orders.probability == 1 - orders.swapped().probability
+    assert orders.probability == pytest.approx((shown_first + shown_second) / 2, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "shown_first, shown_second, expected",
+    [
+        (0.6, 0.9, Verdict.FIRST),
+        (0.4, 0.1, Verdict.SECOND),
+        (0.9, 0.4, Verdict.INCONSISTENT),
+        (1.0, 0.0, Verdict.INCONSISTENT),
+        (0.5, 0.5, Verdict.TIE),
+        (0.5, 0.9, Verdict.TIE),
+        (0.2, 0.5, Verdict.TIE),
+        (None, 0.9, Verdict.UNPARSED),
+        (0.9, None, Verdict.UNPARSED),
+    ],
+)
+def test_the_rule_of_two_orders(shown_first, shown_second, expected):
+    mirrored = {Verdict.FIRST: Verdict.SECOND, Verdict.SECOND: Verdict.FIRST}
+    assert Orders(shown_first, shown_second).verdict is expected
+    assert Orders(shown_first, shown_second).swapped().verdict is mirrored.get(expected, expected)
+
+
+def test_a_judgement_is_exchanged_with_its_table():
+    table = (Column("tone", Contrast(("kind",), (), ("short",))),)
+    judgement = Judgement(0.75, Orders(0.5, 1.0), table, texts=("x",), asked=3, unparsed=1)
+    swapped = judgement.swapped()
+    assert (swapped.probability, swapped.orders) == (0.25, Orders(0.0, 0.5))
+    assert swapped.table == (Column("tone", Contrast((), ("kind",), ("short",))),)
+    assert swapped.swapped() == judgement
+
+
+def test_the_figures_of_published_judges_by_hand():
+    """Accuracy over both orders, agreement of orders, share that picks the first shown; unparsed is no loss."""
+    orders = [Orders(0.9, 0.8), Orders(0.7, 0.4), Orders(0.2, 0.1), Orders(0.6, 0.3), Orders(None, 0.0)]
+    targets = jnp.array([1.0, 1.0, 1.0, 0.0, 1.0])
+    arrays = order_arrays([Judgement(each.probability, each) for each in orders])
+    np.testing.assert_array_equal(arrays.where, [True] * 4 + [False])
+    where = jnp.asarray(arrays.where)
+    both = jnp.stack([arrays.shown_first, arrays.shown_second])
+    accuracy = metrics.preference_accuracy_metric(
+        both, jnp.full(both.shape, 0.5), jnp.stack([targets] * 2), where=jnp.stack([where] * 2)
+    )
+    assert accuracy == (4.0, 8.0)  # right in both, right in one, wrong in both, right in one
+    exchanged = 1 - jnp.asarray(arrays.shown_second)
+    assert metrics.swap_consistency_metric(jnp.asarray(arrays.shown_first), exchanged, where=where) == (2.0, 4.0)
+    picks = jnp.stack([jnp.asarray(arrays.shown_first), exchanged])
+    # In the first order 3 of 4 pick what is shown first, in the second one 3 of 4 too: 0.2, 0.6, 0.9, 0.7.
+    first_shown = metrics.win_rate_metric(picks, jnp.full(picks.shape, 0.5), where=jnp.stack([where] * 2))
+    assert first_shown == (6.0, 8.0)
