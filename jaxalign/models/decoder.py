@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_rows
+from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_packed_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
 from jaxalign.models.layers import (
     GatedMlp,
@@ -27,7 +27,7 @@ from jaxalign.models.layers import (
     scan_layers,
 )
 from jaxalign.models.streams import Streams, count_positions, rows_of_streams, split_streams
-from jaxalign.typing import Params
+from jaxalign.typing import PackedListBatch, Params
 
 
 class SelfAttention(nn.Module):
@@ -121,10 +121,17 @@ class Decoder(nn.Module):
 
     def response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """The hidden state at each token of the response streams, the prompt having run through the network once."""
+        return self._run_streams(streams, attend_lists(self.config, streams))
+
+    def packed_response_hidden(self, batch: PackedListBatch) -> Float[Array, "B N R D"]:
+        """The hidden state at each response token of packed rows."""
+        return self._run_streams(batch, attend_packed_lists(self.config, batch))
+
+    def _run_streams(self, streams: Streams | PackedListBatch, attend: Attend) -> Float[Array, "B K R D"]:
         b, k, r = streams.response_tokens.shape
         tokens = jnp.concatenate([streams.prompt_tokens, streams.response_tokens.reshape(b, k * r)], axis=1)
         positions = jnp.concatenate([streams.prompt_positions, streams.response_positions.reshape(b, k * r)], axis=1)
-        hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
+        hidden, _ = self.run(tokens, positions, attend)
         return hidden[:, streams.prompt_tokens.shape[1] :].reshape(b, k, r, -1)
 
     def separate_response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
