@@ -21,6 +21,8 @@ from jaxalign.numerics import Ratio
 from jaxalign.typing import ListBatch, PackedListBatch
 
 OPEN_ROWS = 64  # that a list may still join; of 560 lists of 8 responses, more left no less padding
+SAMPLE = 512  # lists by which a shape is chosen
+SLACKS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
 
 
 class RowShape(NamedTuple):
@@ -41,8 +43,8 @@ class RowShape(NamedTuple):
 def fit_row(lists: EncodedLists, *, list_size: int, row_length: int) -> RowShape:
     """The shape of rows of at most ``row_length`` tokens that suits the lists.
 
-    A lane is as long as the longest response, which keeps attention short. Prompts get a quarter more than their share
-    of all tokens, and S is twice the lists that a row holds on average.
+    A lane is as long as the longest response, which keeps attention short. How many tokens the prompts get is tried on
+    a sample of lists, from a little less than their share of all tokens to half as much again; the least padding wins.
 
     Args:
       list_size: K.
@@ -51,21 +53,27 @@ def fit_row(lists: EncodedLists, *, list_size: int, row_length: int) -> RowShape
       ValueError: if a row is too short for the longest prompt and K lanes.
     """
     prompts, responses = np.diff(lists.prompt_starts) - 1, np.diff(lists.response_starts)
-    mean_prompt = prompts.mean()
-    mean_list = mean_prompt + responses.mean() * np.minimum(np.diff(lists.list_starts), list_size).mean()
-    lane, longest = max(int(responses.max()), 1), max(int(prompts.max()), 1)
-    prompt = min(math.ceil(1.25 * mean_prompt / mean_list * row_length), row_length - list_size * lane)
-    prompt = max(prompt, longest)
-    lanes = (row_length - prompt) // lane
-    if lanes < list_size:
+    longest, lane = max(int(prompts.max()), 1), max(int(responses.max()), 1)
+    if row_length < longest + list_size * lane:
         raise ValueError(
             f"expected rows that hold the longest prompt, {longest} tokens without its last (record "
             f"{prompts.argmax()}), and {list_size} responses as long as the longest, {lane} tokens (record "
             f"{lists.owners[responses.argmax()]}), got row_length {row_length}; make it {longest + list_size * lane} "
             f"or more, or encode with smaller limits, now {lists.limits[0]} + {lists.limits[1]}"
         )
-    most = math.ceil(2 * (prompt + lanes * lane) / mean_list)
-    return RowShape(prompt, lanes, lane, lists=most, responses=list_size)
+    rng = np.random.default_rng(0)
+    sample = draw_responses(lists, list_size, rng).take(rng.permutation(len(lists))[:SAMPLE])
+    fed, feeding = (np.array(lengths) for lengths in _lengths(lists, sample))
+    of_prompts, of_all = fed.mean(), fed.mean() + feeding.sum(axis=1).mean()
+
+    def shape(slack: float) -> RowShape:
+        prompt = max(math.ceil(slack * of_prompts / of_all * row_length), longest)
+        prompt = min(prompt, row_length - list_size * lane)
+        # Rows of many short lists are as good as closed when they hold twice the lists that they do on average.
+        most = max(math.ceil(2 * row_length / of_all), 1)
+        return RowShape(prompt, (row_length - prompt) // lane, lane, lists=most, responses=list_size)
+
+    return min(map(shape, SLACKS), key=lambda shape: len(pack_lists(lists, sample, shape)) * shape.tokens)
 
 
 def packed_list_batches(

@@ -13,7 +13,7 @@ from jaxalign.models.responses import unembedding
 from jaxalign.typing import PackedListBatch, Params
 
 
-def packed_response_logps(model: Decoder, params: Params, batch: PackedListBatch) -> Float[Array, "B S K"]:
+def packed_response_logps(model, params: Params, batch: PackedListBatch) -> Float[Array, "B S K"]:
     """:func:`jaxalign.models.response_logps` of every list of every row: the same numbers and gradients.
 
     Only response tokens meet the vocabulary. What packs lists is :func:`jaxalign.data.packed_list_batches`.
