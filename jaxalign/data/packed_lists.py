@@ -130,18 +130,18 @@ def padding_share(batch: ListBatch | PackedListBatch) -> Ratio:
 
 
 def check_shape(lists: EncodedLists, shape: RowShape) -> None:
-    """ValueError if some list may not fit a row: it needs a lane for each response at worst."""
+    """ValueError if some list may not fit a row: at worst K responses are as long as the longest."""
     prompts, responses = np.diff(lists.prompt_starts) - 1, np.diff(lists.response_starts)
     if prompts.max() > shape.prompt:
         raise ValueError(
             f"expected room for every prompt, got {shape.prompt} tokens a row for the {prompts.max()} of record "
             f"{prompts.argmax()} (its last is fed with the responses); data.fit_row finds a shape"
         )
-    if responses.max() > shape.lane or shape.lanes < shape.responses:
+    longest = max(int(responses.max()), 1)
+    if shape.lanes * (shape.lane // longest) < shape.responses:
         raise ValueError(
-            f"expected a lane for each of {shape.responses} responses that holds the longest, {responses.max()} tokens "
-            f"(record {lists.owners[responses.argmax()]}), got {shape.lanes} lanes of {shape.lane}; data.fit_row finds "
-            "a shape"
+            f"expected room for {shape.responses} responses as long as the longest, {longest} tokens (record "
+            f"{lists.owners[responses.argmax()]}), got {shape.lanes} lanes of {shape.lane}; data.fit_row finds a shape"
         )
 
 

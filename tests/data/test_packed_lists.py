@@ -241,7 +241,7 @@ def test_what_is_too_long_is_named():
     for wrong, message in (
         ({"prompt": 4}, "got 4 tokens a row for the 5 of record 1"),
         ({"lane": 4}, r"the longest, 5 tokens \(record 2\), got 2 lanes of 4"),
-        ({"lanes": 1}, "a lane for each of 2 responses"),
+        ({"lanes": 1}, "room for 2 responses as long as the longest"),
     ):
         with pytest.raises(ValueError, match=message):
             data.packed_list_batches(lists, shape._replace(**wrong), batch_size=1)
