@@ -1,6 +1,7 @@
 """Batches, and the callables that users inject.
 
-Letters in shapes: B lists or rows, K responses of a list, P prompt tokens, R response tokens, L tokens of a row.
+Letters in shapes: B lists or rows, S lists of a packed row, K responses of a list, P prompt tokens, R response tokens,
+N lanes of R tokens for a packed row's responses, L tokens of a row.
 ``mask`` and ``where`` are True where an entry is real; padding may hold anything.
 """
 
@@ -25,6 +26,26 @@ class ListBatch(NamedTuple):
     labels: Float[Array, "B K"]  # in [0, 1], higher is better
     where: Bool[Array, "B K"]
     reference_logps: Float[Array, "B K"]  # nats, summed over the response
+
+
+class PackedListBatch(NamedTuple):
+    """Rows of several whole lists (S): their prompts one behind the other, and lanes (N) of one or more responses each.
+
+    A response is fed the last token of its prompt first, and the prompt is fed without it. Lanes keep attention short:
+    a response looks for its own tokens in its lane only, and for its prompt's among the prompts of the row.
+    """
+
+    prompt_tokens: Int[Array, "B P"]
+    prompt_lists: Int[Array, "B P"]  # 1, 2, ... S: the list to which a token belongs, 0 for padding
+    prompt_positions: Int[Array, "B P"]  # from 0 within each prompt
+    response_tokens: Int[Array, "B N R"]
+    targets: Int[Array, "B N R"]  # the response: the token that follows each of ``response_tokens``
+    response_lists: Int[Array, "B N R"]  # as of prompts
+    response_slots: Int[Array, "B N R"]  # 1, 2, ... K: the response within its list, 0 for padding
+    response_positions: Int[Array, "B N R"]  # go on from the prompt's
+    labels: Float[Array, "B S K"]  # these three as in ListBatch
+    where: Bool[Array, "B S K"]
+    reference_logps: Float[Array, "B S K"]
 
 
 class TokenBatch(NamedTuple):

@@ -9,19 +9,20 @@ from typing import Literal
 
 import tyro
 
-from tools.benchmarks import generation, relation_features, shared_prompt, step, token_logps
+from tools.benchmarks import generation, packed_lists, relation_features, shared_prompt, step, token_logps
 from tools.benchmarks.measure import describe_machine
 
 TABLES = {
     "token_logps": token_logps.table,
     "shared_prompt": shared_prompt.table,
+    "packed_lists": packed_lists.table,
     "step": step.table,
     "generation": generation.table,
     "relation_features": relation_features.table,
 }
 
 
-Name = Literal["token_logps", "shared_prompt", "step", "generation", "relation_features", "all"]
+Name = Literal["token_logps", "shared_prompt", "packed_lists", "step", "generation", "relation_features", "all"]
 
 
 def main(table: Name = "all", rounds: int = 7) -> None:

@@ -30,6 +30,7 @@ _MODULE_OF = {
             "lists_from_tokens",
         ),
         "lists": ("list_batches",),
+        "packed_lists": ("RowShape", "fit_row", "packed_list_batches", "padding_share"),
         "packing": ("first_fit", "sft_batches"),
         "pair_rows": ("PairStream", "pair_batches", "probability_record"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),

@@ -69,8 +69,7 @@ def list_batches(
       ValueError: if the buckets do not grow or do not hold everything, if no batch could be filled, or if no record
         has two responses to compare.
     """
-    if list_size > 1 and np.diff(lists.list_starts).max() < 2:
-        raise ValueError("no record has two responses to rank; read rows of one response each with group_by_id=True")
+    check_rankable(lists, list_size)
     buckets = check_buckets(lists, buckets)
     plan = functools.partial(_plan_epoch, lists, list_size, buckets, batch_size, drop_remainder, seed, shuffle)
     rows = pipeline.process_rows(batch_size, process_index, process_count)
@@ -153,6 +152,12 @@ def make_list_batch(
             if reference_logps is not None:
                 batch.reference_logps[row, slot] = reference_logps[record, chosen[slot]]
     return batch
+
+
+def check_rankable(lists: EncodedLists, list_size: int) -> None:
+    """ValueError if every list would have one response, where more are wanted."""
+    if list_size > 1 and np.diff(lists.list_starts).max() < 2:
+        raise ValueError("no record has two responses to rank; read rows of one response each with group_by_id=True")
 
 
 def check_buckets(lists: EncodedLists, buckets: Sequence[Bucket] | None) -> Sequence[Bucket]:

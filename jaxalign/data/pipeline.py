@@ -7,6 +7,8 @@ taken, also with another number of processes, each of which takes its rows of th
 one shape at each step.
 """
 
+import bisect
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +35,7 @@ class Stream:
         self._planned = None, None
 
     def __call__(self, step: int) -> Any:
-        epoch, index = divmod(int(step), self.batches_per_epoch)
+        epoch, index = self.locate(int(step))
         # Neighbouring batches share a plan. Threads read and replace the pair as one, at worst planning twice.
         planned, plan = self._planned
         if planned != epoch:
@@ -41,10 +43,60 @@ class Stream:
             self._planned = epoch, plan
         return self.make_batch(plan[index])
 
+    def locate(self, step: int) -> tuple[int, int]:
+        """The epoch of batch ``step``, and its place there."""
+        return divmod(step, self.batches_per_epoch)
+
+    def length(self, num_epochs: int) -> int:
+        """Batches in the first epochs."""
+        return num_epochs * self.batches_per_epoch
+
+
+class UnevenStream(Stream):
+    """A stream of epochs that differ in their number of rows: to find a batch, all epochs before it are planned once.
+
+    Args:
+      plan_rows: ``plan_rows(epoch)`` lists the rows of the epoch, of which each batch takes ``batch_size``.
+      make_batch: makes a batch of so many entries of that list.
+
+    Raises:
+      ValueError: if the rows of the first epoch do not fill a batch.
+    """
+
+    def __init__(
+        self,
+        plan_rows: Callable[[int], Sequence[Any]],
+        make_batch: Callable[[Sequence[Any]], Any],
+        batch_size: int,
+        drop_remainder: bool,
+    ):
+        first = num_batches(len(plan_rows(0)), batch_size, drop_remainder)
+        plan_epoch = functools.partial(_cut, plan_rows, batch_size, drop_remainder)
+        super().__init__(plan_epoch, make_batch, first)
+        self._ends = (first,)  # batches in the first 1, 2, ... epochs
+
+    def locate(self, step: int) -> tuple[int, int]:
+        # As the plan, the ends are replaced as one: threads may count an epoch twice, and agree.
+        ends = self._ends
+        while ends[-1] <= step:
+            ends = (*ends, ends[-1] + len(self.plan_epoch(len(ends))))
+            self._ends = ends
+        epoch = bisect.bisect_right(ends, step)
+        return epoch, step - (ends[epoch - 1] if epoch else 0)
+
+    def length(self, num_epochs: int) -> int:
+        return sum(len(self.plan_epoch(epoch)) for epoch in range(num_epochs))
+
+
+def _cut(plan_rows, batch_size: int, drop_remainder: bool, epoch: int) -> list[Sequence[Any]]:
+    rows = plan_rows(epoch)
+    end = len(rows) - len(rows) % batch_size if drop_remainder else len(rows)
+    return [rows[start : start + batch_size] for start in range(0, end, batch_size)]
+
 
 def to_dataset(stream: Stream, *, num_epochs: int | None, num_workers: int) -> grain.IterDataset:
     """The stream as a Grain data set, prepared ahead in threads or in ``num_workers`` processes."""
-    steps = ENDLESS if num_epochs is None else num_epochs * stream.batches_per_epoch
+    steps = ENDLESS if num_epochs is None else stream.length(num_epochs)
     dataset = grain.MapDataset.range(steps).map(stream).to_iter_dataset(READ_AHEAD)
     if not num_workers:
         return dataset

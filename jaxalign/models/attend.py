@@ -11,6 +11,7 @@ from jaxalign.models.attention import attention, cudnn_attention, shared_attenti
 from jaxalign.models.config import DecoderConfig
 from jaxalign.models.streams import Streams, join_row, split_row
 from jaxalign.sharding import constrain, num_shards
+from jaxalign.typing import PackedListBatch
 
 
 class LayerInfo(NamedTuple):
@@ -82,21 +83,37 @@ def _attend_cudnn(config: DecoderConfig) -> Attend:
 
 def attend_lists(config: DecoderConfig, streams: Streams) -> Attend:
     """Rows of one prompt followed by its K responses: each response sees the prompt and itself."""
-    b, (p, k, r) = len(streams.prompt_tokens), streams.sizes
-    prompt_positions, prompt_segments = streams.prompt_positions, streams.prompt_valid.astype(jnp.int32)
-    flat_positions = streams.response_positions.reshape(b, k * r)
-    own_positions = streams.response_positions.reshape(b * k, r)
-    own_segments = streams.response_valid.reshape(b * k, r).astype(jnp.int32)
+    own = streams.response_valid.astype(jnp.int32)
+    prompts = streams.prompt_valid.astype(jnp.int32)
+    return _attend_streams(config, streams, prompts, jnp.ones_like(own), own)
+
+
+def attend_packed_lists(config: DecoderConfig, batch: PackedListBatch) -> Attend:
+    """Rows of several prompts followed by lanes of their responses: each response sees its prompt and itself."""
+    own = jnp.where(
+        batch.response_slots > 0, batch.response_lists * batch.where.shape[2] + batch.response_slots, 0
+    )  # a lane may hold response k of two lists
+    return _attend_streams(config, batch, batch.prompt_lists, batch.response_lists, own)
+
+
+def _attend_streams(config, streams, prompt_segments, prompts_seen, own_segments) -> Attend:
+    """Prompts ``[B, P]``, then lanes of responses ``[B, K, R]``, which see both a prompt and part of their lane.
+
+    Segments as in :func:`visible`: of prompt tokens, of the prompts that response tokens see, and within lanes.
+    """
+    b, p = streams.prompt_tokens.shape
+    k, r = streams.response_tokens.shape[1:]
+    prompt_positions, positions = streams.prompt_positions, streams.response_positions
+    flat, own = positions.reshape(b, k * r), positions.reshape(b * k, r)
+    own_segments = own_segments.reshape(b * k, r)
     prompt_mask_of = layer_masks(config, prompt_positions, prompt_positions, prompt_segments, prompt_segments)
-    cross_mask_of = layer_masks(
-        config, flat_positions, prompt_positions, jnp.ones_like(flat_positions), prompt_segments
-    )
-    own_mask_of = layer_masks(config, own_positions, own_positions, own_segments, own_segments)
+    cross_mask_of = layer_masks(config, flat, prompt_positions, prompts_seen.reshape(b, k * r), prompt_segments)
+    own_mask_of = layer_masks(config, own, own, own_segments, own_segments)
     options = logit_options(config)
 
     def attend(query, key, value, layer, cache):
         (prompt_query, own_query), (prompt_key, own_key), (prompt_value, own_value) = (
-            split_row(x, streams.sizes) for x in (query, key, value)
+            split_row(x, (p, k, r)) for x in (query, key, value)
         )
         prompt_key, prompt_value = _whole(prompt_key), _whole(prompt_value)
         if k % num_shards("length"):  # every device holds a stretch of each response instead of whole ones

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_rows
+from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_packed_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
 from jaxalign.models.layers import (
     GatedMlp,
@@ -28,7 +28,7 @@ from jaxalign.models.layers import (
 )
 from jaxalign.models.streams import Streams, count_positions, join_row, rows_of_streams, split_row, split_streams
 from jaxalign.sharding import constrain, num_shards
-from jaxalign.typing import Params
+from jaxalign.typing import PackedListBatch, Params
 
 
 class SelfAttention(nn.Module):
@@ -122,10 +122,17 @@ class Decoder(nn.Module):
 
     def response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """The hidden state at each token of the response streams, the prompt having run through the network once."""
+        return self._run_streams(streams, attend_lists(self.config, streams))
+
+    def packed_response_hidden(self, batch: PackedListBatch) -> Float[Array, "B N R D"]:
+        """The hidden state at each response token of packed rows."""
+        return self._run_streams(batch, attend_packed_lists(self.config, batch))
+
+    def _run_streams(self, streams: Streams | PackedListBatch, attend: Attend) -> Float[Array, "B K R D"]:
         tokens = join_row(streams.prompt_tokens, streams.response_tokens)
         positions = join_row(streams.prompt_positions, streams.response_positions)
-        hidden, _ = self.run(tokens, positions, attend_lists(self.config, streams))
-        return split_row(hidden, streams.sizes)[1]
+        hidden, _ = self.run(tokens, positions, attend)
+        return split_row(hidden, (streams.prompt_tokens.shape[1], *streams.response_tokens.shape[1:]))[1]
 
     def separate_response_hidden(self, streams: Streams) -> Float[Array, "B K R D"]:
         """:meth:`response_hidden` by K separate rows of prompt and response."""

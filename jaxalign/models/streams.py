@@ -26,11 +26,6 @@ class Streams(NamedTuple):
     response_positions: Int[Array, "B K R"]
     response_valid: Bool[Array, "B K R"]
 
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """P, K and R."""
-        return (self.prompt_tokens.shape[1], *self.response_tokens.shape[1:])
-
 
 def count_positions(mask: Bool[Array, "... L"]) -> Int[Array, "... L"]:
     """How many real tokens stand before each; what padding gets does not matter, but is never negative."""

@@ -5,11 +5,21 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxalign import models, numerics
 from tools import bench
-from tools.benchmarks import flops, generation, measure, relation_features, shared_prompt, step, token_logps
+from tools.benchmarks import (
+    flops,
+    generation,
+    measure,
+    packed_lists,
+    relation_features,
+    shared_prompt,
+    step,
+    token_logps,
+)
 from tools.benchmarks.batches import Sizes, random_lists, random_params
 
 SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
@@ -65,6 +75,24 @@ def test_shared_prompt_row():
     cells = dict(zip(shared_prompt.HEADER, shared_prompt.row(config, Sizes(1, 8, 3, 4), 1), strict=True))
     assert cells["ideal"] == "1.80"  # 3 (8 + 4) / (8 + 3 * 4)
     assert float(cells["share of ideal"]) == pytest.approx(float(cells["speed-up"]) / 1.8, abs=0.01)
+
+
+def test_packed_lists_row():
+    # Lists of 4 prompt tokens, and 3 responses of 8 tokens and 5 of 2: padded 4 + 8 * 8 = 68, of which 4 + 34 are real.
+    lists = packed_lists.make_lists([(4, [8, 8, 9, 2, 2, 2, 2, 2])] * 18, (4, 8), vocab_size=31)
+    config = dataclasses.replace(shrink(shared_prompt.CONFIG), num_layers=1)
+    row = packed_lists.row(config, lists, packed_lists.Case((4, 8), lists=2), 1)
+    # A row has at most 136 tokens. Three lists feed 9 tokens of prompts and need 9 lanes and, for 15 responses of 2, 4
+    # more; for a fourth list 15 are too few. 17 tokens for prompts and 14 lanes of 8 make the smallest row, 129.
+    assert row[:4] == ("4", "8", f"{30 / 68:.3f}", f"{(129 - 3 * 37) / 129:.3f}")
+    assert row[4:6] == ("2.00", "3.00") and row[7] == f"{68 / (129 / 3):.2f}"
+    assert float(row[6]) > 0 and float(row[8]) > 0
+
+
+def test_lengths_to_pack_are_drawn_where_no_data_are():
+    lengths, source = packed_lists.draw_lengths(400)
+    assert np.median([prompt for prompt, _ in lengths]) == pytest.approx(30, rel=0.2)
+    assert np.median([of for _, of in lengths]) == pytest.approx(200, rel=0.1) and "200" in source
 
 
 def test_relation_features_row():
