@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from jaxalign.data import Question, check_options
+from jaxalign.data import Question
+from jaxalign.data.answers import check_options
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STOP = ("\n\n", "\nQuestion:")
@@ -51,7 +52,7 @@ class FewShot:
         """The answers to a question, as continuations of ``Answer:``.
 
         Raises:
-          ValueError: if one begins with another one, see :func:`~jaxalign.data.check_options`.
+          ValueError: if one begins with another one, see :func:`~jaxalign.data.answers.check_options`.
         """
         options = self.style.options(question)
         check_options(options)
