@@ -1,0 +1,98 @@
+"""The figures of ways to answer on questions with known answers, what a report shows, and predictions as a file."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common.llm.ensemble_methods import Run
+from experiments.common.report import Figures
+from experiments.common.task import estimate, exactly
+from jaxalign import metrics
+from jaxalign.data import Question
+from jaxalign.ensemble import Prediction
+from jaxalign.io.report import Curves, Texts
+from jaxalign.numerics import Ratio
+
+SHOWN = 8  # questions of which a report shows every explanation
+
+
+def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
+    """Accuracy with 95 % bootstrap intervals over questions, calibration of the answer's share, unparsed, cost."""
+    return {name: _row(run, questions) for name, run in runs.items()}
+
+
+def _row(run: Run, questions: Sequence[Question]):
+    """An answer that could not be read is not counted as wrong, but left out and shown."""
+    read = [(p, q) for p, q in zip(run.predictions, questions, strict=True) if p.shares is not None]
+    right = jnp.array([float(p.choice == q.answer) for p, q in read])
+    sampled = sum(len(p.samples) for p in run.predictions)
+    row = {
+        "unparsed answers": exactly(1 - len(read) / len(questions)),
+        "unparsed texts": exactly(sum(p.unparsed for p in run.predictions) / max(sampled, 1)),
+        "tokens a question": exactly(run.tokens / len(questions)),
+    }
+    if not read:
+        return row
+    error = metrics.expected_calibration_error(_reliability([p for p, _ in read], right))
+    return {"accuracy": estimate(Ratio(right, jnp.ones_like(right))), "ECE": exactly(float(error))} | row
+
+
+def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
+    """Reliability of the answers' shares, and all explanations of the first questions with their weights."""
+    curves = {name: _curve(run, questions) for name, run in runs.items()}
+    weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
+    name = weighed[-1] if weighed else next(reversed(runs))
+    shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
+    caption = f"By {name}: the weight of each explanation, the answer it came with, and the probability of each option."
+    axes = "share of the answer", "share of questions in which it is right"
+    return [Curves("Reliability", curves, *axes), Texts("Explanations", shown, caption)]
+
+
+def describe(question: Question, prediction: Prediction) -> dict[str, str]:
+    """A question with its answer and everything that led to it."""
+    answers = {None: "no answer"} | dict(enumerate(question.options))
+    lines = []
+    for sample in prediction.samples:
+        weight = "" if sample.weight is None else f"weight {sample.weight:.2f}, "
+        chances = ", ".join(f"{p:.2f} {o}" for p, o in zip(sample.probabilities or (), question.options, strict=False))
+        order = " ".join(map(str, sample.order))
+        lines.append(f"{weight}{answers[sample.choice]}: {sample.explanation}\n  ({chances}; demonstrations {order})")
+    return {
+        "question": question.text,
+        "answer": f"{answers[prediction.choice]}; known: {answers[question.answer]}",
+        "explanations": "\n".join(lines),
+    }
+
+
+def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], questions: Sequence[Question]) -> None:
+    """One line a method and question, as JSON, with all samples; shares are null where nothing could be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, run in runs.items():
+            for question, prediction in zip(questions, run.predictions, strict=True):
+                row = {
+                    "source": question.source,
+                    "id": question.id,
+                    "method": name,
+                    "options": question.options,
+                    "answer": question.answer,
+                    "shares": prediction.shares,
+                    "choice": prediction.choice,
+                    "scorer": prediction.scorer,
+                    "samples": [sample._asdict() for sample in prediction.samples],
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _curve(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
+    read = [(p, float(p.choice == q.answer)) for p, q in zip(run.predictions, questions, strict=True) if p.shares]
+    bins = _reliability([p for p, _ in read], jnp.array([right for _, right in read]))
+    filled = np.asarray(bins.count) > 0
+    return np.asarray(bins.mean_probability)[filled], np.asarray(bins.mean_outcome)[filled]
+
+
+def _reliability(predictions: Sequence[Prediction], right) -> metrics.ReliabilityTable:
+    return metrics.reliability_table(jnp.array([max(prediction.shares) for prediction in predictions]), right)
