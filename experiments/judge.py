@@ -20,7 +20,7 @@ import pathlib
 from typing import Literal
 
 from experiments.common import report, stages
-from experiments.common.llm import judge_figures, judge_methods, judge_worlds
+from experiments.common.llm import judge_figures, judge_methods, judge_report, judge_worlds
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Setting
 from jaxalign.io import launch, writers
 from jaxalign.judge import StructuredConfig
@@ -80,13 +80,9 @@ def main(config: Config) -> dict[str, float]:
 def run_seed(config: Config, seed: int):
     """Figures by test and by judge, and the sections of a report."""
     world = judge_worlds.make_world(config, seed)
-    structured = StructuredConfig(
-        config.num_aspects,
-        config.num_candidates,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        seed=seed,
-    )
+    counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
+    options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
+    structured = StructuredConfig(**counts, **options)
     setting = Setting(world.engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
     runs = judge_methods.run_methods(
         config.methods,
@@ -96,8 +92,8 @@ def run_seed(config: Config, seed: int):
         aspect_counts=config.aspect_counts,
         candidate_counts=config.candidate_counts,
     )
-    judge_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, world.test)
-    return judge_figures.tables(runs, world.test), judge_figures.sections(runs, world.test)
+    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, world.test)
+    return judge_figures.tables(runs, world.test), judge_report.sections(runs, world.test)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.llm.ensemble_methods import Run
+from experiments.common.llm.reliability import calibration_error, reliability_curve
 from experiments.common.report import Figures
 from experiments.common.task import estimate, exactly
-from jaxalign import metrics
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
 from jaxalign.io.report import Curves, Texts
@@ -27,7 +26,7 @@ def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
 def _row(run: Run, questions: Sequence[Question]):
     """An answer that could not be read is not counted as wrong, but left out and shown."""
     read = [(p, q) for p, q in zip(run.predictions, questions, strict=True) if p.shares is not None]
-    right = jnp.array([float(p.choice == q.answer) for p, q in read])
+    right = np.array([p.choice == q.answer for p, q in read], np.float32)
     sampled = sum(len(p.samples) for p in run.predictions)
     row = {
         "unparsed answers": exactly(1 - len(read) / len(questions)),
@@ -36,8 +35,8 @@ def _row(run: Run, questions: Sequence[Question]):
     }
     if not read:
         return row
-    error = metrics.expected_calibration_error(_reliability([p for p, _ in read], right))
-    return {"accuracy": estimate(Ratio(right, jnp.ones_like(right))), "ECE": exactly(float(error))} | row
+    error = calibration_error([max(p.shares) for p, _ in read], right)
+    return {"accuracy": estimate(Ratio(right, np.ones_like(right))), "ECE": error} | row
 
 
 def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
@@ -88,11 +87,5 @@ def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], questions: Se
 
 
 def _curve(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
-    read = [(p, float(p.choice == q.answer)) for p, q in zip(run.predictions, questions, strict=True) if p.shares]
-    bins = _reliability([p for p, _ in read], jnp.array([right for _, right in read]))
-    filled = np.asarray(bins.count) > 0
-    return np.asarray(bins.mean_probability)[filled], np.asarray(bins.mean_outcome)[filled]
-
-
-def _reliability(predictions: Sequence[Prediction], right) -> metrics.ReliabilityTable:
-    return metrics.reliability_table(jnp.array([max(prediction.shares) for prediction in predictions]), right)
+    read = [(p.shares, p.choice == q.answer) for p, q in zip(run.predictions, questions, strict=True) if p.shares]
+    return reliability_curve([max(shares) for shares, _ in read], [right for _, right in read])

@@ -1,4 +1,4 @@
-"""The ways to answer that an experiment compares: all of them on the same samples, so that differences are their own."""
+"""The ways to answer that an experiment compares, on the same samples, so that differences are their own."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from jaxalign.ensemble import BootstrapConfig, Bootstrapped, FewShot, Prediction
 from jaxalign.ensemble.aggregation import AggregateFn
 
 BOOTSTRAPPED = "bootstrapped"
+MATCHED = "self-consistency, equal tokens"
 
 
 class Setting(NamedTuple):
@@ -64,6 +65,7 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
     """Every method on the questions: single answers, self-consistency, SPA, and EASE with each scorer.
 
     A method's tokens are those of the steps it needs; that several share their samples here does not make it cheaper.
+    ``MATCHED`` draws as many samples as the first scorer's EASE takes tokens.
 
     Raises:
       ValueError: for a scorer that nothing has.
@@ -71,7 +73,7 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
     if unknown := set(scorers) - SCORERS.keys():
         raise ValueError(f"unknown scorers {sorted(unknown)}; there are {', '.join(SCORERS)}")
     runs = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
-    drawn, drawing = _step(setting, lambda s: _draw(s, questions, s.num_samples, s.temperature))
+    drawn, drawing = _step(setting, functools.partial(_draw, questions=questions, n=setting.num_samples))
     scored, scoring = _step(
         setting, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn)
     )
@@ -84,6 +86,10 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
             runs["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
         spent += scoring.tokens
         runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
+        if MATCHED not in runs:
+            count = round(setting.num_samples * spent / max(drawing.tokens, 1))
+            more, meter = _step(setting, functools.partial(_draw, questions=questions, n=count))
+            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, meter.tokens)
     return runs
 
 
@@ -102,19 +108,19 @@ def _first_answer(questions: Sequence[Question], setting: Setting) -> list[Predi
 
 
 def _explained_answer(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
-    return ensemble.predict(questions, _draw(setting, questions, 1, 0.0), ensemble.self_consistency)
+    return ensemble.predict(questions, _draw(setting, questions, 1, temperature=0.0), ensemble.self_consistency)
 
 
 _SINGLE = {"ICL": _in_context, "predict-then-explain": _first_answer, "explain-then-predict": _explained_answer}
 
 
-def _draw(setting: Setting, questions, n: int, temperature: float) -> list[tuple[Sample, ...]]:
+def _draw(setting: Setting, questions, n: int, *, temperature: float | None = None) -> list[tuple[Sample, ...]]:
     return ensemble.draw_samples(
         setting.engine.generate,
         setting.shots,
         questions,
         n=n,
-        temperature=temperature,
+        temperature=setting.temperature if temperature is None else temperature,
         shuffle=setting.shuffle,
         max_tokens=setting.max_tokens,
         seed=setting.bootstrap.seed,

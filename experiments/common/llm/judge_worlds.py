@@ -55,7 +55,5 @@ def split_pairs(
     prompts = {str(pair.prompt) for pair in validation}
     test = [pair for pair in order[num_validation:] if str(pair.prompt) not in prompts][:num_test]
     if not validation or not test:
-        raise ValueError(
-            f"expected pairs to calibrate on and others to test on, got {len(pairs)} in all; ask for fewer"
-        )
+        raise ValueError(f"expected pairs to calibrate on and others to test on, got {len(pairs)}; ask for fewer")
     return validation, test
