@@ -9,13 +9,15 @@ import numpy as np
 from experiments.common.llm.ensemble_methods import Run
 from experiments.common.llm.reliability import calibration_error, reliability_curve
 from experiments.common.report import Figures
-from experiments.common.task import estimate, exactly
+from experiments.common.task import Row, estimate, exactly
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
 from jaxalign.io.report import Curves, Texts
 from jaxalign.numerics import Ratio
 
 SHOWN = 8  # questions of which a report shows every explanation
+CURVES = ("ICL", "self-consistency", "SPA")  # methods whose reliability is drawn, and EASE with the first scorers
+MOST_CURVES = 6
 
 
 def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
@@ -23,25 +25,33 @@ def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
     return {name: _row(run, questions) for name, run in runs.items()}
 
 
-def _row(run: Run, questions: Sequence[Question]):
+def _row(run: Run, questions: Sequence[Question]) -> Row:
     """An answer that could not be read is not counted as wrong, but left out and shown."""
-    read = [(p, q) for p, q in zip(run.predictions, questions, strict=True) if p.shares is not None]
-    right = np.array([p.choice == q.answer for p, q in read], np.float32)
-    sampled = sum(len(p.samples) for p in run.predictions)
+    shares, right, read = _outcomes(run, questions)
+    sampled = sum(len(prediction.samples) for prediction in run.predictions)
     row = {
-        "unparsed answers": exactly(1 - len(read) / len(questions)),
-        "unparsed texts": exactly(sum(p.unparsed for p in run.predictions) / max(sampled, 1)),
+        "unparsed answers": exactly(1 - float(read.mean())),
+        "unparsed texts": exactly(sum(prediction.unparsed for prediction in run.predictions) / max(sampled, 1)),
         "tokens a question": exactly(run.tokens / len(questions)),
     }
-    if not read:
+    if not read.any():
         return row
-    error = calibration_error([max(p.shares) for p, _ in read], right)
-    return {"accuracy": estimate(Ratio(right, np.ones_like(right))), "ECE": error} | row
+    return {"accuracy": estimate(Ratio(right * read, read)), "ECE": calibration_error(shares, right, read > 0)} | row
+
+
+def _outcomes(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The share of each answer, whether it is right, and whether there is one; all ``[N]``, of floats."""
+    rows = [
+        (max(prediction.shares or (0,)), prediction.choice == question.answer, prediction.choice is not None)
+        for prediction, question in zip(run.predictions, questions, strict=True)
+    ]
+    return tuple(np.array(rows, np.float32).T)
 
 
 def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
     """Reliability of the answers' shares, and all explanations of the first questions with their weights."""
-    curves = {name: _curve(run, questions) for name, run in runs.items()}
+    drawn = [*CURVES, *(name for name in runs if name.startswith("EASE, "))][:MOST_CURVES]
+    curves = {name: _curve(runs[name], questions) for name in drawn}
     weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
     name = weighed[-1] if weighed else next(reversed(runs))
     shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
@@ -87,5 +97,5 @@ def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], questions: Se
 
 
 def _curve(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
-    read = [(p.shares, p.choice == q.answer) for p, q in zip(run.predictions, questions, strict=True) if p.shares]
-    return reliability_curve([max(shares) for shares, _ in read], [right for _, right in read])
+    shares, right, read = _outcomes(run, questions)
+    return reliability_curve(shares[read > 0], right[read > 0])

@@ -1,6 +1,7 @@
 """The figures of judges on pairs with known answers."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +16,6 @@ from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
-from jaxalign.io.report import Estimate
 from jaxalign.judge import OrderArrays, Verdict, order_arrays
 from jaxalign.numerics import Ratio
 
@@ -45,12 +45,9 @@ def figures(name: str, run: Run, pairs: Sequence[PreferencePair]) -> Row:
     asked = sum(judgement.asked for judgement in run.judgements)
     calibrated = order_arrays(run.calibrated).probability
     return {
-        "accuracy": _accuracy(arrays.probability[:, None], targets, where),
-        "either order": _accuracy(np.stack([arrays.shown_first, arrays.shown_second], 1), targets, where),
-        "orders agree": _orders_agree(arrays),
-        "first shown wins": _picks_first(arrays),
-        "ECE": calibration_error(arrays.probability[where], targets[where]),
-        "ECE calibrated": calibration_error(calibrated[where], targets[where]),
+        **{figure: estimate(ratio) for figure, ratio in _ratios(arrays, targets, where).items()},
+        "ECE": calibration_error(arrays.probability, targets, where),
+        "ECE calibrated": calibration_error(calibrated, targets, where),
         **unparsed,
         "unparsed texts": exactly(sum(judgement.unparsed for judgement in run.judgements) / max(asked, 1)),
         "tokens a pair": exactly(run.meter.tokens / len(pairs)),
@@ -70,27 +67,17 @@ def _take(run: Run, chosen: Sequence[bool]) -> Run:
     return run._replace(judgements=judgements, calibrated=calibrated, meter=meter)
 
 
-def _accuracy(probabilities: np.ndarray, targets: np.ndarray, where: np.ndarray) -> Estimate:
-    """Of ``[N, orders]``, pairs being resampled."""
-    wide = (np.broadcast_to(each[:, None], probabilities.shape) for each in (targets, where))
-    return estimate(_accuracies(*map(jnp.asarray, (probabilities, *wide))))
-
-
 @jax.jit
-def _accuracies(probabilities, targets, where) -> Ratio:
-    def one(p, target, where):
-        return metrics.preference_accuracy_metric(p, jnp.full_like(p, 0.5), target, where=where)
-
-    return jax.vmap(one)(probabilities, targets, where)
-
-
-def _orders_agree(arrays: OrderArrays) -> Estimate:
-    shown = map(jnp.asarray, (arrays.shown_first, 1 - arrays.shown_second, arrays.where))
-    return estimate(jax.vmap(lambda p, q, where: metrics.swap_consistency_metric(p, q, where=where))(*shown))
-
-
-def _picks_first(arrays: OrderArrays) -> Estimate:
-    """The share of questions, in both orders, whose answer is what was shown first."""
-    shown = np.stack([arrays.shown_first, 1 - arrays.shown_second], 1)
-    picks = np.where(arrays.where[:, None], 0.5 + 0.5 * np.sign(shown - 0.5), 0).astype(np.float32)
-    return estimate(Ratio(picks.sum(1), 2.0 * arrays.where.astype(np.float32)))
+@functools.partial(jax.vmap, in_axes=0)
+def _ratios(arrays: OrderArrays, target, where) -> dict[str, Ratio]:
+    """Of each pair, ``[N]``: right or not, and what the order of the texts does, over both orders."""
+    exchanged = 1 - arrays.shown_second
+    both, one_half = jnp.stack([arrays.shown_first, arrays.shown_second]), jnp.full(2, 0.5)
+    targets, counted = jnp.full(2, target), jnp.full(2, where)
+    shown_first = jnp.stack([arrays.shown_first, exchanged])
+    return {
+        "accuracy": metrics.preference_accuracy_metric(arrays.probability, jnp.float32(0.5), target, where=where),
+        "either order": metrics.preference_accuracy_metric(both, one_half, targets, where=counted),
+        "orders agree": metrics.swap_consistency_metric(arrays.shown_first, exchanged, where=arrays.where),
+        "first shown wins": metrics.win_rate_metric(shown_first, one_half, where=jnp.full(2, arrays.where)),
+    }

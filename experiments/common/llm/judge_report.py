@@ -1,5 +1,6 @@
 """What a report shows of judges beside their figures, and their predictions as a file."""
 
+import itertools
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,15 @@ from jaxalign.io.report import Curves, Table, Texts
 from jaxalign.judge import Judgement, order_arrays
 
 SHOWN = 6  # pairs of which everything is shown
+CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart
 
 
 def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
     """Reliability, the tables of the first pairs, and what every judge says of them."""
     axes = "probability that the first text is better", "share of pairs in which it is"
-    plain = {name: _reliability(run.judgements, pairs) for name, run in runs.items()}
-    calibrated = {name: _reliability(run.calibrated, pairs) for name, run in runs.items()}
+    drawn_runs = dict(itertools.islice(runs.items(), CURVES))
+    plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
+    calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
     drawn: list = [Curves("Reliability", plain, *axes), Curves("Reliability, calibrated", calibrated, *axes)]
     with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]
     shown = range(min(SHOWN, len(pairs)))

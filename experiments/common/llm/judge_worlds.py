@@ -41,9 +41,9 @@ def make_world(config, seed: int) -> JudgeWorld:
     return JudgeWorld(engine, *split_pairs(pairs, num_validation, num_test, seed))
 
 
-def read_file(path: pathlib.Path, row_fn: RowFn) -> Source:
-    """Records of a parquet file, or else of JSON lines."""
-    return (data.read_parquet if path.suffix == ".parquet" else data.read_jsonl)(path, row_fn)
+def read_file(path: pathlib.Path, row_fn: RowFn, **options) -> Source:
+    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`jaxalign.data.read_jsonl`."""
+    return (data.read_parquet if path.suffix == ".parquet" else data.read_jsonl)(path, row_fn, **options)
 
 
 def split_pairs(

@@ -13,12 +13,10 @@ Values = Sequence[float] | np.ndarray
 RESAMPLES = 1000
 
 
-def calibration_error(probabilities: Values, outcomes: Values) -> Estimate:
+def calibration_error(probabilities: np.ndarray, outcomes: np.ndarray, where: np.ndarray) -> Estimate:
     """The expected calibration error of ``[N]`` in 10 bins; its interval is of resamples, biased upwards as it is."""
-    drawn = jax.random.randint(jax.random.key(0), (RESAMPLES, len(outcomes)), 0, len(outcomes))
-    values = jnp.asarray(probabilities, jnp.float32), jnp.asarray(outcomes, jnp.float32)
-    low, high = jnp.quantile(_errors(*(each[drawn] for each in values)), jnp.array([0.025, 0.975]))
-    return Estimate(float(_errors(*(each[None] for each in values))[0]), float(low), float(high))
+    values = np.asarray(probabilities, np.float32), np.asarray(outcomes, np.float32), np.asarray(where)
+    return Estimate(*(float(number) for number in _calibration_error(*values)))
 
 
 def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarray, np.ndarray]:
@@ -29,8 +27,12 @@ def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarr
 
 
 @jax.jit
-def _errors(probabilities, outcomes):
-    def one(p, outcome):
-        return metrics.expected_calibration_error(metrics.reliability_table(p, outcome))
+def _calibration_error(probabilities, outcomes, where):
+    def error(chosen):
+        table = metrics.reliability_table(probabilities[chosen], outcomes[chosen], where=where[chosen])
+        return metrics.expected_calibration_error(table)
 
-    return jax.vmap(one)(probabilities, outcomes)
+    count = len(probabilities)
+    resamples = jax.random.randint(jax.random.key(0), (RESAMPLES, count), 0, count)
+    low, high = jnp.quantile(jax.vmap(error)(resamples), jnp.array([0.025, 0.975]))
+    return error(jnp.arange(count)), low, high
