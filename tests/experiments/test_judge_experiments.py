@@ -1,6 +1,7 @@
 """experiments.judge, ease and label_preferences at toy size: every method runs; figures, files, reports are there."""
 
 import dataclasses
+import functools
 import json
 
 import jax.numpy as jnp
@@ -11,17 +12,23 @@ import pytest
 
 from experiments import ease, judge, label_preferences
 from experiments.common import alpacaeval_task
-from experiments.common.llm import ensemble_methods, judge_methods
+from experiments.common.llm import ensemble_methods, judge_methods, reliability
 from experiments.common.rewards import real_lists
-from jaxalign import data, losses
+from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.judge import Judgement, Orders
 from tests.io_loop import chat_server
 from tests.io_loop.test_report import browse
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(reliability, "RESAMPLES", 20)
+    monkeypatch.setattr(metrics, "bootstrap_interval", functools.partial(metrics.bootstrap_interval, num_resamples=20))
+
+
 def toy_judge(output, **fields):
-    return dataclasses.replace(judge.PRESETS["default"], num_pairs=(12, 24), seeds=1, output=output, **fields)
+    return dataclasses.replace(judge.PRESETS["default"], num_pairs=(8, 24), seeds=1, output=output, **fields)
 
 
 def predictions(path):
