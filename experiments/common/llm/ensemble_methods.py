@@ -33,15 +33,16 @@ class Run(NamedTuple):
     tokens: int
 
 
-def _bootstrapped(find: Callable[..., Bootstrapped], name: str = "", **options) -> Callable[[Setting], Scorer]:
+def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[Setting], Scorer]:
     def make(setting: Setting) -> Scorer:
         found = find(setting.engine.generate, setting.shots, setting.bootstrap)
-        scorer = ensemble.make_bootstrapped_scorer(
-            setting.engine.score_options, found, style=setting.shots.style, **options
-        )
-        return scorer._replace(name=f"{name}{scorer.name}")
+        options_of_all = {"style": setting.shots.style, **options}
+        return ensemble.make_bootstrapped_scorer(setting.engine.score_options, found, **options_of_all)
 
     return make
+
+
+_masked = _bootstrapped(lambda *arguments: ensemble.bootstrap_shots(*arguments).masked())
 
 
 def _asked(make: Callable[..., Scorer]) -> Callable[[Setting], Scorer]:
@@ -53,8 +54,8 @@ SCORERS: Mapping[str, Callable[[Setting], Scorer]] = {
     "bootstrapped, long template": _bootstrapped(ensemble.bootstrap_shots, template=ensemble.COHERENT),
     "bootstrapped, nonsense words": _bootstrapped(ensemble.bootstrap_shots, verbalizer=ensemble.NONSENSE),
     "bootstrapped, raw weights": _bootstrapped(ensemble.bootstrap_shots, weight_fn=ensemble.raw_weight),
-    "bootstrapped, labels masked": lambda setting: ensemble.with_masked_labels(SCORERS[BOOTSTRAPPED](setting)),
-    "PE negatives": _bootstrapped(ensemble.justified_shots, "PE negatives, "),
+    "bootstrapped, labels masked": lambda setting: ensemble.with_masked_labels(_masked(setting)),
+    "PE negatives": _bootstrapped(ensemble.justified_shots),
     "zero-shot": _asked(ensemble.make_scorer),
     "pairwise": _asked(ensemble.make_pairwise_scorer),
     "lexical overlap": lambda setting: ensemble.LEXICAL,
