@@ -3,7 +3,9 @@
 It takes the rendered prompts apart, finds the world's facts and claims in them, and errs at rates that are known:
 an explanation is valid with some probability, a wrong one pulls the answer to what it claims, a scorer tells them apart
 the better the more examples it has seen and otherwise goes by what it believes anyway, and some texts are malformed.
-That valid explanations help and that examples help a scorer are put in, not found out.
+That valid explanations help and that examples help a scorer are put in, not found out. A scorer's examples are counted
+and not read, its two words mean the same whatever they are, and other texts have a fixed share: kinds of negatives,
+verbalizers and raw weights make no difference here.
 """
 
 import dataclasses
