@@ -100,7 +100,7 @@ def report_tables(
         print_table(figures)
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
         rows = [(rule, *(row.get(name, "") for name in names)) for rule, row in figures.items()]
-        shown.append(report.Table(test, ("rewards", *names), rows, caption=caption))
+        shown.append(report.Table(test, ("method", *names), rows, caption=caption))
     path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
     print(f"report: {path}")
     return {

@@ -9,7 +9,6 @@ _MODULE_OF = {
     name: module
     for module, names in {
         "answers": (
-            "check_options",
             "make_frequency_scores",
             "option_probabilities",
             "parse_option",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from jaxalign.data import Question
 from jaxalign.ensemble import prompts
-from jaxalign.ensemble.parsing import parse_explained_answer, strip_answer
+from jaxalign.ensemble.parsing import mask_labels, parse_explained_answer, strip_answer
 from jaxalign.ensemble.records import Explained
 from jaxalign.ensemble.scorers import Scorer, Shot, make_scorer
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
@@ -38,6 +38,10 @@ class Bootstrapped(NamedTuple):
     shots: tuple[Shot, ...]
     without_negative: int  # demonstrations of which every readable explanation led to the right answer: left out
     unparsed: int  # texts whose answer could not be read: neither good nor bad
+
+    def masked(self) -> "Bootstrapped":
+        """With the options blanked out, for a scorer :func:`~jaxalign.ensemble.with_masked_labels`."""
+        return self._replace(shots=tuple(shot._replace(explained=mask_labels(shot.explained)) for shot in self.shots))
 
 
 def bootstrap_shots(
@@ -110,8 +114,10 @@ def _wrong_answer(question: Question, seed: int) -> int:
 
 def _balance(wrong: Sequence[Sequence[Explained]], unparsed: int, config: BootstrapConfig) -> Bootstrapped:
     rng = random.Random(config.seed)
-    bad = [rng.choice(each) for each in wrong if each][: config.max_shots // 2]
+    bad = [rng.choice(each) for each in wrong if each]
     good = [Explained(each.question, strip_answer(each.question.explanations[0]), each.question.answer) for each in bad]
-    shots = [Shot(each, True) for each in good] + [Shot(each, False) for each in bad]
+    # A gold explanation that says nothing but the answer is no example of a good one.
+    pairs = [pair for pair in zip(good, bad, strict=True) if pair[0].explanation][: config.max_shots // 2]
+    shots = [Shot(each, each is pair[0]) for pair in pairs for each in pair]
     rng.shuffle(shots)
     return Bootstrapped(tuple(shots), sum(not each for each in wrong), unparsed)

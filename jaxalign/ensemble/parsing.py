@@ -9,6 +9,7 @@ from jaxalign.ensemble.records import Explained
 
 MASK = "..."
 _ANSWER = re.compile(r"\banswer\s*:", re.IGNORECASE)
+_HEADING = re.compile(r"^\s*explanation\s*:", re.IGNORECASE)  # which models repeat, and which stands there already
 _CONCLUSION = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s*)?\bthe\s+(?:correct\s+|right\s+|final\s+)?answer\s+"
     r"(?:is|must\s+be|should\s+be|would\s+be)\b[^.\n]*\.?",
@@ -32,7 +33,7 @@ def parse_explained_answer(text: str, options: Sequence[str]) -> ExplainedAnswer
     >>> parse_explained_answer(" It rains. So the answer is No.\\nAnswer: Yes", (" Yes", " No"))
     ExplainedAnswer(explanation='It rains.', choice=0)
     """
-    explanation, *rest = _ANSWER.split(text, maxsplit=1)
+    explanation, *rest = _ANSWER.split(_HEADING.sub("", text, count=1), maxsplit=1)
     conclusions = _CONCLUSION.findall(explanation)
     said = rest[0] if rest else re.split(r"\b(?:is|be)\b", conclusions[-1], maxsplit=1)[1] if conclusions else ""
     return ExplainedAnswer(strip_answer(explanation), parse_option(said, options))

@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from jaxalign.data import Question, check_options
+from jaxalign.data import Question
+from jaxalign.data.answers import check_options
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STOP = ("\n\n", "\nQuestion:")
@@ -40,7 +41,7 @@ class FewShot:
     """What stands before a question: an instruction, and demonstrations with answers and explanations."""
 
     demonstrations: tuple[Question, ...]
-    instruction: str = "Explain, then answer each question with one of its options."
+    instruction: str = "Answer each question with one of its options."
     style: AnswerStyle = BY_TEXT
 
     def take(self, order: Iterable[int]) -> "FewShot":
@@ -51,9 +52,12 @@ class FewShot:
         """The answers to a question, as continuations of ``Answer:``.
 
         Raises:
-          ValueError: if one begins with another one, see :func:`~jaxalign.data.check_options`.
+          ValueError: if one begins with another one, see :func:`~jaxalign.data.answers.check_options`, or there are
+            more than letters.
         """
         options = self.style.options(question)
+        if len(options) != len(question.options):
+            raise ValueError(f"expected at most {len(options)} options, got {len(question.options)}; answer by text")
         check_options(options)
         return options
 

@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign.data import check_options, option_probabilities
+from jaxalign.data import option_probabilities
+from jaxalign.data.answers import check_options
 from jaxalign.ensemble.parsing import mask_labels
 from jaxalign.ensemble.prompts import BY_TEXT, AnswerStyle, render_question
 from jaxalign.ensemble.records import Explained

@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -30,6 +30,7 @@ _STYLE = {
 }
 _POINTS = 200
 _BINS = 30
+_LEGEND = 100  # characters of a line, six of them for each entry's mark and space
 
 
 class Drawing(NamedTuple):
@@ -52,7 +53,7 @@ def draw_curves(series: Mapping[str, tuple[Numbers, Numbers]], x_label: str, y_l
         finite = y[np.isfinite(y)]
         if finite.size:
             words.append(f"{label} from {finite[0]:.3g} to {finite[-1]:.3g}")
-    _legend(axes, len(series))
+    _legend(axes, series)
     return Drawing(_to_svg(figure), f"Lines over {x_label}: {'; '.join(words) or 'no finite value'}.")
 
 
@@ -67,7 +68,7 @@ def draw_histogram(samples: Mapping[str, Numbers], x_label: str) -> Drawing:
         axes.hist(sample, bins=edges, weights=weights, histtype="stepfilled", alpha=0.35, label=label)
         median = f"median {np.median(sample):.3g}" if sample.size else "no median"
         words.append(f"{label}: {sample.size} values, {median}")
-    _legend(axes, len(samples))
+    _legend(axes, samples)
     return Drawing(_to_svg(figure), f"Histogram of {x_label}. {'; '.join(words)}.")
 
 
@@ -80,9 +81,11 @@ def _figure(x_label: str, y_label: str):
     return figure, axes
 
 
-def _legend(axes, entries: int):
+def _legend(axes, labels: Collection[str]):
+    # Of a legend that is wider than the figure, the layout would leave nothing for the axes.
+    columns = max(min(len(labels), 4, _LEGEND // (max(map(len, labels), default=0) + 6)), 1)
     with matplotlib.rc_context(_STYLE):
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(entries, 4), borderaxespad=0)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0)
 
 
 def _thin(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]):

@@ -9,7 +9,7 @@ from jaxalign.judge.contrasts import Contrast
 _ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)])\s+(.*\S)")
 _HEADING = re.compile(r"[#*\s]*(only a|only b|both)\b[*\s]*:[*\s]*(.*)", re.IGNORECASE)
 _ASPECT = re.compile(r"^[#*\s]*aspect[*\s]*:[*\s]*(.*?)[*\s]*$", re.IGNORECASE | re.MULTILINE)
-_ANSWER = re.compile(r"answer\s*(?:is)?\W*\s*(.*)", re.IGNORECASE)
+_ANSWER = re.compile(r"\banswer[*\s]*(?:is\b[*\s]*:?|:)\W*((?:(?!\banswer\b)[^\n])*)", re.IGNORECASE)
 _NOTHING = {"none", "nothing", "n/a", "-"}
 _VERDICTS = (("a", 1.0), ("b", 0.0), ("tie", 0.5), ("neither", 0.5), ("both", 0.5))
 
@@ -56,12 +56,12 @@ def parse_joint_contrast(text: str, aspects: Sequence[str]) -> tuple[Contrast | 
 
 
 def parse_verdict(text: str) -> float | None:
-    """What follows the last "Answer:": 1 for A, 0 for B, one half for a tie, None for anything else.
+    """What follows the last "answer:" or "answer is": 1 for A, 0 for B, one half for a tie, None for anything else.
 
     >>> parse_verdict("A is longer. Answer: A? No. Answer: **B**.")
     0.0
     """
-    answers = _ANSWER.findall(text.replace("Answer", "\nAnswer"))
+    answers = _ANSWER.findall(text)
     names, values = zip(*_VERDICTS, strict=True)
     choice = parse_option(answers[-1], names) if answers else None
     return None if choice is None else values[choice]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxalign import data
+from jaxalign.data import answers
 from jaxalign.typing import OptionScore
 
 
@@ -40,12 +41,12 @@ def test_two_options_are_complementary_to_the_last_bit(first, second):
 @pytest.mark.parametrize("options", [(" Yes", " Yes"), (" bank", " bank account"), ("a",), ("", "b")])
 def test_options_must_differ_from_their_beginning_on(options):
     with pytest.raises(ValueError, match="begins with option|two options or more"):
-        data.check_options(options)
+        answers.check_options(options)
 
 
 @pytest.mark.parametrize("options", [(" Yes", "Yes"), (" bank.", " bank account."), (" A", " B", " C")])
 def test_options_that_serve(options):
-    data.check_options(options)
+    answers.check_options(options)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ def test_options_that_begin_with_one_another_are_refused():
     with pytest.raises(ValueError, match="answer by letter"):
         SHOTS.options(question)
     assert FewShot((), style=ensemble.BY_LETTER).options(question) == (" A", " B")
+    with pytest.raises(ValueError, match="at most 26 options, got 27; answer by text"):
+        FewShot((), style=ensemble.BY_LETTER).options(Question("q", tuple(f"{n}." for n in range(27))))
 
 
 def test_demonstrations_need_what_they_show():
@@ -64,6 +66,7 @@ def test_as_many_demonstrations_as_fit():
         (" Wet. Therefore, the correct answer must be No, I think.\nAnswer: No.", ("Wet.", 1)),
         (" It rains.\nAnswer: perhaps", ("It rains.", None)),
         (" It rains.", ("It rains.", None)),
+        ("Explanation: It rains.\nAnswer: No", ("It rains.", 1)),
         ("Answer: Yes\nExplanation: late", ("", 0)),
         ("", ("", None)),
         (" Yes is short.\nAnswer: No\nAnswer: Yes", ("Yes is short.", 1)),

@@ -161,6 +161,17 @@ def test_justified_shots_explain_wrong_answers():
         assert given.startswith("Answer: ") and given != f"Answer: {question.options[question.answer]}"
 
 
+def test_masked_shots_and_gold_that_says_only_the_answer():
+    shown = (
+        Question("Rain?", ("Yes", "No"), 1, ("No, it is dry.",)),
+        Question("Sun?", ("Yes", "No"), 0, ("The answer is Yes.",)),
+    )
+    found = ensemble.justified_shots(fakes.ByLot().generate, FewShot(shown))
+    assert {shot.explained.question.text for shot in found.shots} == {"Rain?"}
+    (good,) = (shot.explained for shot in found.masked().shots if shot.good)
+    assert (good.explanation, good.answer) == ("..., it is dry.", None)
+
+
 def test_how_many_shots():
     model = fakes.ByLot()
     found = ensemble.justified_shots(model.generate, SHOTS, BootstrapConfig(max_shots=8))

@@ -66,12 +66,13 @@ def test_odd_data_is_drawn(tmp_path):
     odd = [
         Curves("Nothing finite", {"a": ([1, 2], [np.nan, np.inf]), "b": ([], [])}),
         Curves("One point", {"a": ([1], [2.0])}),
+        Curves("Long names", {f"a method with a long name, the {n}th": ([1, 2], [n, n]) for n in range(6)}),
         Histogram("Empty", {"a": []}, x_label="tokens"),
         Table("Empty", ("a", "b"), []),
         Texts("Empty", []),
     ]
     text = report.write_report(tmp_path / "odd.html", "odd", summary={}, sections=odd).read_text()
-    assert text.count("<svg") == 3 and "no finite value" in text
+    assert text.count("<svg") == 4 and "no finite value" in text
 
 
 class Outline(html.parser.HTMLParser):

@@ -1,0 +1,147 @@
+"""The ways to answer that an experiment compares, on the same samples, so that differences are their own."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.common.llm.engine import Engine, Meter, metered
+from jaxalign import ensemble
+from jaxalign.data import Question
+from jaxalign.ensemble import BootstrapConfig, Bootstrapped, FewShot, Prediction, Sample, Scorer
+from jaxalign.ensemble.aggregation import AggregateFn
+
+BOOTSTRAPPED = "bootstrapped"
+MATCHED = "self-consistency, equal tokens"
+
+
+class Setting(NamedTuple):
+    """What all methods of a comparison share."""
+
+    engine: Engine
+    shots: FewShot
+    num_samples: int
+    temperature: float
+    shuffle: str
+    max_tokens: int
+    bootstrap: BootstrapConfig
+
+
+class Run(NamedTuple):
+    """The predictions of one method, and what they cost together with the samples they rest on."""
+
+    predictions: list[Prediction]
+    tokens: int
+
+
+def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[Setting], Scorer]:
+    def make(setting: Setting) -> Scorer:
+        found = find(setting.engine.generate, setting.shots, setting.bootstrap)
+        options_of_all = {"style": setting.shots.style, **options}
+        return ensemble.make_bootstrapped_scorer(setting.engine.score_options, found, **options_of_all)
+
+    return make
+
+
+_masked = _bootstrapped(lambda *arguments: ensemble.bootstrap_shots(*arguments).masked())
+
+
+def _asked(make: Callable[..., Scorer]) -> Callable[[Setting], Scorer]:
+    return lambda setting: make(setting.engine.score_options, style=setting.shots.style)
+
+
+SCORERS: Mapping[str, Callable[[Setting], Scorer]] = {
+    BOOTSTRAPPED: _bootstrapped(ensemble.bootstrap_shots),
+    "bootstrapped, long template": _bootstrapped(ensemble.bootstrap_shots, template=ensemble.COHERENT),
+    "bootstrapped, nonsense words": _bootstrapped(ensemble.bootstrap_shots, verbalizer=ensemble.NONSENSE),
+    "bootstrapped, raw weights": _bootstrapped(ensemble.bootstrap_shots, weight_fn=ensemble.raw_weight),
+    "bootstrapped, labels masked": lambda setting: ensemble.with_masked_labels(_masked(setting)),
+    "PE negatives": _bootstrapped(ensemble.justified_shots),
+    "zero-shot": _asked(ensemble.make_scorer),
+    "pairwise": _asked(ensemble.make_pairwise_scorer),
+    "lexical overlap": lambda setting: ensemble.LEXICAL,
+}
+
+
+def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, Run]:
+    """Every method on the questions: single answers, self-consistency, SPA, and EASE with each scorer.
+
+    A method's tokens are those of the steps it needs; that several share their samples here does not make it cheaper.
+    ``MATCHED`` draws as many samples as the first scorer's EASE takes tokens.
+
+    Raises:
+      ValueError: for a scorer that nothing has.
+    """
+    if unknown := set(scorers) - SCORERS.keys():
+        raise ValueError(f"unknown scorers {sorted(unknown)}; there are {', '.join(SCORERS)}")
+    runs = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
+    drawn, drawing = _step(setting, functools.partial(_draw, questions=questions, n=setting.num_samples))
+    scored, scoring = _step(
+        setting, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn)
+    )
+    runs["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing.tokens)
+    runs["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.tokens + scoring.tokens)
+    for name in scorers:
+        (scorer, weighed), weighing = _step(setting, functools.partial(_weigh, name, questions, scored))
+        spent = drawing.tokens + weighing.tokens
+        if name == BOOTSTRAPPED:
+            runs["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
+        spent += scoring.tokens
+        runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
+        if MATCHED not in runs:
+            count = round(setting.num_samples * spent / max(drawing.tokens, 1))
+            more, meter = _step(setting, functools.partial(_draw, questions=questions, n=count))
+            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, meter.tokens)
+    return runs
+
+
+def _in_context(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
+    return ensemble.predict_in_context(setting.engine.score_options, setting.shots, questions)
+
+
+def _first_answer(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
+    return ensemble.predict_then_explain(
+        setting.engine.score_options,
+        setting.shots,
+        questions,
+        generate=setting.engine.generate,
+        max_tokens=setting.max_tokens,
+    )
+
+
+def _explained_answer(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
+    return ensemble.predict(questions, _draw(setting, questions, 1, temperature=0.0), ensemble.self_consistency)
+
+
+_SINGLE = {"ICL": _in_context, "predict-then-explain": _first_answer, "explain-then-predict": _explained_answer}
+
+
+def _draw(setting: Setting, questions, n: int, *, temperature: float | None = None) -> list[tuple[Sample, ...]]:
+    return ensemble.draw_samples(
+        setting.engine.generate,
+        setting.shots,
+        questions,
+        n=n,
+        temperature=setting.temperature if temperature is None else temperature,
+        shuffle=setting.shuffle,
+        max_tokens=setting.max_tokens,
+        seed=setting.bootstrap.seed,
+    )
+
+
+def _weigh(name: str, questions, samples, setting: Setting) -> tuple[str, list[tuple[Sample, ...]]]:
+    scorer = SCORERS[name](setting)
+    return scorer.name, ensemble.weigh_samples(scorer, questions, samples)
+
+
+def _step(setting: Setting, step: Callable) -> tuple[object, Meter]:
+    engine, meter = metered(setting.engine)
+    return step(setting._replace(engine=engine)), meter
+
+
+def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> Run:
+    predictions, meter = _step(setting, method)
+    return Run(predictions, meter.tokens)
+
+
+def _predict(questions, samples, aggregate: AggregateFn, tokens: int, scorer: str = "") -> Run:
+    return Run(ensemble.predict(questions, samples, aggregate, scorer=scorer), tokens)

@@ -1,0 +1,122 @@
+"""The judges that an experiment compares, by name, and what came of asking each of them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.common.llm.engine import Engine, Meter, metered
+from jaxalign import judge
+from jaxalign.data import PreferencePair
+from jaxalign.judge import Judgement, JudgeTask, StructuredConfig
+from jaxalign.judge.selection import Selector
+from jaxalign.judge.verdicts import JudgeFn
+
+TASKS = {"rating": judge.RATING, "summarisation": judge.SUMMARISATION, "retrieval": judge.RETRIEVAL}
+LONGER, CHAIN, STRUCTURED, MATCHED = "longer wins", "chain of thought", "structured", "self-consistency, equal tokens"
+
+
+class Setting(NamedTuple):
+    """What all judges of a comparison share."""
+
+    engine: Engine
+    task: JudgeTask
+    structured: StructuredConfig
+    max_tokens: int  # of a chain of thought
+
+
+class Run(NamedTuple):
+    """What one judge said of the pairs of a test and of a validation set, and what the test cost."""
+
+    judgements: list[Judgement]
+    calibrated: list[Judgement]
+    temperature: float
+    meter: Meter
+
+
+MakeJudge = Callable[[Setting], JudgeFn]
+
+
+def _structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
+    return lambda setting: judge.make_structured_judge(
+        setting.engine.generate,
+        setting.engine.score_options,
+        setting.task,
+        dataclasses.replace(setting.structured, **changes),
+        select=select,
+    )
+
+
+def _reasoning(n: int, temperature: float) -> MakeJudge:
+    return lambda setting: judge.make_reasoning_judge(
+        setting.engine.generate,
+        setting.task,
+        n=n,
+        temperature=temperature,
+        max_tokens=setting.max_tokens,
+        seed=setting.structured.seed,
+    )
+
+
+METHODS: Mapping[str, MakeJudge] = {
+    LONGER: lambda setting: judge.judge_by_length,
+    "direct": lambda setting: judge.make_direct_judge(setting.engine.score_options, setting.task),
+    CHAIN: _reasoning(1, 0.0),
+    "self-consistency": _reasoning(5, 0.7),
+    STRUCTURED: _structured(),
+    "structured, round robin": _structured(judge.round_robin),
+    "structured, pointwise": _structured(judge.pointwise),
+    "structured, random": _structured(judge.make_random()),
+    "structured, no comparator": _structured(judge.first, num_candidates=1),
+    "structured, no aspects": _structured(num_aspects=0),
+    "structured, joint": _structured(joint=True),
+}
+
+
+def run_methods(
+    names: Sequence[str],
+    setting: Setting,
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
+    *,
+    aspect_counts: Sequence[int] = (),
+    candidate_counts: Sequence[int] = (),
+) -> dict[str, Run]:
+    """Each judge on both sets, in the order of ``names``, then structured ones with other counts.
+
+    ``MATCHED`` takes as many chains of thought as ``STRUCTURED`` takes tokens, and comes after it and ``CHAIN``.
+
+    Raises:
+      ValueError: for a name that nothing has.
+    """
+    if unknown := set(names) - METHODS.keys() - {MATCHED}:
+        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join([*METHODS, MATCHED])}")
+    runs: dict[str, Run] = {}
+    for name in names:
+        make = matched(runs) if name == MATCHED else METHODS[name]
+        runs[name] = run_method(make, setting, pairs, validation)
+    for count in aspect_counts:
+        runs[f"structured, {count} aspects"] = run_method(_structured(num_aspects=count), setting, pairs, validation)
+    for count in candidate_counts:
+        make = _structured(num_candidates=count)
+        runs[f"structured, {count} candidates"] = run_method(make, setting, pairs, validation)
+    return runs
+
+
+def run_method(
+    make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
+) -> Run:
+    """One judge: the temperature is fitted on the validation pairs and applied to the others."""
+    engine, meter = metered(setting.engine)
+    judgements = make(setting._replace(engine=engine))(pairs)
+    targets = [pair.target for pair in validation]
+    temperature = judge.fit_judge_temperature(make(setting)(validation), targets)
+    calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
+    return Run(judgements, calibrated, temperature, meter)
+
+
+def matched(runs: Mapping[str, Run]) -> MakeJudge:
+    """Self-consistency that takes as many tokens as the structured judge did, as near as whole chains come."""
+    if missing := {CHAIN, STRUCTURED} - runs.keys():
+        raise ValueError(f"{MATCHED!r} needs the tokens of {', '.join(sorted(missing))}; name them before it")
+    chains = runs[STRUCTURED].meter.tokens / max(runs[CHAIN].meter.tokens, 1)
+    return _reasoning(max(round(chains), 1), 0.7)

@@ -1,0 +1,86 @@
+"""What a report shows of judges beside their figures, and their predictions as a file."""
+
+import itertools
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from experiments.common.llm.judge_methods import Run
+from experiments.common.llm.reliability import reliability_curve
+from jaxalign.data import PreferencePair
+from jaxalign.data.comparisons import render_context
+from jaxalign.io.report import Curves, Table, Texts
+from jaxalign.judge import Judgement, order_arrays
+
+SHOWN = 6  # pairs of which everything is shown
+CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart
+
+
+def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
+    """Reliability, the tables of the first pairs, and what every judge says of them."""
+    axes = "probability that the first text is better", "share of pairs in which it is"
+    drawn_runs = dict(itertools.islice(runs.items(), CURVES))
+    plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
+    calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
+    drawn: list = [Curves("Reliability", plain, *axes), Curves("Reliability, calibrated", calibrated, *axes)]
+    with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]
+    shown = range(min(SHOWN, len(pairs)))
+    drawn += [comparison_table(name, n, runs[name].judgements[n]) for name in with_tables[:1] for n in shown]
+    return [*drawn, Texts("Pairs", [describe(pairs[n], n, runs) for n in shown])]
+
+
+def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
+    """Aspects as columns, three rows."""
+    rows = [
+        (part, *("; ".join(column.contrast[place]) or "none" for column in judgement.table))
+        for place, part in enumerate(("only the first", "only the second", "both"))
+    ]
+    caption = f"By {name}: the first is better with {_percent(judgement.probability)}, {judgement.verdict.value}."
+    return Table(f"Pair {number + 1}: comparison", ("", *(column.aspect for column in judgement.table)), rows, caption)
+
+
+def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict[str, str]:
+    """A pair with what each judge says of it."""
+    said = {name: run.judgements[number] for name, run in runs.items()}
+    verdicts = (f"{name}: {_percent(each.probability)}, {each.verdict.value}" for name, each in said.items())
+    return {
+        f"prompt of pair {number + 1}": render_context(pair.prompt),
+        "first": pair.first,
+        "second": pair.second,
+        "probability that the first is better": "\n".join([f"known: {pair.target:g}", *verdicts]),
+    }
+
+
+def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> None:
+    """One line a judge and pair, as JSON; a probability is null where nothing could be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, run in runs.items():
+            for each in zip(pairs, run.judgements, run.calibrated, strict=True):
+                file.write(json.dumps({"method": name, **_prediction(*each)}, ensure_ascii=False) + "\n")
+
+
+def _prediction(pair: PreferencePair, judgement: Judgement, calibrated: Judgement) -> dict:
+    return {
+        "source": pair.source,
+        "id": pair.id,
+        "target": pair.target,
+        "probability": judgement.probability,
+        "calibrated": calibrated.probability,
+        **judgement.orders._asdict(),
+        "verdict": judgement.verdict.value,
+        "asked": judgement.asked,
+        "unparsed": judgement.unparsed,
+        "table": {column.aspect: column.contrast._asdict() for column in judgement.table},
+        "texts": judgement.texts,
+    }
+
+
+def _reliability(judgements: Sequence[Judgement], pairs: Sequence[PreferencePair]):
+    arrays = order_arrays(judgements)
+    read = [pair.target for pair, parsed in zip(pairs, arrays.where, strict=True) if parsed]
+    return reliability_curve(arrays.probability[arrays.where], read)
+
+
+def _percent(probability: float | None) -> str:
+    return "nothing that could be read" if probability is None else f"{probability:.1%}"

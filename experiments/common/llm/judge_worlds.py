@@ -1,0 +1,59 @@
+"""The pairs that judges are compared on, and the model that they ask."""
+
+import pathlib
+import random
+from typing import NamedTuple
+
+from experiments.common.llm import reports_world
+from experiments.common.llm.engine import Engine, open_engine
+from experiments.common.llm.simulated_judge import SimulatedJudge
+from jaxalign import data
+from jaxalign.data import JudgedPairColumns, PreferencePair
+from jaxalign.data.sources import RowFn, Source
+
+
+class JudgeWorld(NamedTuple):
+    """A model, and pairs with known answers."""
+
+    engine: Engine
+    validation: list[PreferencePair]
+    test: list[PreferencePair]
+
+
+def make_world(config, seed: int) -> JudgeWorld:
+    """What ``config.task`` names; real pairs are drawn at random, prompts being on one side only.
+
+    Raises:
+      ValueError: if a file or a model is missing, or too few pairs are there.
+    """
+    num_validation, num_test = config.num_pairs
+    if config.task == "made":
+        pairs = reports_world.make_pairs(seed, num_validation + num_test)
+        return JudgeWorld(SimulatedJudge().engine, pairs[:num_validation], pairs[num_validation:])
+    engine = open_engine(config.model, config.endpoint, config.output / "answers.jsonl")
+    if config.data is None:
+        raise ValueError("expected --data with the pairs to judge, got none")
+    if config.task == "llmbar":
+        pairs = data.read_parquet(config.data / "pairs.parquet", data.LLMBAR).records
+    else:
+        prompt, first, second, label = config.columns
+        pairs = read_file(config.data, JudgedPairColumns(prompt, first, second, label)).records
+    return JudgeWorld(engine, *split_pairs(pairs, num_validation, num_test, seed))
+
+
+def read_file(path: pathlib.Path, row_fn: RowFn, **options) -> Source:
+    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`jaxalign.data.read_jsonl`."""
+    return (data.read_parquet if path.suffix == ".parquet" else data.read_jsonl)(path, row_fn, **options)
+
+
+def split_pairs(
+    pairs: list[PreferencePair], num_validation: int, num_test: int, seed: int
+) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Validation and test pairs without a common prompt; the test takes what is there, up to ``num_test``."""
+    order = random.Random(seed).sample(pairs, len(pairs))
+    validation = order[:num_validation]
+    prompts = {str(pair.prompt) for pair in validation}
+    test = [pair for pair in order[num_validation:] if str(pair.prompt) not in prompts][:num_test]
+    if not validation or not test:
+        raise ValueError(f"expected pairs to calibrate on and others to test on, got {len(pairs)}; ask for fewer")
+    return validation, test

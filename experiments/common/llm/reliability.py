@@ -1,0 +1,38 @@
+"""Whether probabilities mean what they say, as a figure and as a line."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxalign import metrics
+from jaxalign.io.report import Estimate
+
+Values = Sequence[float] | np.ndarray
+RESAMPLES = 1000
+
+
+def calibration_error(probabilities: np.ndarray, outcomes: np.ndarray, where: np.ndarray) -> Estimate:
+    """The expected calibration error of ``[N]`` in 10 bins; its interval is of resamples, biased upwards as it is."""
+    values = np.asarray(probabilities, np.float32), np.asarray(outcomes, np.float32), np.asarray(where)
+    return Estimate(*(float(number) for number in _calibration_error(*values)))
+
+
+def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarray, np.ndarray]:
+    """The mean probability and the mean outcome in each bin that has entries."""
+    table = metrics.reliability_table(*(jnp.asarray(each, jnp.float32) for each in (probabilities, outcomes)))
+    filled = np.asarray(table.count) > 0
+    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+
+
+@jax.jit
+def _calibration_error(probabilities, outcomes, where):
+    def error(chosen):
+        table = metrics.reliability_table(probabilities[chosen], outcomes[chosen], where=where[chosen])
+        return metrics.expected_calibration_error(table)
+
+    count = len(probabilities)
+    resamples = jax.random.randint(jax.random.key(0), (RESAMPLES, count), 0, count)
+    low, high = jnp.quantile(jax.vmap(error)(resamples), jnp.array([0.025, 0.975]))
+    return error(jnp.arange(count)), low, high

@@ -1,0 +1,177 @@
+"""Preference labels by a judge: lists or pairs in, and out the files that LiPO and reward models are trained on.
+
+    ./tools/run experiments.label_preferences              # lists with a known truth, a simulated model
+    ./tools/run experiments.label_preferences files --data FILE --model NAME --endpoint URL --method direct
+    ./tools/run experiments.lipo alpacaeval --data runs/label_preferences    # then, on what was written
+
+Claims: none of a paper's. All pairs of a list are judged in both orders; a response's label is its mean chance to win,
+itself counting one half, as LiPO makes labels (arXiv 2402.01878). A comparison that could not be read is left out of
+the mean and counted. ``train.parquet`` and ``validation.parquet`` have one row a response (prompt_id, source, prompt,
+response, preference), ``labels.jsonl`` one a list. In the world that is made here the labels are held against the
+truth; BUILD.md has what came out.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from experiments.common import lists, stages
+from experiments.common.llm import reports_world
+from experiments.common.llm.engine import Engine, metered, open_engine
+from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
+from experiments.common.llm.judge_worlds import read_file
+from experiments.common.llm.simulated_judge import SimulatedJudge
+from jaxalign import data, metrics
+from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io import launch, records, writers
+from jaxalign.judge import Judgement, StructuredConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["made", "files"] = "made"
+    data: pathlib.Path | None = None  # files: JSON lines or parquet
+    columns: tuple[str, ...] = ("prompt", "responses")  # prompt; a column of lists, or several with a response each
+    group_by: str = ""  # the column whose rows of one value are one list, where a row has only one response
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"
+    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
+    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    generator: str = ""  # the model that wrote the responses, to be told if it is the judge
+    method: str = STRUCTURED
+    num_aspects: int = 4
+    num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
+    temperature: float = 0.7  # of contrasts
+    max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
+    num_lists: int = 60  # made
+    list_size: int = 4  # responses of each list that are judged, the first ones
+    validation: float = 0.2  # the share of the lists that goes to validation.parquet
+    seed: int = 0
+    output: pathlib.Path = pathlib.Path("runs/label_preferences")
+
+
+DEFAULT = Config()
+PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files")}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Judges, writes and returns what it took; against the truth where that is known."""
+    launch.initialize()
+    if config.method not in METHODS:
+        raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
+    if config.model and config.model == config.generator:
+        warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
+    writers.write_config(config.output, config)
+    unlabelled, truth, engine = make_lists(config)
+    engine, meter = metered(engine)
+    pairs, owners = all_pairs(unlabelled)
+    structured = StructuredConfig(
+        config.num_aspects,
+        config.num_candidates,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+    )
+    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
+    judgements = METHODS[config.method](setting)(pairs)
+    labelled = label(unlabelled, judgements, owners)
+    write(config, labelled)
+    figures = {
+        "lists": len(labelled),
+        "pairs": len(pairs),
+        "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
+        "unparsed texts": sum(judgement.unparsed for judgement in judgements),
+        "tokens a pair": meter.tokens / max(len(pairs), 1),
+    }
+    if truth:
+        found, true = lists.padded(labelled), lists.padded(truth)
+        accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
+        figures["pairwise accuracy"] = accuracy.value
+        print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
+    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
+    return figures
+
+
+def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], Engine]:
+    """Lists without labels, the same with true ones or nothing, and the model that judges."""
+    if config.task == "made":
+        truth = [reports_world.make_list(config.seed, n, config.list_size) for n in range(config.num_lists)]
+        return truth, truth, SimulatedJudge().engine
+    if config.data is None:
+        raise ValueError("expected --data FILE with prompts and responses, got none")
+    prompt, *responses = config.columns
+    columns = data.UnlabelledColumns(
+        prompt,
+        # One column of one response a row is named as a tuple of one, or its text would be taken for a list.
+        tuple(responses) if config.group_by or len(responses) > 1 else responses[0],
+        id=config.group_by or None,
+    )
+    rows = read_file(config.data, columns, group_by_id=bool(config.group_by)).records
+    cut = [_first_responses(row, config.list_size) for row in rows]
+    return cut, [], open_engine(config.model, config.endpoint, config.output / "answers.jsonl")
+
+
+def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePair], list[tuple[int, int, int]]]:
+    """Every two responses of every list, and where they come from: list, first and second response."""
+    owners = [
+        (n, *places)
+        for n, record in enumerate(unlabelled)
+        for places in itertools.combinations(range(len(record.responses)), 2)
+    ]
+    pairs = [
+        PreferencePair(unlabelled[n].prompt, unlabelled[n].responses[i], unlabelled[n].responses[j], 0.5)
+        for n, i, j in owners
+    ]
+    return pairs, owners
+
+
+def label(
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
+) -> list[PreferenceRecord]:
+    """The lists with each response's mean chance to win, over itself (one half) and those it was compared with."""
+    won = [np.full(len(record.responses), 0.5) for record in unlabelled]
+    met = [np.ones(len(record.responses)) for record in unlabelled]
+    for judgement, (n, i, j) in zip(judgements, owners, strict=True):
+        if judgement.probability is not None:
+            won[n][[i, j]] += judgement.probability, 1 - judgement.probability
+            met[n][[i, j]] += 1
+    return [
+        dataclasses.replace(record, labels=tuple((mine / count).tolist()))
+        for record, mine, count in zip(unlabelled, won, met, strict=True)
+    ]
+
+
+def write(config: Config, labelled: Sequence[PreferenceRecord]) -> None:
+    """``labels.jsonl``, and the two files that experiments take as ``--data``."""
+    provenance = {name: str(value) for name, value in dataclasses.asdict(config).items() if name != "output"}
+    records.write_records(config.output / "labels.jsonl", labelled, provenance)
+    count = min(max(round(config.validation * len(labelled)), 1), len(labelled) - 1)
+    for part, some in (("validation", labelled[:count]), ("train", labelled[count:])):
+        rows = [
+            {
+                "prompt_id": f"{part}-{n}",
+                "source": record.source,
+                "prompt": record.prompt,
+                "response": response,
+                "preference": preference,
+            }
+            for n, record in enumerate(some)
+            for response, preference in zip(record.responses, record.labels, strict=True)
+        ]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), config.output / f"{part}.parquet")
+
+
+def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
+    return dataclasses.replace(record, responses=record.responses[:count], labels=record.labels[:count])
+
+
+if __name__ == "__main__":
+    main(stages.command_line(PRESETS))
