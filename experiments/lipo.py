@@ -4,6 +4,7 @@
     ./tools/run experiments.lipo table           # all seven losses of the paper's Table 1, five seeds
     ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
+    ./tools/run experiments.lipo alpacaeval --data FOLDER --batch 2 8192   # lists packed into 2 rows of 8,192 tokens
     ./tools/run experiments.lipo tldr --data FOLDER   # T5-large, batch, rate and beta of the paper; such lists
 
 Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
@@ -26,7 +27,7 @@ import jax.numpy as jnp
 
 from experiments.common import alpacaeval_task, judge, report, sequence_task, stages
 from experiments.common.task import Task
-from jaxalign import losses, metrics, models, numerics
+from jaxalign import data, losses, metrics, numerics
 from jaxalign.io import hf, launch, writers
 
 
@@ -48,7 +49,7 @@ class Config:
     judge_steps: int = 0  # sequences: of a pairwise reward model that labels the lists; 0: the true reward does
     losses: tuple[str, ...] = ("lambda", "dpo")
     steps: int = 120  # of alignment, for each loss
-    batch: int = 32  # lists
+    batch: tuple[int, int] = (32, 0)  # lists, and 0; or rows, and tokens in each, which hold as many lists as fit
     learning_rate: float = 5e-4
     lora_rank: int = 0  # of alignment: all linear maps learn a correction of this rank; 0: all parameters learn
     list_size: int = 8
@@ -67,7 +68,7 @@ ALPACAEVAL = Config(
     sft_batch=(8, 512),
     losses=("lambda",),
     steps=140,
-    batch=8,
+    batch=(8, 0),
     learning_rate=1e-4,
     beta=0.05,
     output=pathlib.Path("runs/lipo-alpacaeval"),
@@ -88,7 +89,7 @@ PRESETS = {
         sft_learning_rate=6e-4,
         losses=SEVEN,
         steps=280,
-        batch=16,
+        batch=(16, 0),
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-alpacaeval-gpu"),
     ),
@@ -102,7 +103,7 @@ PRESETS = {
         sft_learning_rate=1e-4,
         losses=SEVEN,
         steps=8000,
-        batch=32,
+        batch=(32, 0),
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-tldr"),
     ),
@@ -120,32 +121,41 @@ RANKING_LOSSES = {
 
 
 def make_alignment_loss(model, name: str, beta: float):
-    """``loss_fn(params, ListBatch, key)`` for a ranking loss on whole lists, or DPO on each list's best and worst."""
+    """``loss_fn(params, batch, key)`` for a ranking loss on whole lists, or DPO on each list's best and worst.
+
+    Batches are padded or packed lists; all numbers of lists are ``[..., K]``.
+    """
 
     def loss_fn(params, batch, key):
-        policy_logps = models.response_logps(model, params, batch)
+        policy_logps = stages.list_logps(model, params, batch)
         rewards = beta * (policy_logps - batch.reference_logps)
-        rows, (best, worst) = jnp.arange(len(rewards)), best_and_worst(batch)
-        unequal = batch.labels[rows, best] > batch.labels[rows, worst]
+        best, worst = best_and_worst(batch)
+        unequal = pick(batch.labels, best) > pick(batch.labels, worst)
         if name == "dpo":
-            logps = (x[rows, pick] for x in (policy_logps, batch.reference_logps) for pick in (best, worst))
+            logps = (pick(x, places) for x in (policy_logps, batch.reference_logps) for places in (best, worst))
             loss = losses.dpo_loss(*logps, beta=beta, where=unequal, reduce_fn=numerics.ratio)
         else:
             loss = RANKING_LOSSES[name](key)(rewards, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
         return loss, {
             "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
-            "margin": numerics.ratio(rewards[rows, best] - rewards[rows, worst], where=unequal),
+            "margin": numerics.ratio(pick(rewards, best) - pick(rewards, worst), where=unequal),
             "log_ratio": numerics.ratio(policy_logps - batch.reference_logps, where=batch.where),
             "tokens": stages.count_tokens(batch),
+            "padding": data.padding_share(batch),
         }
 
     return loss_fn
 
 
 def best_and_worst(batch):
-    """The places ``[B]`` of the responses with the highest and with the lowest label of each list."""
-    best = jnp.argmax(jnp.where(batch.where, batch.labels, -1), axis=1)
-    return best, jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=1)
+    """The places ``[...]`` of the responses with the highest and with the lowest label of each list."""
+    best = jnp.argmax(jnp.where(batch.where, batch.labels, -1), axis=-1)
+    return best, jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=-1)
+
+
+def pick(values, places):
+    """Of ``[..., K]`` what stands at ``places [...]``."""
+    return jnp.take_along_axis(values, places[..., None], axis=-1)[..., 0]
 
 
 def main(config: Config) -> dict[str, float]:

@@ -19,7 +19,7 @@ from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, numerics, sharding, training
 from jaxalign.data import EncodedLists, HfTokenizer
 from jaxalign.io import hf, loop, model_config
-from jaxalign.typing import ListBatch, LossFn, Params
+from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
 REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
@@ -121,9 +121,16 @@ def real_tokens(batch: ListBatch) -> Array:
     return batch.response_mask & batch.where[:, :, None]
 
 
-def count_tokens(batch: ListBatch) -> numerics.Ratio:
+def count_tokens(batch: ListBatch | PackedListBatch) -> numerics.Ratio:
     """Of prompts and responses, as a metric that adds up over microbatches."""
-    return numerics.Ratio(real_tokens(batch).sum() + batch.prompt_mask.sum(), np.float32(1))
+    padding, total = data.padding_share(batch)
+    return numerics.Ratio(total - padding, np.float32(1))
+
+
+def list_logps(model, params: Params, batch: ListBatch | PackedListBatch) -> Array:
+    """``[..., K]``: log-probabilities of the responses of padded or of packed lists."""
+    packed = isinstance(batch, PackedListBatch)
+    return (models.packed_response_logps if packed else models.response_logps)(model, params, batch)
 
 
 def make_sft_loss(model) -> LossFn:
@@ -175,14 +182,17 @@ def align(
     directory: pathlib.Path,
     key: Array,
 ) -> Policy:
-    """The policy after ``config.steps`` batches of lists, from the SFT policy on."""
-    batches = data.list_batches(
-        lists,
-        batch_size=config.batch,
-        list_size=config.list_size,
-        reference_logps=logps,
-        **processes(),
-    )
+    """The policy after ``config.steps`` batches of lists, from the SFT policy on.
+
+    ``config.batch`` is lists and 0, or rows and tokens in each, into which lists are packed.
+    """
+    batch_size, row_length = config.batch
+    options = {"batch_size": batch_size, "reference_logps": logps, **processes()}
+    if row_length:
+        shape = data.fit_row(lists, list_size=config.list_size, row_length=row_length)
+        batches = data.packed_list_batches(lists, shape, **options)
+    else:
+        batches = data.list_batches(lists, list_size=config.list_size, **options)
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     if config.lora_rank:
         return train_adapter(sft, batches, loss_fn, directory, key, rank=config.lora_rank, **sizes)

@@ -85,7 +85,9 @@ class UnevenStream(Stream):
         return epoch, step - (ends[epoch - 1] if epoch else 0)
 
     def length(self, num_epochs: int) -> int:
-        return sum(len(self.plan_epoch(epoch)) for epoch in range(num_epochs))
+        while len(self._ends) < num_epochs:
+            self.locate(self._ends[-1])
+        return self._ends[num_epochs - 1]
 
 
 def _cut(plan_rows, batch_size: int, drop_remainder: bool, epoch: int) -> list[Sequence[Any]]:

@@ -90,9 +90,8 @@ def attend_lists(config: DecoderConfig, streams: Streams) -> Attend:
 
 def attend_packed_lists(config: DecoderConfig, batch: PackedListBatch) -> Attend:
     """Rows of several prompts followed by lanes of their responses: each response sees its prompt and itself."""
-    own = jnp.where(
-        batch.response_slots > 0, batch.response_lists * batch.where.shape[2] + batch.response_slots, 0
-    )  # a lane may hold response k of two lists
+    # A lane may hold response k of two lists.
+    own = jnp.where(batch.response_slots > 0, batch.response_lists * batch.where.shape[2] + batch.response_slots, 0)
     return _attend_streams(config, batch, batch.prompt_lists, batch.response_lists, own)
 
 

@@ -61,7 +61,7 @@ def folder(tmp_path):
 def test_lipo(t5, folder, tmp_path):
     config = dataclasses.replace(
         lipo.PRESETS["tldr"],
-        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
+        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=(8, 0), list_size=3, limits=(24, 40), losses=("lambda",)),
         model=str(t5),
         data=folder,
         output=tmp_path / "run",

@@ -9,11 +9,11 @@ import pytest
 import transformers
 
 from experiments import lipo
-from experiments.common import alpacaeval_task, judge, sequences
+from experiments.common import alpacaeval_task, judge, sequences, stages
 from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
-from jaxalign.typing import ListBatch
+from jaxalign.typing import ListBatch, PackedListBatch
 from tests.experiments import long_form
 
 TOY = dataclasses.replace(
@@ -24,7 +24,7 @@ TOY = dataclasses.replace(
     sft_batch=(8, 64),
     losses=("lambda",),
     steps=3,
-    batch=8,
+    batch=(8, 0),
     list_size=3,
 )
 
@@ -97,7 +97,7 @@ def test_dpo_takes_the_best_and_the_worst_valid_response():
 def test_losses_of_known_scores(name, monkeypatch):
     # The implicit rewards are set by hand: beta (log pi - log pi_ref) = beta * log pi.
     logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
-    monkeypatch.setattr(lipo.models, "response_logps", lambda model, params, batch: logps)
+    monkeypatch.setattr(stages.models, "response_logps", lambda model, params, batch: logps)
     loss, metrics = lipo.make_alignment_loss(None, name, 0.5)({}, small_batch(), None)
     scores, labels = 0.5 * np.asarray(logps), np.asarray(small_batch().labels)
     softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
@@ -118,9 +118,33 @@ def test_losses_of_known_scores(name, monkeypatch):
     assert metrics["accuracy"].value == 1
 
 
+@pytest.mark.parametrize("name", [name for name in lipo.SEVEN if name not in ("list-mle", "lambda")] + ["dpo"])
+def test_packed_lists_have_the_losses_of_padded_ones(name, monkeypatch):
+    """Two lists in one row of three places; list-mle and lambda break ties by random numbers of the arrays' shape."""
+    logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
+    packed_logps = jnp.pad(logps, ((0, 1), (0, 0)))[None]
+    monkeypatch.setattr(stages.models, "response_logps", lambda model, params, batch: logps)
+    monkeypatch.setattr(stages.models, "packed_response_logps", lambda model, params, batch: packed_logps)
+    padded = small_batch()
+    numbers = (jnp.pad(x, ((0, 1), (0, 0)))[None] for x in (padded.labels, padded.where, padded.reference_logps))
+    packed = PackedListBatch(*[jnp.ones((1, 4), jnp.int32)] * 3, *[jnp.ones((1, 2, 8), jnp.int32)] * 5, *numbers)
+    loss_fn = lipo.make_alignment_loss(None, name, 0.5)
+    (ours, our_metrics), (theirs, their_metrics) = loss_fn({}, packed, None), loss_fn({}, padded, None)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    for metric in "accuracy", "margin", "log_ratio":
+        np.testing.assert_allclose(our_metrics[metric], their_metrics[metric], rtol=1e-6)
+
+
+def test_lists_can_be_packed(tmp_path):
+    lipo.main(dataclasses.replace(TOY, num_prompts=32, batch=(8, 48), output=tmp_path))
+    rows = read_metrics(tmp_path / "seed-0" / "lambda")
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert all(0 < row["padding"] < 1 and np.isfinite(row["loss"]) for row in rows)
+
+
 def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     folder = long_form.write(tmp_path / "data", long_form.rows(range(8)), long_form.rows(range(8, 11)))
-    sizes = dict(size=(16, 1), sft_steps=2, sft_batch=(8, 128), steps=2, batch=8, list_size=3)
+    sizes = dict(size=(16, 1), sft_steps=2, sft_batch=(8, 128), steps=2, batch=(8, 0), list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],
         **sizes,

@@ -1,5 +1,6 @@
 """The step with gradients on ragged lists, packed into rows against padded, one list a row."""
 
+import dataclasses
 import functools
 import operator
 import pathlib
@@ -12,36 +13,14 @@ import numpy as np
 from jaxalign import data, models
 from jaxalign.data import EncodedLists, ResponseColumns
 from jaxalign.typing import ListBatch, PackedListBatch
+from tools.benchmarks import shared_prompt
 from tools.benchmarks.batches import random_params
 from tools.benchmarks.measure import Table, median_ratio, on_accelerator, take_warm_turns, temporary_bytes
 
 LISTS = pathlib.Path(__file__).parents[3] / "shared" / "data" / "alpacaeval_lists" / "train.parquet"
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
 LIST_SIZE = 8
-CONFIG = models.DecoderConfig(
-    vocab_size=2048,
-    width=128,
-    mlp_width=512,
-    num_layers=4,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=32,
-    qk_norm=True,
-    tied_embeddings=True,
-)
-ACCELERATOR_CONFIG = models.DecoderConfig(
-    vocab_size=32_768,
-    width=2048,
-    mlp_width=8192,
-    num_layers=8,
-    num_heads=16,
-    num_kv_heads=8,
-    head_dim=128,
-    qk_norm=True,
-    tied_embeddings=True,
-    dtype="bfloat16",
-    remat="full",
-)
+CONFIG = dataclasses.replace(shared_prompt.CONFIG, width=128, mlp_width=512, num_layers=4, head_dim=32)
 HEADER = (
     *("P", "R", "padding padded", "packed", "lists a step padded", "packed"),
     *("speed-up a list", "ideal", "memory a list, padded / packed"),
@@ -60,7 +39,7 @@ CASES = (Case((128, 256), 2), Case((256, 768), 1))
 
 def table(rounds: int) -> Table:
     """One row for each pair of limits."""
-    config = ACCELERATOR_CONFIG if on_accelerator() else CONFIG
+    config = shared_prompt.ACCELERATOR_CONFIG if on_accelerator() else CONFIG
     lengths, source = read_lengths() if LISTS.exists() else draw_lengths()
     return Table(
         title="Packed lists, forward and backward",
