@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig, RopeScaling
 
 ACTIVATIONS = {
@@ -105,9 +106,12 @@ def project(
     inputs = x.shape[x.ndim - axes :]
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
     init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
-    kernel = module.param(name, init, (*inputs, *outputs)).astype(dtype)
+    kernel = module.param(name, init, (*inputs, *outputs))
     contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
-    y = jax.lax.dot_general(x, kernel, (contracted, ((), ())))
+    if quantization.is_quantized(kernel):
+        y = quantization.multiply(x, kernel, contracted)
+    else:
+        y = jax.lax.dot_general(x, kernel.astype(dtype), (contracted, ((), ())))
     if module.has_variable("params", f"{name}_lora_a"):
         y = _adapt(module, name, x, y, contracted)
     if bias:
