@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from jaxalign.models import quantization
@@ -22,7 +23,19 @@ ACTIVATIONS = {
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
 }
-REMAT_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+LAYER_INPUT = "layer_input"
+REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": None,
+    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[LAYER_INPUT],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
+}
+"""What the backward pass keeps of each layer but its input: results of matrix products, nothing, or nothing and the
+input in host memory. XLA's CPU backend has no other memory and leaves inputs where they are."""
 
 Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
@@ -144,7 +157,11 @@ class GatedMlp(nn.Module):
 
 def scan_layers(step: Callable, layer: nn.Module, carry: Any, infos: Any, *, length: int, remat: str) -> Any:
     """The carry after ``length`` layers with stacked parameters, by ``step(layer, carry, info) -> (carry, None)``."""
+
+    def named(layer, carry, info):
+        return step(layer, jax.tree.map(lambda leaf: checkpoint_name(leaf, LAYER_INPUT), carry), info)
+
     if remat != "none":
-        step = nn.remat(step, policy=REMAT_POLICIES[remat], prevent_cse=False)
-    scan = nn.scan(step, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
+        named = nn.remat(named, policy=REMAT_POLICIES[remat], prevent_cse=False)
+    scan = nn.scan(named, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
     return scan(layer, carry, infos)[0]

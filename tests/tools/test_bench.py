@@ -9,7 +9,7 @@ import pytest
 
 from jaxalign import models, numerics
 from tools import bench
-from tools.benchmarks import flops, generation, measure, relation_features, shared_prompt, step, token_logps
+from tools.benchmarks import flops, generation, measure, relation_features, remat, shared_prompt, step, token_logps
 from tools.benchmarks.batches import Sizes, random_lists, random_params
 
 SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
@@ -65,6 +65,15 @@ def test_shared_prompt_row():
     cells = dict(zip(shared_prompt.HEADER, shared_prompt.row(config, Sizes(1, 8, 3, 4), 1), strict=True))
     assert cells["ideal"] == "1.80"  # 3 (8 + 4) / (8 + 3 * 4)
     assert float(cells["share of ideal"]) == pytest.approx(float(cells["speed-up"]) / 1.8, abs=0.01)
+
+
+def test_remat_rows():
+    config, sizes = dataclasses.replace(shrink(shared_prompt.CONFIG), num_layers=8), Sizes(1, 32, 3, 16)
+    inputs = random_params(models.build(config)), random_lists(sizes, config.vocab_size)
+    programs = {policy: remat.compile_gradient(config, policy, inputs) for policy in ("none", "full")}
+    seconds = {"none": [1.0, 2.0], "full": [1.5, 3.0]}
+    none, full = (remat.row(policy, programs, seconds) for policy in programs)
+    assert none[1::2] == ("1.00", "1.00") and full[1] == "1.50" and float(full[3]) < 0.6
 
 
 def test_relation_features_row():
