@@ -58,6 +58,7 @@ class DecoderConfig:
     tied_embeddings: bool = False
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU only, rows without mask or segments
 
@@ -100,6 +101,7 @@ class EncoderConfig:
     pooler: bool = False  # a linear map and tanh on the first token's state; a model's parameters have it or not
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
 
     def __post_init__(self):
@@ -142,6 +144,7 @@ class EncoderDecoderConfig:
     start_id: int = 0  # what the decoder reads first: the padding token [decoder_start_token_id]
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
 
     # What is asked of every language model, and is the same in all of this line.

@@ -14,6 +14,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
+from jaxalign.models import float8 as float8_products
 from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig, RopeScaling
 
@@ -110,11 +111,13 @@ def project(
     axes: int,
     bias: bool,
     dtype: str,
+    float8: bool = False,
     variance: float = 1.0,
 ) -> Array:
     """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``.
 
-    Weights start with ``variance / inputs``. What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
+    Weights start with ``variance / inputs``. A quantised map is multiplied in ``dtype``, with ``float8`` or without.
+    What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
     """
     inputs = x.shape[x.ndim - axes :]
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
@@ -123,6 +126,8 @@ def project(
     contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
     if quantization.is_quantized(kernel):
         y = quantization.multiply(x, kernel, contracted)
+    elif float8:
+        y = float8_products.multiply(x, kernel, contracted)
     else:
         y = jax.lax.dot_general(x, kernel.astype(dtype), (contracted, ((), ())))
     if module.has_variable("params", f"{name}_lora_a"):
@@ -150,7 +155,7 @@ class GatedMlp(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
         c = self.config
-        linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype)
+        linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype, float8=c.float8)
         gate = ACTIVATIONS[c.activation](linear("gate", x, (c.mlp_width,)))
         return linear("down", gate * linear("up", x, (c.mlp_width,)), (c.width,))
 
