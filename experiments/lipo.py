@@ -51,7 +51,7 @@ class Config:
     steps: int = 120  # of alignment, for each loss
     batch: tuple[int, int] = (32, 0)  # lists, and 0; or rows, and tokens in each, which hold as many lists as fit
     learning_rate: float = 5e-4
-    lora_rank: int = 0  # of alignment: all linear maps learn a correction of this rank; 0: all parameters learn
+    lora: tuple[int, stages.Base] = (0, "float")  # of alignment: rank of adapters (0: none), and their base
     list_size: int = 8
     beta: float = 1.0  # the paper's 0.05 for models whose log-probabilities can move by hundreds of nats
     seeds: int = 1

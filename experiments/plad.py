@@ -48,7 +48,7 @@ class Config:
     steps: int = 150  # of each method
     batch: int = 64  # prompts
     learning_rate: float = 3e-4
-    lora_rank: int = 0  # all linear maps of the student learn a correction of this rank; 0: all parameters learn
+    lora: tuple[int, stages.Base] = (0, "float")  # rank of adapters (0: none, all parameters learn), and their base
     beta: float = 1.0  # the margin in nats
     methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
     seeds: int = 1

@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from tools.benchmarks import generation, packed_lists, relation_features, shared_prompt, step, token_logps
+from tools.benchmarks import generation, packed_lists, relation_features, remat, shared_prompt, step, token_logps
 from tools.benchmarks.measure import describe_machine
 
 TABLES = {
@@ -19,10 +19,13 @@ TABLES = {
     "step": step.table,
     "generation": generation.table,
     "relation_features": relation_features.table,
+    "remat": remat.table,
 }
 
 
-Name = Literal["token_logps", "shared_prompt", "packed_lists", "step", "generation", "relation_features", "all"]
+Name = Literal[
+    "token_logps", "shared_prompt", "packed_lists", "step", "generation", "relation_features", "remat", "all"
+]
 
 
 def main(table: Name = "all", rounds: int = 7) -> None:

@@ -8,7 +8,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from jaxalign.io import hf, loop, model_config
 from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
+Base = Literal["float", "int8", "nf4"]  # of an adapter: as it is, or quantised
 REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
 
 
@@ -194,8 +195,8 @@ def align(
     else:
         batches = data.list_batches(lists, list_size=config.list_size, **options)
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
-    if config.lora_rank:
-        return train_adapter(sft, batches, loss_fn, directory, key, rank=config.lora_rank, **sizes)
+    if config.lora[0]:
+        return train_adapter(sft, batches, loss_fn, directory, key, lora=config.lora, **sizes)
     return train(sft, task.tokenizer, batches, loss_fn, directory, key, **sizes)
 
 
@@ -223,21 +224,24 @@ def train_adapter(
     directory: pathlib.Path,
     key: Array,
     *,
-    rank: int,
+    lora: tuple[int, Base],
     steps: int,
     learning_rate: float,
 ) -> Policy:
     """The policy with a low-rank adapter of all its linear maps, alpha twice the rank, that has seen so many batches.
 
-    ``directory / "adapter"`` has it in the format of peft; the policy that is returned has it merged in.
+    ``lora`` is the rank, and in what the frozen base is kept. ``directory / "adapter"`` has the adapter in the format
+    of peft; the policy that is returned has it merged into the base that it was trained on, in floats again.
     """
-    lora = models.LoraConfig(rank=rank, alpha=2.0 * rank)
+    rank, base = lora
+    config = models.LoraConfig(rank=rank, alpha=2.0 * rank)
+    params = policy.params if base == "float" else models.quantize_base(policy.params, base)
     init_key, key = jax.random.split(key)
-    adapter = models.init_lora(init_key, policy.params, lora)
-    loss_fn = models.lora_loss(loss_fn, policy.params, lora)
+    adapter = models.init_lora(init_key, params, config)
+    loss_fn = models.lora_loss(loss_fn, params, config)
     adapter = _fit(adapter, batches, loss_fn, directory, key, steps, learning_rate)
-    hf.save_adapter(directory / "adapter", policy.model.config, adapter, lora)
-    return Policy(policy.model, models.merge_lora(policy.params, adapter, lora))
+    hf.save_adapter(directory / "adapter", policy.model.config, adapter, config)
+    return Policy(policy.model, models.merge_lora(params, adapter, config))
 
 
 def _fit(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:

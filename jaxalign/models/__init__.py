@@ -25,6 +25,7 @@ from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import LoraConfig, apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.packed import packed_response_logps
+from jaxalign.models.quantization import dequantize_base, quantize_base
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
 
@@ -49,11 +50,13 @@ __all__ = [
     "build",
     "comparison_logits",
     "comparison_preferences",
+    "dequantize_base",
     "init_lora",
     "init_reward_params",
     "lora_loss",
     "merge_lora",
     "packed_response_logps",
+    "quantize_base",
     "pool_states",
     "response_hidden",
     "response_logps",

@@ -3,6 +3,8 @@
 Parameters under ``layers`` carry the stacked layer axis in front of these.
 """
 
+from jaxalign.sharding.rules import STACK
+
 INPUT_AXES: dict[str, int] = {
     "query": 1,
     "key": 1,
@@ -50,3 +52,21 @@ for _name, _inputs in INPUT_AXES.items():
     LOGICAL_AXES |= {f"{_name}_lora_a": (*_axes[:_inputs], None), f"{_name}_lora_b": (None, *_axes[_inputs:])}
     if f"{_name}_bias" in LOGICAL_AXES:
         LOGICAL_AXES |= dict.fromkeys((f"{_name}_magnitude", f"{_name}_gain"), LOGICAL_AXES[f"{_name}_bias"])
+
+
+def split_shape(path: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The stacked layer axis (or nothing), the inputs and the outputs of the map at ``path``."""
+    name = path.rpartition("/")[2]
+    stack = len(shape) - len(LOGICAL_AXES[name])
+    outputs = stack + INPUT_AXES[name]
+    return shape[:stack], shape[stack:outputs], shape[outputs:]
+
+
+def is_map(path: str) -> bool:
+    """Whether the parameter at ``path`` is a linear map."""
+    return path.rpartition("/")[2] in INPUT_AXES
+
+
+def is_stacked(path: str) -> bool:
+    """Whether the parameter at ``path`` is one of the layers'."""
+    return STACK in path.split("/")[:-1]

@@ -4,6 +4,10 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
+Remat = Literal["none", "dots", "full", "offload"]
+"""What the backward pass recomputes of layers, to spare memory: nothing, all but matrix products, everything, or
+everything from inputs that wait in host memory (GPU and TPU)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RopeScaling:
@@ -54,7 +58,8 @@ class DecoderConfig:
     tied_embeddings: bool = False
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
-    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
+    remat: Remat = "none"
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU only, rows without mask or segments
 
     def __post_init__(self):
@@ -96,7 +101,8 @@ class EncoderConfig:
     pooler: bool = False  # a linear map and tanh on the first token's state; a model's parameters have it or not
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
-    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
+    remat: Remat = "none"
 
     def __post_init__(self):
         if self.width % self.num_heads:
@@ -138,7 +144,8 @@ class EncoderDecoderConfig:
     start_id: int = 0  # what the decoder reads first: the padding token [decoder_start_token_id]
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
-    remat: Literal["none", "dots", "full"] = "none"  # what backward recomputes: nothing, all but matmuls, whole layers
+    float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
+    remat: Remat = "none"
 
     # What is asked of every language model, and is the same in all of this line.
     logit_softcap: ClassVar[None] = None

@@ -37,7 +37,7 @@ class SelfAttention(nn.Module):
     @nn.compact
     def __call__(self, x, cache, layer: LayerInfo, rope: Rope, attend: Attend):
         c = self.config
-        linear = functools.partial(project, self, dtype=c.dtype)
+        linear = functools.partial(project, self, dtype=c.dtype, float8=c.float8)
         query = linear("query", x, (c.num_heads, c.head_dim), axes=1, bias=c.qkv_bias)
         key = linear("key", x, (c.num_kv_heads, c.head_dim), axes=1, bias=c.qkv_bias)
         value = linear("value", x, (c.num_kv_heads, c.head_dim), axes=1, bias=c.qkv_bias)

@@ -17,7 +17,7 @@ class EncoderAttention(nn.Module):
     @nn.compact
     def __call__(self, x, visible):
         c = self.config
-        linear = functools.partial(project, self, bias=True, dtype=c.dtype)
+        linear = functools.partial(project, self, bias=True, dtype=c.dtype, float8=c.float8)
         query, key, value = (linear(name, x, (c.num_heads, c.head_dim), axes=1) for name in ("query", "key", "value"))
         gathered = attention(query, key, value, visible, scale=c.head_dim**-0.5)
         return linear("output", gathered, (c.width,), axes=2)
@@ -31,7 +31,7 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
         c = self.config
-        linear = functools.partial(project, self, axes=1, bias=True, dtype=c.dtype)
+        linear = functools.partial(project, self, axes=1, bias=True, dtype=c.dtype, float8=c.float8)
         return linear("down", ACTIVATIONS[c.activation](linear("up", x, (c.mlp_width,))), (c.width,))
 
 

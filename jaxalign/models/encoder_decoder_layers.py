@@ -26,7 +26,8 @@ AttendMemory = Callable[[Array, Callable[[Array], Memory], Any], Array]
 
 
 def _linear(module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], axes: int = 1, **options) -> Array:
-    return project(module, name, x, outputs, axes=axes, bias=False, dtype=module.config.dtype, **options)
+    c = module.config
+    return project(module, name, x, outputs, axes=axes, bias=False, dtype=c.dtype, float8=c.float8, **options)
 
 
 def _query(module: nn.Module, x: Array) -> Array:

@@ -11,8 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
+from jaxalign.models import float8 as float8_products
+from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig, RopeScaling
 
 ACTIVATIONS = {
@@ -21,7 +24,19 @@ ACTIVATIONS = {
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
 }
-REMAT_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+LAYER_INPUT = "layer_input"
+REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": None,
+    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[LAYER_INPUT],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
+}
+"""What the backward pass keeps of each layer but its input: results of matrix products, nothing, or nothing and the
+input in host memory. XLA's CPU backend has no other memory and leaves inputs where they are."""
 
 Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
@@ -96,18 +111,25 @@ def project(
     axes: int,
     bias: bool,
     dtype: str,
+    float8: bool = False,
     variance: float = 1.0,
 ) -> Array:
     """A linear map from the last ``axes`` axes of ``x`` to ``outputs``; parameters ``name`` and ``name_bias``.
 
-    Weights start with ``variance / inputs``. What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
+    Weights start with ``variance / inputs``. A quantised map is multiplied in ``dtype``, with ``float8`` or without.
+    What :func:`jaxalign.models.apply_lora` laid beside the map takes part.
     """
     inputs = x.shape[x.ndim - axes :]
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
     init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
-    kernel = module.param(name, init, (*inputs, *outputs)).astype(dtype)
+    kernel = module.param(name, init, (*inputs, *outputs))
     contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
-    y = jax.lax.dot_general(x, kernel, (contracted, ((), ())))
+    if quantization.is_quantized(kernel):
+        y = quantization.multiply(x, kernel, contracted)
+    elif float8:
+        y = float8_products.multiply(x, kernel, contracted)
+    else:
+        y = jax.lax.dot_general(x, kernel.astype(dtype), (contracted, ((), ())))
     if module.has_variable("params", f"{name}_lora_a"):
         y = _adapt(module, name, x, y, contracted)
     if bias:
@@ -133,14 +155,18 @@ class GatedMlp(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
         c = self.config
-        linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype)
+        linear = functools.partial(project, self, axes=1, bias=c.mlp_bias, dtype=c.dtype, float8=c.float8)
         gate = ACTIVATIONS[c.activation](linear("gate", x, (c.mlp_width,)))
         return linear("down", gate * linear("up", x, (c.mlp_width,)), (c.width,))
 
 
 def scan_layers(step: Callable, layer: nn.Module, carry: Any, infos: Any, *, length: int, remat: str) -> Any:
     """The carry after ``length`` layers with stacked parameters, by ``step(layer, carry, info) -> (carry, None)``."""
+
+    def named(layer, carry, info):
+        return step(layer, jax.tree.map(lambda leaf: checkpoint_name(leaf, LAYER_INPUT), carry), info)
+
     if remat != "none":
-        step = nn.remat(step, policy=REMAT_POLICIES[remat], prevent_cse=False)
-    scan = nn.scan(step, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
+        named = nn.remat(named, policy=REMAT_POLICIES[remat], prevent_cse=False)
+    scan = nn.scan(named, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
     return scan(layer, carry, infos)[0]

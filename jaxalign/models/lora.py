@@ -9,7 +9,8 @@ the place of ``query``, and with those parameters that are trained whole. :func:
 which stays as it is: no map is copied, no gradient is made for the base, and the base is at the same time the reference
 policy. :func:`merge_lora` adds it in, for export and for generation. Shared arguments:
 
-- ``params``: of the base, in float32 or bfloat16; adapters are float32.
+- ``params``: of the base, in float32 or bfloat16, or with maps in int8 or NF4 by
+  :func:`jaxalign.models.quantize_base`; adapters are float32.
 - ``adapter``: from :func:`init_lora` or :func:`jaxalign.io.hf.load_adapter`.
 
 Training needs nothing else, for instance::
@@ -34,8 +35,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from jaxalign import numerics
-from jaxalign.models.axes import INPUT_AXES, LOGICAL_AXES
-from jaxalign.sharding.rules import STACK
+from jaxalign.models.axes import is_map, is_stacked, split_shape
+from jaxalign.models.quantization import dequantize_base, to_float32
 from jaxalign.typing import LossFn, Params
 
 
@@ -104,7 +105,7 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
     leaves, factors = _flatten(params), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     for path in adapted(factors):
-        if _is_stacked(path):
+        if is_stacked(path):
             leaves[f"{path}_lora_a"] = factors[f"{path}_lora_a"]
             leaves[f"{path}_lora_b"] = config.scale * factors[f"{path}_lora_b"]
             if config.dora:
@@ -115,12 +116,14 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
 
 
 def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model in the form, and each in the dtype, of the base's.
+    """Parameters of the adapted model in the form, and each in the dtype, of the base's; quantised maps in float32.
+
+    A sum with a quantised map is not quantised again: that would round away what the adapter has learned.
 
     Raises:
       ValueError: as :func:`apply_lora`.
     """
-    leaves, factors = _flatten(params), _flatten(adapter)
+    leaves, factors = _flatten(dequantize_base(params)), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
     whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
@@ -149,7 +152,7 @@ def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[st
       ValueError: a name fits none of them.
     """
     paths = sorted(paths)
-    maps = [path for path in paths if path.rpartition("/")[2] in INPUT_AXES]
+    maps = [path for path in paths if is_map(path)]
     _check_names("linear map", config.targets, maps, _ends)
     _check_names("parameter", config.whole or (), paths, _is_below)
     below = ("head",) if config.whole is None else config.whole
@@ -157,7 +160,7 @@ def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[st
     if config.targets:
         maps = [path for path in maps if any(_ends(name, path) for name in config.targets)]
     else:
-        maps = [path for path in maps if _is_stacked(path)]
+        maps = [path for path in maps if is_stacked(path)]
     return [path for path in maps if path not in whole], whole
 
 
@@ -166,17 +169,9 @@ def adapted(paths: Iterable[str]) -> list[str]:
     return [path.removesuffix("_lora_a") for path in paths if path.endswith("_lora_a")]
 
 
-def split_shape(path: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The stacked layer axis (or nothing), the inputs and the outputs of the map at ``path``."""
-    name = path.rpartition("/")[2]
-    stack = len(shape) - len(LOGICAL_AXES[name])
-    outputs = stack + INPUT_AXES[name]
-    return shape[:stack], shape[stack:outputs], shape[outputs:]
-
-
 def _merged(path, leaf, factors, config):
     first, second = _matrices(path, leaf.shape, factors, config)
-    total = leaf.astype(jnp.float32) + (first @ second).reshape(leaf.shape)
+    total = to_float32(leaf) + (first @ second).reshape(leaf.shape)
     if config.dora:
         stack, inputs, _ = split_shape(path, leaf.shape)
         axes = tuple(range(len(stack), len(stack) + len(inputs)))
@@ -196,7 +191,7 @@ def _norm(path, leaf, factors, config):
 
     def norm(arrays):
         leaf, first, second = arrays
-        matrix = leaf.astype(jnp.float32).reshape(math.prod(inputs), math.prod(outputs))
+        matrix = to_float32(leaf).reshape(math.prod(inputs), math.prod(outputs))
         exact = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
         products = 2 * exact(first.T, matrix) + exact(exact(first.T, first), second)
         squared = jnp.sum(matrix**2, axis=0) + jnp.sum(second * products, axis=0)
@@ -217,10 +212,6 @@ def _whole(factors):
     """The parameters of an adapter that replace the base's."""
     ends = ("_lora_a", "_lora_b", "_magnitude")
     return {path: leaf for path, leaf in factors.items() if not path.endswith(ends)}
-
-
-def _is_stacked(path):
-    return STACK in path.split("/")[:-1]
 
 
 def _ends(name, path):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models import Decoder, EncoderDecoder
+from jaxalign.models.quantization import is_quantized
 from jaxalign.sampling.cache import LayerCache, attend_decode, attend_prefill
 from jaxalign.sampling.cross import attend_own, attend_prompts
 from jaxalign.typing import Params
@@ -62,12 +63,17 @@ def reader_of(model) -> Reader:
 
 
 def split_weights(model, params: Params) -> Weights:
-    """Cast once and cut out once, not for every token. What is added in float32 stays: norms' scales, and biases."""
+    """Cast once and cut out once, not for every token.
+
+    What is added in float32 stays: norms' scales, and biases. So do quantised maps: they are there to spare memory.
+    """
 
     def cast(path, leaf):
-        return leaf if path[-1].key in ("scale", "relative_bias") else leaf.astype(model.config.dtype)
+        stays = path[-1].key in ("scale", "relative_bias") or is_quantized(leaf)
+        return leaf if stays else leaf.astype(model.config.dtype)
 
-    outer, stacked = reader_of(model).take_layers(jax.tree_util.tree_map_with_path(cast, params))
+    weights = jax.tree_util.tree_map_with_path(cast, params, is_leaf=is_quantized)
+    outer, stacked = reader_of(model).take_layers(weights)
     count = len(model.config.layer_windows)
     return Weights(outer, tuple(jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)))
 

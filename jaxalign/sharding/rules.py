@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import DictKey, GetAttrKey
 
 DEFAULT_MESH_AXES: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
     {
@@ -35,6 +36,9 @@ class Rules:
     logical axis that is not in it is replicated, and a mesh axis shards at most one dimension of an array, the first.
     A dimension in ``whole_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value heads
     than tensor shards every shard keeps all of them, as others do. Any other uneven dimension is an error.
+
+    A parameter may be stored as an object of arrays, such as a quantised map's numbers and its fewer scales: these lie
+    as the parameter does, and replicated in dimensions that their mesh axes do not divide.
     """
 
     parameters: Mapping[str, tuple[str | None, ...]]
@@ -54,15 +58,22 @@ def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
       ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
         that its mesh axes do not divide.
     """
-    return jax.tree_util.tree_map_with_path(lambda path, leaf: _sharding(_names(path), leaf.shape, mesh, rules), params)
+
+    def of_leaf(path, leaf):
+        if _is_part(path):
+            return _sharding(_names(path[:-1]), leaf.shape, mesh, rules, uneven_is_whole=True)
+        return _sharding(_names(path), leaf.shape, mesh, rules)
+
+    return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
 def state_shardings(state: Any, mesh: Mesh, rules: Rules) -> Any:
     """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
 
     A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
-    moment), is sharded as the parameter is. Everything else (counters, Adafactor's row and column sums, which have
-    the rank of another parameter but not its meaning) is replicated.
+    moment), is sharded as the parameter is; of a moment in low precision, which is an object of arrays at such a path,
+    every array is, see :class:`Rules`. Everything else (counters, Adafactor's row and column sums, which have the rank
+    of another parameter but not its meaning) is replicated.
     """
     shardings = param_shardings(state.params, mesh, rules)
     known = {
@@ -72,20 +83,34 @@ def state_shardings(state: Any, mesh: Mesh, rules: Rules) -> Any:
         )
     }
 
-    def of_leaf(path, leaf):
-        names = _names(path)
+    def find(names):
         suffixes = (names[start:] for start in range(len(names) + 1))
-        shape, sharding = next((known[suffix] for suffix in suffixes if suffix in known), (None, None))
-        return sharding if shape == leaf.shape else NamedSharding(mesh, PartitionSpec())
+        return next((suffix for suffix in suffixes if suffix in known), None)
+
+    def of_leaf(path, leaf):
+        name, whole = find(_names(path)), NamedSharding(mesh, PartitionSpec())
+        if name is None and _is_part(path):
+            name = find(_names(path[:-1]))
+            return whole if name is None else _sharding(name, leaf.shape, mesh, rules, uneven_is_whole=True)
+        shape, sharding = known.get(name, (None, None))
+        return sharding if shape == leaf.shape else whole
 
     return jax.tree_util.tree_map_with_path(of_leaf, state)
+
+
+def _is_part(path) -> bool:
+    """Whether a leaf is an attribute of an object that lies in a dictionary in the place of an array."""
+    inner = path[-2:]
+    return len(inner) == 2 and isinstance(inner[0], DictKey) and isinstance(inner[1], GetAttrKey)
 
 
 def _names(path) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
 
 
-def _sharding(names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules: Rules) -> NamedSharding:
+def _sharding(
+    names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules: Rules, *, uneven_is_whole: bool = False
+) -> NamedSharding:
     logical = _logical_axes(names, shape, rules)
     used, entries = set(), []
     for dimension, axis in enumerate(logical):
@@ -93,7 +118,7 @@ def _sharding(names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules:
         axes = tuple(name for name in rules.axes_of(axis) if name not in used and mesh.shape[name] > 1)
         size = math.prod(mesh.shape[name] for name in axes)
         if shape[dimension] % size:
-            if axis not in rules.whole_if_uneven:
+            if not uneven_is_whole and axis not in rules.whole_if_uneven:
                 raise ValueError(_uneven_message(names, shape, dimension, axis, axes, mesh))
             axes = ()
         used.update(axes)

@@ -11,6 +11,7 @@ arguments:
 - ``key``: a JAX random key, consumed by ``loss_fn`` (one key per microbatch).
 """
 
+from jaxalign.training.low_precision import low_precision_state
 from jaxalign.training.optimizers import adafactor, adamw, decay_mask
 from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
 from jaxalign.training.state import TrainState, init_state
@@ -26,6 +27,7 @@ __all__ = [
     "evaluate",
     "init_state",
     "linear_schedule",
+    "low_precision_state",
     "make_eval_step",
     "make_train_step",
 ]

@@ -38,6 +38,10 @@ def test_nothing_heavy_at_import(statement):
     assert loaded_by(statement) == set()
 
 
+def test_quantisation_is_loaded_where_it_is_used():
+    assert "qwix" not in loaded_by("from jaxalign import models, sampling, training")
+
+
 @pytest.mark.parametrize("name", ["augment", "losses", "metrics"])
 def test_pure_functions_need_only_jax_and_optax(name):
     core = "import jax, jax.numpy, jaxtyping, numpy, optax"

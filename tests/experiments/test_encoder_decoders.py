@@ -1,6 +1,7 @@
 """LiPO, robust reward models and PLaD run on a T5, the family of the LiPO paper, from a directory on."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from tokenizers import pre_tokenizers, processors, trainers
 
 from experiments import lipo, plad, rrm
 from experiments.common import stages
-from jaxalign import models
+from jaxalign import data, models
 from jaxalign.data import HfTokenizer, encode_lists
 from jaxalign.data.record import PreferenceRecord
 from jaxalign.io import hf
@@ -92,7 +93,7 @@ def test_robust_reward_models(t5, folder, tmp_path):
 def test_plad(t5, folder, tmp_path):
     config = dataclasses.replace(
         plad.PRESETS["tldr"],
-        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora_rank=2),
+        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora=(2, "float")),
         teacher=str(t5),
         student=str(t5),
         data=folder,
@@ -119,3 +120,18 @@ def test_imitation_lowers_the_loss_of_unpacked_texts(t5, tmp_path):
     stages.imitate(policy, demonstrations, tokenizer, tmp_path, jax.random.key(0), **options)
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+
+
+def test_an_adapter_on_a_quantised_base(t5, tmp_path):
+    """What is returned is the quantised base in floats plus the adapter that peft reads."""
+    policy, tokenizer = stages.load_policy(str(t5)), t5_tokenizer()
+    records = [PreferenceRecord("Say it.", ("answer",), (1.0,))] * 8
+    lists = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
+    batches = data.list_batches(lists, batch_size=8, list_size=1, **stages.processes())
+    arguments = policy, batches, stages.make_response_loss(policy.model), tmp_path, jax.random.key(0)
+    tuned = stages.train_adapter(*arguments, lora=(2, "nf4"), steps=10, learning_rate=1e-2)
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    config, adapter = hf.load_adapter(tmp_path / "adapter", policy.model.config)
+    expected = models.merge_lora(models.quantize_base(policy.params, "nf4"), adapter, config)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), tuned.params, expected)

@@ -47,7 +47,7 @@ def test_a_token_sees_no_later_one_and_none_beyond_its_window():
         assert differs.tolist() == [changed <= i < changed + 3 for i in range(8)]
 
 
-@pytest.mark.parametrize("remat", ["dots", "full"])
+@pytest.mark.parametrize("remat", ["dots", "full", "offload"])
 def test_rematerialisation_changes_no_gradient(remat):
     model, params = tiny.init(tiny.MIXED)
     tokens = jax.random.randint(jax.random.key(1), (2, 6), 0, model.config.vocab_size)
@@ -68,6 +68,16 @@ def test_full_rematerialisation_saves_memory():
         return gradient.lower(params).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes(dataclasses.replace(config, remat="full")) < 0.5 * temporary_bytes(config)
+
+
+@pytest.mark.parametrize(("remat", "moved"), [("full", 0), ("offload", 1)])
+def test_offload_moves_the_input_of_each_layer_to_the_host(remat, moved):
+    """In the scan over layers, of a program for GPU; the CPU backend has no host memory apart."""
+    model, params = tiny.init(dataclasses.replace(tiny.PLAIN, remat=remat))
+    gradient = jax.jit(jax.grad(lambda p: model.apply({"params": p}, jnp.zeros((2, 6), jnp.int32)).std()))
+    program = gradient.trace(params).lower(lowering_platforms=("cuda",)).as_text()
+    lines = [line for line in program.splitlines() if '"pinned_host"' in line]
+    assert len(lines) == moved and all("tensor<2x6x16xf32>" in line for line in lines)
 
 
 def test_llama3_rope_scaling_by_hand():

@@ -16,6 +16,7 @@ from tools.benchmarks import (
     measure,
     packed_lists,
     relation_features,
+    remat,
     shared_prompt,
     step,
     token_logps,
@@ -93,6 +94,15 @@ def test_lengths_to_pack_are_drawn_where_no_data_are():
     lengths, source = packed_lists.draw_lengths(400)
     assert np.median([prompt for prompt, _ in lengths]) == pytest.approx(30, rel=0.2)
     assert np.median([of for _, of in lengths]) == pytest.approx(200, rel=0.1) and "200" in source
+
+
+def test_remat_rows():
+    config, sizes = dataclasses.replace(shrink(shared_prompt.CONFIG), num_layers=8), Sizes(1, 32, 3, 16)
+    inputs = random_params(models.build(config)), random_lists(sizes, config.vocab_size)
+    programs = {policy: remat.compile_gradient(config, policy, inputs) for policy in ("none", "full")}
+    seconds = {"none": [1.0, 2.0], "full": [1.5, 3.0]}
+    none, full = (remat.row(policy, programs, seconds) for policy in programs)
+    assert none[1::2] == ("1.00", "1.00") and full[1] == "1.50" and float(full[3]) < 0.6
 
 
 def test_relation_features_row():

@@ -24,8 +24,8 @@ from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import open_files
 from jaxalign.io.hf.write import replacing, save_json
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
-from jaxalign.models.axes import INPUT_AXES
-from jaxalign.models.lora import chosen, split_shape
+from jaxalign.models.axes import INPUT_AXES, split_shape
+from jaxalign.models.lora import chosen
 from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
 

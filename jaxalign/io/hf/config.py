@@ -13,7 +13,7 @@ from jaxalign.io.hf.weights import open_tensors
 from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, NetworkConfig, RewardConfig, backbone_config
 
 # How a model is run, which is not part of what it is.
-RUNTIME = ("dtype", "remat", "attention")
+RUNTIME = ("dtype", "float8", "remat", "attention")
 LABEL = "REWARD"
 
 
