@@ -13,6 +13,21 @@ from tools.benchmarks.measure import Table, on_accelerator
 
 # The smaller first: a device reports its peak memory since the process started.
 CONFIGS = {
+    "Qwen3-0.6B": models.DecoderConfig(
+        family="qwen3",
+        vocab_size=151_936,
+        width=1024,
+        mlp_width=3072,
+        num_layers=28,
+        num_heads=16,
+        num_kv_heads=8,
+        head_dim=128,
+        rope_base=1e6,
+        qk_norm=True,
+        tied_embeddings=True,
+        dtype="bfloat16",
+        remat="full",
+    ),
     "Qwen3-1.7B": models.DecoderConfig(
         family="qwen3",
         vocab_size=151_936,

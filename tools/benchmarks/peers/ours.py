@@ -1,0 +1,63 @@
+"""One training step of ours by kind, with the losses of the experiments, as ``form() -> loss``."""
+
+from collections.abc import Callable
+
+import jax
+
+from experiments import lipo
+from experiments.common import stages
+from experiments.common.rewards.stages import make_reward_loss
+from jaxalign import data, models, training
+from jaxalign.data import EncodedLists
+from jaxalign.data.packing import example_lengths
+from jaxalign.typing import ListBatch, LossFn, Params, TokenBatch
+from tools.benchmarks.peers.pairs import BETA, LEARNING_RATE, Policies, only_chosen
+
+
+def sft_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callable[[], float]:
+    """Cross-entropy of the chosen responses; one example a row, or as many as the longest one leaves room for."""
+    chosen = only_chosen(lists)
+    return step_form(stages.make_sft_loss(models.build(policies.config)), policies.params, sft_batch(chosen, packed))
+
+
+def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
+    """All examples in one batch."""
+    lengths = example_lengths(chosen).tolist()
+    longest = max(lengths)
+    rows = len(data.first_fit(lengths, longest)) if packed else len(lengths)
+    batches = data.sft_batches(chosen, batch_size=rows, row_length=longest, packed=packed, shuffle=False)
+    return next(iter(batches))
+
+
+def dpo_form(policies: Policies, lists: EncodedLists) -> Callable[[], float]:
+    """DPO on pairs that share their prompt, reference log-probabilities given."""
+    model = models.build(policies.config)
+    batch = pair_batch(lists)
+    logps = jax.jit(models.response_logps, static_argnums=0)(model, policies.reference_params, batch)
+    loss_fn = lipo.make_alignment_loss(model, "dpo", BETA)
+    return step_form(loss_fn, policies.params, batch._replace(reference_logps=logps))
+
+
+def reward_form(config: models.RewardConfig, params: Params, lists: EncodedLists) -> Callable[[], float]:
+    """Bradley-Terry on pairs that share their prompt."""
+    return step_form(make_reward_loss(models.build(config)), params, pair_batch(lists))
+
+
+def pair_batch(lists: EncodedLists) -> ListBatch:
+    """All pairs in one batch, the chosen response first."""
+    return next(iter(data.list_batches(lists, batch_size=len(lists), list_size=2, shuffle=False)))
+
+
+def step_form(loss_fn: LossFn, params: Params, batch) -> Callable[[], float]:
+    """Each call trains one more step on ``batch`` and waits for it."""
+    optimizer = training.adamw(LEARNING_RATE)
+    step = training.make_train_step(loss_fn, optimizer)
+    state = training.init_state(params, optimizer)
+    batch, key = jax.device_put(batch), jax.random.key(0)
+
+    def form() -> float:
+        nonlocal state
+        state, metrics = jax.block_until_ready(step(state, batch, key))
+        return float(metrics["loss"].value)
+
+    return form
