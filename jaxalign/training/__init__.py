@@ -14,7 +14,7 @@ arguments:
 from jaxalign.training.optimizers import adafactor, adamw, decay_mask
 from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
 from jaxalign.training.state import TrainState, init_state
-from jaxalign.training.step import evaluate, make_eval_step, make_train_step
+from jaxalign.training.step import evaluate, lower_step, make_eval_step, make_train_step
 
 __all__ = [
     "TrainState",
@@ -26,6 +26,7 @@ __all__ = [
     "evaluate",
     "init_state",
     "linear_schedule",
+    "lower_step",
     "make_eval_step",
     "make_train_step",
 ]
