@@ -35,7 +35,7 @@ def qwen3(width: int, mlp_width: int, num_layers: int, num_heads: int, *, tied: 
 
 
 def gemma2(
-    width: int, mlp_width: int, num_layers: int, heads: tuple[int, int], head_dim: int, query_scale: float
+    width: int, mlp_width: int, num_layers: int, heads: tuple[int, int], head_dim: int, query_scale: float | None = None
 ) -> DecoderConfig:
     """A Gemma 2, whose layers see 4,096 tokens and everything in turn; ``heads`` of queries and of keys."""
     return DecoderConfig(
@@ -86,8 +86,8 @@ MODELS: Mapping[str, DecoderConfig] = MappingProxyType(
         "Qwen3-0.6B": qwen3(1024, 3072, 28, 16, tied=True),
         "Qwen3-1.7B": qwen3(2048, 6144, 28, 16, tied=True),
         "Qwen3-8B": qwen3(4096, 12_288, 36, 32, tied=False),
-        "Gemma-2-2B": gemma2(2304, 9216, 26, (8, 4), 256, 256**-0.5),
-        "Gemma-2-9B": gemma2(3584, 14_336, 42, (16, 8), 256, 256**-0.5),
+        "Gemma-2-2B": gemma2(2304, 9216, 26, (8, 4), 256),
+        "Gemma-2-9B": gemma2(3584, 14_336, 42, (16, 8), 256),
         "Gemma-2-27B": gemma2(4608, 36_864, 46, (32, 16), 128, 144**-0.5),
         "Llama-3.1-8B": llama31(4096, 14_336, 32, 32),
         "Llama-3.1-70B": llama31(8192, 28_672, 80, 64),

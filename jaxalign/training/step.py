@@ -57,7 +57,7 @@ def make_train_step(
     return functools.partial(train_step, _as_argument(loss_fn))
 
 
-def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array) -> jax.stages.Lowered:
+def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:
     """A step of :func:`make_train_step`, traced for these arguments but not run: they may be arrays or their shapes.
 
     Shapes (``jax.ShapeDtypeStruct``) with a sharding lower it for devices that need not be here.

@@ -97,25 +97,6 @@ def test_step_table_needs_an_accelerator():
     assert "Not measured" in table.render() and not table.rows
 
 
-def test_visible_pairs_by_hand():
-    # Prompt of 3, fed to the network without its last token: 1 + 2. Each of 2 responses of 2: positions 2 and 3 see
-    # 3 and 4 tokens, itself included.
-    assert flops.visible_pairs(3, 2, 2, None) == 3 + 2 * 7
-    # A window of 2: 1 + 2, and 2 + 2.
-    assert flops.visible_pairs(3, 2, 2, 2) == 3 + 2 * 4
-
-
-def test_flops_by_hand():
-    config = models.DecoderConfig(
-        vocab_size=11, width=4, mlp_width=5, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=3
-    )
-    # A layer: query and output 4 x 6 each, key and value 4 x 3 each, three MLP matrices 4 x 5: 48 + 24 + 60 = 132.
-    # Tokens: 2 of the prompt, 4 of the responses. Pairs: 17, as above, in each of 2 layers.
-    layers, logits, pairs = 6 * 2 * 132 * 6, 6 * 4 * 11 * 4, 12 * 2 * 3 * 2 * 17
-    found = flops.step_flops(config, flops.list_work(config, Sizes(5, 3, 2, 2)))
-    assert found == (5 * layers, 5 * logits, 5 * pairs)
-
-
 def test_generation_row():
     cells = dict(zip(generation.HEADER, generation.row(generation.small_config(64, 1), CASE, 1), strict=True))
     assert cells["equal tokens"] == "1.000"

@@ -85,8 +85,8 @@ class _Walk:
         return found
 
     def _of_instruction(self, computation, instruction: hlo.Instruction) -> Iterator[Event]:
-        opcode = instruction.opcode
-        if opcode.removesuffix("-start") in KINDS:
+        opcode = instruction.opcode.removesuffix("-start")
+        if opcode in KINDS:
             yield _event(instruction, self.num_devices)
         elif opcode == "while":
             times = hlo.trip_count(self.module, computation, instruction)
@@ -98,7 +98,7 @@ class _Walk:
             roles = "branch_computations", "true_computation", "false_computation"
             branches = [self.events(name) for name in instruction.called(*roles)]
             yield from max(branches, key=lambda events: sum(event.sent for event in events))
-        elif opcode in ("fusion", "call", "async-start", "custom-call"):
+        elif opcode in ("fusion", "call", "async", "custom-call"):
             for name in instruction.called("calls", "to_apply", "called_computations"):
                 for event in self.events(name):
                     scattered = ALL_REDUCE_SCATTER in name and event.kind == "all-reduce"
@@ -108,12 +108,10 @@ class _Walk:
 def _event(instruction: hlo.Instruction, num_devices: int) -> Event:
     kind = instruction.opcode.removesuffix("-start")
     group = _group_size(instruction.attributes, num_devices)
-    elements = hlo.tuple_elements(instruction.type)
-    if instruction.opcode == "all-gather-start":  # (what goes in, what comes out)
-        elements = elements[len(elements) // 2 :]
-    if instruction.opcode == "collective-permute-start":  # (in, out, and perhaps semaphores)
-        elements = elements[1:2]
-    size = sum(map(hlo.type_bytes, elements)) * (group if kind == "reduce-scatter" else 1)
+    parts = hlo.tuple_elements(instruction.type)
+    if instruction.opcode.endswith("-start") and kind != "all-reduce":
+        parts = parts[1:2]  # of what goes in, what comes out, and perhaps semaphores
+    size = sum(map(hlo.type_bytes, parts)) * (group if kind == "reduce-scatter" else 1)
     chain, channel = CHAIN.search(instruction.attributes), CHANNEL.search(instruction.attributes)
     return Event(kind, size, group, chain=(chain[1], channel[1]) if chain and channel else None)
 
