@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxalign import models
 from tools import bench, hardware
 from tools.benchmarks import flops, generation, measure, relation_features, shared_prompt, step, token_logps
 from tools.benchmarks.batches import Sizes

@@ -12,9 +12,9 @@ CONVENTION = (
     "Bytes are those that a chip sends in one step, over rings: of the whole array, (n - 1) / n for all-gather,",
     "reduce-scatter and all-to-all over n chips, twice that for all-reduce, all of it for collective-permute.",
 )
-# A gather that TPU programs run piece by piece beside products: every piece names the whole, and the same chain.
-CHAIN = re.compile(r'chain_id="(\d+)"')
-CHANNEL = re.compile(r"channel_id=(\d+)")
+# A collective that TPU programs run piece by piece beside products, here or in loops: every piece names the whole, and
+# the flag of the first is -1.
+LATER_PIECE = re.compile(r'"async_collective_fusion_config":\{"flag_start":"\d')
 # One call of a TPU program that leaves each chip its part of the sum.
 ALL_REDUCE_SCATTER = "all-reduce-scatter"
 
@@ -26,7 +26,6 @@ class Event(NamedTuple):
     size: int
     group: int
     times: int = 1
-    chain: tuple[str, str] | None = None
 
     @property
     def sent(self) -> float:
@@ -76,24 +75,23 @@ class _Walk:
     def events(self, name: str) -> list[Event]:
         """Of one run of the computation ``name``."""
         computation = self.module.computations[name]
-        found, chains = [], set()
-        for instruction in computation.instructions.values():
-            for event in self._of_instruction(computation, instruction):
-                if event.chain not in chains:
-                    found.append(event)
-                chains |= {event.chain} - {None}
-        return found
+        return [
+            event
+            for instruction in computation.instructions.values()
+            for event in self._of_instruction(computation, instruction)
+        ]
 
     def _of_instruction(self, computation, instruction: hlo.Instruction) -> Iterator[Event]:
         opcode = instruction.opcode.removesuffix("-start")
         if opcode in KINDS:
-            yield _event(instruction, self.num_devices)
+            if not LATER_PIECE.search(instruction.attributes):
+                yield _event(instruction, self.num_devices)
         elif opcode == "while":
             times = hlo.trip_count(self.module, computation, instruction)
             self.unknown_loops += times is None
             for body in instruction.called("body", "condition"):
                 for event in self.events(body):
-                    yield event._replace(times=event.times * (1 if times is None else times), chain=None)
+                    yield event._replace(times=event.times * (1 if times is None else times))
         elif opcode == "conditional":
             roles = "branch_computations", "true_computation", "false_computation"
             branches = [self.events(name) for name in instruction.called(*roles)]
@@ -112,8 +110,7 @@ def _event(instruction: hlo.Instruction, num_devices: int) -> Event:
     if instruction.opcode.endswith("-start") and kind != "all-reduce":
         parts = parts[1:2]  # of what goes in, what comes out, and perhaps semaphores
     size = sum(map(hlo.type_bytes, parts)) * (group if kind == "reduce-scatter" else 1)
-    chain, channel = CHAIN.search(instruction.attributes), CHANNEL.search(instruction.attributes)
-    return Event(kind, size, group, chain=(chain[1], channel[1]) if chain and channel else None)
+    return Event(kind, size, group)
 
 
 def _group_size(attributes: str, num_devices: int) -> int:

@@ -11,8 +11,8 @@ SHAPE = re.compile(r"\b([a-z]\w*)\[([\d,<=]*)\]")
 NAME = re.compile(r"%([\w.-]+)")
 TRIP_COUNT = re.compile(r'"known_trip_count":\s*\{"n":\s*"(\d+)"')
 WIDTH = re.compile(r"^(?:bf|f|s|u|c)(\d+)")
-# Whether "i compared with the limit" is true says so for how many i from the start on.
-TRIPS = {"LT": 0, "LE": 1, "NE": 0}
+# The first counter for which "counter compared with limit" is false lies so far from the limit.
+BEYOND = {"LT": 0, "LE": 1, "NE": 0}
 
 
 class Instruction(NamedTuple):
@@ -85,41 +85,60 @@ def tuple_elements(type_: str) -> list[str]:
 
 
 def trip_count(module: Module, computation: Computation, loop: Instruction) -> int | None:
-    """How often the body of a ``while`` runs: as its attributes say, or from the constants in its condition.
+    """How often the body of a ``while`` runs: as its attributes say, or from constants in its condition and body.
 
-    A condition of the form "element i of the state < constant" is read, the step being 1, as in loops of
-    ``jax.lax``. None: it is of another form.
+    Read are loops whose state has a counter that starts at a constant, that the body adds a constant to, and that the
+    condition compares with a constant. None: the loop is another.
     """
     if known := TRIP_COUNT.search(loop.attributes):
         return int(known[1])
-    condition = module.computations[loop.called("condition")[0]]
-    compare, scope = condition.root, condition
-    arguments: dict[str, Instruction] = {}
-    if compare.opcode == "fusion":
-        scope = module.computations[compare.called("calls")[0]]
-        given = [condition.instructions[name] for name in compare.operands]
-        arguments = {i.name: given[int(i.arguments)] for i in scope.instructions.values() if i.opcode == "parameter"}
-        compare = scope.root
+    condition, body = (module.computations[loop.called(role)[0]] for role in ("condition", "body"))
+    compare, operands = _inlined(module, condition, condition.root)
     direction = re.search(r"direction=(\w+)", compare.attributes)
-    if compare.opcode != "compare" or direction[1] not in TRIPS:
+    if compare.opcode != "compare" or direction[1] not in BEYOND or operands[0].opcode != "get-tuple-element":
         return None
-    counter, limit = (arguments.get(name, scope.instructions[name]) for name in compare.operands)
-    start = _initial_value(computation, loop, counter)
-    if start is None or limit.opcode != "constant":
-        return None
-    return max(int(limit.arguments) - start + TRIPS[direction[1]], 0)
-
-
-def _initial_value(computation, loop, counter) -> int | None:
-    """The constant with which the loop's counter, an element of its state, starts."""
-    index = re.search(r"index=(\d+)", counter.attributes)
+    place = int(re.search(r"index=(\d+)", operands[0].attributes)[1])
     state = computation.instructions.get(loop.operands[0])
-    if counter.opcode != "get-tuple-element" or state is None or state.opcode != "tuple":
+    start = _constant(computation, state, place)
+    limit = int(operands[1].arguments) if operands[1].opcode == "constant" else None
+    step = _step(module, body, place)
+    if None in (start, limit, step) or step < 1:
         return None
-    value = computation.instructions[state.operands[int(index[1])]]
+    return max(-((start - limit - BEYOND[direction[1]]) // step), 0)
+
+
+def _inlined(module, computation, instruction) -> tuple[Instruction, list[Instruction]]:
+    """An instruction and its operands; of a fusion, those of its result, the fusion's arguments put in."""
+    if instruction.opcode != "fusion":
+        return instruction, [computation.instructions[name] for name in instruction.operands]
+    fused = module.computations[instruction.called("calls")[0]]
+    given = [computation.instructions[name] for name in instruction.operands]
+    operands = [fused.instructions[name] for name in fused.root.operands]
+    return fused.root, [given[int(i.arguments)] if i.opcode == "parameter" else i for i in operands]
+
+
+def _constant(computation, state: Instruction | None, place: int) -> int | None:
+    """The integer at ``place`` of a tuple, if it is constant."""
+    if state is None or state.opcode != "tuple":
+        return None
+    value = _uncopied(computation, state.operands[place])
+    return int(value.arguments) if value.opcode == "constant" else None
+
+
+def _step(module, body: Computation, place: int) -> int | None:
+    """What one run of ``body`` adds to the counter at ``place`` of its state."""
+    if body.root.opcode != "tuple":
+        return None
+    value, operands = _inlined(module, body, _uncopied(body, body.root.operands[place]))
+    constants = [operand for operand in operands if operand.opcode == "constant"]
+    return int(constants[0].arguments) if value.opcode == "add" and len(constants) == 1 else None
+
+
+def _uncopied(computation, name: str) -> Instruction:
+    value = computation.instructions[name]
     while value.opcode in ("copy", "bitcast"):
         value = computation.instructions[value.operands[0]]
-    return int(value.arguments) if value.opcode == "constant" else None
+    return value
 
 
 def _parse_computation(lines) -> Computation:

@@ -14,9 +14,9 @@ from tools.planning.memory import Arrays
 CONVENTION = (
     "Compute: executed products at the peak bfloat16 rate. Memory, an estimate: in forward, in the two products of",
     "backward, and in rematerialised forward, each layer's weights are read, operands and results of its products read",
-    "or written once, attention logits written and read in float32; logits of the vocabulary stay on the chip; state and",
-    "gradients are read and written once. Interconnect: all links of a chip busy in one direction, no latency. Bounds,",
-    "not predictions: no overlap adds the three, full overlap takes the longest.",
+    "or written once, attention logits written and read in float32; logits of the vocabulary stay on the chip; state",
+    "and gradients are read and written once. Interconnect: all links of a chip busy in one direction, no latency.",
+    "Bounds, not predictions: no overlap adds the three, full overlap takes the longest.",
 )
 
 

@@ -73,7 +73,11 @@ def test_nested_loops_multiply():
     loops = f"""
 %inner (p: (s32[], f32[8])) -> (s32[], f32[8]) {{
   %x = f32[8] get-tuple-element(%p), index=1
-  ROOT %r = f32[8] {SUM}
+  %r = f32[8] {SUM}
+  %k = s32[] get-tuple-element(%p), index=0
+  %one = s32[] constant(1)
+  %next = s32[] add(%k, %one)
+  ROOT %after = (s32[], f32[8]) tuple(%next, %r)
 }}
 %until_3 (p: (s32[], f32[8])) -> pred[] {{
   %three = s32[] constant(3)
@@ -100,7 +104,9 @@ def test_a_loop_of_unknown_length_is_said():
     assert (found.unknown_loops, found.traffic["all-reduce"].count, found.sent) == (1, 1, 32)
 
 
-@pytest.mark.parametrize("call", ["fusion(%x), kind=kLoop, calls=%f", "call(%x), to_apply=%f", "call-start(%x), to_apply=%f"])
+@pytest.mark.parametrize(
+    "call", ["fusion(%x), kind=kLoop, calls=%f", "call(%x), to_apply=%f", "call-start(%x), to_apply=%f"]
+)
 def test_called_computations_count(call):
     called = f"%f (x: f32[8]) -> f32[8] {{\n  %x = f32[8] parameter(0)\n  ROOT %r = f32[8] {SUM}\n}}"
     assert sent(f"  ROOT %r = f32[8] {call}", called) == {"all-reduce": (1, 32)}
@@ -128,11 +134,12 @@ def test_a_tpu_s_sum_of_which_each_chip_keeps_a_part_is_a_reduce_scatter():
 
 def test_a_tpu_s_gather_in_pieces_is_one():
     piece = """%piece.{0} (x: f32[8]) -> f32[8] {{
-  ROOT %g.{0} = f32[8] all-gather(%x), channel_id={1}, replica_groups={{{{0,1,2,3}}}}, frontend_attributes={{chain_id="0"}}
+  ROOT %g.{0} = f32[8] all-gather(%x), replica_groups={{{{0,1,2,3}}}}, backend_config={{{1}}}
 }}"""
-    called = "\n".join([piece.format(1, 7), piece.format(2, 7), piece.format(3, 8)])
+    flag = '"async_collective_fusion_config":{{"flag_start":"{}","flag_end":"8"}}'
+    called = "\n".join([piece.format(i, flag.format(start)) for i, start in ((1, -1), (2, 2), (3, 0))])
     entry = "\n".join(f"  %f.{i} = f32[8] fusion(%x), kind=kOutput, calls=%piece.{i}" for i in (1, 2, 3))
-    assert sent(entry, called) == {"all-gather": (2, 48)}
+    assert sent(entry, called) == {"all-gather": (1, 24)}
 
 
 def on_devices(fn, argument):

@@ -7,7 +7,18 @@ from tools.planning import hlo
 LOOP = """HloModule loop
 
 %body (state: (s32[], f32[4])) -> (s32[], f32[4]) {{
-  ROOT %state = (s32[], f32[4]) parameter(0)
+  %state = (s32[], f32[4]) parameter(0)
+  %i = s32[] get-tuple-element(%state), index=0
+  %y = f32[4]{{0}} get-tuple-element(%state), index=1
+  %step = s32[] constant({step})
+  %next = s32[] {counter}
+  ROOT %after = (s32[], f32[4]) tuple(%next, %y)
+}}
+
+%plus (c: s32[], d: s32[]) -> s32[] {{
+  %c = s32[] parameter(0)
+  %d = s32[] parameter(1)
+  ROOT %sum = s32[] add(%c, %d)
 }}
 
 %less (a: s32[], b: s32[]) -> pred[] {{
@@ -34,9 +45,9 @@ ENTRY %main (x: f32[4]) -> (s32[], f32[4]) {{
 DIRECT, FUSED = "compare(%counter, %limit), direction=LT", "fusion(%counter, %limit), kind=kLoop, calls=%less"
 
 
-def trips(condition=DIRECT, start=0, limit=5, direction="LT", attributes=""):
-    text = LOOP.format(condition=condition, start=start, limit=limit, direction=direction, attributes=attributes)
-    module = hlo.parse_module(text)
+def trips(condition=DIRECT, counter="add(%i, %step)", start=0, step=1, limit=5, direction="LT", attributes=""):
+    values = {"condition": condition, "counter": counter, "start": start, "step": step, "limit": limit}
+    module = hlo.parse_module(LOOP.format(**values, direction=direction, attributes=attributes))
     entry = module.computations[module.entry]
     return hlo.trip_count(module, entry, entry.root)
 
@@ -63,14 +74,18 @@ def test_elements_of_a_tuple():
 
 
 def test_an_instruction():
-    text = "ENTRY %main.1 (x: f32[8]) -> f32[2] {\n  ROOT %r.1 = f32[2]{0} reduce-scatter(f32[8]{0} %x), to_apply=%add\n}"
+    text = (
+        "ENTRY %main.1 (x: f32[8]) -> f32[2] {\n  ROOT %r.1 = f32[2]{0} reduce-scatter(f32[8]{0} %x), to_apply=%add\n}"
+    )
     root = hlo.parse_module(text).computations["main.1"].root
     assert (root.name, root.type, root.opcode, root.operands) == ("r.1", "f32[2]{0}", "reduce-scatter", ("x",))
     assert root.called("to_apply") == ["add"] and root.called("body") == []
 
 
 def test_several_called_computations():
-    text = "ENTRY %m () -> f32[] {\n  ROOT %c = f32[] conditional(%i, %a, %b), branch_computations={%first.1, %second}\n}"
+    text = (
+        "ENTRY %m () -> f32[] {\n  ROOT %c = f32[] conditional(%i, %a, %b), branch_computations={%first.1, %second}\n}"
+    )
     assert hlo.parse_module(text).computations["m"].root.called("branch_computations") == ["first.1", "second"]
 
 
@@ -79,6 +94,14 @@ def test_trips_from_the_condition(condition):
     assert trips(condition) == 5
     assert trips(condition, start=2) == 3
     assert trips(condition, start=7) == 0
+
+
+@pytest.mark.parametrize("counter", ["add(%i, %step)", "fusion(%i, %step), kind=kLoop, calls=%plus"])
+def test_trips_of_longer_steps(counter):
+    """Counters 0, 2, 4 are below 5, and 0, 2 below 4."""
+    assert trips(counter=counter, step=2) == 3
+    assert trips(counter=counter, step=2, limit=4) == 2
+    assert trips(counter="multiply(%i, %step)", step=2) is None
 
 
 def test_trips_of_other_comparisons():
