@@ -12,7 +12,7 @@ import jax
 import tyro
 
 from jaxalign.sharding import describe_shardings
-from tools.benchmarks.measure import Table
+from tools.benchmarks.measure import render_row
 from tools.model_shapes import find_model
 from tools.planning import largest, report
 from tools.planning.clusters import find_cluster
@@ -78,7 +78,7 @@ def main(
     if shardings:
         print(f"\n{describe_shardings(plan.layout.state, plan.layout.state_shardings)}", flush=True)
     if largest_batch:
-        print(f"\n{_search(plan, sizes)}")
+        print(f"\n{search_batch(plan, sizes)}")
 
 
 def _plan(setup: Setup, topology: str, sizes: MeshSizes, batch: int | None) -> Plan:
@@ -89,12 +89,14 @@ def _plan(setup: Setup, topology: str, sizes: MeshSizes, batch: int | None) -> P
 
 def _print_scaling(plans: Iterable[Plan]):
     """A row as each compile ends, since each takes up to minutes."""
-    print(Table("", (), report.SCALING_HEADER, [()]).render())
+    print(render_row(report.SCALING_HEADER))
+    print(render_row(["---"] * len(report.SCALING_HEADER)))
     for plan in plans:
-        print(f"| {' | '.join(report.scaling_row(plan))} |", flush=True)
+        print(render_row(report.scaling_row(plan)), flush=True)
 
 
-def _search(plan: Plan, sizes: MeshSizes) -> str:
+def search_batch(plan: Plan, sizes: MeshSizes) -> str:
+    """The largest batch that fits, as a table."""
     unit = row_unit(plan.setup.accumulate, plan.mesh_shape)
 
     def need_fn(batch: int) -> largest.Need:

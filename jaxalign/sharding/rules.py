@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 DEFAULT_MESH_AXES: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
     {
@@ -47,7 +47,7 @@ class Rules:
         return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
-def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
+def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
     """A pytree of NamedSharding like ``params`` (arrays or their shapes).
 
     Raises:
@@ -57,7 +57,7 @@ def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, leaf: _sharding(_names(path), leaf.shape, mesh, rules), params)
 
 
-def state_shardings(state: Any, mesh: Mesh, rules: Rules) -> Any:
+def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
     """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
 
     A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
@@ -85,7 +85,7 @@ def _names(path) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
 
 
-def _sharding(names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules: Rules) -> NamedSharding:
+def _sharding(names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh | AbstractMesh, rules: Rules) -> NamedSharding:
     logical = _logical_axes(names, shape, rules)
     used, entries = set(), []
     for dimension, axis in enumerate(logical):
@@ -126,13 +126,15 @@ def _logical_axes(names: tuple[str, ...], shape: tuple[int, ...], rules: Rules) 
     return stack + tuple(axes)
 
 
-def _check_known(logical: str | None, axes: tuple[str, ...], mesh: Mesh):
+def _check_known(logical: str | None, axes: tuple[str, ...], mesh: Mesh | AbstractMesh):
     for axis in axes:
         if axis not in mesh.shape:
             raise ValueError(f"Rules.mesh_axes[{logical!r}] is {axis!r}; the mesh has {', '.join(mesh.shape)}")
 
 
-def _uneven_message(names, shape, dimension: int, logical: str, axes: tuple[str, ...], mesh: Mesh) -> str:
+def _uneven_message(
+    names, shape, dimension: int, logical: str, axes: tuple[str, ...], mesh: Mesh | AbstractMesh
+) -> str:
     sizes = " x ".join(f"{axis}={mesh.shape[axis]}" for axis in axes)
     length = shape[dimension]
     fitting = [size for size in range(1, min(length, mesh.size) + 1) if length % size == 0 and mesh.size % size == 0]

@@ -1,10 +1,10 @@
-"""The largest batch that fits, in few compiles: a line through the last two, each guess confirmed."""
+"""The largest batch that fits, in few compiles: a line through two of them, each guess confirmed."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-# As many guesses by the line; then the interval between what fits and what does not is halved.
-LINE_GUESSES = 6
+# After so many guesses by the line, every second one halves the interval between what fits and what does not.
+LINE_GUESSES = 4
 
 
 class Need(NamedTuple):
@@ -38,13 +38,14 @@ def largest_batch(need_fn: Callable[[int], Need], unit: int, capacity: int) -> t
 
 
 def _next_guess(tried: dict[int, Need], fitting: int, failing: int | None, capacity: int) -> int:
-    known = [(units, need.bytes) for units, need in tried.items() if need.bytes is not None]
-    highest = 2 * fitting + 1 if failing is None else failing - 1
-    if len(known) < 2 or len(tried) > LINE_GUESSES:
-        return (fitting + highest + 1) // 2
-    (first, first_bytes), (last, last_bytes) = known[-2:]
-    slope = (last_bytes - first_bytes) / (last - first)
-    if slope <= 0:
-        return highest
-    guess = int(last + (capacity - last_bytes) // slope)
-    return max(guess if failing is None else min(guess, highest), fitting + 1)
+    """By the line through the largest batches that fit, or through the ones on either side of the limit."""
+    halfway = 2 * max(fitting, 1) if failing is None else (fitting + failing) // 2
+    ends = sorted(units for units in tried if failing is None or units in (fitting, failing))[-2:]
+    turn = len(tried) > LINE_GUESSES and len(tried) % 2 == 0
+    if turn or len(ends) < 2 or any(tried[units].bytes is None for units in ends):
+        return halfway
+    (first, low), (last, high) = ((units, tried[units].bytes) for units in ends)
+    if high <= low:
+        return halfway
+    guess = first + int((capacity - low) * (last - first) / (high - low))
+    return max(guess if failing is None else min(guess, failing - 1), fitting + 1)
