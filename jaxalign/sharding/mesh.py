@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 
 import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AbstractMesh, AxisType, Mesh
 
 # The further to the right, the closer two neighbours along an axis stand and the more they have to say to each other.
 MESH_AXES = ("data", "fsdp", "context", "tensor")
+AXIS_TYPES = (AxisType.Auto,) * len(MESH_AXES)
 
 
 def make_mesh(
@@ -25,7 +26,18 @@ def make_mesh(
     """
     devices = jax.devices() if devices is None else devices
     sizes = _fill((data, fsdp, context, tensor), len(devices))
-    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES), devices=devices)
+    return jax.make_mesh(sizes, MESH_AXES, axis_types=AXIS_TYPES, devices=devices)
+
+
+def make_abstract_mesh(
+    num_devices: int, *, data: int = 1, fsdp: int = -1, context: int = 1, tensor: int = 1
+) -> AbstractMesh:
+    """The mesh that :func:`make_mesh` makes of as many devices, without devices: for shardings of what is not here.
+
+    Raises:
+      ValueError: as :func:`make_mesh`.
+    """
+    return AbstractMesh(_fill((data, fsdp, context, tensor), num_devices), MESH_AXES, AXIS_TYPES)
 
 
 def _fill(sizes: tuple[int, ...], count: int) -> tuple[int, ...]:

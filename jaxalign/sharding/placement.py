@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from jaxalign.sharding.rules import Rules
 
 
-def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
+def batch_sharding(mesh: Mesh | AbstractMesh, rules: Rules) -> NamedSharding:
     """The sharding of every array of a batch: its leading axis over the mesh axes of ``"batch"``."""
     return NamedSharding(mesh, PartitionSpec(rules.axes_of("batch")))
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import DictKey, GetAttrKey
 
 DEFAULT_MESH_AXES: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
@@ -51,7 +51,7 @@ class Rules:
         return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
-def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
+def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
     """A pytree of NamedSharding like ``params`` (arrays or their shapes).
 
     Raises:
@@ -67,7 +67,7 @@ def param_shardings(params: Any, mesh: Mesh, rules: Rules) -> Any:
     return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
-def state_shardings(state: Any, mesh: Mesh, rules: Rules) -> Any:
+def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
     """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
 
     A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
@@ -109,7 +109,12 @@ def _names(path) -> tuple[str, ...]:
 
 
 def _sharding(
-    names: tuple[str, ...], shape: tuple[int, ...], mesh: Mesh, rules: Rules, *, uneven_is_whole: bool = False
+    names: tuple[str, ...],
+    shape: tuple[int, ...],
+    mesh: Mesh | AbstractMesh,
+    rules: Rules,
+    *,
+    uneven_is_whole: bool = False,
 ) -> NamedSharding:
     logical = _logical_axes(names, shape, rules)
     used, entries = set(), []
@@ -151,13 +156,15 @@ def _logical_axes(names: tuple[str, ...], shape: tuple[int, ...], rules: Rules) 
     return stack + tuple(axes)
 
 
-def _check_known(logical: str | None, axes: tuple[str, ...], mesh: Mesh):
+def _check_known(logical: str | None, axes: tuple[str, ...], mesh: Mesh | AbstractMesh):
     for axis in axes:
         if axis not in mesh.shape:
             raise ValueError(f"Rules.mesh_axes[{logical!r}] is {axis!r}; the mesh has {', '.join(mesh.shape)}")
 
 
-def _uneven_message(names, shape, dimension: int, logical: str, axes: tuple[str, ...], mesh: Mesh) -> str:
+def _uneven_message(
+    names, shape, dimension: int, logical: str, axes: tuple[str, ...], mesh: Mesh | AbstractMesh
+) -> str:
     sizes = " x ".join(f"{axis}={mesh.shape[axis]}" for axis in axes)
     length = shape[dimension]
     fitting = [size for size in range(1, min(length, mesh.size) + 1) if length % size == 0 and mesh.size % size == 0]

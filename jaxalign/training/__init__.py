@@ -15,7 +15,7 @@ from jaxalign.training.low_precision import low_precision_state
 from jaxalign.training.optimizers import adafactor, adamw, decay_mask
 from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
 from jaxalign.training.state import TrainState, init_state
-from jaxalign.training.step import evaluate, make_eval_step, make_train_step
+from jaxalign.training.step import evaluate, lower_step, make_eval_step, make_train_step
 
 __all__ = [
     "TrainState",
@@ -28,6 +28,7 @@ __all__ = [
     "init_state",
     "linear_schedule",
     "low_precision_state",
+    "lower_step",
     "make_eval_step",
     "make_train_step",
 ]

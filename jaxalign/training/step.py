@@ -57,6 +57,14 @@ def make_train_step(
     return functools.partial(train_step, _as_argument(loss_fn))
 
 
+def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:
+    """A step of :func:`make_train_step`, traced for these arguments but not run: they may be arrays or their shapes.
+
+    Shapes (``jax.ShapeDtypeStruct``) with a sharding lower it for devices that need not be here.
+    """
+    return step.func.lower(*step.args, state, batch, key)
+
+
 def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding.Rules | None = None) -> EvalStep:
     """A compiled ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxalign import models, numerics
-from tools import bench
+from jaxalign import models
+from tools import bench, hardware
 from tools.benchmarks import (
     flops,
     generation,
@@ -117,63 +117,22 @@ def test_step_at_toy_size():
     assert (config.dtype, config.remat) == ("bfloat16", "full")
     found = step.measure(config, Sizes(2, 6, 3, 4), rounds=1)
     assert found.seconds > 0 and math.isfinite(found.loss)
-    assert found.peak_bytes is None and flops.peak_flops(jax.devices()[0]) is None
+    assert found.peak_bytes is None and hardware.peaks_of(jax.devices()[0]) is None
 
 
 def test_step_row_by_hand():
     config, sizes = shrink(step.CONFIGS["Qwen3-1.7B"]), Sizes(lists=2, prompt=6, responses=3, response=4)
-    peak = 10.0 * flops.list_step_flops(config, sizes)
+    counted = flops.step_flops(config, flops.list_work(config, sizes)).total
+    peaks = hardware.device_peaks("h100")._replace(flops=10.0 * counted)
     # In half a second a device of that peak does 5 steps' worth: one step is a fifth. Tokens: 2 (6 + 3 * 4) = 36.
     found = step.Measurement(seconds=0.5, loss=0.0, peak_bytes=3 * 10**9)
-    assert step.row("toy", config, sizes, found, peak) == ("toy", "500.0", "72", "0.200", "3.0")
+    assert step.row("toy", config, sizes, found, peaks) == ("toy", "500.0", "72", "0.200", "3.0")
     assert step.row("toy", config, sizes, found._replace(peak_bytes=None), None)[3:] == ("-", "-")
 
 
 def test_step_table_needs_an_accelerator():
     table = step.table(1)
     assert "Not measured" in table.render() and not table.rows
-
-
-@pytest.mark.parametrize(("name", "billions"), [("Qwen3-1.7B", 1.7), ("Gemma-2-2B", 2.6)])
-def test_shapes_are_those_of_the_models(name, billions):
-    """Parameter counts as the makers state them, output matrix shared with the embedding."""
-    model = models.build(step.CONFIGS[name])
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2), "int32"))["params"]
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) / 1e9 == pytest.approx(billions, abs=0.05)
-
-
-def test_visible_pairs_by_hand():
-    # Prompt of 3, fed to the network without its last token: 1 + 2. Each of 2 responses of 2: positions 2 and 3 see
-    # 3 and 4 tokens, itself included.
-    assert flops.visible_pairs(3, 2, 2, None) == 3 + 2 * 7
-    # A window of 2: 1 + 2, and 2 + 2.
-    assert flops.visible_pairs(3, 2, 2, 2) == 3 + 2 * 4
-
-
-def test_flops_by_hand():
-    config = models.DecoderConfig(
-        vocab_size=11, width=4, mlp_width=5, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=3
-    )
-    # A layer: query and output 4 x 6 each, key and value 4 x 3 each, three MLP matrices 4 x 5: 48 + 24 + 60 = 132.
-    # Tokens: 2 of the prompt, 4 of the responses. Pairs: 17, as above, in each of 2 layers.
-    layers, logits, pairs = 6 * 2 * 132 * 6, 6 * 4 * 11 * 4, 12 * 2 * 3 * 2 * 17
-    assert flops.list_step_flops(config, Sizes(5, 3, 2, 2)) == 5 * (layers + logits + pairs)
-
-
-def test_flops_match_what_xla_counts():
-    """Where products of weights dominate: one layer (XLA counts a scan's body once), few pairs, a small vocabulary."""
-    config = models.DecoderConfig(
-        vocab_size=16, width=128, mlp_width=512, num_layers=1, num_heads=2, num_kv_heads=1, head_dim=64
-    )
-    sizes = Sizes(lists=3, prompt=9, responses=4, response=8)
-    model = models.build(config)
-
-    def total(params, batch):
-        return numerics.ratio(models.response_logps(model, params, batch)).numerator
-
-    inputs = random_params(model), random_lists(sizes, config.vocab_size)
-    counted = jax.jit(jax.grad(total)).lower(*inputs).cost_analysis()["flops"]
-    assert flops.list_step_flops(config, sizes) == pytest.approx(counted, rel=0.05)
 
 
 def test_generation_row():

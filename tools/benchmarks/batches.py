@@ -22,6 +22,14 @@ class Sizes(NamedTuple):
         return self.lists * (self.prompt + self.responses * self.response)
 
 
+class Rows(NamedTuple):
+    """Packed rows in a batch, examples in each, tokens of each example; nothing is padding."""
+
+    rows: int
+    examples: int
+    length: int
+
+
 def random_lists(sizes: Sizes, vocab_size: int) -> ListBatch:
     """Uniform tokens and labels."""
     b, p, k, r = sizes

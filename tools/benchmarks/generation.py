@@ -12,25 +12,14 @@ import numpy as np
 from jaxalign import models, sampling
 from jaxalign.sampling.cache import prompt_columns, ring_columns
 from tools.benchmarks.batches import random_params
+from tools.benchmarks.flops import layer_weights
 from tools.benchmarks.measure import Table, median_ratio, on_accelerator, take_turns
 from tools.benchmarks.step import CONFIGS
+from tools.hardware import peaks_of
 
 TITLE = "Greedy generation"
 HEADER = ("width", "layers", "batch", "ours tokens / s", "transformers tokens / s", "speed-up", "equal tokens")
 ACCELERATOR_HEADER = ("model", "batch", "ms / token", "tokens / s", "share of bandwidth")
-
-# Bytes/s of one device's memory, from the makers' data sheets (as PEAK_FLOPS in flops.py). By jax's device_kind.
-PEAK_BANDWIDTH = {
-    "NVIDIA A100-SXM4-40GB": 1.555e12,
-    "NVIDIA A100-SXM4-80GB": 2.039e12,
-    "NVIDIA H100 80GB HBM3": 3.35e12,
-    "NVIDIA H200": 4.8e12,
-    "TPU v4": 1.2e12,
-    "TPU v5 lite": 819e9,
-    "TPU v5": 2.765e12,
-    "TPU v5p": 2.765e12,
-    "TPU v6 lite": 1.64e12,
-}
 
 
 class Case(NamedTuple):
@@ -117,22 +106,21 @@ def accelerator_row(name: str, config: models.DecoderConfig, case: Case, rounds:
     params = jax.tree.map(lambda leaf: leaf.astype(config.dtype), random_params(model))
     tokens = np.zeros((case.batch, case.prompt), np.int32)
     seconds = statistics.median(take_turns({"ours": _ours(model, params, tokens, case)}, rounds)["ours"]) / case.new
-    peak = PEAK_BANDWIDTH.get(jax.devices()[0].device_kind)
+    peaks = peaks_of(jax.devices()[0])
     return (
         name,
         str(case.batch),
         f"{1e3 * seconds:.2f}",
         f"{case.batch / seconds:,.0f}",
-        "-" if peak is None else f"{token_bytes(config, case) / seconds / peak:.3f}",
+        "-" if peaks is None else f"{token_bytes(config, case) / seconds / peaks.bandwidth:.3f}",
     )
 
 
 def token_bytes(config: models.DecoderConfig, case: Case) -> float:
     """Bytes that a step must read: weights, and keys and values of prompt and, on average, half of the new tokens."""
     c = config
-    layer = c.width * c.head_dim * (2 * c.num_heads + 2 * c.num_kv_heads) + 3 * c.width * c.mlp_width
     # The output matrix is read whole, the embedding (the same, if tied) a row a token.
-    weights = c.num_layers * layer + c.width * c.vocab_size
+    weights = c.num_layers * layer_weights(c) + c.width * c.vocab_size
     columns = sum(
         prompt_columns(c, windowed, case.prompt) + ring_columns(c, windowed, case.new) / 2
         for windowed in c.layer_windows

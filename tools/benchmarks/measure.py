@@ -27,8 +27,13 @@ class Table(NamedTuple):
         lines = [f"### {self.title}", "", *self.notes]
         if self.rows:
             cells = [self.header, ["---"] * len(self.header), *self.rows]
-            lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
+            lines += ["", *map(render_row, cells)]
         return "\n".join(lines)
+
+
+def render_row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def take_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -8,64 +8,13 @@ import jax
 
 from jaxalign import losses, models, numerics, training
 from tools.benchmarks.batches import Sizes, random_lists, random_params
-from tools.benchmarks.flops import CONVENTION, list_step_flops, peak_flops
+from tools.benchmarks.flops import CONVENTION, list_work, step_flops
 from tools.benchmarks.measure import Table, on_accelerator
+from tools.hardware import Chip, peaks_of
+from tools.model_shapes import MODELS
 
 # The smaller first: a device reports its peak memory since the process started.
-CONFIGS = {
-    "Qwen3-0.6B": models.DecoderConfig(
-        family="qwen3",
-        vocab_size=151_936,
-        width=1024,
-        mlp_width=3072,
-        num_layers=28,
-        num_heads=16,
-        num_kv_heads=8,
-        head_dim=128,
-        rope_base=1e6,
-        qk_norm=True,
-        tied_embeddings=True,
-        dtype="bfloat16",
-        remat="full",
-    ),
-    "Qwen3-1.7B": models.DecoderConfig(
-        family="qwen3",
-        vocab_size=151_936,
-        width=2048,
-        mlp_width=6144,
-        num_layers=28,
-        num_heads=16,
-        num_kv_heads=8,
-        head_dim=128,
-        rope_base=1e6,
-        qk_norm=True,
-        tied_embeddings=True,
-        dtype="bfloat16",
-        remat="full",
-    ),
-    "Gemma-2-2B": models.DecoderConfig(
-        family="gemma2",
-        vocab_size=256_000,
-        width=2304,
-        mlp_width=9216,
-        num_layers=26,
-        num_heads=8,
-        num_kv_heads=4,
-        head_dim=256,
-        window=4096,
-        windowed_layers=(True, False) * 13,
-        activation="gelu_tanh",
-        norm_unit_offset=True,
-        post_norms=True,
-        query_scale=256**-0.5,
-        attention_softcap=50.0,
-        logit_softcap=30.0,
-        embedding_scale=True,
-        tied_embeddings=True,
-        dtype="bfloat16",
-        remat="full",
-    ),
-}
+CONFIGS = {name: MODELS[name] for name in ("Qwen3-0.6B", "Qwen3-1.7B", "Gemma-2-2B")}
 SIZES = Sizes(lists=8, prompt=512, responses=8, response=128)
 BETA = 0.05
 TITLE = "LiPO-lambda train step"
@@ -93,21 +42,22 @@ def table(rounds: int) -> Table:
         ),
         header=HEADER,
         rows=[
-            row(name, config, SIZES, measure(config, SIZES, rounds), peak_flops(jax.devices()[0]))
+            row(name, config, SIZES, measure(config, SIZES, rounds), peaks_of(jax.devices()[0]))
             for name, config in CONFIGS.items()
         ],
     )
 
 
 def row(
-    name: str, config: models.DecoderConfig, sizes: Sizes, found: Measurement, peak: float | None
+    name: str, config: models.DecoderConfig, sizes: Sizes, found: Measurement, peaks: Chip | None
 ) -> tuple[str, ...]:
     """Cells of one model; a dash where the device's peak FLOP/s or memory is not known."""
+    flops = step_flops(config, list_work(config, sizes)).total
     return (
         name,
         f"{1e3 * found.seconds:.1f}",
         f"{sizes.tokens / found.seconds:,.0f}",
-        "-" if peak is None else f"{list_step_flops(config, sizes) / found.seconds / peak:.3f}",
+        "-" if peaks is None else f"{flops / found.seconds / peaks.flops:.3f}",
         "-" if found.peak_bytes is None else f"{found.peak_bytes / 1e9:.1f}",
     )
 

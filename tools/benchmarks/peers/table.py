@@ -81,11 +81,12 @@ def table(rounds: int) -> Table:
     return Table(
         title=TITLE,
         notes=(
-            f"`training.make_train_step` with the experiments' losses against the steps of TRL's trainers, same weights,"
+            f"`training.make_train_step` with the experiments' losses against the steps of TRL's trainers, same"
+            f" weights,"
             f" {where}; {BATCH} examples or pairs of",
             "prompts of up to P and responses of up to R tokens, each from an eighth of that on; AdamW with clipping,",
             "metrics of both included. TRL pads rows of prompt and response to the longest; ours pads prompts and",
-            "responses apart and runs a pair's prompt once. Packed: ours lays short examples into one row, its default.",
+            "responses apart and runs a pair's prompt once. Packed: ours lays short examples into one row.",
             "Valid tokens: what is no padding, a prompt once. Loss difference: the largest relative one in"
             f" {COMPARED_STEPS} steps. Goals: 1e-4,",
             "and DPO at least 1.5 times as fast.",
