@@ -1,8 +1,8 @@
 """One training step of TRL's trainers by kind, as ``form() -> loss``.
 
-A trainer gets the pairs as texts, tokenizes, collates and pads them itself, and each call does what its loop does with a
-batch: ``training_step`` (forward, backward, TRL's metrics), clipping, optimizer, schedule. TRL's defaults hold, but for
-float32 instead of bfloat16 on a CPU, and activations that are kept where ours are.
+A trainer gets the pairs as texts, tokenizes, collates and pads them itself, and each call does what its loop does with
+a batch: ``training_step`` (forward, backward, TRL's metrics), clipping, optimizer, schedule. TRL's defaults hold, but
+for float32 instead of bfloat16 on a CPU, and activations that are kept where ours are.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ EOS, PAD = "<eos>", "<pad>"
 
 
 def check_installed() -> None:
-    """Raises ModuleNotFoundError with the remedy where TRL or torch is missing, RuntimeError where torch lacks the GPU."""
+    """ModuleNotFoundError with the remedy where TRL or torch is missing, RuntimeError where torch lacks the GPU."""
     try:
         import torch
         import trl  # noqa: F401
