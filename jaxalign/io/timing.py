@@ -22,7 +22,7 @@ class Timing:
         self._start = self._last_step = time.perf_counter()
         self._steps: list[float] = []
         self._seconds: dict[str, float] = {}
-        self._first_data = 0.0
+        self._early_data = 0.0
         self._compile_seconds = 0.0
         self._compiled = self._recompiled = self._calls = 0
 
@@ -39,8 +39,8 @@ class Timing:
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
-        if what == "data" and what not in self._seconds:
-            self._first_data = seconds
+        if what == "data" and not self._steps:
+            self._early_data += seconds
         self._seconds[what] = self._seconds.get(what, 0.0) + seconds
 
     @contextlib.contextmanager
@@ -58,8 +58,8 @@ class Timing:
         self._last_step = now
 
     def data_share(self) -> float:
-        """The part of the time between steps in which the loop waited for data, the first batch left out."""
-        waited = self._seconds.get("data", 0.0) - self._first_data
+        """The part of the time after the first step in which the loop waited for data."""
+        waited = self._seconds.get("data", 0.0) - self._early_data
         return waited / max(sum(self._steps[1:]), 1e-9) if len(self._steps) > 1 else 0.0
 
     def advice(self) -> str | None:

@@ -36,6 +36,20 @@ def test_the_share_of_data_leaves_out_the_first_batch(clock):
     assert "steps waited for data 25% of the time. Prepare it in processes (num_workers" in measured.advice()
 
 
+def test_waiting_before_the_first_step_ends_is_left_out(clock):
+    """The loop asks for the second batch while the first step runs."""
+    measured = timing.Timing()
+    for wait in (10.0, 20.0):
+        with measured.waiting("data"):
+            clock(wait)
+    measured.step_finished()
+    clock(3.0)
+    with measured.waiting("data"):
+        clock(1.0)
+    measured.step_finished()
+    assert measured.data_share() == 0.25
+
+
 def test_no_advice_where_data_is_in_time_or_steps_are_few(clock):
     assert run(clock, [100.0] + [0.5] * 24).advice() is None  # a seventh
     assert run(clock, [1.0] * (timing.ENOUGH_STEPS - 1)).advice() is None
@@ -48,6 +62,6 @@ def test_a_run_says_it_at_its_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(timing, "LIMITING_SHARE", 0.0)
     tiny.run(tmp_path / "slow", num_steps=4)
     assert "slow: steps waited for data" in capsys.readouterr().err
-    monkeypatch.setattr(timing, "LIMITING_SHARE", 1.1)
+    monkeypatch.setattr(timing, "LIMITING_SHARE", 1.1)  # more than there can be
     tiny.run(tmp_path / "fast", num_steps=4)
     assert "waited for data" not in capsys.readouterr().err
