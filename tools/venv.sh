@@ -19,3 +19,7 @@ if ! cmp -s pyproject.toml "$stamp"; then
   cp pyproject.toml "$stamp"
 fi
 export PATH=$PWD/.venv/bin:$PATH
+# libtpu, there to compile plans, would look for a TPU and complain of not finding one.
+case $extras in *,cuda* | *,tpu*) ;; *)
+  if compgen -G ".venv/lib/python*/site-packages/libtpu" >/dev/null; then export JAX_PLATFORMS=${JAX_PLATFORMS:-cpu}; fi ;;
+esac
