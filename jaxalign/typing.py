@@ -100,18 +100,21 @@ RewardFn = Callable[[ListBatch], Any]
 PreferenceFn = Callable[[ListBatch], Any]
 """``preference_fn(batch) -> [B, K, K]``: at [i, j] the probability that response i, shown first, beats response j."""
 
+Prompt = str | Sequence[Mapping[str, str]]
+"""A text, or a chat of {"role", "content"} to which the answer is the next turn."""
+
 
 @runtime_checkable
 class GenerateFn(Protocol):
     """A language model, wherever it runs: prompts in, ``n`` texts for each out, in the order of the prompts.
 
-    A prompt is a text, or a chat of {"role", "content"}. ``max_tokens`` limits each text, ``stop`` are texts that end
-    it, and equal arguments with a ``seed`` are meant to give equal texts.
+    ``max_tokens`` limits each text, ``stop`` are texts that end it, and equal arguments with a ``seed`` are meant to
+    give equal texts.
     """
 
     def __call__(
         self,
-        prompts: Sequence[str | Sequence[Mapping[str, str]]],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         temperature: float = 1.0,
@@ -119,10 +122,6 @@ class GenerateFn(Protocol):
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[list[str]]: ...
-
-
-Prompt = str | Sequence[Mapping[str, str]]
-"""A text, or a chat of {"role", "content"}."""
 
 
 class OptionScore(NamedTuple):

@@ -23,6 +23,7 @@ _MODULE_OF = {
         "encoding": (
             "EncodedLists",
             "EncodingReport",
+            "encode_continued",
             "encode_lists",
             "encode_prompt",
             "join_lists",
@@ -30,6 +31,7 @@ _MODULE_OF = {
         ),
         "lists": ("list_batches",),
         "packed_lists": ("RowShape", "fit_row", "packed_list_batches", "padding_share"),
+        "options": ("EncodedOptions", "encode_options"),
         "packing": ("first_fit", "sft_batches"),
         "pair_rows": ("PairStream", "pair_batches", "probability_record"),
         "pairs": ("PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"),
@@ -53,7 +55,7 @@ _MODULE_OF = {
         "spm": ("load_sentencepiece", "train_sentencepiece"),
         "teacher_pairs": ("Outputs", "PairReport", "QualityReport", "order_by_quality", "pseudo_pairs"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
-        "tokenizer_files": ("load_tokenizer",),
+        "tokenizer_files": ("load_tokenizer", "tokenizer_fingerprint"),
         "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
     }.items()
     for name in names

@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from jaxalign.data.record import PreferenceRecord
 from jaxalign.data.tokenizer import TokenIds, Tokenizer
+from jaxalign.typing import Prompt
 
 
 class EncodingReport(NamedTuple):
@@ -193,15 +194,24 @@ def join_lists(parts: Sequence[EncodedLists]) -> EncodedLists:
 
 
 def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
-    """A text behind the beginning-of-sequence token, if there is one; a chat as its template writes it.
+    """The ids of a record's prompt, on which its responses are conditioned."""
+    return encode_continued(record.prompt, "", tokenizer)
 
-    Then what an encoder's tokenizer writes between two texts: BERT's ``[CLS] prompt [SEP]``, to which a response with
-    its end makes ``[CLS] prompt [SEP] response [SEP]``.
+
+def encode_continued(prompt: Prompt, continuation: str, tokenizer: Tokenizer) -> list[int]:
+    """A prompt and ordinary text behind it, tokenised together; tokens at the border may be joined.
+
+    A text stands behind the beginning-of-sequence token, if there is one; a chat is as its template writes it. Then
+    comes what an encoder's tokenizer writes between two texts, which keeps them apart: BERT's ``[CLS] prompt [SEP]``,
+    to which a response with its end makes ``[CLS] prompt [SEP] response [SEP]``.
     """
-    if not isinstance(record.prompt, str):
-        return [*tokenizer.encode_chat(record.prompt, add_generation_prompt=True), *tokenizer.separator_ids]
+    if tokenizer.separator_ids and continuation:
+        return [*encode_continued(prompt, "", tokenizer), *tokenizer.encode(continuation)]
+    if not isinstance(prompt, str):
+        ids = tokenizer.encode_chat(prompt, add_generation_prompt=True, continuation=continuation)
+        return [*ids, *tokenizer.separator_ids]
     start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    return [*start, *tokenizer.encode(record.prompt), *tokenizer.separator_ids]
+    return [*start, *tokenizer.encode(prompt + continuation), *tokenizer.separator_ids]
 
 
 def _starts(lengths: Iterable[int]) -> Int[np.ndarray, "..."]:

@@ -53,8 +53,10 @@ class Tokenizer(Protocol):
         """The chat as text."""
         ...
 
-    def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
-        """The ids of the chat as text, control tokens included."""
+    def encode_chat(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, continuation: str = ""
+    ) -> list[int]:
+        """The ids of the chat as text, control tokens included, and of ordinary text that goes on where it ends."""
         ...
 
     def save(self, directory: str | os.PathLike) -> None:
@@ -110,9 +112,12 @@ class HfTokenizer:
             special_tokens=self._special_tokens,
         )
 
-    def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
-        disarmed = chat.disarm(messages, self._control_tokens)
-        text = self.render_chat(disarmed, add_generation_prompt=add_generation_prompt)
+    def encode_chat(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, continuation: str = ""
+    ) -> list[int]:
+        answer = Message(role="assistant", content=continuation)
+        *disarmed, answer = chat.disarm([*messages, answer], self._control_tokens)
+        text = self.render_chat(disarmed, add_generation_prompt=add_generation_prompt) + answer["content"]
         ids = self._backend.encode(text, add_special_tokens=False).ids
         # A template writes the token that starts a sequence itself; the plain form leaves it to us.
         return [self.bos_id, *ids] if self._chat_template is None and self.bos_id is not None else ids

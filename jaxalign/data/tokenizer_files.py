@@ -1,14 +1,16 @@
-"""Finding the tokenizer in a model's directory."""
+"""Finding the tokenizer in a model's directory, and telling two apart by their files."""
 
+import hashlib
 import json
 import os
 import pathlib
+import tempfile
 from typing import Any
 
 import tokenizers
 
 from jaxalign.data.spm import load_sentencepiece
-from jaxalign.data.tokenizer import HfTokenizer
+from jaxalign.data.tokenizer import HfTokenizer, Tokenizer
 
 
 def load_tokenizer(directory: str | os.PathLike) -> HfTokenizer:
@@ -30,6 +32,17 @@ def load_tokenizer(directory: str | os.PathLike) -> HfTokenizer:
             return load_sentencepiece(directory / name, config=config, chat_template=template)
     present = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else "no such directory"
     raise FileNotFoundError(f"expected tokenizer.json or a SentencePiece tokenizer.model in {directory}, got {present}")
+
+
+def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
+    """A hash of the files that the tokenizer saves: vocabulary, merges, special tokens and chat template."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer.save(directory)
+        for path in sorted(pathlib.Path(directory).iterdir()):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

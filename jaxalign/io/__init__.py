@@ -5,6 +5,7 @@ import importlib
 _SUBMODULES = (
     "checkpoints",
     "completions",
+    "engine",
     "hf",
     "launch",
     "llm",

@@ -32,8 +32,8 @@ class Letters:
     def render_chat(self, messages, *, add_generation_prompt=True):
         return "".join(message["content"] for message in messages)
 
-    def encode_chat(self, messages, *, add_generation_prompt=True):
-        return [self.bos_id, *self.encode(self.render_chat(messages))]
+    def encode_chat(self, messages, *, add_generation_prompt=True, continuation=""):
+        return [self.bos_id, *self.encode(self.render_chat(messages) + continuation)]
 
     def save(self, directory):
         raise NotImplementedError

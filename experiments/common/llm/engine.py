@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign import data
-from jaxalign.io import llm, llm_generate
+from jaxalign import data, models
+from jaxalign.io import engine, hf, llm, llm_generate
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 
@@ -48,7 +48,15 @@ def open_engine(model: str, endpoint: str, cache: pathlib.Path) -> Engine:
     if endpoint:
         generate = llm_generate.make_generate(llm.Client(endpoint, model), cache=llm.Cache(cache))
         return Engine(model, generate, data.make_frequency_scores(generate), count_words)
-    raise NotImplementedError(f"models in this process are not wired yet: serve {model} and pass --endpoint URL")
+    folder = hf.resolve(model)
+    config, params = hf.load_pretrained(folder)
+    network, tokenizer = models.build(config), data.load_tokenizer(folder)
+    return Engine(
+        model,
+        engine.make_generate(network, params, tokenizer),
+        engine.make_score_options(network, params, tokenizer),
+        lambda text: len(tokenizer.encode(text)),
+    )
 
 
 def count_words(text: str) -> int:
