@@ -47,17 +47,17 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
         stop: Sequence[str] = (),
     ) -> list[list[str]]:
         rows = [tuple(encode_continued(prompt, "", tokenizer)) for prompt in prompts]
-        _check_room(model.config, rows, max_tokens)
+        for place, row in enumerate(rows):
+            _check_room(model.config, place, row, max_tokens)
         numbers = _numbers(rows)
+        longest = max(map(len, rows), default=1)
         completions = sampling.run_jobs(
             model,
             params,
             [sampling.Job(number, row, range(n)) for row, number in numbers.items()],
             jax.random.key(seed or 0),
             num_slots=min(num_slots, _bucket(len(numbers) * n, 1)),
-            max_prompt_tokens=min(
-                _bucket(max(map(len, rows), default=1), SHORTEST), model.config.max_length - max_tokens
-            ),
+            max_prompt_tokens=min(_bucket(longest, SHORTEST), model.config.max_length - max_tokens),
             max_new_tokens=max_tokens,
             eos_id=tokenizer.eos_id,
             rule=sampling.greedy if temperature == 0 else sampling.sample(sampling.temperature(temperature)),
@@ -90,9 +90,8 @@ def make_score_options(
         encoded = [
             encode_options(prompt, each, tokenizer, ended=ended) for prompt, each in zip(prompts, options, strict=True)
         ]
-        _check_room(
-            model.config, [each.prompt for each in encoded], max((_longest(each) for each in encoded), default=0)
-        )
+        for place, each in enumerate(encoded):
+            _check_room(model.config, place, each.prompt, _longest(each))
         scores: list[list[OptionScore]] = [[] for _ in encoded]
         for shape, places in _batches(encoded, batch_size):
             chosen = [encoded[place] for place in places]
@@ -162,12 +161,11 @@ def _numbers(rows: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
     return numbers
 
 
-def _check_room(config: models.LanguageModelConfig, rows: Sequence[Sequence[int]], new: int) -> None:
-    for place, row in enumerate(rows):
-        if not row:
-            raise ValueError(f"prompt {place} has no token, and the tokenizer begins with none; write something")
-        if len(row) + new > config.max_length:
-            raise ValueError(
-                f"prompt {place} has {len(row)} tokens and up to {new} follow; the model's context has room for "
-                f"{config.max_length}. Shorten the prompt, or let fewer follow"
-            )
+def _check_room(config: models.LanguageModelConfig, place: int, prompt: Sequence[int], new: int) -> None:
+    if not prompt:
+        raise ValueError(f"prompt {place} has no token, and the tokenizer begins with none; write something")
+    if len(prompt) + new > config.max_length:
+        raise ValueError(
+            f"prompt {place} has {len(prompt)} tokens and up to {new} follow; the model's context has room for "
+            f"{config.max_length}. Shorten the prompt, or let fewer follow"
+        )

@@ -16,8 +16,9 @@ from experiments.common.llm import ensemble_methods, judge_methods, reliability
 from experiments.common.rewards import real_lists
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
+from jaxalign.io import hf
 from jaxalign.judge import Judgement, Orders
-from tests.io_loop import chat_server
+from tests.io_loop import chat_server, test_engine
 from tests.io_loop.test_report import browse
 
 
@@ -87,6 +88,33 @@ def test_judges_by_a_server_on_files(tmp_path, monkeypatch):
     assert values["all pairs/direct/orders agree"] == 0 and values["all pairs/direct/accuracy"] == 0.5
     page, console = browse(tmp_path / "run" / "report.html", "--dump-dom")
     assert console == [] and "broken'&lt;/script&gt;" in page
+
+
+def test_judges_by_a_model_in_this_process(tmp_path):
+    """A random model prefers by place; both orders are asked, and the tokens are those of its own tokenizer."""
+    tokenizer = test_engine.make_tokenizer()
+    model, params = test_engine.make_policy(tokenizer, max_length=2048)
+    hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
+    rows = [{"prompt": f"q{n}", "first": "a" * n, "second": "b", "wins": 1 + n % 2} for n in range(4)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = dataclasses.replace(
+        judge.PRESETS["files"],
+        data=tmp_path / "pairs.jsonl",
+        columns=("prompt", "first", "second", "wins"),
+        methods=("direct", "chain of thought"),
+        num_pairs=(1, 3),
+        max_tokens=4,
+        model=str(tmp_path / "model"),
+        seeds=1,
+        output=tmp_path / "run",
+    )
+    values = judge.main(config)
+    written = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
+    direct = [row["probability"] for row in written if row["method"] == "direct"]
+    assert len(direct) == 3 and all(0 < probability < 1 for probability in direct)
+    assert values["all pairs/chain of thought/unparsed texts"] > 0  # a random model answers nothing
+    shown = tokenizer.encode("q1")
+    assert values["all pairs/direct/tokens a pair"] > 2 * len(shown)
 
 
 def test_what_is_missing_is_named(tmp_path):

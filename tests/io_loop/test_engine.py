@@ -17,8 +17,7 @@ PROMPTS = ["Is water wet? Answer:", "the end of the", "A", "Is the sea, which is
 OPTIONS = [(" Yes", " No"), ("re", " world. The end"), (" 1", " 22", "."), (" Yes", " No")]
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
+def make_tokenizer():
     """A byte-level BPE of few merges, "there" among them."""
     backend = tokenizers.Tokenizer(tokenizers.models.BPE())
     backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -34,8 +33,8 @@ def tokenizer():
     return data.HfTokenizer(backend, config)
 
 
-@pytest.fixture(scope="module")
-def policy(tokenizer):
+def make_policy(tokenizer, max_length):
+    """A model and random parameters, far from uniform."""
     config = models.DecoderConfig(
         family="qwen3",
         vocab_size=tokenizer.vocab_size,
@@ -45,13 +44,23 @@ def policy(tokenizer):
         num_heads=4,
         num_kv_heads=2,
         head_dim=4,
-        max_length=96,
+        max_length=max_length,
         qk_norm=True,
         tied_embeddings=True,
     )
     model = models.build(config)
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
-    return model, jax.tree.map(lambda leaf: 3 * leaf, params)  # far from uniform
+    return model, jax.tree.map(lambda leaf: 3 * leaf, params)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def policy(tokenizer):
+    return make_policy(tokenizer, max_length=96)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +167,7 @@ def test_at_temperature_0_texts_are_the_likeliest(generate, policy, tokenizer):
         eos_id=tokenizer.eos_id,
         rule=sampling.greedy,
     )
-    text = tokenizer.decode(expected.tokens[0, 0][expected.mask[0, 0]])
+    text = tokenizer.decode(np.asarray(expected.tokens[0, 0][expected.mask[0, 0]]))
     assert generate(PROMPTS[:1], temperature=0.0, max_tokens=6) == [[text]]
     assert generate(PROMPTS[:1], temperature=0.0, max_tokens=6, stop=[text[2]]) == [[text[: text.index(text[2])]]]
 

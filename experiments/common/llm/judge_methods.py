@@ -1,6 +1,7 @@
 """The judges that an experiment compares, by name, and what came of asking each of them."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -108,10 +109,18 @@ def run_method(
     """One judge: the temperature is fitted on the validation pairs and applied to the others."""
     engine, meter = metered(setting.engine)
     judgements = make(setting._replace(engine=engine))(pairs)
-    targets = [pair.target for pair in validation]
-    temperature = judge.fit_judge_temperature(make(setting)(validation), targets)
+    temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
     calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
     return Run(judgements, calibrated, temperature, meter)
+
+
+def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
+    """A model that answers no validation pair is shown as it is: a run is not lost for it."""
+    try:
+        return judge.fit_judge_temperature(judgements, targets)
+    except ValueError as nothing:
+        print(f"not calibrated: {nothing}", file=sys.stderr)
+        return 1.0
 
 
 def matched(runs: Mapping[str, Run]) -> MakeJudge:
