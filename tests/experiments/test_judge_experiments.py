@@ -112,7 +112,7 @@ def test_judges_by_a_model_in_this_process(tmp_path):
     written = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
     direct = [row["probability"] for row in written if row["method"] == "direct"]
     assert len(direct) == 3 and all(0 < probability < 1 for probability in direct)
-    assert values["all pairs/chain of thought/unparsed texts"] > 0  # a random model answers nothing
+    assert values["all pairs/chain of thought/unparsed judgements"] == 1  # a random model answers nothing
     shown = tokenizer.encode("q1")
     assert values["all pairs/direct/tokens a pair"] > 2 * len(shown)
 
