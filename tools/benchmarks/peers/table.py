@@ -81,9 +81,8 @@ def table(rounds: int) -> Table:
     return Table(
         title=TITLE,
         notes=(
-            f"`training.make_train_step` with the experiments' losses against the steps of TRL's trainers, same"
-            f" weights,"
-            f" {where}; {BATCH} examples or pairs of",
+            "`training.make_train_step` with the experiments' losses against the steps of TRL's trainers, same",
+            f"weights, {where}; {BATCH} examples or pairs of",
             "prompts of up to P and responses of up to R tokens, each from an eighth of that on; AdamW with clipping,",
             "metrics of both included. TRL pads rows of prompt and response to the longest; ours pads prompts and",
             "responses apart and runs a pair's prompt once. Packed: ours lays short examples into one row.",
