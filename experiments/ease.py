@@ -20,11 +20,11 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from experiments.common import report, stages
+from experiments.common import machines, report
 from experiments.common.llm import ensemble_figures, ensemble_methods, ensemble_worlds
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Setting
 from jaxalign.ensemble import BootstrapConfig
-from jaxalign.io import launch, writers
+from jaxalign.io import writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,6 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
-    launch.initialize()
     writers.write_config(config.output, config)
     runs = [run_seed(config, seed) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
@@ -83,4 +82,4 @@ def run_seed(config: Config, seed: int):
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run_alone(main, PRESETS)

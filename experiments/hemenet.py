@@ -21,12 +21,12 @@ from typing import Literal
 
 import jax
 
-from experiments.common import report, stages
+from experiments.common import machines, report
 from experiments.common.proteins import benchmark, methods, world
 from experiments.common.proteins.methods import METHODS
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
-from jaxalign.io import launch, writers
+from jaxalign.io import writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +91,6 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    launch.initialize()
-    if jax.process_count() > 1:
-        raise ValueError(f"one process trains on one device here, and there are {jax.process_count()}; start one")
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     writers.write_config(config.output, config)
@@ -148,4 +145,4 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run_alone(main, PRESETS)

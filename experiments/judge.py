@@ -19,10 +19,10 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from experiments.common import report, stages
+from experiments.common import machines, report
 from experiments.common.llm import judge_figures, judge_methods, judge_report, judge_worlds
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Setting
-from jaxalign.io import launch, writers
+from jaxalign.io import writers
 from jaxalign.judge import StructuredConfig
 
 
@@ -69,7 +69,6 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
-    launch.initialize()
     writers.write_config(config.output, config)
     runs = [run_seed(config, seed) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
@@ -97,4 +96,4 @@ def run_seed(config: Config, seed: int):
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run_alone(main, PRESETS)

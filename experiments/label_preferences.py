@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from experiments.common import lists, stages
+from experiments.common import lists, machines
 from experiments.common.llm import reports_world
 from experiments.common.llm.engine import Engine, metered, open_engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
@@ -30,7 +30,7 @@ from experiments.common.llm.judge_worlds import read_file
 from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import launch, records, writers
+from jaxalign.io import records, writers
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -64,7 +64,6 @@ PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files
 
 def main(config: Config) -> dict[str, float]:
     """Judges, writes and returns what it took; against the truth where that is known."""
-    launch.initialize()
     if config.method not in METHODS:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
     if config.model and config.model == config.generator:
@@ -174,4 +173,4 @@ def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run_alone(main, PRESETS)

@@ -25,10 +25,10 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from experiments.common import alpacaeval_task, judge, report, sequence_task, stages
+from experiments.common import alpacaeval_task, judge, machines, report, sequence_task, stages
 from experiments.common.task import Task
 from jaxalign import data, losses, metrics, numerics
-from jaxalign.io import hf, launch, writers
+from jaxalign.io import writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,6 @@ def pick(values, places):
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    launch.initialize()
     writers.write_config(config.output, config)
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     figures = report.summarise([figures for figures, _ in runs])
@@ -199,7 +198,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         loss_fn = make_alignment_loss(sft.model, name, config.beta)
         policy = stages.align(config, task, lists, reference_logps, sft, loss_fn, directory / name, align_key)
         figures[name], samples[name] = task.evaluate(policy, sft, test_key), task.samples(policy, test_key)
-        hf.save_pretrained(directory / name / "hf", policy.model.config, policy.params, task.tokenizer)
+        stages.export(directory / name / "hf", policy, task.tokenizer)
     return figures, samples
 
 
@@ -222,4 +221,4 @@ def make_task(config: Config, seed: int) -> Task:
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run(main, PRESETS)

@@ -17,15 +17,16 @@ and TVD see the teacher's logits.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Literal
 
 import jax
 
-from experiments.common import report, stages
+from experiments.common import machines, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
-from jaxalign.io import hf, launch, writers
+from jaxalign.io import processes, writers
 from jaxalign.io.report import Curves
 
 
@@ -89,7 +90,6 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    launch.initialize()
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     writers.write_config(config.output, config)
@@ -123,8 +123,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     for method in config.methods:
         place = directory / folder_name(method)
         rounds = run.learn(config, world, method, start, place, learn_key)
-        policies[method], costs[method] = rounds[-1], run.cost(method, rounds, place)
-        hf.save_pretrained(place / "hf", start.model.config, policies[method].params, world.tokenizer)
+        policies[method] = rounds[-1]
+        costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
+        stages.export(place / "hf", policies[method], world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher
     held_out = world.evaluate(policies, test_key)
@@ -143,4 +144,4 @@ def folder_name(method: str) -> str:
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run(main, PRESETS)

@@ -19,10 +19,10 @@ from typing import Literal
 
 import jax
 
-from experiments.common import report, stages
+from experiments.common import machines, report
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import start_backbone
-from jaxalign.io import launch, writers
+from jaxalign.io import writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,6 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    launch.initialize()
     unknown = set(config.kinds) - kinds.TRAIN.keys()
     if unknown:
         raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds.TRAIN)}")
@@ -93,4 +92,4 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 
 
 if __name__ == "__main__":
-    main(stages.command_line(PRESETS))
+    machines.run(main, PRESETS)

@@ -20,7 +20,7 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
-from jaxalign.io import hf
+from jaxalign.io import hf, processes
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
 BEST = 4  # responses of each prompt that are demonstrations
@@ -54,7 +54,8 @@ def make_task(
 
     def scores(policy: Policy) -> np.ndarray:
         logps_fn = make_logps_fn(policy)
-        return data.score_lists(held_out, logps_fn, batch_size=REFERENCE_BATCH, list_size=LIST_SIZE)
+        sizes = {"batch_size": REFERENCE_BATCH, "list_size": LIST_SIZE}
+        return data.score_lists(held_out, logps_fn, **sizes, map_fn=processes.dealt)
 
     before: dict[str, np.ndarray] = {}  # log-probabilities of the SFT policy, needed for every other one
 
@@ -96,10 +97,14 @@ def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_siz
     if model:
         return data.load_tokenizer(hf.resolve(model))
     path = work / f"sentencepiece-{vocab_size}.model"
-    if not path.exists():
+
+    def train() -> None:
         work.mkdir(parents=True, exist_ok=True)
         texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
         data.train_sentencepiece(texts, path, vocab_size=vocab_size)
+
+    if not processes.first(path.exists):
+        processes.first(train)
     return data.load_sentencepiece(path)
 
 

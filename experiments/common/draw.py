@@ -1,4 +1,4 @@
-"""Sampling responses to many prompts, batch by batch."""
+"""Sampling responses to many prompts, batch by batch, the batches dealt out over processes."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from jaxtyping import Array
 from experiments.common.task import Policy
 from jaxalign import sampling
 from jaxalign.data import EncodedLists
+from jaxalign.io import processes
 
 RULE = sampling.sample(sampling.temperature(0.7), sampling.top_k(40))  # the LiPO paper's sampling
 BATCH = 128  # prompts at once
@@ -19,8 +20,8 @@ def draw(
 ) -> list[list[Sequence[int]]]:
     """Token ids of ``num_samples`` responses to each prompt, with the end of sequence where there was one."""
     width, max_new_tokens = prompts.limits
-    tokens = []
-    for start in range(0, len(prompts), BATCH):
+
+    def draw_batch(start: int) -> list[list[Sequence[int]]]:
         rows = np.full((min(BATCH, len(prompts)), width), prompts.pad_id, np.int32)
         mask = np.zeros(rows.shape, bool)
         count = min(len(rows), len(prompts) - start)
@@ -39,5 +40,6 @@ def draw(
             rule=RULE,
         )
         samples = jax.device_get(samples)
-        tokens += [[t[m] for t, m in zip(samples.tokens[row], samples.mask[row], strict=True)] for row in range(count)]
-    return tokens
+        return [[t[m] for t, m in zip(samples.tokens[row], samples.mask[row], strict=True)] for row in range(count)]
+
+    return [row for batch in processes.dealt(draw_batch, range(0, len(prompts), BATCH)) for row in batch]

@@ -11,6 +11,7 @@ from experiments.common.rewards.kinds import make_preference_fn, train_compariso
 from experiments.common.task import Policy, Task
 from jaxalign import data
 from jaxalign.data import EncodedLists, PreferenceRecord
+from jaxalign.io import processes
 
 LABEL_BATCH = 16  # lists that are labelled at once
 
@@ -43,7 +44,7 @@ def relabel(
     encoded = data.encode_comparison_lists(preferences, task.tokenizer, form, **limits)
     judge = train_comparisons(task, form, encoded, sft, directory, train_key, **sizes)
     asked = data.encode_comparison_lists(decode(lists, task.tokenizer), task.tokenizer, form, **limits)
-    labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH)
+    labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH, map_fn=processes.dealt)
     return Judgement(data.relabel(lists, labels), agreement(labels, lists))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from experiments.common.task import Row, Sample, exactly
-from jaxalign.io import report
+from jaxalign.io import launch, report
 
 Figures = Mapping[str, Row]
 """Held-out figures by policy."""
@@ -69,6 +69,8 @@ def write_report(
       curves: what to draw of training.
       samples: responses of each policy to the same prompts.
     """
+    if not launch.is_main():
+        return
     names = list(next(reversed(figures.values())))
     rows = [(policy, *(row[name] for name in names)) for policy, row in figures.items()]
     lengths = {policy: [sample.num_tokens for sample in drawn] for policy, drawn in samples.items()}
@@ -101,8 +103,9 @@ def report_tables(
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
         rows = [(rule, *(row.get(name, "") for name in names)) for rule, row in figures.items()]
         shown.append(report.Table(test, ("method", *names), rows, caption=caption))
-    path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
-    print(f"report: {path}")
+    if launch.is_main():
+        path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
+        print(f"report: {path}")
     return {
         f"{test}/{rule}/{name}": figure.value
         for test, figures in tables.items()
@@ -112,7 +115,9 @@ def report_tables(
 
 
 def draw(curve: Curve) -> report.Curves:
-    """The metric of each run, as a section of a report."""
+    """The metric of each run, as a section of a report, empty but in process 0."""
+    if not launch.is_main():
+        return report.Curves(curve.title, {})
     series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
     return report.Curves(curve.title, series)
 

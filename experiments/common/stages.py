@@ -6,33 +6,21 @@ Each stage keeps its own folder and continues it, so a killed experiment repeats
 import dataclasses
 import functools
 import pathlib
-import sys
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
-import tyro
 from jaxtyping import Array
 
+from experiments.common import machines
 from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, numerics, sharding, training
 from jaxalign.data import EncodedLists, HfTokenizer
-from jaxalign.io import hf, loop, model_config
+from jaxalign.io import hf, launch, loop, model_config, processes
 from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params
 
-RULES = sharding.Rules(models.LOGICAL_AXES)
 Base = Literal["float", "int8", "nf4"]  # of an adapter: as it is, or quantised
 REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
-
-
-def command_line(presets: Mapping[str, Any]) -> Any:
-    """The config of a preset, by default the first, with fields changed by flags: ``[PRESET] [--field VALUE ...]``."""
-    arguments = sys.argv[1:]
-    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else next(iter(presets))
-    if name not in presets:
-        sys.exit(f"unknown preset {name!r}; there are {', '.join(presets)}")
-    return tyro.cli(type(presets[name]), default=presets[name], args=arguments)
 
 
 def fine_tune(config, task: Task, directory: pathlib.Path, init_key: Array, key: Array) -> Policy:
@@ -66,17 +54,11 @@ def imitate(
     """The policy after ``steps`` batches of demonstrations; ``batch`` is rows, and tokens in each."""
     if isinstance(policy.model, models.Decoder):
         loss_fn = make_sft_loss(policy.model)
-        batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **processes())
+        batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **machines.share())
     else:  # an encoder reads one prompt a row: as many tokens, unpacked
         loss_fn, rows = make_response_loss(policy.model), max(batch[0] * batch[1] // sum(demonstrations.limits), 1)
-        batches = data.list_batches(demonstrations, batch_size=rows, list_size=1, **processes())
+        batches = data.list_batches(demonstrations, batch_size=rows, list_size=1, **machines.share())
     return train(policy, tokenizer, batches, loss_fn, directory, key, steps=steps, learning_rate=learning_rate)
-
-
-def processes() -> dict[str, int]:
-    """Which part of each batch this process prepares."""
-    index, count = sharding.process_share(sharding.make_mesh(), RULES)
-    return {"process_index": index, "process_count": count}
 
 
 def load_policy(model: str) -> Policy:
@@ -162,6 +144,8 @@ def reference_logps(config, lists: EncodedLists, sft: Policy, directory: pathlib
         model=data.fingerprint(sft.params),
         batch_size=REFERENCE_BATCH,
         list_size=config.list_size,
+        map_fn=processes.dealt,
+        first_fn=processes.first,
     )
 
 
@@ -188,7 +172,7 @@ def align(
     ``config.batch`` is lists and 0, or rows and tokens in each, into which lists are packed.
     """
     batch_size, row_length = config.batch
-    options = {"batch_size": batch_size, "reference_logps": logps, **processes()}
+    options = {"batch_size": batch_size, "reference_logps": logps, **machines.share()}
     if row_length:
         shape = data.fit_row(lists, list_size=config.list_size, row_length=row_length)
         batches = data.packed_list_batches(lists, shape, **options)
@@ -212,8 +196,9 @@ def train(
     learning_rate: float,
 ) -> Policy:
     """The policy after so many batches; ``directory`` gets what ``tools/export_hf.py`` needs beside the checkpoints."""
-    model_config.save_config(directory, policy.model.config)
-    tokenizer.save(directory / "tokenizer")
+    if launch.is_main():
+        model_config.save_config(directory, policy.model.config)
+        tokenizer.save(directory / "tokenizer")
     return Policy(policy.model, _fit(policy.params, batches, loss_fn, directory, key, steps, learning_rate))
 
 
@@ -238,26 +223,32 @@ def train_adapter(
     params = policy.params if base == "float" else models.quantize_base(policy.params, base)
     init_key, key = jax.random.split(key)
     adapter = models.init_lora(init_key, params, config)
-    loss_fn = models.lora_loss(loss_fn, params, config)
+    loss_fn = models.lora_loss(loss_fn, machines.everywhere(params), config)
     adapter = _fit(adapter, batches, loss_fn, directory, key, steps, learning_rate)
-    hf.save_adapter(directory / "adapter", policy.model.config, adapter, config)
+    if launch.is_main():
+        hf.save_adapter(directory / "adapter", policy.model.config, adapter, config)
     return Policy(policy.model, models.merge_lora(params, adapter, config))
+
+
+def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> None:
+    """In Hugging Face format."""
+    if launch.is_main():
+        hf.save_pretrained(directory, policy.model.config, policy.params, tokenizer)
 
 
 def _fit(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:
     """AdamW with warm-up over a twentieth of the steps and linear decay, on all devices."""
-    mesh = sharding.make_mesh()
+    place = {"mesh": machines.mesh(), "rules": machines.RULES}
     schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)
     optimizer = training.adamw(schedule)
-    state = training.init_state(params, optimizer, mesh=mesh, rules=RULES)
     state = loop.fit(
-        training.make_train_step(loss_fn, optimizer, mesh=mesh, rules=RULES),
-        state,
+        training.make_train_step(loss_fn, optimizer, **place),
+        training.init_state(params, optimizer, **place),
         batches,
         key=key,
         num_steps=num_steps,
         directory=directory,
-        place=functools.partial(sharding.place_batch, mesh=mesh, rules=RULES),
+        place=functools.partial(sharding.place_batch, **place),
         checkpoint_every=max(num_steps // 4, 1),
     )
-    return state.params
+    return machines.here(state.params)

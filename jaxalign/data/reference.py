@@ -5,10 +5,11 @@ set never meets a stale one. Labels are no part of it: relabelled data keep thei
 """
 
 import hashlib
+import operator
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from jaxtyping import Float
 
 from jaxalign.data.encoding import EncodedLists
 from jaxalign.data.lists import Bucket
-from jaxalign.data.scoring import score_lists
+from jaxalign.data.scoring import MapFn, score_lists
 from jaxalign.typing import RewardFn
 
 
@@ -30,6 +31,8 @@ def load_reference_logps(
     batch_size: int,
     list_size: int,
     buckets: Sequence[Bucket] | None = None,
+    map_fn: MapFn = map,
+    first_fn: Callable[[Callable[[], Any]], Any] = operator.call,
 ) -> Float[np.ndarray, "N n"]:
     """The log-probabilities of all responses, memory-mapped; computed and written first where they are missing.
 
@@ -38,16 +41,20 @@ def load_reference_logps(
       logps_fn: gives nats summed over each response, as :func:`~jaxalign.data.score_lists` wants it; called only when
         the file is missing.
       model: what identifies the parameters in ``logps_fn``, for instance :func:`fingerprint` of them.
+      map_fn: as for :func:`~jaxalign.data.score_lists`.
+      first_fn: what reads and writes the file. With several processes, each calls this function, with
+        ``jaxalign.io.processes.dealt`` and ``first``: they share the work, and process 0 alone touches the disk.
 
     Returns:
       ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
     """
     key = hashlib.sha256(f"{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
     path = pathlib.Path(directory) / f"reference-{key}.npy"
-    if not path.exists():
-        logps = score_lists(lists, logps_fn, batch_size=batch_size, list_size=list_size, buckets=buckets)
-        _write_whole(path, logps)
-    return np.load(path, mmap_mode="r")
+    if not first_fn(path.exists):
+        sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
+        logps = score_lists(lists, logps_fn, **sizes, map_fn=map_fn)
+        first_fn(lambda: _write_whole(path, logps))
+    return first_fn(lambda: np.load(path, mmap_mode="r"))
 
 
 def fingerprint(params: Any) -> str:

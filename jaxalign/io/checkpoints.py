@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
+from jaxalign.io import processes
 from jaxalign.io.integrity import find_damage, write_manifest
 from jaxalign.typing import Params
 
@@ -59,7 +59,8 @@ class Checkpoints:
           OSError: this save could not start, or the one before it failed, for instance for a full disk. Checkpoints
             that were complete before stay.
         """
-        data = ocp.args.JsonSave({"processes": _gather(data_state)})
+        json.dumps(data_state)  # what is not JSON is an error here, not in the background
+        data = ocp.args.JsonSave({"processes": processes.gather(data_state)})
         with self._explained():
             self._manager.wait_until_finished()
             self._saving = step
@@ -80,13 +81,11 @@ class Checkpoints:
 
         A damaged one is renamed to ``damaged-<step>`` and named in a warning.
         """
-        chosen = -1
-        if jax.process_index() == 0:
-            chosen = next((step for step in reversed(self.steps) if not self._set_aside(step)), -1)
-        if jax.process_count() > 1:
-            chosen = int(multihost_utils.broadcast_one_to_all(np.int32(chosen)))
+        chosen = processes.first(
+            lambda: next((step for step in reversed(self.steps) if not self._set_aside(step)), None)
+        )
         self._manager.reload()
-        return None if chosen < 0 else chosen
+        return chosen
 
     def restore(self, step: int, state: Any) -> tuple[Any, Any]:
         """State and data state of ``step``, the arrays laid out as those of ``state``, whose memory is freed first.
@@ -187,29 +186,19 @@ def _manager(directory: pathlib.Path, **options) -> ocp.CheckpointManager:
     return _Manager(directory, item_handlers=handlers, options=ocp.CheckpointManagerOptions(**options))
 
 
-def _gather(data_state: Any) -> list[Any]:
-    """The states of all processes; one that is not JSON is an error here, not in the background."""
-    text = np.frombuffer(json.dumps(data_state).encode(), np.uint8)
-    if jax.process_count() == 1:
-        return [data_state]
-    longest = multihost_utils.process_allgather(np.int32(text.size)).max()
-    rows = multihost_utils.process_allgather(np.pad(text, (0, longest - text.size), constant_values=ord(" ")))
-    return [json.loads(bytes(row)) for row in np.asarray(rows, np.uint8)]
-
-
-def _position(processes: list[Any], folder: pathlib.Path) -> Any:
+def _position(saved: list[Any], folder: pathlib.Path) -> Any:
     """This process's position in the data. One that all processes share suits any number of them.
 
     Streams of :mod:`jaxalign.data` are such: their position is the number of the next batch of all processes together.
     """
-    if all(position == processes[0] for position in processes):
-        return processes[0]
-    if len(processes) != jax.process_count():
+    if all(position == saved[0] for position in saved):
+        return saved[0]
+    if len(saved) != jax.process_count():
         raise ValueError(
-            f"checkpoint {folder} holds different data positions for each of {len(processes)} processes; this run has "
-            f"{jax.process_count()}: start it with {len(processes)}, or train on in a new directory"
+            f"checkpoint {folder} holds different data positions for each of {len(saved)} processes; this run has "
+            f"{jax.process_count()}: start it with {len(saved)}, or train on in a new directory"
         )
-    return processes[jax.process_index()]
+    return saved[jax.process_index()]
 
 
 def _check_fits(saved: Any, like: Any, folder: pathlib.Path):

@@ -2,7 +2,7 @@
 
 When one dies, the others wait in a collective operation: JAX ends them after 100 seconds, with a stack trace. Here each
 process says every second in the coordinator's key-value store that it is alive, and one that does not hear from another
-for ``PATIENCE`` seconds ends itself and says why.
+for ``PATIENCE`` seconds ends itself and says why. One that fails with an exception says so, and all end at once.
 """
 
 import atexit
@@ -18,6 +18,7 @@ PATIENCE = 20.0  # seconds; a process that compiles or waits for a disk still be
 _BEAT = 1.0
 _FOLDER = "jaxalign/alive"
 _ENDED = "ended"
+_FAILED = "failed: "
 
 
 def watch():
@@ -31,6 +32,15 @@ def watch():
         _say(client, _ENDED)
 
     atexit.register(leave)
+    report = sys.excepthook
+
+    def fail(kind, error, trace):
+        report(kind, error, trace)
+        _say(client, f"{_FAILED}{kind.__name__}: {error}")
+        time.sleep(3 * _BEAT)  # process 0 holds the store: the others read it before it goes
+        _exit()
+
+    sys.excepthook = fail
 
 
 def _run(client, ended: threading.Event):
@@ -40,10 +50,15 @@ def _run(client, ended: threading.Event):
         count += 1
         try:
             _say(client, str(count))
-            heard = update(heard, _said(client), time.monotonic())
+            said = _said(client)
+            heard = update(heard, said, time.monotonic())
         except jax.errors.JaxRuntimeError:
             if not ended.is_set():
                 _end("process 0, the coordinator, cannot be reached")
+        if failures := failed(said):
+            _end(
+                " and ".join(f"process {process} of {jax.process_count()} {what}" for process, what in failures.items())
+            )
         if silent := [process for process, (_, when) in heard.items() if time.monotonic() - when > PATIENCE]:
             names = " and ".join(f"process {process}" for process in silent)
             _end(f"{names} of {jax.process_count()} was not heard from for {PATIENCE:.0f} s")
@@ -57,6 +72,11 @@ def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now:
     }
 
 
+def failed(said: Mapping[int, str]) -> dict[int, str]:
+    """What those processes said that ended by an exception."""
+    return {process: text for process, text in said.items() if text.startswith(_FAILED)}
+
+
 def _say(client, text: str):
     client.key_value_set(f"{_FOLDER}/{jax.process_index()}", text, allow_overwrite=True)
 
@@ -66,11 +86,17 @@ def _said(client) -> dict[int, str]:
 
 
 def _end(cause: str):
-    """Without JAX's own way out, which waits for all processes."""
     print(
         f"process {jax.process_index()}: {cause}, so this run cannot go on. Look at what that process wrote last, then "
         "start the same command again, on any number of processes: it continues from the newest checkpoint",
         file=sys.stderr,
         flush=True,
     )
+    _exit()
+
+
+def _exit():
+    """Without JAX's own way out, which waits for all processes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from jaxalign.io import launch
 from jaxalign.numerics import Ratio
 
 METRICS = "metrics.jsonl"
@@ -76,7 +77,12 @@ def read_metrics(directory: str | pathlib.Path) -> list[dict[str, Any]]:
 
 
 def write_config(directory: str | pathlib.Path, config: Any):
-    """Writes a dataclass or a mapping as ``config.json``; warns when the folder holds a run with other settings."""
+    """Writes a dataclass or a mapping as ``config.json``; warns when the folder holds a run with other settings.
+
+    With several processes, process 0 does.
+    """
+    if not launch.is_main():
+        return
     path = pathlib.Path(directory) / CONFIG
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config)

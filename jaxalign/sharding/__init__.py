@@ -8,12 +8,13 @@ dimension lies. The arithmetic does not change: every mesh gives the numbers of 
 
 from jaxalign.sharding.ambient import constrain, mesh_axes, num_shards, on_mesh
 from jaxalign.sharding.describe import describe_shardings
-from jaxalign.sharding.mesh import make_abstract_mesh, make_mesh
+from jaxalign.sharding.mesh import MESH_AXES, make_abstract_mesh, make_mesh
 from jaxalign.sharding.placement import batch_sharding, constrain_batch, place, place_batch, process_share
 from jaxalign.sharding.rules import DEFAULT_MESH_AXES, Rules, param_shardings, state_shardings
 
 __all__ = [
     "DEFAULT_MESH_AXES",
+    "MESH_AXES",
     "Rules",
     "batch_sharding",
     "constrain",

@@ -17,7 +17,15 @@ def batch_sharding(mesh: Mesh | AbstractMesh, rules: Rules) -> NamedSharding:
 
 def place(tree: Any, shardings: Any) -> Any:
     """``tree`` on the devices of ``shardings``, one sharding per leaf; every process passes the same values."""
-    return jax.device_put(tree, shardings)
+
+    def put(leaf, sharding):
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        # device_put would send every process's values to all others to compare them.
+        host = np.asarray(leaf)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(put, tree, shardings)
 
 
 def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:

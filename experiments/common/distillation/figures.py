@@ -11,6 +11,7 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Row, mean_over_prompts
 from jaxalign import data, metrics
 from jaxalign.data import EncodedLists
+from jaxalign.io import processes
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
@@ -37,7 +38,9 @@ class Graded(NamedTuple):
 
 def grade(policy: Policy, graded: EncodedLists) -> Graded:
     """The log-probability of each response of the lists, beside its quality."""
-    logps = data.score_lists(graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2)
+    logps = data.score_lists(
+        graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2, map_fn=processes.dealt
+    )
     where = np.isfinite(logps)
     quality, lengths = np.zeros(logps.shape, np.float32), np.ones(logps.shape, np.float32)
     quality[where], lengths[where] = graded.labels, np.diff(graded.response_starts)

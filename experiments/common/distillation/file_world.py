@@ -26,7 +26,7 @@ from experiments.common.draw import draw
 from experiments.common.task import Policy, Row
 from jaxalign import data
 from jaxalign.data import HfTokenizer, Message, PreferenceRecord
-from jaxalign.io import hf
+from jaxalign.io import hf, processes
 
 HELD_OUT = 10  # one prompt in so many
 GRADED = 16  # responses of each validation prompt, spread over the ranking
@@ -78,12 +78,13 @@ def taught(
         return {record.id: record.responses for record in records}, None
     if not config.teacher:
         raise ValueError("no teacher: name its texts (--teacher-outputs), or its directory or server (--teacher)")
+    limit = config.limits[1]
     if config.teacher.startswith(("http://", "https://")):
-        limit = config.limits[1]
-        return asked_texts(path, config.teacher, config.teacher_name, records, max_new_tokens=limit), None
+        ask = functools.partial(asked_texts, path, config.teacher, config.teacher_name, records, max_new_tokens=limit)
+        return processes.first(ask), None
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
-    texts = sampled_texts(path, policy, its_own, records, key, num_samples=1, max_new_tokens=config.limits[1])
-    return texts, policy if its_own.vocabulary == tokenizer.vocabulary else None
+    sample = functools.partial(sampled_texts, path, policy, its_own, records, key, num_samples=1, max_new_tokens=limit)
+    return processes.first(sample), policy if its_own.vocabulary == tokenizer.vocabulary else None
 
 
 def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from experiments.common import machines
 from experiments.common.stages import count_tokens, make_response_loss, real_tokens
 from experiments.common.task import Policy
 from jaxalign import losses, models, numerics, sampling
@@ -84,7 +85,7 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
         return loss, {"tokens": count_tokens(batch)}
 
     # An argument of the compiled step, not a constant in it.
-    return jax.tree_util.Partial(loss_fn, teacher.params)
+    return jax.tree_util.Partial(loss_fn, machines.everywhere(teacher.params))
 
 
 def own_responses(model, eos_id: int):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 from jaxtyping import Array
 
-from experiments.common import stages
+from experiments.common import machines, stages
 from experiments.common.distillation.figures import rouge_l
 from experiments.common.distillation.methods import METHODS
 from experiments.common.distillation.texts import sampled_texts, sampling_cost
@@ -16,7 +16,7 @@ from experiments.common.distillation.world import World
 from experiments.common.task import Policy, Row, exactly
 from jaxalign import data
 from jaxalign.data import EncodedLists, Outputs, PreferenceRecord
-from jaxalign.io import records
+from jaxalign.io import processes, records
 from jaxalign.io.writers import read_metrics
 
 
@@ -66,7 +66,7 @@ def examples_for(
         return [record.best(1) for record in world.train if record.responses != ("",)]
     if learns_from == "teacher":
         return _taught(world)
-    pairs = make_pairs(config, world, snapshot, step, directory)
+    pairs = processes.first(lambda: make_pairs(config, world, snapshot, step, directory))
     if learns_from == "pairs":
         return pairs
     judged, report = data.order_by_quality(pairs, world.quality_fn)
@@ -132,7 +132,7 @@ def _train(config, world, method, policy, examples, directory, key, steps) -> Po
         examples, world.tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
     size = max(len(record.responses) for record in examples)
-    batches = data.list_batches(lists, batch_size=config.batch, list_size=size, **stages.processes())
+    batches = data.list_batches(lists, batch_size=config.batch, list_size=size, **machines.share())
     loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
     sizes = {"steps": steps, "learning_rate": config.learning_rate}
     if config.lora[0]:

@@ -22,6 +22,7 @@ from experiments.common.sequence_task import LIMITS, true_rewards
 from experiments.common.task import Policy, Row, mean_over_prompts
 from jaxalign import data
 from jaxalign.data import EncodedLists
+from jaxalign.io import processes
 
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
 TEACHER_ERRORS, GOLD_ERRORS = 0.05, 0.3  # of the letters of demonstrations, and of gold targets
@@ -77,19 +78,15 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
             }
         return table
 
+    def write_texts():
+        path, limit = directory / "teacher.jsonl", config.limits[1]
+        return sampled_texts(path, teacher, tokenizer, train, texts_key, num_samples=1, max_new_tokens=limit)
+
     return World(
         tokenizer,
         student,
         train,
-        sampled_texts(
-            directory / "teacher.jsonl",
-            teacher,
-            tokenizer,
-            train,
-            texts_key,
-            num_samples=1,
-            max_new_tokens=config.limits[1],
-        ),
+        processes.first(write_texts),
         teacher,
         encode([graded_list(record, GRADED, rng) for record in world.test_prompts]),
         quality_fn,

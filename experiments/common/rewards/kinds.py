@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from experiments.common import stages
+from experiments.common import machines, stages
 from experiments.common.rewards.stages import export, limits, make_judge, on_backbone, train_reward
 from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferenceRecord
-from jaxalign.io import hf
+from jaxalign.io import processes
 from jaxalign.typing import LossFn
 
 
@@ -33,7 +33,7 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
     reward = on_backbone(backbone, key)
     lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
     size = max(2 * config.batch // config.list_size, 1)
-    batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **stages.processes())
+    batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **machines.share())
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     loss_fn = make_listwise_loss(reward.model)
     reward = stages.train(reward, task.tokenizer, batches, loss_fn, directory, key, **sizes)
@@ -51,11 +51,11 @@ def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathli
 
     sizes = {"batch": config.batch, "steps": config.verdict_steps, "learning_rate": config.learning_rate}
     policy = train_comparisons(task, form, encode(records), backbone, directory, key, **sizes)
-    hf.save_pretrained(directory / "hf", policy.model.config, policy.params, task.tokenizer)
+    stages.export(directory / "hf", policy, task.tokenizer)
     preference_fn = make_preference_fn(policy, form)
 
     def judge_fn(records: Sequence[PreferenceRecord]) -> Opinion:
-        chances = data.compare_lists(encode(records), preference_fn, batch_size=1)
+        chances = data.compare_lists(encode(records), preference_fn, batch_size=1, map_fn=processes.dealt)
         real = np.isfinite(chances).any(axis=2)
         labels = losses.labels_from_preferences(jnp.asarray(np.nan_to_num(chances)), where=jnp.asarray(real))
         return Opinion(np.asarray(labels), chances)
@@ -79,7 +79,7 @@ def train_comparisons(
     ``sizes`` are the ``steps`` and ``learning_rate`` of :func:`~experiments.common.stages.train`.
     """
     row_length = data.comparison_length(lists, form)
-    batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **stages.processes())
+    batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **machines.share())
     loss_fn = make_comparison_loss(start.model, form)
     return stages.train(start, task.tokenizer, batches, loss_fn, directory, key, **sizes)
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from experiments.common import stages
+from experiments.common import machines, stages
 from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import hf
+from jaxalign.io import hf, processes
 from jaxalign.typing import LossFn
 
 BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each
@@ -49,7 +49,7 @@ def on_backbone(backbone: Policy, key: Array) -> Policy:
 def train_reward(config, task: RewardTask, pairs, start: Policy, directory: pathlib.Path, key: Array) -> Policy:
     """The reward model after ``config.steps`` batches of ``pairs``, a Grain data set of one epoch."""
     batches = data.pair_batches(
-        pairs.repeat(), task.tokenizer, batch_size=config.batch, **limits(config), **stages.processes()
+        pairs.repeat(), task.tokenizer, batch_size=config.batch, **limits(config), **machines.share()
     )
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     return stages.train(start, task.tokenizer, batches, make_reward_loss(start.model), directory, key, **sizes)
@@ -58,7 +58,7 @@ def train_reward(config, task: RewardTask, pairs, start: Policy, directory: path
 def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
     """In Hugging Face format, where transformers has such a classifier; others stay checkpoints."""
     if hf.FAMILIES[reward.model.config.family].classifier is not None:
-        hf.save_pretrained(directory, reward.model.config, reward.params, task.tokenizer)
+        stages.export(directory, reward, task.tokenizer)
 
 
 def make_reward_loss(model) -> LossFn:
@@ -91,7 +91,7 @@ def score(config, task: RewardTask, reward: Policy, records: Sequence[Preference
     """``[N, n]``: rewards, NaN where a record has fewer responses."""
     lists = data.encode_lists(records, task.tokenizer, **limits(config))
     reward_fn = functools.partial(_response_rewards, reward.model, reward.params)
-    return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE)
+    return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE, map_fn=processes.dealt)
 
 
 def probabilities(config, task: RewardTask, reward: Policy, pairs: Sequence[PreferencePair]) -> np.ndarray:

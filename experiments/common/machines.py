@@ -1,0 +1,114 @@
+"""On what an experiment runs: processes that form one run, and a mesh over all their devices.
+
+Training is one program on the whole mesh. Between two trainings each process has its own copy of the parameters, laid
+out over its own devices: what is cheap all do alike, sampling and scoring are dealt out (:mod:`jaxalign.io.processes`),
+and process 0 alone writes files and prints.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import jax
+import tyro
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from jaxalign import models, sharding
+from jaxalign.io import launch
+from jaxalign.typing import Params
+
+RULES = sharding.Rules(models.LOGICAL_AXES)
+Config = TypeVar("Config")
+
+
+@dataclasses.dataclass(frozen=True)
+class Machines:
+    """Flags of every experiment. They change results by rounding only, so a run may go on with others."""
+
+    mesh: tuple[int, int, int, int] = (1, -1, 1, 1)  # devices along data, fsdp, context, tensor; -1: all the others
+    coordinator: str | None = None  # HOST:PORT of process 0, where no cluster says it; then also:
+    num_processes: int | None = None
+    process_id: int | None = None  # of this process, from 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[Config]):
+    """What a command line says."""
+
+    config: Config
+    machines: Machines
+
+
+_sizes = Machines().mesh  # until the command line has been read
+
+
+def run(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
+    """``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes."""
+    global _sizes
+    config, machines = command_line(presets, sys.argv[1:])
+    launch.initialize(
+        coordinator=machines.coordinator, num_processes=machines.num_processes, process_id=machines.process_id
+    )
+    _sizes = machines.mesh
+    with contextlib.ExitStack() as stack:
+        if not launch.is_main():
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        main(config)
+
+
+def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
+    """:func:`run` for experiments that have nothing to share out.
+
+    Raises:
+      ValueError: there is more than one process.
+    """
+
+    def alone(config):
+        if jax.process_count() > 1:
+            raise ValueError(f"this experiment runs in one process, and there are {jax.process_count()}; start one")
+        return main(config)
+
+    run(alone, presets)
+
+
+def command_line(presets: Mapping[str, Any], arguments: list[str]) -> tuple[Any, Machines]:
+    """The config of a preset, by default the first, with fields changed by flags, and what it runs on."""
+    given = bool(arguments) and not arguments[0].startswith("-")
+    name = arguments[0] if given else next(iter(presets))
+    if name not in presets:
+        sys.exit(f"unknown preset {name!r}; there are {', '.join(presets)}")
+    command = tyro.cli(
+        Command[type(presets[name])],
+        default=Command(presets[name], Machines()),
+        args=arguments[given:],
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return command.config, command.machines
+
+
+def mesh() -> Mesh:
+    """The mesh of the run, over the devices of all processes."""
+    return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, _sizes, strict=True)))
+
+
+def share() -> dict[str, int]:
+    """Which part of each batch this process prepares."""
+    index, count = sharding.process_share(mesh(), RULES)
+    return {"process_index": index, "process_count": count}
+
+
+def everywhere(params: Params) -> Params:
+    """Parameters of which each process has a copy, laid out over the whole mesh: arguments of a training step."""
+    return sharding.place(params, sharding.param_shardings(params, mesh(), RULES))
+
+
+def here(params: Params) -> Params:
+    """Parameters that lie on the whole mesh, laid out over the devices of each process."""
+    if jax.process_count() == 1:
+        return params
+    whole = jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), params)
+    return sharding.place(whole, sharding.param_shardings(whole, mesh().local_mesh, RULES))
