@@ -10,15 +10,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax
 
 PATIENCE = 20.0  # seconds; a process that compiles or waits for a disk still beats
 _BEAT = 1.0
-_FOLDER = "jaxalign/alive"
+_FOLDER = "jaxalign"
+_ALIVE, _FAILED = "alive", "failed"
 _ENDED = "ended"
-_FAILED = "failed: "
 
 
 def watch():
@@ -29,14 +29,14 @@ def watch():
 
     def leave():  # before JAX waits for the others to end as well
         ended.set()
-        _say(client, _ENDED)
+        _say(client, _ALIVE, _ENDED)
 
     atexit.register(leave)
     report = sys.excepthook
 
     def fail(kind, error, trace):
         report(kind, error, trace)
-        _say(client, f"{_FAILED}{kind.__name__}: {error}")
+        _say(client, _FAILED, f"{kind.__name__}: {error}")
         time.sleep(3 * _BEAT)  # process 0 holds the store: the others read it before it goes
         _exit()
 
@@ -49,16 +49,15 @@ def _run(client, ended: threading.Event):
     while not ended.wait(_BEAT):
         count += 1
         try:
-            _say(client, str(count))
-            said = _said(client)
-            heard = update(heard, said, time.monotonic())
+            _say(client, _ALIVE, str(count))
+            said = parse(client.key_value_dir_get(_FOLDER))
+            heard = update(heard, said[_ALIVE], time.monotonic())
         except jax.errors.JaxRuntimeError:
             if not ended.is_set():
                 _end("process 0, the coordinator, cannot be reached")
-        if failures := failed(said):
-            _end(
-                " and ".join(f"process {process} of {jax.process_count()} {what}" for process, what in failures.items())
-            )
+        if failures := said[_FAILED]:
+            names = (f"process {process} of {jax.process_count()} failed: {why}" for process, why in failures.items())
+            _end(" and ".join(names))
         if silent := [process for process, (_, when) in heard.items() if time.monotonic() - when > PATIENCE]:
             names = " and ".join(f"process {process}" for process in silent)
             _end(f"{names} of {jax.process_count()} was not heard from for {PATIENCE:.0f} s")
@@ -72,17 +71,17 @@ def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now:
     }
 
 
-def failed(said: Mapping[int, str]) -> dict[int, str]:
-    """What those processes said that ended by an exception."""
-    return {process: text for process, text in said.items() if text.startswith(_FAILED)}
+def parse(entries: Iterable[tuple[str, str]]) -> dict[str, dict[int, str]]:
+    """What processes said, by kind and process, from entries ``(".../KIND/PROCESS", text)`` of the store."""
+    said: dict[str, dict[int, str]] = {_ALIVE: {}, _FAILED: {}}
+    for key, text in entries:
+        _, kind, process = key.rsplit("/", 2)
+        said[kind][int(process)] = text
+    return said
 
 
-def _say(client, text: str):
-    client.key_value_set(f"{_FOLDER}/{jax.process_index()}", text, allow_overwrite=True)
-
-
-def _said(client) -> dict[int, str]:
-    return {int(key.rpartition("/")[2]): text for key, text in client.key_value_dir_get(_FOLDER)}
+def _say(client, kind: str, text: str):
+    client.key_value_set(f"{_FOLDER}/{kind}/{jax.process_index()}", text, allow_overwrite=True)
 
 
 def _end(cause: str):

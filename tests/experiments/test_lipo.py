@@ -1,6 +1,7 @@
 """experiments.lipo at toy size: every stage runs, a second call repeats nothing, the result is a transformers model."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -14,27 +15,15 @@ from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
 from jaxalign.typing import ListBatch, PackedListBatch
-from tests.experiments import long_form
-
-TOY = dataclasses.replace(
-    lipo.PRESETS["default"],
-    size=(16, 1),
-    num_prompts=8,
-    sft_steps=4,
-    sft_batch=(8, 64),
-    losses=("lambda",),
-    steps=3,
-    batch=(8, 0),
-    list_size=3,
-)
+from tests.experiments import long_form, toy_lipo
+from tests.experiments.toy_lipo import TOY
+from tests.processes import free_port, run_together
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_test_set():
-    from experiments.common import sequence_task
-
+def small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sequence_task, "NUM_TEST", 16)
+        toy_lipo.shrink(patch.setattr)
         yield
 
 
@@ -46,9 +35,9 @@ def finished(tmp_path_factory):
 
 def test_every_stage_leaves_its_results(finished):
     config, figures = finished
-    assert {name.split("/")[0] for name in figures} == {"SFT", "lambda"}
+    assert {name.split("/")[0] for name in figures} == {"SFT", "softmax"}
     assert all(0 <= value <= 1 for value in figures.values())
-    for stage, steps in (("sft", 4), ("lambda", 3)):
+    for stage, steps in (("sft", 4), ("softmax", 3)):
         rows = read_metrics(config.output / "seed-0" / stage)
         assert [row["step"] for row in rows] == list(range(1, steps + 1))
     report = (config.output / "report.html").read_text()
@@ -62,6 +51,39 @@ def test_a_second_call_trains_nothing_and_returns_the_same(finished):
     before = curve.stat().st_mtime_ns
     assert lipo.main(config) == figures
     assert curve.stat().st_mtime_ns == before
+
+
+def test_two_processes_train_sample_and_report_as_one(finished, tmp_path):
+    codes, outputs, errors = start_two(tmp_path)
+    assert codes == [0, 0], errors
+    # Gloo, which connects the processes, writes to stdout itself.
+    said = [[line for line in output.splitlines() if "[Gloo]" not in line] for output in outputs]
+    assert said[0][-1].startswith("report: ") and not said[1]  # process 0 speaks for both
+
+    folders = tmp_path, finished[0].output  # two processes of four devices, and one of eight
+    for stage in ("sft", "softmax"):
+        rows, expected = (read_metrics(folder / "seed-0" / stage) for folder in folders)
+        for name in ("loss", "tokens"):
+            np.testing.assert_allclose([row[name] for row in rows], [row[name] for row in expected], rtol=1e-4)
+    reports = [(folder / "report.html").read_text() for folder in folders]
+    ours, theirs = (re.findall(r"<td[^>]*>.*?</td>", report, re.DOTALL) for report in reports)
+    assert ours == theirs and len(ours) > 5
+    exported = (hf.load_pretrained(folder / "seed-0" / "softmax" / "hf")[1] for folder in folders)
+    for ours, theirs in zip(*map(jax.tree.leaves, exported), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def start_two(output, flags_of_1=()):
+    flags = ("--coordinator", f"localhost:{free_port()}", "--num-processes", 2, "--mesh", 2, 4, 1, 1)
+    command = [toy_lipo.__file__, "--output", output, *flags, "--process-id"]
+    return run_together([[*command, 0], [*command, 1, *flags_of_1]])
+
+
+def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
+    codes, _, errors = start_two(tmp_path, ("--task", "alpacaeval"))
+    assert codes == [1, 1]
+    assert "ValueError: expected --data FOLDER with train.parquet" in errors[1]
+    assert "process 0: process 1 of 2 failed: ValueError: expected --data FOLDER" in errors[0]
 
 
 def test_the_export_loads_in_transformers(finished):
@@ -189,7 +211,7 @@ def test_spread_keeps_both_ends_of_a_ranking():
 def test_full_labels_by_a_trained_reward_model(tmp_path, capsys):
     config = dataclasses.replace(TOY, num_prompts=32, judge_steps=2, output=tmp_path)
     figures = lipo.main(config)
-    assert {name.split("/")[0] for name in figures} == {"SFT", "lambda"}
+    assert {name.split("/")[0] for name in figures} == {"SFT", "softmax"}
     assert "of the pairs as the true labels do" in capsys.readouterr().out
     rows = read_metrics(tmp_path / "seed-0" / "judge")
     assert [row["step"] for row in rows] == [1, 2]

@@ -1,6 +1,11 @@
 from jaxalign.io import peers
 
 
+def test_what_was_said():
+    entries = [("jaxalign/alive/0", "7"), ("jaxalign/alive/10", "ended"), ("jaxalign/failed/1", "ValueError: a/b")]
+    assert peers.parse(entries) == {"alive": {0: "7", 10: "ended"}, "failed": {1: "ValueError: a/b"}}
+
+
 def test_who_was_heard_from():
     heard = {0: ("1", 10.0), 1: ("1", 10.0), 2: ("ended", 3.0), 3: ("", 0.0)}
     said = {0: "2", 1: "1", 2: "ended"}

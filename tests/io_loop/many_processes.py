@@ -1,7 +1,8 @@
-"""``python tests/io_loop/two_processes.py DIRECTORY PORT PROCESS [STEP SIGNAL [CHECKPOINT]]``: one of two processes.
+"""One of several processes: ``python tests/io_loop/many_processes.py DIRECTORY PORT PROCESS PROCESSES [STEP SIGNAL
+[CHECKPOINT]]``.
 
-Each has four devices, and sends itself SIGNAL at its batch of STEP, once CHECKPOINT is on disk. Both read the same
-order of rows and keep every other one, so that together they see the batches of one process.
+Together they have eight devices. It sends itself SIGNAL at its batch of STEP, once CHECKPOINT is on disk. All read the
+same order of rows and keep their share, so that together they see the batches of one process.
 """
 
 import functools
@@ -29,8 +30,8 @@ def send(signal, checkpoint):
     time.sleep(3)  # JAX's preemption service looks for signals once a second, and these steps are short
 
 
-def main(directory, port, process, number=None, signal=None, checkpoint=None):
-    launch.initialize(coordinator=f"localhost:{port}", num_processes=2, process_id=int(process))
+def main(directory, port, process, processes, number=None, signal=None, checkpoint=None):
+    launch.initialize(coordinator=f"localhost:{port}", num_processes=int(processes), process_id=int(process))
     wait_for = checkpoint and pathlib.Path(directory) / "checkpoints" / checkpoint
     actions = {int(number): lambda: send(int(signal), wait_for)} if number else {}
     train(directory, sharding.make_mesh(data=4, fsdp=2), actions)

@@ -1,63 +1,37 @@
-"""Two processes of four devices each: one run, one folder, the numbers of one process."""
+"""Several processes with eight devices: one run, one folder, the numbers of one process."""
 
-import os
 import pathlib
 import signal
-import socket
-import subprocess
-import sys
 
 import numpy as np
 
 from jaxalign import sharding
 from jaxalign.io.writers import read_metrics
-from tests.io_loop import tiny, two_processes
+from tests.io_loop import many_processes, tiny
+from tests.processes import free_port, run_together
 
-PROGRAM = pathlib.Path(tiny.__file__).with_name("two_processes.py")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
+PROGRAM = pathlib.Path(many_processes.__file__)
 
 
-def start(directory, *arguments_of_process_1):
-    """Runs both; returns their exit codes and what they wrote to stderr."""
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "PYTHONPATH": str(PROGRAM.parents[2]),
-    }
+def start(directory, *arguments_of_the_last, processes=2):
+    """Runs all; returns their exit codes and what they wrote to stderr."""
     port = free_port()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(directory), str(port), *map(str, arguments)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for arguments in ([0], [1, *arguments_of_process_1])
-    ]
-    try:
-        errors = [process.communicate(timeout=300)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return [process.returncode for process in processes], errors
+    commands = [[PROGRAM, directory, port, number, processes] for number in range(processes)]
+    commands[-1] += arguments_of_the_last
+    codes, _, errors = run_together(commands)
+    return codes, errors
 
 
-def test_two_processes_stop_together_and_go_on(tmp_path):
+def test_processes_stop_together_and_others_go_on(tmp_path):
+    """2 x 4 devices, then 4 x 2."""
     codes, errors = start(tmp_path, 6, int(signal.SIGTERM))  # to the second process alone, at its batch of step 6
     assert codes == [0, 0], errors
     stopped = len(read_metrics(tmp_path))
     assert 6 <= stopped < tiny.NUM_STEPS
     assert (tmp_path / "checkpoints" / str(stopped)).is_dir()
 
-    codes, errors = start(tmp_path)
-    assert codes == [0, 0], errors
+    codes, errors = start(tmp_path, processes=4)
+    assert codes == [0] * 4, errors
     rows = read_metrics(tmp_path)
     assert [row["step"] for row in rows] == list(range(1, tiny.NUM_STEPS + 1))
     assert "step" in errors[0] and "loss" not in errors[1]  # progress is shown once
@@ -72,7 +46,7 @@ def test_when_one_dies_the_other_says_so_and_the_run_goes_on_elsewhere(tmp_path)
     assert "process 0: process 1 of 2 was not heard from for 20 s, so this run cannot go on" in errors[0]
     assert "continues from the newest checkpoint" in errors[0]
 
-    state = two_processes.train(tmp_path, sharding.make_mesh(fsdp=8), {})
+    state = many_processes.train(tmp_path, sharding.make_mesh(fsdp=8), {})
     assert len(state.params["w"].devices()) == 8
     rows = read_metrics(tmp_path)
     assert [row["step"] for row in rows] == list(range(1, tiny.NUM_STEPS + 1))

@@ -1,0 +1,23 @@
+import dataclasses
+
+import pytest
+
+from experiments import judge, lipo
+from experiments.common import machines
+
+
+def test_flags_of_machines_stand_beside_those_of_the_config():
+    config, on = machines.command_line(lipo.PRESETS, ["table", "--steps", "7", "--mesh", "2", "-1", "1", "2"])
+    assert config == dataclasses.replace(lipo.PRESETS["table"], steps=7)
+    assert on == machines.Machines(mesh=(2, -1, 1, 2))
+    assert machines.command_line(lipo.PRESETS, []) == (lipo.PRESETS["default"], machines.Machines())
+    with pytest.raises(SystemExit, match="unknown preset 'tabel'; there are default, table"):
+        machines.command_line(lipo.PRESETS, ["tabel"])
+
+
+def test_some_experiments_have_nothing_to_share_out(monkeypatch):
+    monkeypatch.setattr("jax.process_count", lambda: 3)
+    monkeypatch.setattr("sys.argv", ["judge"])
+    monkeypatch.setattr(machines.launch, "initialize", lambda **options: None)
+    with pytest.raises(ValueError, match="runs in one process, and there are 3; start one"):
+        machines.run_alone(judge.main, judge.PRESETS)

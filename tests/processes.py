@@ -1,0 +1,34 @@
+"""Programs that run side by side on this machine as the processes of one run."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+DEVICES = 8  # of all processes together
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return listener.getsockname()[1]
+
+
+def run_together(commands):
+    """``python COMMAND`` for each, with an equal share of the devices; their exit codes, and what they wrote."""
+    share = f"--xla_force_host_platform_device_count={DEVICES // len(commands)} --xla_backend_optimization_level=0"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": share, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [
+        subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, env=environment, **pipes)
+        for command in commands
+    ]
+    try:
+        outputs = [process.communicate(timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    return [process.returncode for process in started], *zip(*outputs, strict=True)
