@@ -47,7 +47,7 @@ def test_every_stage_leaves_its_results(finished):
 
 def test_a_second_call_trains_nothing_and_returns_the_same(finished):
     config, figures = finished
-    curve = config.output / "seed-0" / "lambda" / "metrics.jsonl"
+    curve = config.output / "seed-0" / "softmax" / "metrics.jsonl"
     before = curve.stat().st_mtime_ns
     assert lipo.main(config) == figures
     assert curve.stat().st_mtime_ns == before
@@ -87,7 +87,7 @@ def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
 
 
 def test_the_export_loads_in_transformers(finished):
-    directory = finished[0].output / "seed-0" / "lambda" / "hf"
+    directory = finished[0].output / "seed-0" / "softmax" / "hf"
     model, info = transformers.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
     assert not any(info.values())
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
@@ -159,7 +159,7 @@ def test_packed_lists_have_the_losses_of_padded_ones(name, monkeypatch):
 
 def test_lists_can_be_packed(tmp_path):
     lipo.main(dataclasses.replace(TOY, num_prompts=32, batch=(8, 48), output=tmp_path))
-    rows = read_metrics(tmp_path / "seed-0" / "lambda")
+    rows = read_metrics(tmp_path / "seed-0" / "softmax")
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert all(0 < row["padding"] < 1 and np.isfinite(row["loss"]) for row in rows)
 
