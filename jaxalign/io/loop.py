@@ -104,8 +104,9 @@ def fit(
         with timing.waiting("checkpoint"):
             keeper.wait()
         log.write_summary()
-        if (advice := timing.advice()) and launch.is_main():
-            print(f"{span['name']}: {advice}", file=sys.stderr)
+        if launch.is_main():
+            for line in filter(None, (timing.report(), timing.advice())):
+                print(f"{span['name']}: {line}", file=sys.stderr)
     return state
 
 

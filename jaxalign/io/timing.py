@@ -86,6 +86,15 @@ class Timing:
             "recompilations": self._recompiled,
         }
 
+    def report(self) -> str:
+        """The summary as a line to read."""
+        found = self.summary()
+        steps = ", ".join(f"{1e3 * found[f'step_seconds_p{p}']:.3g} ms at {p} %" for p in (50, 90, 99))
+        return (
+            f"{found['steps']} steps in {found['seconds']:.1f} s; a step {steps}; {found['compile_seconds']:.1f} s of "
+            f"compilation, {found['recompilations']} recompilations, {found['data_share']:.0%} waiting for data"
+        )
+
     def _listen(self, event: str, seconds: float, **_):
         if event.startswith(_COMPILATION):
             self._compile_seconds += seconds

@@ -1,5 +1,7 @@
 """Where time goes, by a clock that the test turns: waits by cause, and advice where data is what limits."""
 
+import re
+
 import pytest
 
 from jaxalign.io import timing
@@ -61,7 +63,9 @@ def test_a_run_says_it_at_its_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(timing, "ENOUGH_STEPS", 2)
     monkeypatch.setattr(timing, "LIMITING_SHARE", 0.0)
     tiny.run(tmp_path / "slow", num_steps=4)
-    assert "slow: steps waited for data" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"slow: 4 steps in [\d.]+ s; a step [\d.e+]+ ms at 50 %, .* 0 recompilations, \d+% waiting", said)
+    assert "slow: steps waited for data" in said
     monkeypatch.setattr(timing, "LIMITING_SHARE", 1.1)  # more than there can be
     tiny.run(tmp_path / "fast", num_steps=4)
     assert "waited for data" not in capsys.readouterr().err
