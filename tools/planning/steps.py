@@ -13,8 +13,13 @@ from jaxalign import models, sharding, training
 from jaxalign.models import DecoderConfig
 from tools.planning.workloads import STEPS, Workload
 
-OptimizerName = Literal["adamw", "adafactor"]
-OPTIMIZERS = {"adamw": training.adamw, "adafactor": training.adafactor}
+OptimizerName = Literal["adamw", "adamw-bfloat16", "adamw-float8", "adafactor"]  # the state in so few bits
+OPTIMIZERS = {
+    "adamw": training.adamw,
+    "adamw-bfloat16": lambda rate: training.low_precision_state(training.adamw(rate), "bfloat16"),
+    "adamw-float8": lambda rate: training.low_precision_state(training.adamw(rate), "float8"),
+    "adafactor": training.adafactor,
+}
 RULES = sharding.Rules(models.LOGICAL_AXES)
 
 

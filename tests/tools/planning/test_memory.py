@@ -26,6 +26,16 @@ def test_exact_arrays_by_hand():
     assert arrays.total == arrays.parameters + arrays.optimizer + arrays.batch
 
 
+@pytest.mark.parametrize(("name", "share"), [("adamw-bfloat16", 1 / 2), ("adamw-float8", 1 / 4 * (1 + 4 / 256))])
+def test_optimizer_state_in_few_bits(name, share):
+    """Matrices are stored in a half, or in a quarter with a scale of four bytes for each block of 256."""
+    mesh = sharding.make_abstract_mesh(1)
+    setup = tiny.make_setup(batch=8)
+    whole, stored = (memory.exact_arrays(lay_out(s, mesh)) for s in (setup, setup._replace(optimizer=name)))
+    assert stored.parameters == whole.parameters
+    assert stored.optimizer == pytest.approx(share * whole.optimizer, rel=0.02)  # norms stay as they are
+
+
 def test_tensor_axis_and_data_axis():
     layout = lay_out(tiny.make_setup(batch=8), sharding.make_abstract_mesh(8, data=2, fsdp=2, tensor=2))
     whole = lay_out(tiny.make_setup(batch=8), sharding.make_abstract_mesh(1))
