@@ -1,4 +1,4 @@
-"""The decoder's masks, packing, rematerialisation and kernels; parity with transformers stands in tests/parity."""
+"""The decoder's masks, packing and rematerialisation; parity with transformers stands in tests/parity."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from jaxalign import models
-from jaxalign.models import attend, attention, layers
+from jaxalign.models import attention, layers
 
 
 @pytest.mark.parametrize("name", tiny.CONFIGS)
@@ -87,39 +87,6 @@ def test_llama3_rope_scaling_by_hand():
     blend = (64 * 0.1 / (2 * np.pi) - 1) / (4 - 1)
     expected = [1.0, 0.1 * (blend + (1 - blend) / 8), 0.01 / 8, 0.001 / 8]
     np.testing.assert_allclose(layers.rope_frequencies(8, 1e4, scaling), expected, rtol=1e-12)
-
-
-@pytest.fixture
-def kernel_calls(monkeypatch):
-    """The fused kernel replaced by its XLA form (this machine may have no GPU), its calls recorded."""
-    calls = []
-
-    def fused(query, key, value, *, scale, window=None):
-        calls.append(window)
-        span = None if window is None else (window - 1, 0)
-        return jax.nn.dot_product_attention(query, key, value, scale=scale, is_causal=True, local_window_size=span)
-
-    monkeypatch.setattr(attend, "cudnn_attention", fused)
-    return calls
-
-
-def test_cudnn_rows_equal_xla_rows(kernel_calls):
-    config = dataclasses.replace(tiny.MIXED, attention_softcap=None)
-    model, params = tiny.init(config)
-    fused = models.build(dataclasses.replace(config, attention="cudnn"))
-    tokens = jax.random.randint(jax.random.key(1), (2, 9), 0, config.vocab_size)
-    ours, theirs = (tiny.forward(m, params, tokens) for m in (model, fused))
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert set(kernel_calls) == {None, config.window}
-
-
-@pytest.mark.parametrize("argument", ["mask", "segment_ids"])
-def test_cudnn_is_never_given_what_it_cannot_mask(kernel_calls, argument):
-    model, params = tiny.init(dataclasses.replace(tiny.PLAIN, attention="cudnn"))
-    kernel_calls.clear()  # initialisation runs a bare row
-    tokens = jnp.zeros((1, 6), jnp.int32)
-    tiny.forward(model, params, tokens, **{argument: jnp.ones((1, 6), bool if argument == "mask" else jnp.int32)})
-    assert not kernel_calls
 
 
 def test_attention_equals_jax_nn(float64):
