@@ -64,7 +64,7 @@ def attend_rows(config: DecoderConfig, positions: Int[Array, "B L"], segments: I
         return _attend_cudnn(config)
     segments = jnp.ones_like(positions) if segments is None else segments
     mask_of = layer_masks(config, positions, positions, segments, segments)
-    if _fused(config) and positions.shape[1] % 2 == 0:
+    if _fused(config):
         return _attend_cudnn_masked(config, mask_of)
 
     def attend(query, key, value, layer, cache):
@@ -93,7 +93,11 @@ def _attend_cudnn_masked(config: DecoderConfig, mask_of: Callable[[LayerInfo], B
     scale = logit_options(config)["scale"]
 
     def attend(query, key, value, layer, cache):
-        return cudnn_attention(query, key, value, mask_of(layer), scale=scale), cache
+        length = query.shape[1]
+        more = length % 2  # the kernel takes masks of even sides only
+        query, key, value = (jnp.pad(x, ((0, 0), (0, more), (0, 0), (0, 0))) for x in (query, key, value))
+        mask = jnp.pad(mask_of(layer), ((0, 0), (0, more), (0, more)))
+        return cudnn_attention(query, key, value, mask, scale=scale)[:, :length], cache
 
     return attend
 
@@ -123,7 +127,7 @@ def _attend_streams(config, streams, prompt_segments, prompts_seen, own_segments
     flat, own = positions.reshape(b, k * r), positions.reshape(b * k, r)
     prompt_mask_of = layer_masks(config, prompt_positions, prompt_positions, prompt_segments, prompt_segments)
     cross_mask_of = layer_masks(config, flat, prompt_positions, prompts_seen.reshape(b, k * r), prompt_segments)
-    if _fused(config) and (p + k * r) % 2 == 0:
+    if _fused(config):
         own_segments = own_segments.reshape(b, k * r)
         own_mask_of = layer_masks(config, flat, flat, own_segments, own_segments)
         lanes = np.arange(k * r) // r

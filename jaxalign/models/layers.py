@@ -42,6 +42,29 @@ Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
 
 
+@jax.custom_vjp
+def embed_tokens(
+    table: Float[Array, "V D"], cast: Float[Array, "V D"], tokens: Int[Array, "..."]
+) -> Float[Array, "... D"]:
+    """Rows of ``cast``, which is ``table`` in the compute dtype. Their gradient goes to ``table``, summed in its dtype.
+
+    In bfloat16 a sum of equal parts stops growing after 256 of them: a frequent token would lose most of its gradient.
+    """
+    return cast[tokens]
+
+
+def _embed_tokens_forward(table, cast, tokens):
+    return cast[tokens], (table, tokens)  # of the table, its shape
+
+
+def _embed_tokens_backward(residuals, cotangent):
+    table, tokens = residuals
+    return jnp.zeros(table.shape, table.dtype).at[tokens].add(cotangent.astype(table.dtype)), None, None
+
+
+embed_tokens.defvjp(_embed_tokens_forward, _embed_tokens_backward)
+
+
 class RmsNorm(nn.Module):
     """``x / rms(x) * weight`` over the last axis (Zhang and Sennrich, 2019)."""
 

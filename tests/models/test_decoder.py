@@ -103,3 +103,27 @@ def test_impossible_sizes_are_refused():
         dataclasses.replace(tiny.PLAIN, num_heads=5)
     with pytest.raises(ValueError, match="3 entries for 2 layers"):
         dataclasses.replace(tiny.PLAIN, windowed_layers=(True,) * 3)
+
+
+def test_the_gradient_of_a_frequent_token_adds_up():
+    """In bfloat16, 256 + 1 is 256."""
+    table = jnp.ones((3, 2))
+    tokens = jnp.array([0] * 1000 + [2])
+    gradient = jax.grad(lambda t: layers.embed_tokens(t, t.astype("bfloat16"), tokens).astype("float32").sum())(table)
+    assert gradient.tolist() == [[1000, 1000], [0, 0], [1, 1]]
+
+
+def test_a_decoder_looks_tokens_up_without_losing_gradients():
+    """A row of one token over and over: entries of up to 10,000, of which bfloat16's sum would miss most."""
+    config = dataclasses.replace(tiny.PLAIN, num_layers=1)
+    model, params = tiny.init(config)
+    half = models.build(dataclasses.replace(config, dtype="bfloat16"))
+    tokens = jnp.full((1, 2000), 7)
+
+    def gradient(model):
+        def total(embedding):
+            return model.apply({"params": {**params, "embedding": embedding}}, tokens, method="hidden").sum()
+
+        return jax.jit(jax.grad(total))(params["embedding"])[7]
+
+    np.testing.assert_allclose(gradient(half), gradient(model), rtol=0.05, atol=50.0)
