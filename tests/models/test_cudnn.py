@@ -1,6 +1,7 @@
 """What cuDNN's kernel is given, with XLA's form of it in its place: this machine may have no GPU."""
 
 import dataclasses
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -105,3 +106,22 @@ def test_capped_logits_stay_with_xla(kernel_calls):
     kernel_calls.clear()  # shapes of parameters come from a bare row
     jax.eval_shape(lambda p: fused.apply({"params": p}, jnp.zeros((1, 6), jnp.int32)), params)
     assert not kernel_calls
+
+
+@pytest.mark.parametrize(("remat", "forward"), [("none", 1), ("dots", 1), ("full", 2)])
+def test_dots_keeps_what_the_kernel_returned(monkeypatch, remat, forward):
+    """How often the program of a gradient runs the kernel forward. Tracing goes as far as JAX's own checks."""
+    stablehlo = importlib.import_module("jax._src.cudnn.fused_attention_stablehlo")
+    monkeypatch.setattr(stablehlo, "check_cudnn_version", lambda: 91500)
+    monkeypatch.setattr(stablehlo, "check_is_flash_attention", lambda *arguments, **options: None)
+    config = dataclasses.replace(tiny.PLAIN, attention="cudnn", dtype="bfloat16", remat=remat)
+    model, params = tiny.init(config)
+    tokens = jnp.zeros((1, 7), jnp.int32)
+
+    def total(params):
+        segments = jnp.ones_like(tokens)
+        return model.apply({"params": params}, tokens, segment_ids=segments).sum()
+
+    program = str(jax.make_jaxpr(jax.grad(total))(params))
+    assert program.count("dot_product_attention_fwd_wrapper[") == forward
+    assert program.count("dot_product_attention_bwd_wrapper[") == 1

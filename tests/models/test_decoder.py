@@ -113,17 +113,9 @@ def test_the_gradient_of_a_frequent_token_adds_up():
     assert gradient.tolist() == [[1000, 1000], [0, 0], [1, 1]]
 
 
-def test_a_decoder_looks_tokens_up_without_losing_gradients():
-    """A row of one token over and over: entries of up to 10,000, of which bfloat16's sum would miss most."""
-    config = dataclasses.replace(tiny.PLAIN, num_layers=1)
-    model, params = tiny.init(config)
-    half = models.build(dataclasses.replace(config, dtype="bfloat16"))
-    tokens = jnp.full((1, 2000), 7)
-
-    def gradient(model):
-        def total(embedding):
-            return model.apply({"params": {**params, "embedding": embedding}}, tokens, method="hidden").sum()
-
-        return jax.jit(jax.grad(total))(params["embedding"])[7]
-
-    np.testing.assert_allclose(gradient(half), gradient(model), rtol=0.05, atol=50.0)
+def test_a_decoder_adds_up_gradients_of_embeddings_in_float32():
+    model, params = tiny.init(dataclasses.replace(tiny.PLAIN, dtype="bfloat16"))
+    tokens = jnp.zeros((1, 6), jnp.int32)
+    gradient = jax.grad(lambda p: model.apply({"params": p}, tokens, method="hidden").sum())
+    sums = [line for line in str(jax.make_jaxpr(gradient)(params)).splitlines() if "scatter-add" in line]
+    assert len(sums) == 1 and "f32[61,16] = scatter-add" in sums[0]
