@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,13 +27,15 @@ class Part(NamedTuple):
     environment: Mapping[str, str] = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}
 
 
+# What XLA finds out about a kernel, the next program need not: most of a compilation's time is spent on that.
+CACHE = {"JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(tempfile.gettempdir(), "jaxalign-accelerator"))}
 SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # torch needs memory too
 OTHERS = ("Gemma-2-2B", "Qwen3-1.7B")
 PARTS = {
     "training": Part(("--table", "training_grid", "--models", "Qwen3-0.6B"), 150),
     "shared": Part(("--table", "shared_prompt", "--rounds", "5"), 45),
     "decoding": Part(("--table", "generation", "--models", "Qwen3-0.6B", "--rounds", "3"), 75, SHARED),
-    "attention": Part(("--table", "attention", "--rounds", "5"), 60),
+    "attention": Part(("--table", "attention", "--rounds", "5"), 90),
     "trl": Part(("--peer", "trl", "--rounds", "5"), 100, SHARED),
     "kernels": Part(("--table", "kernels", "--rounds", "10"), 60),
     "training-others": Part(("--table", "training_grid", "--models", *OTHERS), 150),
@@ -61,7 +64,7 @@ def main(out: pathlib.Path, seconds: float = 480.0, parts: tuple[str, ...] = tup
                 write(f"\nNot begun for lack of time: {name}.", file)
                 continue
             arguments = ("-m", "tools.bench", *part.arguments, "--seconds", f"{left:.0f}")
-            code = run([sys.executable, *arguments], part.environment, left + GRACE, file)
+            code = run([sys.executable, *arguments], {**CACHE, **part.environment}, left + GRACE, file)
             if code:
                 write(f"\n{name} ended with {code}.", file)
 

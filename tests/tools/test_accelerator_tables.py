@@ -1,6 +1,8 @@
 """Tables that need an accelerator, at toy size on a CPU: their programs run, their arithmetic is checked by hand."""
 
 import dataclasses
+import functools
+import importlib
 import math
 
 import jax
@@ -118,6 +120,8 @@ def test_roofline_by_hand():
 def test_attention_cost_by_hand():
     # 2 rows of 3: 6 pairs each, 4 * 4 heads * 8 FLOP a pair. Elements: queries 2 * 3 * 4 * 8 = 192, keys half of that.
     case = attention.Case(2, 3, heads=4, kv_heads=2, width=8)
+    # A row of two segments of 3 has as many pairs as two rows.
+    assert attention.Case(1, 6, 2, heads=4, kv_heads=2, width=8).cost(backward=False) == case.cost(backward=False)
     assert case.cost(backward=False) == (4 * 32 * 12, 2 * (2 * 192 + 2 * 96))
     # Backward: queries, output and cotangent and the three others are read, three cotangents written.
     assert case.cost(backward=True) == (12 * 32 * 12, 2 * (2 * 192 + 2 * 96) + 2 * (4 * 192 + 4 * 96))
@@ -125,17 +129,32 @@ def test_attention_cost_by_hand():
 
 def test_attention_rows(monkeypatch):
     def fused(query, key, value, mask=None, *, scale):
-        if mask is not None:
-            raise NotImplementedError("no mask\nis taken")
-        return jax.nn.dot_product_attention(query, key, value, scale=scale, is_causal=True)
+        mask = None if mask is None else mask[:, None]
+        return jax.nn.dot_product_attention(query, key, value, mask=mask, scale=scale, is_causal=True)
+
+    def refused(query, key, value, *, segments, scale):
+        raise NotImplementedError("no offsets\nare taken")
 
     monkeypatch.setattr(models_attention, "cudnn_attention", fused)
-    rows = list(attention.rows(attention.Case(1, 8, heads=4, kv_heads=2, width=8), 1, PEAKS))
-    assert [row[2] for row in rows] == ["XLA", "cuDNN", "cuDNN, mask"] * 2
-    assert rows[2][4:] == ("no mask",)
-    for row in (rows[0], rows[1], rows[3], rows[4]):
-        cells = dict(zip(attention.HEADER, row, strict=True))
-        assert float(cells["ms"]) > 0 and float(cells["difference"]) < 0.02
+    forms = {**attention.PACKED, "cuDNN, offsets": refused}
+    rows = list(attention.rows(attention.Case(1, 8, 2, heads=4, kv_heads=2, width=8), forms, 1, PEAKS))
+    assert [row[3] for row in rows] == [*forms, *forms]
+    cells = [dict(zip(attention.HEADER, row, strict=True)) for row in rows if "offsets" not in row[3]]
+    assert all(float(c["ms"]) > 0 and float(c["difference"]) < 0.02 for c in cells)
+    assert {row[5:] for row in rows if "offsets" in row[3]} == {("no offsets",)}
+
+
+def test_jax_takes_what_cudnn_is_given(monkeypatch):
+    """As far as JAX's own checks: the kernel needs a GPU."""
+    stablehlo = importlib.import_module("jax._src.cudnn.fused_attention_stablehlo")
+    monkeypatch.setattr(stablehlo, "check_cudnn_version", lambda: 91500)
+    monkeypatch.setattr(stablehlo, "check_is_flash_attention", lambda *arguments, **options: None)
+    query, key = (jnp.zeros((2, 8, heads, 8), jnp.bfloat16) for heads in (4, 2))
+    for form in (attention.fused_form, attention.masked_form, attention.offsets_form):
+        attend = functools.partial(form, segments=2, scale=1.0)
+        gradient = jax.grad(lambda *x, attend=attend: attend(*x).astype(jnp.float32).sum(), argnums=(0, 1, 2))
+        shapes = jax.eval_shape(gradient, query, key, key)
+        assert [leaf.shape for leaf in shapes] == [query.shape, key.shape, key.shape]
 
 
 def test_kernel_rows():
