@@ -120,19 +120,30 @@ def make_sft_loss(model) -> LossFn:
     """Mean cross-entropy of the response tokens of packed rows."""
 
     def loss_fn(params, batch, key):
-        arguments = {"segment_ids": batch.segment_ids, "positions": batch.positions}
-        hidden = model.apply({"params": params}, batch.tokens, **arguments, method="hidden")
-        loss = losses.cross_entropy_loss(
-            hidden,
-            models.unembedding(model.config, params),
-            batch.targets,
-            where=batch.loss_mask,
-            logit_softcap=model.config.logit_softcap,
-            reduce_fn=numerics.ratio,
-        )
-        return loss, {"tokens": numerics.ratio(1.0 * (batch.segment_ids > 0))._replace(denominator=np.float32(1))}
+        return _sft_loss(model, params, batch, segment_ids=batch.segment_ids, positions=batch.positions)
 
     return loss_fn
+
+
+def make_unpacked_sft_loss(model) -> LossFn:
+    """:func:`make_sft_loss` of rows of one example each, padded on the right.
+
+    No real token sees what follows it, so nothing has to be hidden, and cuDNN's causal kernel needs no mask.
+    """
+    return lambda params, batch, key: _sft_loss(model, params, batch)
+
+
+def _sft_loss(model, params: Params, batch, **arguments):
+    hidden = model.apply({"params": params}, batch.tokens, **arguments, method="hidden")
+    loss = losses.cross_entropy_loss(
+        hidden,
+        models.unembedding(model.config, params),
+        batch.targets,
+        where=batch.loss_mask,
+        logit_softcap=model.config.logit_softcap,
+        reduce_fn=numerics.ratio,
+    )
+    return loss, {"tokens": numerics.ratio(1.0 * (batch.segment_ids > 0))._replace(denominator=np.float32(1))}
 
 
 def reference_logps(config, lists: EncodedLists, sft: Policy, directory: pathlib.Path) -> np.ndarray:

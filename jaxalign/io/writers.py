@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from jaxalign.io import launch
 from jaxalign.numerics import Ratio
@@ -27,6 +26,9 @@ class MetricsWriter:
     """
 
     def __init__(self, directory: str | pathlib.Path, *, last_step: int = 0):
+        # It imports torch where there is one, which takes seconds: only whoever writes waits for that.
+        from tensorboardX import SummaryWriter
+
         directory = pathlib.Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         _truncate(directory / METRICS, last_step)

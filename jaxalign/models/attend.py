@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from jaxalign.models.attention import attention, cudnn_attention, shared_attention, visible
@@ -52,13 +53,19 @@ def _whole(x: Array) -> Array:
     return constrain(x, "batch", *[None] * (x.ndim - 3), "kv_heads") if num_shards("length") > 1 else x
 
 
+def _fused(config: DecoderConfig) -> bool:
+    """Whether cuDNN attends. Its kernel caps no logits and wants rows whole."""
+    return config.attention == "cudnn" and config.attention_softcap is None and num_shards("length") == 1
+
+
 def attend_rows(config: DecoderConfig, positions: Int[Array, "B L"], segments: Int[Array, "B L"] | None) -> Attend:
-    """Causal rows. Without segments every token is real, which is all that the cuDNN kernel can do."""
-    fused = segments is None and config.attention == "cudnn" and config.attention_softcap is None
-    if fused and num_shards("length") == 1:
+    """Causal rows; positions grow within a segment. Without segments every token is real."""
+    if segments is None and _fused(config):
         return _attend_cudnn(config)
     segments = jnp.ones_like(positions) if segments is None else segments
     mask_of = layer_masks(config, positions, positions, segments, segments)
+    if _fused(config):
+        return _attend_cudnn_masked(config, mask_of)
 
     def attend(query, key, value, layer, cache):
         return attention(query, _whole(key), _whole(value), mask_of(layer), **logit_options(config)), cache
@@ -77,6 +84,20 @@ def _attend_cudnn(config: DecoderConfig) -> Attend:
             return fused(config.window if any(windows) else None)(query, key, value), cache
         # The kernel's window is static, so a layer picks one of two kernels.
         return jax.lax.cond(layer.windowed, fused(config.window), fused(None), query, key, value), cache
+
+    return attend
+
+
+def _attend_cudnn_masked(config: DecoderConfig, mask_of: Callable[[LayerInfo], Bool[Array, "B T T"]]) -> Attend:
+    """Rows in which no token sees a later one, and of the earlier ones those that the mask says."""
+    scale = logit_options(config)["scale"]
+
+    def attend(query, key, value, layer, cache):
+        length = query.shape[1]
+        more = length % 2  # the kernel takes masks of even sides only
+        query, key, value = (jnp.pad(x, ((0, 0), (0, more), (0, 0), (0, 0))) for x in (query, key, value))
+        mask = jnp.pad(mask_of(layer), ((0, 0), (0, more), (0, more)))
+        return cudnn_attention(query, key, value, mask, scale=scale)[:, :length], cache
 
     return attend
 
@@ -104,9 +125,19 @@ def _attend_streams(config, streams, prompt_segments, prompts_seen, own_segments
     k, r = streams.response_tokens.shape[1:]
     prompt_positions, positions = streams.prompt_positions, streams.response_positions
     flat, own = positions.reshape(b, k * r), positions.reshape(b * k, r)
-    own_segments = own_segments.reshape(b * k, r)
     prompt_mask_of = layer_masks(config, prompt_positions, prompt_positions, prompt_segments, prompt_segments)
     cross_mask_of = layer_masks(config, flat, prompt_positions, prompts_seen.reshape(b, k * r), prompt_segments)
+    if _fused(config):
+        own_segments = own_segments.reshape(b, k * r)
+        own_mask_of = layer_masks(config, flat, flat, own_segments, own_segments)
+        lanes = np.arange(k * r) // r
+        one_lane = jnp.asarray(lanes[:, None] == lanes)[None]
+
+        def mask_of(layer):
+            return _row_mask(prompt_mask_of(layer), cross_mask_of(layer), own_mask_of(layer) & one_lane)
+
+        return _attend_cudnn_masked(config, mask_of)
+    own_segments = own_segments.reshape(b * k, r)
     own_mask_of = layer_masks(config, own, own, own_segments, own_segments)
     options = logit_options(config)
 
@@ -126,3 +157,12 @@ def _attend_streams(config, streams, prompt_segments, prompts_seen, own_segments
         return join_row(prompt, responses), cache
 
     return attend
+
+
+def _row_mask(prompt: Bool[Array, "B P P"], cross: Bool[Array, "B M P"], own: Bool[Array, "B M M"]) -> Array:
+    """The mask ``[B, P + M, P + M]`` of one pass over the row that :func:`join_row` makes.
+
+    It has more pairs than two passes, but a fused kernel keeps their logits to itself and skips those of later tokens.
+    """
+    nothing = jnp.zeros((prompt.shape[0], prompt.shape[1], own.shape[1]), bool)
+    return jnp.concatenate([jnp.concatenate([prompt, nothing], axis=2), jnp.concatenate([cross, own], axis=2)], axis=1)

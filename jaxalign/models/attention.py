@@ -101,12 +101,19 @@ def cudnn_attention(
     query: Float[Array, "B Q H D"],
     key: Float[Array, "B Q N D"],
     value: Float[Array, "B Q N D"],
+    mask: Bool[Array, "B Q Q"] | None = None,
     *,
     scale: float,
     window: int | None = None,
 ) -> Float[Array, "B Q H D"]:
-    """Causal attention over whole rows by cuDNN's fused kernel: no mask, no segments, no soft-capping; GPU only."""
+    """Causal attention over whole rows by cuDNN's fused kernel, on a GPU; no soft-capping, and half precision only.
+
+    A ``mask`` hides more than causality does. It costs its own size in memory and traffic for every head, where logits
+    would cost that of all heads; Q must be even with it.
+    """
     span = None if window is None else (window - 1, 0)
+    if mask is not None:
+        mask = mask[:, None]
     return jax.nn.dot_product_attention(
-        query, key, value, scale=scale, is_causal=True, local_window_size=span, implementation="cudnn"
+        query, key, value, mask=mask, scale=scale, is_causal=True, local_window_size=span, implementation="cudnn"
     )

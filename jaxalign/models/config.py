@@ -60,7 +60,7 @@ class DecoderConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
     float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
-    attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU only, rows without mask or segments
+    attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU and bfloat16 only; capped logits stay with xla
 
     def __post_init__(self):
         if self.num_heads % self.num_kv_heads:

@@ -20,6 +20,7 @@ from jaxalign.models.layers import (
     GatedMlp,
     RmsNorm,
     Rope,
+    embed_tokens,
     make_rope,
     project,
     rope_frequencies,
@@ -183,7 +184,8 @@ class Decoder(nn.Module):
     def _embed(self, tokens, positions) -> tuple[Array, tuple[Rope, Rope | None]]:
         c = self.config
         # Rows of the table are looked up where they lie; were their width split, whole batches would be exchanged.
-        x = constrain(self.embedding.astype(c.dtype), "vocab", None)[tokens]
+        table, cast = (constrain(t, "vocab", None) for t in (self.embedding, self.embedding.astype(c.dtype)))
+        x = embed_tokens(table, cast, tokens)
         if c.embedding_scale:
             x = x * jnp.asarray(c.width**0.5, c.dtype)
         rope = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling))

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxalign.models.attention import attention
 from jaxalign.models.config import EncoderDecoderConfig
 from jaxalign.models.encoder_decoder_layers import Attend, AttendMemory, DecoderLayer, EncoderLayer, Memory, Remember
-from jaxalign.models.layers import RmsNorm, scan_layers
+from jaxalign.models.layers import RmsNorm, embed_tokens, scan_layers
 from jaxalign.models.relative import bucket_distances, distances_between, look_up
 from jaxalign.models.streams import Streams, start_streams
 from jaxalign.typing import Params
@@ -189,4 +189,4 @@ class EncoderDecoder(nn.Module):
         return hidden * jnp.asarray(self.config.width**-0.5, hidden.dtype) if self.config.output_scale else hidden
 
     def _embed(self, tokens):
-        return self.embedding.astype(self.config.dtype)[tokens]
+        return embed_tokens(self.embedding, self.embedding.astype(self.config.dtype), tokens)

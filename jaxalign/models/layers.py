@@ -25,8 +25,17 @@ ACTIVATIONS = {
     "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
 }
 LAYER_INPUT = "layer_input"
+
+
+def _save_products(primitive: Any, *arguments: Any, **options: Any) -> bool:
+    """Also those of cuDNN's attention, whose logits stay in the kernel: what it returns has the size of its queries."""
+    if primitive.name == "dot_product_attention_fwd_wrapper":
+        return True
+    return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *arguments, **options)
+
+
 REMAT_POLICIES = {
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": _save_products,
     "full": None,
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=[],
@@ -35,11 +44,34 @@ REMAT_POLICIES = {
         offload_dst="pinned_host",
     ),
 }
-"""What the backward pass keeps of each layer but its input: results of matrix products, nothing, or nothing and the
-input in host memory. XLA's CPU backend has no other memory and leaves inputs where they are."""
+"""What the backward pass keeps of each layer but its input: results of matrix products (of plain attention, none),
+nothing, or nothing and the input in host memory. XLA's CPU backend has no other memory and leaves inputs there."""
 
 Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
+
+
+@jax.custom_vjp
+def embed_tokens(
+    table: Float[Array, "V D"], cast: Float[Array, "V D"], tokens: Int[Array, "..."]
+) -> Float[Array, "... D"]:
+    """Rows of ``cast``, which is ``table`` in the compute dtype. Their gradient goes to ``table``, summed in its dtype.
+
+    In bfloat16 a sum of equal parts stops growing after 256 of them: a frequent token would lose most of its gradient.
+    """
+    return cast[tokens]
+
+
+def _embed_tokens_forward(table, cast, tokens):
+    return cast[tokens], (table, tokens)  # of the table, its shape
+
+
+def _embed_tokens_backward(residuals, cotangent):
+    table, tokens = residuals
+    return jnp.zeros(table.shape, table.dtype).at[tokens].add(cotangent.astype(table.dtype)), None, None
+
+
+embed_tokens.defvjp(_embed_tokens_forward, _embed_tokens_backward)
 
 
 class RmsNorm(nn.Module):

@@ -1,7 +1,4 @@
-"""Log-probabilities of the responses of packed lists, by a decoder.
-
-cuDNN's kernel knows no segments, so ``config.attention`` plays no part here: it would attend from list to list.
-"""
+"""Log-probabilities of the responses of packed lists, by a decoder."""
 
 import jax
 import jax.numpy as jnp

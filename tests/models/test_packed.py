@@ -13,7 +13,6 @@ from jaxalign import losses, models, numerics, sharding
 from jaxalign.data import RowShape, lists_from_tokens
 from jaxalign.data.lists import Selection, make_list_batch
 from jaxalign.data.packed_lists import make_packed_list_batch
-from jaxalign.models import attend
 
 # Tokens of each prompt and of its responses: prompts and responses of one token, lists of one response.
 SIZES = ((1, (3, 1, 2)), (6, (1,)), (4, (5, 2)), (7, (4, 4, 1)), (1, (1,)), (9, (2, 5, 5)))
@@ -160,17 +159,6 @@ def test_rows_without_a_list_are_finite():
     logps, gradient = run(models.packed_response_logps, model, params, empty, PACKED_ONES)
     assert (logps == 0).all()
     assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
-
-
-def test_cudnn_takes_no_part(monkeypatch):
-    """Its kernel has no segments: a packed row would attend from list to list."""
-    monkeypatch.setattr(attend, "cudnn_attention", lambda *arrays, **options: pytest.fail("cuDNN was called"))
-    model, params = tiny.init(QWEN3)
-    fused = models.build(dataclasses.replace(QWEN3, attention="cudnn"))
-    batch = packed(make_lists())
-    np.testing.assert_array_equal(packed_logps(fused, params, batch), packed_logps(model, params, batch))
-    with pytest.raises(pytest.fail.Exception, match="cuDNN was called"):
-        fused.apply({"params": params}, batch.prompt_tokens)
 
 
 def test_bfloat16_compute_stays_near_float32():

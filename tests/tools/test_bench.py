@@ -147,8 +147,26 @@ def test_generation_on_an_accelerator_by_hand():
     # Two of them and the output matrix 16 x 31. Columns: windowed 2 of the prompt and half of 3, global 5, half of 4.
     weights, columns = 2 * 1920 + 16 * 31, (2 + 1.5) + (5 + 2)
     assert generation.token_bytes(config, CASE) == 2 * (weights + 2 * 2 * 2 * 4 * columns)
-    # A CPU's bandwidth is in no table.
-    assert generation.accelerator_row("toy", config, CASE, 1)[-1] == "-"
+    # A token of that many bytes in 4 ms, at twice as many bytes in 4 ms: half. transformers takes 12 ms.
+    ours, theirs = generation.Seconds(0.02, 0.004), generation.Seconds(0.1, 0.012)
+    peaks = hardware.device_peaks("h200")._replace(bandwidth=2 * generation.token_bytes(config, CASE) / 0.004)
+    cells = generation.accelerator_row("toy", config, CASE, ours, theirs, peaks)
+    assert cells == ("toy", "2", "20.0", "4.00", "500", "0.500", "12.00", "3.0")
+    assert generation.accelerator_row("toy", config, CASE, ours, None, None)[5:] == ("-", "-", "-")
+
+
+def test_decoding_is_timed_apart_from_its_prefill():
+    config = dataclasses.replace(shrink(step.CONFIGS["Qwen3-0.6B"]), remat="none")
+    ours = generation.decode_seconds(config, CASE, 1)
+    assert ours.prefill > 0 and math.isfinite(ours.token)
+    theirs = generation.torch_model(config, "cpu")
+    assert sum(p.numel() for p in theirs.parameters()) == sum(p.size for p in jax.tree.leaves(params_of(config)))
+    assert generation.torch_seconds(theirs, CASE).prefill > 0 and not generation.cuda_torch()
+
+
+def params_of(config):
+    """Their shapes."""
+    return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))
 
 
 def test_command_prints_the_machine_and_a_table(capsys):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxalign.typing import ListBatch
+from jaxalign.typing import ListBatch, TokenBatch
 
 
 class Sizes(NamedTuple):
@@ -42,6 +42,20 @@ def random_lists(sizes: Sizes, vocab_size: int) -> ListBatch:
         labels=jax.random.uniform(label_key, (b, k)),
         where=jnp.ones((b, k), bool),
         reference_logps=jnp.zeros((b, k)),
+    )
+
+
+def random_rows(rows: int, prompt: int, response: int, vocab_size: int) -> TokenBatch:
+    """Rows of one example each without padding, uniform tokens; the loss is on responses."""
+    shape = (rows, prompt + response)
+    tokens = jax.random.randint(jax.random.key(0), (rows, prompt + response + 1), 0, vocab_size)
+    positions = jnp.broadcast_to(jnp.arange(shape[1]), shape)
+    return TokenBatch(
+        tokens=tokens[:, :-1],
+        targets=tokens[:, 1:],
+        loss_mask=positions >= prompt - 1,
+        segment_ids=jnp.ones(shape, jnp.int32),
+        positions=positions,
     )
 
 

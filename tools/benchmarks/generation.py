@@ -1,8 +1,11 @@
 """Greedy generation against transformers' ``generate``; on an accelerator, tokens/s and share of memory bandwidth."""
 
+import dataclasses
 import functools
+import importlib.util
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,15 +14,20 @@ import numpy as np
 
 from jaxalign import models, sampling
 from jaxalign.sampling.cache import prompt_columns, ring_columns
+from jaxalign.sampling.decode import prefill
+from jaxalign.sampling.readers import split_weights
 from tools.benchmarks.batches import random_params
 from tools.benchmarks.flops import layer_weights
 from tools.benchmarks.measure import Table, median_ratio, on_accelerator, take_turns
 from tools.benchmarks.step import CONFIGS
-from tools.hardware import peaks_of
+from tools.hardware import Chip, peaks_of
 
 TITLE = "Greedy generation"
 HEADER = ("width", "layers", "batch", "ours tokens / s", "transformers tokens / s", "speed-up", "equal tokens")
-ACCELERATOR_HEADER = ("model", "batch", "ms / token", "tokens / s", "share of bandwidth")
+ACCELERATOR_HEADER = (
+    *("model", "batch", "prefill ms", "ms / token", "tokens / s", "share of bandwidth"),
+    *("transformers ms / token", "speed-up"),
+)
 
 
 class Case(NamedTuple):
@@ -52,22 +60,19 @@ def small_config(width: int, layers: int) -> models.DecoderConfig:
 SMALL_CONFIGS = (small_config(64, 2), small_config(256, 4), small_config(512, 8))
 
 
-def table(rounds: int) -> Table:
-    """One row a model and batch."""
+def table(rounds: int, names: Sequence[str] = ()) -> Table:
+    """One row a model and batch; on an accelerator, of the published models ``names``."""
     if on_accelerator():
         return Table(
             title=TITLE,
             notes=(
-                "One device, bfloat16, prompts of 512, 128 new tokens; prefill included. Bandwidth: bytes of the",
-                "weights, once a token, and of the cached keys and values that a token can see, over the seconds a",
-                "token of the whole call, over the data sheet's bytes/s.",
+                "One device, bfloat16, prompts of 512, 128 new tokens. Prefill is timed alone and taken off the whole",
+                "call. Bandwidth: bytes of the weights, once a token, and of the cached keys and values that a token",
+                "can see, over the seconds a token, over the data sheet's bytes/s. Goal: 0.6 at batch 32.",
+                "transformers: `generate` in bfloat16 on the same device, with weights of its own, prefill taken off.",
             ),
             header=ACCELERATOR_HEADER,
-            rows=[
-                accelerator_row(name, config, Case(batch, 512, 128), rounds)
-                for name, config in CONFIGS.items()
-                for batch in BATCHES
-            ],
+            rows=accelerator_rows(names or tuple(CONFIGS), rounds),
         )
     return Table(
         title=TITLE,
@@ -77,7 +82,7 @@ def table(rounds: int) -> Table:
             "chose alike. Goal: speed-up above 1 in each row.",
         ),
         header=HEADER,
-        rows=[row(config, Case(batch, 64, 32), rounds) for config in SMALL_CONFIGS for batch in BATCHES],
+        rows=(row(config, Case(batch, 64, 32), rounds) for config in SMALL_CONFIGS for batch in BATCHES),
     )
 
 
@@ -100,20 +105,98 @@ def row(config: models.DecoderConfig, case: Case, rounds: int) -> tuple[str, ...
     )
 
 
-def accelerator_row(name: str, config: models.DecoderConfig, case: Case, rounds: int) -> tuple[str, ...]:
-    """Cells of one model and batch; a dash where the device's bandwidth is not known."""
-    model = models.build(config)
-    params = jax.tree.map(lambda leaf: leaf.astype(config.dtype), random_params(model))
-    tokens = np.zeros((case.batch, case.prompt), np.int32)
-    seconds = statistics.median(take_turns({"ours": _ours(model, params, tokens, case)}, rounds)["ours"]) / case.new
-    peaks = peaks_of(jax.devices()[0])
+def accelerator_rows(names: Sequence[str], rounds: int) -> Iterator[tuple[str, ...]]:
+    """One row a model and batch, the largest batch first."""
+    for name in names:
+        config = dataclasses.replace(CONFIGS[name], remat="none")
+        theirs = torch_model(config) if cuda_torch() else None
+        for batch in reversed(BATCHES):
+            case = Case(batch, 512, 128)
+            ours = decode_seconds(config, case, rounds)
+            of_theirs = None if theirs is None else torch_seconds(theirs, case)
+            yield accelerator_row(name, config, case, ours, of_theirs, peaks_of(jax.devices()[0]))
+
+
+class Seconds(NamedTuple):
+    """Of the prefill, and of each token after it."""
+
+    prefill: float
+    token: float
+
+
+def accelerator_row(
+    name: str, config: models.DecoderConfig, case: Case, ours: Seconds, theirs: Seconds | None, peaks: Chip | None
+) -> tuple[str, ...]:
+    """Cells of one model and batch; a dash where the device's bandwidth is not known, or torch has no GPU."""
     return (
         name,
         str(case.batch),
-        f"{1e3 * seconds:.2f}",
-        f"{case.batch / seconds:,.0f}",
-        "-" if peaks is None else f"{token_bytes(config, case) / seconds / peaks.bandwidth:.3f}",
+        f"{1e3 * ours.prefill:.1f}",
+        f"{1e3 * ours.token:.2f}",
+        f"{case.batch / ours.token:,.0f}",
+        "-" if peaks is None else f"{token_bytes(config, case) / ours.token / peaks.bandwidth:.3f}",
+        "-" if theirs is None else f"{1e3 * theirs.token:.2f}",
+        "-" if theirs is None else f"{theirs.token / ours.token:.1f}",
     )
+
+
+def decode_seconds(config: models.DecoderConfig, case: Case, rounds: int) -> Seconds:
+    """By the whole call, and by its prefill alone."""
+    model = models.build(config)
+    params = jax.tree.map(lambda leaf: leaf.astype(config.dtype), random_params(model))
+    tokens = np.zeros((case.batch, case.prompt), np.int32)
+
+    @jax.jit
+    def read(params, tokens, mask):
+        return prefill(model, split_weights(model, params), tokens, mask, sampling.greedy).caches
+
+    forms = {
+        "all": _ours(model, params, tokens, case),
+        "prefill": functools.partial(read, params, jnp.asarray(tokens), jnp.ones(tokens.shape, bool)),
+    }
+    seconds = {name: statistics.median(values) for name, values in take_turns(forms, rounds).items()}
+    return Seconds(seconds["prefill"], (seconds["all"] - seconds["prefill"]) / case.new)
+
+
+def cuda_torch() -> bool:
+    """Whether torch and transformers are there, and torch has a GPU."""
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def torch_model(config: models.DecoderConfig, device: str = "cuda"):
+    """transformers' model of that shape in bfloat16, with weights that it draws itself."""
+    import torch
+    import transformers
+
+    from jaxalign.io import hf
+
+    keys = dict(hf.config_to_json(config))
+    described = transformers.AutoConfig.for_model(keys.pop("model_type"), **keys)
+    with torch.device(device):
+        return transformers.AutoModelForCausalLM.from_config(described, dtype=torch.bfloat16).eval()
+
+
+def torch_seconds(model, case: Case) -> Seconds:
+    """One call each of one token and of all, after one of two tokens."""
+    import torch
+
+    tokens = torch.zeros((case.batch, case.prompt), dtype=torch.long, device=model.device)
+
+    def seconds(new: int) -> float:
+        options = {"min_new_tokens": new, "max_new_tokens": new, "do_sample": False, "pad_token_id": 0}
+        start = time.perf_counter()
+        with torch.no_grad():
+            # To the host, so that the device has finished.
+            model.generate(tokens, attention_mask=torch.ones_like(tokens), **options).cpu()
+        return time.perf_counter() - start
+
+    seconds(2)
+    first, whole = seconds(1), seconds(case.new)
+    return Seconds(first, (whole - first) / (case.new - 1))
 
 
 def token_bytes(config: models.DecoderConfig, case: Case) -> float:

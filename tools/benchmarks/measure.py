@@ -7,7 +7,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,25 +15,40 @@ import jaxlib
 
 
 class Table(NamedTuple):
-    """A title, sentences that say what was measured, a header, and rows of cells."""
+    """A title, sentences that say what was measured, a header, and rows of cells.
+
+    Rows may be measured as they are read: what a run that is cut off has measured by then has been printed.
+    """
 
     title: str
     notes: Sequence[str]
     header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
+    rows: Iterable[Sequence[str]] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Markdown, line by line."""
+        yield from (f"### {self.title}", "", *self.notes)
+        if self.header:
+            yield from ("", render_row(self.header), render_row(["---"] * len(self.header)))
+            yield from map(render_row, self.rows)
 
     def render(self) -> str:
         """Markdown."""
-        lines = [f"### {self.title}", "", *self.notes]
-        if self.rows:
-            cells = [self.header, ["---"] * len(self.header), *self.rows]
-            lines += ["", *map(render_row, cells)]
-        return "\n".join(lines)
+        return "\n".join(self.lines())
 
 
 def render_row(cells: Sequence[str]) -> str:
     """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
+
+
+def within(lines: Iterable[str], deadline: float) -> Iterator[str]:
+    """``lines``, none of which is begun after ``deadline`` on the monotonic clock; then a sentence says so."""
+    for line in lines:
+        yield line
+        if time.monotonic() > deadline:
+            yield "Time is up: rows after this one, if any, were not measured."
+            return
 
 
 def take_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -64,6 +79,21 @@ def take_warm_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict
 def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
     """The median of the ratios within each round."""
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
+
+
+def needed_bytes(compiled: Any) -> int:
+    """What a program needs on its device at once by XLA's count: arguments, results that reuse none, and temporaries.
+
+    Unlike a device's own count, which holds the peak since the process started, this is of one program.
+    """
+    sizes = compiled.memory_analysis()
+    results = sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return sizes.argument_size_in_bytes + results + sizes.temp_size_in_bytes
+
+
+def device_bytes() -> int | None:
+    """What programs may use of the device's memory; None where it keeps no count."""
+    return (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
 def temporary_bytes(compiled: Any) -> int:

@@ -34,7 +34,7 @@ ACCELERATOR_CONFIG = models.DecoderConfig(
     dtype="bfloat16",
     remat="full",
 )
-ACCELERATOR_SIZES = (Sizes(16, 192, 8, 32), Sizes(4, 512, 8, 128))
+ACCELERATOR_SIZES = (Sizes(4, 512, 8, 128), Sizes(16, 192, 8, 32))
 HEADER = ("lists", "P", "K", "R", "shared ms", "speed-up", "ideal", "share of ideal", "shared MB", "separate MB")
 
 
@@ -51,7 +51,7 @@ def table(rounds: int) -> Table:
             "more than 1 is possible).",
         ),
         header=HEADER,
-        rows=[row(config, sizes, rounds) for sizes in all_sizes],
+        rows=(row(config, sizes, rounds) for sizes in all_sizes),
     )
 
 

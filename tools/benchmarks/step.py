@@ -41,10 +41,10 @@ def table(rounds: int) -> Table:
             *CONVENTION,
         ),
         header=HEADER,
-        rows=[
+        rows=(
             row(name, config, SIZES, measure(config, SIZES, rounds), peaks_of(jax.devices()[0]))
             for name, config in CONFIGS.items()
-        ],
+        ),
     )
 
 

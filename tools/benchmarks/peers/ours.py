@@ -16,8 +16,9 @@ from tools.benchmarks.peers.pairs import BETA, LEARNING_RATE, Policies, only_cho
 
 def sft_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callable[[], float]:
     """Cross-entropy of the chosen responses; one example a row, or as many as the longest one leaves room for."""
-    chosen = only_chosen(lists)
-    return step_form(stages.make_sft_loss(models.build(policies.config)), policies.params, sft_batch(chosen, packed))
+    make_loss = stages.make_sft_loss if packed else stages.make_unpacked_sft_loss
+    batch = sft_batch(only_chosen(lists), packed)
+    return step_form(make_loss(models.build(policies.config)), policies.params, batch)
 
 
 def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
