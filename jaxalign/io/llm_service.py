@@ -1,0 +1,59 @@
+"""A server, or the file of what one answered, as one function from requests to answers.
+
+service = llm_service.asking(llm.Client("http://127.0.0.1:8000/v1", "some/model"), llm.Cache("runs/answers.jsonl"))
+generate = llm_generate.make_generate(service)
+score_options = llm_options.make_score_options(service)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from jaxalign.io.llm import Answer, Cache, Client, Usage, complete, replay
+from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm_wire import Asked
+
+AskFn = Callable[[Sequence[Asked]], list[Answer]]
+"""``ask(requests)``: an answer to each, in their order."""
+
+
+class Service(NamedTuple):
+    """Answers of one model, and the file that has them."""
+
+    model: str
+    cache: Cache
+    ask: AskFn
+
+
+def asking(
+    client: Client, cache: Cache, *, ledger: Ledger | None = None, concurrency: int = 8, show: bool = True
+) -> Service:
+    """A server, as :func:`jaxalign.io.llm.complete` asks it; ``ask`` raises what that raises.
+
+    Args:
+      ledger: counts what is asked; when its budget is spent, or it is told to stop, ``ask`` raises
+        :class:`~jaxalign.io.llm_ledger.StoppedError`.
+    """
+    ledger = Ledger() if ledger is None else ledger
+    options = {"cache": cache, "concurrency": concurrency, "stop": lambda: ledger.stop(), "show": show}
+
+    def ask(requests: Sequence[Asked]) -> list[Answer]:
+        run = complete(client, requests, budget_tokens=ledger.left, **options)
+        answered = [answer for answer in run.answers if not answer.error]
+        ledger.add(answered, run.paid, seconds=run.seconds, retries=run.retries)
+        if run.unsent:
+            raise ledger.stopped(cache.path, run.unsent, len(requests))
+        return run.answers
+
+    return Service(client.model, cache, ask)
+
+
+def replaying(model: str, cache: Cache, *, ledger: Ledger | None = None) -> Service:
+    """An earlier run again, from its file alone; anything else is a :class:`~jaxalign.io.llm.NotRecordedError`."""
+
+    def ask(requests: Sequence[Asked]) -> list[Answer]:
+        answers = replay(model, requests, cache=cache)
+        if ledger is not None:
+            ledger.add(answers, Usage())
+        return answers
+
+    return Service(model, cache, ask)
