@@ -21,7 +21,8 @@ import pathlib
 from typing import Literal
 
 from experiments.common import report, stages
-from experiments.common.llm import ensemble_figures, ensemble_methods, ensemble_worlds
+from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds
+from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Setting
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import launch, writers
@@ -48,6 +49,8 @@ class Config:
     max_shots: int = 32  # of the scorer, good and bad together
     max_tokens: int = 256  # of an explanation
     seeds: int = 3
+    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/ease")
 
 
@@ -62,16 +65,20 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
     launch.initialize()
-    writers.write_config(config.output, config)
-    runs = [run_seed(config, seed) for seed in range(config.seeds)]
+    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    with accounts.limited(config) as ledger:
+        engine = ensemble_worlds.open_answerer(config, ledger)
+        runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = "95 % bootstrap intervals over questions" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(config.output, f"EASE: {config.task}", tables, caption=spread, sections=runs[0][1])
+    return report.report_tables(
+        config.output, f"EASE: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+    )
 
 
-def run_seed(config: Config, seed: int):
+def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
-    engine, shots, questions = ensemble_worlds.make_world(config, seed)
+    shots, questions = ensemble_worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     bootstrap = BootstrapConfig(
         config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling

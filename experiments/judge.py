@@ -20,7 +20,8 @@ import pathlib
 from typing import Literal
 
 from experiments.common import report, stages
-from experiments.common.llm import judge_figures, judge_methods, judge_report, judge_worlds
+from experiments.common.llm import accounts, judge_figures, judge_methods, judge_report, judge_worlds
+from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Setting
 from jaxalign.io import launch, writers
 from jaxalign.judge import StructuredConfig
@@ -45,6 +46,8 @@ class Config:
     temperature: float = 0.7  # of contrasts
     max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
     seeds: int = 3
+    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/judge")
 
 
@@ -70,20 +73,24 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
     launch.initialize()
-    writers.write_config(config.output, config)
-    runs = [run_seed(config, seed) for seed in range(config.seeds)]
+    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    with accounts.limited(config) as ledger:
+        engine = judge_worlds.open_judge(config, ledger)
+        runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(config.output, f"Judges: {config.task}", tables, caption=spread, sections=runs[0][1])
+    return report.report_tables(
+        config.output, f"Judges: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+    )
 
 
-def run_seed(config: Config, seed: int):
+def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
     world = judge_worlds.make_world(config, seed)
     counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
     options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
     structured = StructuredConfig(**counts, **options)
-    setting = Setting(world.engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
+    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
     runs = judge_methods.run_methods(
         config.methods,
         setting,

@@ -113,6 +113,7 @@ def complete(
                     f"answered is in {cache.path}; the same call goes on from there",
                     answer.retries,
                     refused=answer.refused,
+                    reason=answer.error,
                 )
             results[key] = answer
             progress.update(len(found) + len(results), {}, float(answer.completion_tokens or 0))

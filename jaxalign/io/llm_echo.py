@@ -40,13 +40,18 @@ class Echo:
         return len(self.continuation.encode(errors="replace")) + _MARGIN
 
     @property
-    def ending(self) -> str:
+    def prompt(self) -> str:
+        """What is sent."""
         return self.text + self.continuation
+
+    @property
+    def ending(self) -> str:
+        return self.prompt
 
     def body(self, model: str) -> dict[str, Any]:
         # At temperature 1, since some servers divide by it before they take logarithms. Many refuse max_tokens 0.
         asked = {"max_tokens": 1, "temperature": 1.0, "echo": True, "logprobs": 1}
-        return {"model": model, "prompt": self.text + self.continuation, **asked}
+        return {"model": model, "prompt": self.prompt, **asked}
 
     def parse(self, reply: str) -> Answer:
         choices, usage = parse_reply(reply)

@@ -72,11 +72,14 @@ class Client:
 
 
 class RequestError(Exception):
-    """No answer, after ``retries`` retries; ``refused`` if the server does not take such requests."""
+    """No answer, after ``retries`` retries; ``refused`` if the server does not take such requests.
 
-    def __init__(self, message: str, retries: int = 0, *, refused: bool = False):
+    ``reason`` is the message without what callers add to it.
+    """
+
+    def __init__(self, message: str, retries: int = 0, *, refused: bool = False, reason: str = ""):
         super().__init__(message)
-        self.retries, self.refused = retries, refused
+        self.retries, self.refused, self.reason = retries, refused, reason or message
 
 
 class _PassingError(Exception):

@@ -8,9 +8,9 @@ print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from jaxalign.io.llm import Answer, Usage, usage_of
+from jaxalign.io.llm import Usage
 
 
 class StoppedError(Exception):
@@ -48,9 +48,9 @@ class Ledger:
         """Whether nothing more may be asked."""
         return self.left == 0 or self.stop()
 
-    def add(self, answers: Sequence[Answer], paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
-        """One call: its answers, of which some were paid."""
-        self.asked = self.asked.plus(usage_of(answers))
+    def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
+        """One call: what it was answered, and what of this was paid."""
+        self.asked = self.asked.plus(asked)
         self.paid = self.paid.plus(paid)
         self.seconds += seconds
         self.retries += retries

@@ -155,5 +155,5 @@ def _refusal(service: Service, request: Asked) -> str:
     except RequestError as error:
         if not error.refused:
             raise
-        return str(error)
+        return error.reason
     return "" if answer.logprobs[0] is not None else "its answer has no log-probabilities"

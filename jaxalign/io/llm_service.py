@@ -8,9 +8,9 @@ score_options = llm_options.make_score_options(service)
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign.io.llm import Answer, Cache, Client, Usage, complete, replay
+from jaxalign.io.llm import Answer, Cache, Client, Usage, complete, replay, usage_of
 from jaxalign.io.llm_ledger import Ledger
-from jaxalign.io.llm_wire import Asked
+from jaxalign.io.llm_wire import Asked, guess_tokens
 
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
 """``ask(requests)``: an answer to each, in their order."""
@@ -38,8 +38,7 @@ def asking(
 
     def ask(requests: Sequence[Asked]) -> list[Answer]:
         run = complete(client, requests, budget_tokens=ledger.left, **options)
-        answered = [answer for answer in run.answers if not answer.error]
-        ledger.add(answered, run.paid, seconds=run.seconds, retries=run.retries)
+        ledger.add(_usage(requests, run.answers), run.paid, seconds=run.seconds, retries=run.retries)
         if run.unsent:
             raise ledger.stopped(cache.path, run.unsent, len(requests))
         return run.answers
@@ -53,7 +52,22 @@ def replaying(model: str, cache: Cache, *, ledger: Ledger | None = None) -> Serv
     def ask(requests: Sequence[Asked]) -> list[Answer]:
         answers = replay(model, requests, cache=cache)
         if ledger is not None:
-            ledger.add(answers, Usage())
+            ledger.add(_usage(requests, answers), Usage())
         return answers
 
     return Service(model, cache, ask)
+
+
+def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:
+    """As the server reports it; where it does not, by a guess, and counted as unreported."""
+    pairs = [(request, answer) for request, answer in zip(requests, answers, strict=True) if not answer.error]
+    unreported = usage_of(answer for _, answer in pairs).unreported
+    return usage_of(_guessed(*pair) for pair in pairs)._replace(unreported=unreported)
+
+
+def _guessed(request: Asked, answer: Answer) -> Answer:
+    prompt, completion = answer.prompt_tokens, answer.completion_tokens
+    return answer._replace(
+        prompt_tokens=guess_tokens(request.prompt) if prompt is None else prompt,
+        completion_tokens=sum(map(guess_tokens, answer.texts)) if completion is None else completion,
+    )

@@ -22,6 +22,7 @@ class Asked(Protocol):
       sample: the number of this draw.
       unsent: what tells requests apart that are sent alike.
       ending: the text at the end of the question, for errors.
+      prompt: all its text.
     """
 
     path: ClassVar[str]
@@ -37,6 +38,9 @@ class Asked(Protocol):
 
     @property
     def ending(self) -> str: ...
+
+    @property
+    def prompt(self) -> str: ...
 
     def body(self, model: str) -> dict[str, Any]:
         """The JSON to send."""
@@ -113,6 +117,11 @@ class Request:
         """The end of the last message; long prompts begin alike."""
         return self.messages[-1]["content"]
 
+    @property
+    def prompt(self) -> str:
+        """All messages."""
+        return "\n".join(message["content"] for message in self.messages)
+
     def parse(self, reply: str) -> "Answer":
         return parse_answer(reply)
 
@@ -182,6 +191,15 @@ def request_key(model: str, request: Asked) -> str:
 def hash_of(value: Any) -> str:
     """Of a value as JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def guess_tokens(text: str) -> int:
+    """Of a text whose tokenizer is not at hand: one for four bytes, as of English prose; code and numbers have more.
+
+    >>> guess_tokens("Is it so?")
+    3
+    """
+    return -(-len(text.encode(errors="replace")) // 4)
 
 
 def describe(request: Asked) -> str:
