@@ -17,13 +17,15 @@ otherwise. Servers without probabilities of tokens are sampled, and frequencies 
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Literal
 
 from experiments.common import report, stages
-from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds
+from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
 from experiments.common.llm.engine import Engine
-from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Setting
+from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
+from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import launch, writers
 
@@ -68,6 +70,7 @@ def main(config: Config) -> dict[str, float]:
     writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
     with accounts.limited(config) as ledger:
         engine = ensemble_worlds.open_answerer(config, ledger)
+        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = "95 % bootstrap intervals over questions" if config.seeds == 1 else f"means of {config.seeds} seeds"
@@ -78,15 +81,20 @@ def main(config: Config) -> dict[str, float]:
 
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
+    runs, questions = ask(config, seed, engine)
+    ensemble_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
+    return ensemble_figures.table(runs, questions), ensemble_figures.sections(runs, questions)
+
+
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[Question]]:
+    """What every method answers to every question."""
     shots, questions = ensemble_worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     bootstrap = BootstrapConfig(
         config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling
     )
     setting = Setting(engine, shots, config.num_samples, shuffle=config.shuffle, bootstrap=bootstrap, **sampling)
-    runs = ensemble_methods.run_methods(setting, questions, config.scorers)
-    ensemble_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
-    return ensemble_figures.table(runs, questions), ensemble_figures.sections(runs, questions)
+    return ensemble_methods.run_methods(setting, questions, config.scorers), questions
 
 
 if __name__ == "__main__":

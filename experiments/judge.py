@@ -16,13 +16,15 @@ beside every figure.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Literal
 
 from experiments.common import report, stages
-from experiments.common.llm import accounts, judge_figures, judge_methods, judge_report, judge_worlds
+from experiments.common.llm import accounts, forecast, judge_figures, judge_methods, judge_report, judge_worlds
 from experiments.common.llm.engine import Engine
-from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Setting
+from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
+from jaxalign.data import PreferencePair
 from jaxalign.io import launch, writers
 from jaxalign.judge import StructuredConfig
 
@@ -76,6 +78,7 @@ def main(config: Config) -> dict[str, float]:
     writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
     with accounts.limited(config) as ledger:
         engine = judge_worlds.open_judge(config, ledger)
+        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
@@ -86,6 +89,13 @@ def main(config: Config) -> dict[str, float]:
 
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
+    runs, pairs = ask(config, seed, engine)
+    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, pairs)
+    return judge_figures.tables(runs, pairs), judge_report.sections(runs, pairs)
+
+
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[PreferencePair]]:
+    """What every judge says of every pair of the test."""
     world = judge_worlds.make_world(config, seed)
     counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
     options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
@@ -99,8 +109,7 @@ def run_seed(config: Config, seed: int, engine: Engine):
         aspect_counts=config.aspect_counts,
         candidate_counts=config.candidate_counts,
     )
-    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, world.test)
-    return judge_figures.tables(runs, world.test), judge_report.sections(runs, world.test)
+    return runs, world.test
 
 
 if __name__ == "__main__":

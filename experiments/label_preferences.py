@@ -12,6 +12,7 @@ truth; BUILD.md has what came out.
 """
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 import warnings
@@ -23,13 +24,13 @@ import pyarrow
 import pyarrow.parquet
 
 from experiments.common import lists, stages
-from experiments.common.llm import accounts, reports_world
+from experiments.common.llm import accounts, forecast, reports_world
+from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
 from experiments.common.llm.judge_worlds import open_judge, read_file
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import launch, records, writers
-from jaxalign.io.llm_ledger import Ledger
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -74,7 +75,9 @@ def main(config: Config) -> dict[str, float]:
     unlabelled, truth = make_lists(config)
     pairs, owners = all_pairs(unlabelled)
     with accounts.limited(config) as ledger:
-        judgements = ask(config, ledger, pairs)
+        judge = open_judge(config, ledger)
+        forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
+        judgements = ask(config, pairs, judge)
     labelled = label(unlabelled, judgements, owners)
     write(config, labelled)
     figures = {
@@ -96,7 +99,7 @@ def main(config: Config) -> dict[str, float]:
     return figures
 
 
-def ask(config: Config, ledger: Ledger, pairs: Sequence[PreferencePair]) -> list[Judgement]:
+def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
     """What the judge says of every pair."""
     structured = StructuredConfig(
         config.num_aspects,
@@ -105,7 +108,7 @@ def ask(config: Config, ledger: Ledger, pairs: Sequence[PreferencePair]) -> list
         max_tokens=config.max_tokens,
         seed=config.seed,
     )
-    setting = Setting(open_judge(config, ledger), TASKS[config.question], structured, 2 * config.max_tokens)
+    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
     return METHODS[config.method](setting)(pairs)
 
 

@@ -42,6 +42,12 @@ class Cache:
             self._catch_up()
             return frozenset(self._models)
 
+    def answers(self) -> list[Answer]:
+        """All that are in the file."""
+        with self._guard:
+            self._catch_up()
+            return list(self._answers.values())
+
     def get(self, key: str) -> Answer | None:
         """The answer to a request, also if another process wrote it since.
 

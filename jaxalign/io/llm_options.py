@@ -150,10 +150,13 @@ def _is_known(service: Service, way: Way, prompt: Prompt, options: Sequence[str]
 
 def _refusal(service: Service, request: Asked) -> str:
     """Why a server does not know a way; empty if it does."""
+    before = service.ledger.asked
     try:
         (answer,) = service.ask([request])
     except RequestError as error:
         if not error.refused:
             raise
         return error.reason
+    finally:
+        service.ledger.asked = before  # the same run again does not try, and costs as much
     return "" if answer.logprobs[0] is not None else "its answer has no log-probabilities"

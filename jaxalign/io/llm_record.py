@@ -165,9 +165,9 @@ def _recorded_count(recorder: Recorder) -> Callable[[Prompt], int]:
     def count(prompt: Prompt) -> int:
         key = hash_of(["tokens", recorder.model, _plain(prompt)])
         if (noted := recorder.cache.get(key)) is None:
-            answer = Answer(("",), ("",), recorder.count_tokens(prompt), 0, (None,))
+            answer = Answer((str(recorder.count_tokens(prompt)),), ("",), 0, 0, (None,))  # nobody was asked
             noted = recorder.cache.add(key, recorder.model, answer)
-        return noted.prompt_tokens
+        return int(noted.text)
 
     return count
 

@@ -17,10 +17,11 @@ AskFn = Callable[[Sequence[Asked]], list[Answer]]
 
 
 class Service(NamedTuple):
-    """Answers of one model, and the file that has them."""
+    """Answers of one model, the file that has them, and the counts of what is asked."""
 
     model: str
     cache: Cache
+    ledger: Ledger
     ask: AskFn
 
 
@@ -43,19 +44,19 @@ def asking(
             raise ledger.stopped(cache.path, run.unsent, len(requests))
         return run.answers
 
-    return Service(client.model, cache, ask)
+    return Service(client.model, cache, ledger, ask)
 
 
 def replaying(model: str, cache: Cache, *, ledger: Ledger | None = None) -> Service:
     """An earlier run again, from its file alone; anything else is a :class:`~jaxalign.io.llm.NotRecordedError`."""
+    ledger = Ledger() if ledger is None else ledger
 
     def ask(requests: Sequence[Asked]) -> list[Answer]:
         answers = replay(model, requests, cache=cache)
-        if ledger is not None:
-            ledger.add(_usage(requests, answers), Usage())
+        ledger.add(_usage(requests, answers), Usage())
         return answers
 
-    return Service(model, cache, ask)
+    return Service(model, cache, ledger, ask)
 
 
 def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:

@@ -9,6 +9,8 @@ from jaxalign.io.llm_ledger import Ledger, StoppedError
 from jaxalign.io.llm_wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
+FREQUENCY = 8  # answers to a question about options, where a server gives no log-probabilities
+
 
 class Engine(NamedTuple):
     """A model as the callables that judges and ensembles are given, and the counts of what they take."""
@@ -18,6 +20,8 @@ class Engine(NamedTuple):
     score_options: ScoreOptionsFn
     count_tokens: Callable[[str], int]
     ledger: Ledger
+    known: Callable[[], list[llm.Answer]] = list  # what is in the file, and not paid again
+    requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
 
 
 def open_engine(config, ledger: Ledger) -> Engine:
@@ -44,9 +48,16 @@ def open_engine(config, ledger: Ledger) -> Engine:
         else:
             service = llm_service.replaying(config.model, cache, ledger=ledger)
         score_options = llm_options.make_score_options(service)
-        return Engine(config.model, llm_generate.make_generate(service), score_options, guess_tokens, ledger)
+        generate = llm_generate.make_generate(service)
+        most = lambda options: max(len(options) + 1, FREQUENCY)  # noqa: E731
+        return Engine(config.model, generate, score_options, guess_tokens, ledger, lambda: _paid(cache), most)
     remembered = llm_record.find_replay if config.replay else _load
-    return Engine(config.model, *remembered(config.model, cache, ledger), ledger)
+    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, lambda: _paid(cache))
+
+
+def _paid(cache: llm.Cache) -> list[llm.Answer]:
+    """The answers in a file, without its notes, which took no token."""
+    return [answer for answer in cache.answers() if answer.tokens]
 
 
 def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm_record.Recorded:
