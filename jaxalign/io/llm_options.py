@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign.data.answers import bare_option, make_frequency_scores, parse_option
+from jaxalign.data.answers import bare_option, check_options, make_frequency_scores, parse_option
 from jaxalign.io.llm_echo import Echo, scores_of_echoes
 from jaxalign.io.llm_generate import make_generate
 from jaxalign.io.llm_http import RequestError
@@ -43,12 +43,15 @@ def make_score_options(service: Service) -> ScoreOptionsFn:
     """The first way that fits and that the server knows, for each prompt by itself.
 
     Raises:
+      ValueError: (when called) options that do not exclude one another.
       RequestError, StoppedError, NotRecordedError: (when called) as ``service.ask`` raises them.
     """
     ways = echo_way(service), first_token_way(service), frequency_way(service)
     known: dict[str, bool] = {}
 
     def score_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
+        for each in {tuple(each) for each in options}:
+            check_options(each)
         pairs = list(zip(prompts, options, strict=True))
         scores: dict[int, list[OptionScore]] = {}
         for way in ways:

@@ -259,6 +259,12 @@ def test_scores_by_hand():
     assert scores_of_echoes(alone, joint) == [OptionScore(-1.5, 2), OptionScore(-2.5, 2)]
 
 
+def test_options_that_contain_each_other_are_not_asked(server, path):
+    with pytest.raises(ValueError, match="option ' Yes, it is' begins with option ' Yes'"):
+        scorer(server, path)(["Wet?"], [(" Yes", " Yes, it is")])
+    assert server.bodies == []
+
+
 def test_what_cannot_be_scored_is_an_error():
     with pytest.raises(ValueError, match="no token before its options"):
         scores_of_echoes(
