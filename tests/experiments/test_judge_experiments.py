@@ -18,8 +18,9 @@ from experiments.common.llm import ensemble_methods, judge_methods, reliability
 from experiments.common.rewards import real_lists
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
-from jaxalign.io import engine, hf
+from jaxalign.io import engine, hf, llm
 from jaxalign.judge import Judgement, Orders
+from tests.experiments.test_judging_survives import check_forecast
 from tests.io_loop import chat_server, test_engine
 from tests.io_loop.test_report import browse
 
@@ -214,7 +215,8 @@ def test_ensembles_from_prompts_to_report(tmp_path):
     assert console == [] and "Explanations" in page and "weight 0." in page
 
 
-def test_questions_of_a_file(tmp_path, monkeypatch):
+def test_questions_of_a_file(tmp_path, monkeypatch, capsys):
+    """A second run asks for nothing, and a replay has no server."""
     answer = {
         "index": 0,
         "message": {"role": "assistant", "content": "So it is.\nAnswer: True"},
@@ -238,6 +240,12 @@ def test_questions_of_a_file(tmp_path, monkeypatch):
             output=tmp_path / "run",
         )
         values = ease.main(config)
+        answers = llm.Cache(tmp_path / "run" / "answers.jsonl").answers()
+        assert check_forecast(capsys.readouterr().err.splitlines()[0], answers) == 0
+        asked = len(server.bodies)
+        assert ease.main(config) == values and len(server.bodies) == asked
+    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    assert ease.main(replayed) == values
     shown = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
     even = np.mean([row["answer"] == 0 for row in shown])
     assert values["questions/explain-then-predict/accuracy"] == pytest.approx(even)
