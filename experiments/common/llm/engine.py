@@ -56,8 +56,8 @@ def open_engine(config, ledger: Ledger) -> Engine:
 
 
 def _paid(cache: llm.Cache) -> list[llm.Answer]:
-    """The answers in a file, without its notes, which took no token."""
-    return [answer for answer in cache.answers() if answer.tokens]
+    """The answers in a file, without its notes, for which no token was sent."""
+    return [answer for answer in cache.answers() if answer.prompt_tokens != 0]
 
 
 def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm_record.Recorded:
