@@ -4,6 +4,10 @@
     ./tools/run experiments.ease scorers         # other scorers, templates, verbalizers and weights
     ./tools/run experiments.ease files --data FILE --kind csqa --model NAME --endpoint URL   # questions of your own
 
+What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
+of a model or a server. A server's file knows its model by name alone: one folder for each server.
+
 Claims: soft aggregation of probabilities (SPA) beats counting answers (self-consistency), and weights from a scorer
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2
 (self-consistency), 71.4 (without BLS), 71.9 (EASE). The simulated model explains and scores at known rates

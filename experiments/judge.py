@@ -5,6 +5,10 @@
     ./tools/run experiments.judge llmbar --data FOLDER --model NAME --endpoint URL   # LLMBar's pairs, a real model
     ./tools/run experiments.judge files --data FILE --model NAME --endpoint URL      # any pairs, JSON lines or parquet
 
+What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
+of a model or a server. A server's file knows its model by name alone: one folder for each server.
+
 Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
 of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
 rates (``experiments/common/llm/simulated_judge.py``): that it reads one subject with more care than all of them is put

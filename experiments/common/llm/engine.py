@@ -1,5 +1,6 @@
 """The language model of an experiment, wherever it runs: asked, remembered, counted, or replayed from a file."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -49,10 +50,15 @@ def open_engine(config, ledger: Ledger) -> Engine:
             service = llm_service.replaying(config.model, cache, ledger=ledger)
         score_options = llm_options.make_score_options(service)
         generate = llm_generate.make_generate(service)
-        most = lambda options: max(len(options) + 1, FREQUENCY)  # noqa: E731
-        return Engine(config.model, generate, score_options, guess_tokens, ledger, lambda: _paid(cache), most)
+        known = functools.partial(_paid, cache)
+        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests)
     remembered = llm_record.find_replay if config.replay else _load
-    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, lambda: _paid(cache))
+    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, functools.partial(_paid, cache))
+
+
+def _most_requests(options: Sequence[str]) -> int:
+    """To score options on a server: the prompt with each and alone, or sampled answers."""
+    return max(len(options) + 1, FREQUENCY)
 
 
 def _paid(cache: llm.Cache) -> list[llm.Answer]:

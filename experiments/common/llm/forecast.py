@@ -20,6 +20,7 @@ from jaxalign.typing import OptionScore
 
 _SAMPLE = 16  # prompts of which the tokenizer's tokens are counted
 _SAID = 8  # tokens of a sampled answer to a question about options
+_WORDS = "and so on "  # short ones, so that a tokenizer finds a token in four bytes or more of them
 _BEGINNING = "".join(f"- aspect {n}\n" for n in range(1, 10)) + "Only A:\n- "
 _OPTION = re.compile(r"^Options: .*; (.+)$|^([A-Z])\) ", re.MULTILINE)
 
@@ -83,5 +84,5 @@ def _longest(prompt: str, max_tokens: int) -> str:
     listed = _OPTION.findall(prompt.rpartition("\n\n")[2])
     answer = next(filter(None, listed[-1])) if listed else "A"
     ending = f"\nOnly B:\n- that\nBoth:\n- all\nAnswer: {answer}"
-    filler = "x" * (4 * max_tokens - len(_BEGINNING) - len(ending))
-    return _BEGINNING + filler + ending
+    room = max(4 * max_tokens - len(_BEGINNING) - len(ending), 0)
+    return _BEGINNING + (_WORDS * (room // len(_WORDS) + 1))[:room] + ending
