@@ -4,6 +4,10 @@
     ./tools/run experiments.ease scorers         # other scorers, templates, verbalizers and weights
     ./tools/run experiments.ease files --data FILE --kind csqa --model NAME --endpoint URL   # questions of your own
 
+What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
+of a model or a server. A server's file knows its model by name alone: one folder for each server.
+
 Claims: soft aggregation of probabilities (SPA) beats counting answers (self-consistency), and weights from a scorer
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2
 (self-consistency), 71.4 (without BLS), 71.9 (EASE). The simulated model explains and scores at known rates
@@ -17,12 +21,15 @@ otherwise. Servers without probabilities of tokens are sampled, and frequencies 
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Literal
 
 from experiments.common import machines, report
-from experiments.common.llm import ensemble_figures, ensemble_methods, ensemble_worlds
-from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Setting
+from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
+from experiments.common.llm.engine import Engine
+from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
+from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import writers
 
@@ -48,6 +55,8 @@ class Config:
     max_shots: int = 32  # of the scorer, good and bad together
     max_tokens: int = 256  # of an explanation
     seeds: int = 3
+    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/ease")
 
 
@@ -61,24 +70,34 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
-    writers.write_config(config.output, config)
-    runs = [run_seed(config, seed) for seed in range(config.seeds)]
+    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    with accounts.limited(config) as ledger:
+        engine = ensemble_worlds.open_answerer(config, ledger)
+        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
+        runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = "95 % bootstrap intervals over questions" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(config.output, f"EASE: {config.task}", tables, caption=spread, sections=runs[0][1])
+    return report.report_tables(
+        config.output, f"EASE: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+    )
 
 
-def run_seed(config: Config, seed: int):
+def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
-    engine, shots, questions = ensemble_worlds.make_world(config, seed)
+    runs, questions = ask(config, seed, engine)
+    ensemble_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
+    return ensemble_figures.table(runs, questions), ensemble_figures.sections(runs, questions)
+
+
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[Question]]:
+    """What every method answers to every question."""
+    shots, questions = ensemble_worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     bootstrap = BootstrapConfig(
         config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling
     )
     setting = Setting(engine, shots, config.num_samples, shuffle=config.shuffle, bootstrap=bootstrap, **sampling)
-    runs = ensemble_methods.run_methods(setting, questions, config.scorers)
-    ensemble_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
-    return ensemble_figures.table(runs, questions), ensemble_figures.sections(runs, questions)
+    return ensemble_methods.run_methods(setting, questions, config.scorers), questions
 
 
 if __name__ == "__main__":

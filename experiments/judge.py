@@ -5,6 +5,10 @@
     ./tools/run experiments.judge llmbar --data FOLDER --model NAME --endpoint URL   # LLMBar's pairs, a real model
     ./tools/run experiments.judge files --data FILE --model NAME --endpoint URL      # any pairs, JSON lines or parquet
 
+What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
+of a model or a server. A server's file knows its model by name alone: one folder for each server.
+
 Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
 of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
 rates (``experiments/common/llm/simulated_judge.py``): that it reads one subject with more care than all of them is put
@@ -16,12 +20,15 @@ beside every figure.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Literal
 
 from experiments.common import machines, report
-from experiments.common.llm import judge_figures, judge_methods, judge_report, judge_worlds
-from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Setting
+from experiments.common.llm import accounts, forecast, judge_figures, judge_methods, judge_report, judge_worlds
+from experiments.common.llm.engine import Engine
+from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
+from jaxalign.data import PreferencePair
 from jaxalign.io import writers
 from jaxalign.judge import StructuredConfig
 
@@ -45,6 +52,8 @@ class Config:
     temperature: float = 0.7  # of contrasts
     max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
     seeds: int = 3
+    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/judge")
 
 
@@ -69,20 +78,32 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
-    writers.write_config(config.output, config)
-    runs = [run_seed(config, seed) for seed in range(config.seeds)]
+    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    with accounts.limited(config) as ledger:
+        engine = judge_worlds.open_judge(config, ledger)
+        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
+        runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(config.output, f"Judges: {config.task}", tables, caption=spread, sections=runs[0][1])
+    return report.report_tables(
+        config.output, f"Judges: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+    )
 
 
-def run_seed(config: Config, seed: int):
+def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
+    runs, pairs = ask(config, seed, engine)
+    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, pairs)
+    return judge_figures.tables(runs, pairs), judge_report.sections(runs, pairs)
+
+
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[PreferencePair]]:
+    """What every judge says of every pair of the test."""
     world = judge_worlds.make_world(config, seed)
     counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
     options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
     structured = StructuredConfig(**counts, **options)
-    setting = Setting(world.engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
+    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
     runs = judge_methods.run_methods(
         config.methods,
         setting,
@@ -91,8 +112,7 @@ def run_seed(config: Config, seed: int):
         aspect_counts=config.aspect_counts,
         candidate_counts=config.candidate_counts,
     )
-    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, world.test)
-    return judge_figures.tables(runs, world.test), judge_report.sections(runs, world.test)
+    return runs, world.test
 
 
 if __name__ == "__main__":

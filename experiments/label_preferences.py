@@ -12,6 +12,7 @@ truth; BUILD.md has what came out.
 """
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 import warnings
@@ -23,11 +24,10 @@ import pyarrow
 import pyarrow.parquet
 
 from experiments.common import lists, machines
-from experiments.common.llm import reports_world
-from experiments.common.llm.engine import Engine, metered, open_engine
+from experiments.common.llm import accounts, forecast, reports_world
+from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
-from experiments.common.llm.judge_worlds import read_file
-from experiments.common.llm.simulated_judge import SimulatedJudge
+from experiments.common.llm.judge_worlds import open_judge, read_file
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import records, writers
@@ -55,6 +55,8 @@ class Config:
     list_size: int = 4  # responses of each list that are judged, the first ones
     validation: float = 0.2  # the share of the lists that goes to validation.parquet
     seed: int = 0
+    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/label_preferences")
 
 
@@ -68,10 +70,36 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
     if config.model and config.model == config.generator:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
-    writers.write_config(config.output, config)
-    unlabelled, truth, engine = make_lists(config)
-    engine, meter = metered(engine)
+    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    unlabelled, truth = make_lists(config)
     pairs, owners = all_pairs(unlabelled)
+    with accounts.limited(config) as ledger:
+        judge = open_judge(config, ledger)
+        forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
+        judgements = ask(config, pairs, judge)
+    labelled = label(unlabelled, judgements, owners)
+    write(config, labelled)
+    figures = {
+        "lists": len(labelled),
+        "pairs": len(pairs),
+        "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
+        "unparsed texts": sum(judgement.unparsed for judgement in judgements),
+        "tokens a pair": ledger.asked.tokens / max(len(pairs), 1),
+    }
+    if truth:
+        found, true = lists.padded(labelled), lists.padded(truth)
+        accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
+        figures["pairwise accuracy"] = accuracy.value
+        print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
+    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
+    print(
+        f"asked for {ledger.asked.tokens:,} tokens in {ledger.seconds:.1f} s, {ledger.paid.tokens:,} of them paid now"
+    )
+    return figures
+
+
+def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
+    """What the judge says of every pair."""
     structured = StructuredConfig(
         config.num_aspects,
         config.num_candidates,
@@ -80,30 +108,14 @@ def main(config: Config) -> dict[str, float]:
         seed=config.seed,
     )
     setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
-    judgements = METHODS[config.method](setting)(pairs)
-    labelled = label(unlabelled, judgements, owners)
-    write(config, labelled)
-    figures = {
-        "lists": len(labelled),
-        "pairs": len(pairs),
-        "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
-        "unparsed texts": sum(judgement.unparsed for judgement in judgements),
-        "tokens a pair": meter.tokens / max(len(pairs), 1),
-    }
-    if truth:
-        found, true = lists.padded(labelled), lists.padded(truth)
-        accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
-        figures["pairwise accuracy"] = accuracy.value
-        print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
-    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
-    return figures
+    return METHODS[config.method](setting)(pairs)
 
 
-def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], Engine]:
-    """Lists without labels, the same with true ones or nothing, and the model that judges."""
+def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
+    """Lists without labels, and the same with true ones, or nothing."""
     if config.task == "made":
         truth = [reports_world.make_list(config.seed, n, config.list_size) for n in range(config.num_lists)]
-        return truth, truth, SimulatedJudge().engine
+        return truth, truth
     if config.data is None:
         raise ValueError("expected --data FILE with prompts and responses, got none")
     prompt, *responses = config.columns
@@ -115,7 +127,7 @@ def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceR
     )
     rows = read_file(config.data, columns, group_by_id=bool(config.group_by)).records
     cut = [_first_responses(row, config.list_size) for row in rows]
-    return cut, [], open_engine(config.model, config.endpoint, config.output / "answers.jsonl")
+    return cut, []
 
 
 def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePair], list[tuple[int, int, int]]]:

@@ -72,10 +72,10 @@ def parse_option(text: str, options: Sequence[str]) -> int | None:
     >>> parse_option("Both are fine", (" A", " B")) is None
     True
     """
-    said = _bare(text)
+    said = bare_option(text)
     fitting = [
         (len(option), n)
-        for n, option in enumerate(map(_bare, options))
+        for n, option in enumerate(map(bare_option, options))
         if option and re.match(re.escape(option) + r"(?!\w)", said)
     ]
     return max(fitting)[1] if fitting else None
@@ -102,5 +102,6 @@ def _frequencies(texts: Sequence[str], options: Sequence[str]) -> list[OptionSco
     ]
 
 
-def _bare(text: str) -> str:
+def bare_option(text: str) -> str:
+    """An answer without what does not count in it, see :func:`parse_option`."""
     return text.strip(" \t\n\r\"'*([{").rstrip(".,;:!?)]}\"'* ").casefold()

@@ -55,6 +55,8 @@ class ChoiceColumns:
 
     def __call__(self, row: Mapping) -> Question:
         answer = row.get(self.answer)
+        if isinstance(answer, str):
+            raise ValueError(f"{self.answer}: expected the place of the right choice, counted from 0, got {answer!r}")
         return Question(
             value_of(row, self.question),
             tuple(value_of(row, self.choices)),

@@ -95,7 +95,7 @@ def fit_demonstrations(
     Raises:
       ValueError: if not even the question alone fits.
     """
-    longest = max(questions, key=lambda question: count_tokens(question.text))
+    longest = max(questions, key=lambda question: count_tokens(render_question(question, shots.style)))
     for count in range(len(shots.demonstrations), -1, -1):
         fitting = shots.take(range(count))
         tokens = count_tokens(render_explanation(fitting, longest))

@@ -1,7 +1,7 @@
 """The steps between a model and an aggregation: draw explanations, score the answers that follow, weigh explanations.
 
-Each step asks about all questions in one call and gives the samples back with one more field; see
-:class:`~jaxalign.ensemble.Sample`. :func:`predict` adds them up.
+Each step asks about all questions in one call (drawing in one for each shuffle) and gives the samples back with one
+more field; see :class:`~jaxalign.ensemble.Sample`. :func:`predict` adds them up.
 """
 
 import itertools
@@ -40,18 +40,16 @@ def draw_samples(
 
     Source: EASE (arXiv 2311.07099): 9 samples at 0.7.
     """
-    shuffles = 1 if shuffle == "once" else n
-    orders = [_order(shots, question, seed, k) for question in questions for k in range(shuffles)]
-    asked = [question for question in questions for _ in range(shuffles)]
-    rendered = [prompts.render_explanation(shots.take(order), q) for q, order in zip(asked, orders, strict=True)]
-    options = {"temperature": temperature, "max_tokens": max_tokens, "seed": seed, "stop": prompts.STOP}
-    texts = generate(rendered, n=n // shuffles, **options) if rendered else []
-    samples = iter(
-        _read(shots, question, order, text)
-        for question, order, each in zip(asked, orders, texts, strict=True)
-        for text in each
-    )
-    return [tuple(itertools.islice(samples, n)) for _ in questions]
+    drawn: list[list[Sample]] = [[] for _ in questions]
+    options = {"temperature": temperature, "max_tokens": max_tokens, "stop": prompts.STOP}
+    # Few demonstrations have few orders: prompts that come again must not get their text again, hence seed + k.
+    for k in range(1 if shuffle == "once" else n):
+        orders = [_order(shots, question, seed, k) for question in questions]
+        asked = [prompts.render_explanation(shots.take(order), q) for q, order in zip(questions, orders, strict=True)]
+        texts = generate(asked, n=n if shuffle == "once" else 1, seed=seed + k, **options) if asked else []
+        for samples, question, order, each in zip(drawn, questions, orders, texts, strict=True):
+            samples.extend(_read(shots, question, order, text) for text in each)
+    return [tuple(samples) for samples in drawn]
 
 
 def score_samples(

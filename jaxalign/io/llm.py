@@ -1,4 +1,4 @@
-"""Chat completions from OpenAI-compatible servers: many at once, paid once, replayed for nothing.
+"""Answers from OpenAI-compatible servers: many at once, paid once, replayed for nothing.
 
     client = llm.Client("http://127.0.0.1:8000/v1", "some/model")  # the key comes from OPENAI_API_KEY, if it is set
     cache = llm.Cache("runs/teacher.jsonl")
@@ -16,16 +16,18 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jaxalign.io.llm_cache import Cache
 from jaxalign.io.llm_http import Client, RequestError, ask
-from jaxalign.io.llm_wire import Answer, Request, describe, request_key
+from jaxalign.io.llm_wire import Answer, Asked, Request, describe, request_key
 from jaxalign.io.progress import Progress
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
-__all__ += ["complete", "missing", "replay"]
+__all__ += ["complete", "missing", "replay", "usage_of"]
+
+_GLANCE = 0.2  # seconds between two looks at ``stop``
 
 
 class NotRecordedError(LookupError):
@@ -45,6 +47,14 @@ class Usage(NamedTuple):
         """Of prompts and answers."""
         return self.prompt_tokens + self.completion_tokens
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
+
+    def minus(self, other: "Usage") -> "Usage":
+        """What came on top of an earlier count."""
+        return Usage(*(mine - less for mine, less in zip(self, other, strict=True)))
+
 
 class Run(NamedTuple):
     """Answers in the order of the requests, and what they cost. Equal requests count once."""
@@ -55,17 +65,18 @@ class Run(NamedTuple):
     retries: int
     seconds: float  # of this call
     failed: int  # requests without an answer after all retries; ``error`` of their answers says why
-    unsent: int  # requests that the budget left out
+    unsent: int  # requests that the budget left out, or ``stop``
 
 
 def complete(
     client: Client,
-    requests: Sequence[Request],
+    requests: Sequence[Asked],
     *,
     cache: Cache,
     concurrency: int = 8,
     budget_tokens: int | None = None,
     skip_failed: bool = False,
+    stop: Callable[[], bool] = lambda: False,
     show: bool = True,
 ) -> Run:
     """The answers to all requests, from the cache or from the server.
@@ -75,6 +86,8 @@ def complete(
       budget_tokens: send nothing more once this call paid so many tokens, of prompts and answers. What is under way
         then still ends, so up to ``concurrency`` answers come on top. Requests left out have an ``error``.
       skip_failed: a request that fails is counted, and its answer has an ``error``, instead of being an error.
+      stop: looked at several times a second. Once it is true nothing more is sent or tried again; what is under way
+        still ends.
       show: the progress display.
 
     Raises:
@@ -91,7 +104,7 @@ def complete(
     todo = {key: request for key, request in _distinct(client.model, requests).items() if key not in found}
     results: dict[str, Answer] = {}
     total, name = len(found) + len(todo), f"asking {client.model}"
-    asking = contextlib.closing(_ask_all(client, todo, cache, concurrency, budget_tokens))
+    asking = contextlib.closing(_ask_all(client, todo, cache, concurrency, budget_tokens, stop))
     with asking as answers, Progress(name, total, start=len(found), show=show) as progress:
         for key, answer in answers:
             if answer.error and not skip_failed:
@@ -99,16 +112,19 @@ def complete(
                     f"request {keys.index(key)}, counted from 0, {describe(todo[key])}: {answer.error}. What was "
                     f"answered is in {cache.path}; the same call goes on from there",
                     answer.retries,
+                    refused=answer.refused,
+                    reason=answer.error,
                 )
             results[key] = answer
             progress.update(len(found) + len(results), {}, float(answer.completion_tokens or 0))
-    left_out = Answer((), (), error=f"not sent: the budget of {budget_tokens} tokens is spent")
+    reason = "the run was stopped" if stop() else f"the budget of {budget_tokens} tokens is spent"
+    left_out = Answer((), (), error=f"not sent: {reason}")
     everything = dict.fromkeys(todo, left_out) | found | results
     new = [answer for answer in results.values() if not answer.cached]
     return Run(
         answers=[everything[key] for key in keys],
-        paid=_usage(answer for answer in new if not answer.error),
-        cached=_usage(answer for answer in everything.values() if answer.cached),
+        paid=usage_of(answer for answer in new if not answer.error),
+        cached=usage_of(answer for answer in everything.values() if answer.cached),
         retries=sum(answer.retries for answer in new),
         seconds=time.monotonic() - began,
         failed=sum(bool(answer.error) for answer in new),
@@ -116,7 +132,7 @@ def complete(
     )
 
 
-def replay(model: str, requests: Sequence[Request], *, cache: Cache) -> list[Answer]:
+def replay(model: str, requests: Sequence[Asked], *, cache: Cache) -> list[Answer]:
     """The answers of an earlier run, from its file alone.
 
     Raises:
@@ -135,54 +151,65 @@ def replay(model: str, requests: Sequence[Request], *, cache: Cache) -> list[Ans
     return answers
 
 
-def missing(model: str, requests: Sequence[Request], *, cache: Cache) -> list[Request]:
+def missing(model: str, requests: Sequence[Asked], *, cache: Cache) -> list[Asked]:
     """The requests that :func:`complete` would send, equal ones once."""
     return [request for key, request in _distinct(model, requests).items() if cache.get(key) is None]
 
 
-def _distinct(model: str, requests: Sequence[Request]) -> dict[str, Request]:
+def _distinct(model: str, requests: Sequence[Asked]) -> dict[str, Asked]:
     """Requests by their key, the first of equal ones."""
-    distinct: dict[str, Request] = {}
+    distinct: dict[str, Asked] = {}
     for request in requests:
         distinct.setdefault(request_key(model, request), request)
     return distinct
 
 
 def _ask_all(
-    client: Client, todo: Mapping[str, Request], cache: Cache, concurrency: int, budget: int | None
+    client: Client,
+    todo: Mapping[str, Asked],
+    cache: Cache,
+    concurrency: int,
+    budget: int | None,
+    stop: Callable[[], bool],
 ) -> Iterator[tuple[str, Answer]]:
-    """Keys and answers as they come; ends early when the budget is spent."""
+    """Keys and answers as they come; ends early when the budget is spent, or ``stop`` says so."""
     ended, spent, waiting = threading.Event(), 0, iter(todo.items())
     running: dict[concurrent.futures.Future, str] = {}
     with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
         try:
             while True:
                 # Few are handed over at a time, so that nothing is sent after a budget is spent or a user interrupts.
-                while len(running) < concurrency and (budget is None or spent < budget):
+                while len(running) < concurrency and (budget is None or spent < budget) and not stop():
                     if (item := next(waiting, None)) is None:
                         break
                     running[pool.submit(_pay, client, *item, cache, ended)] = item[0]
                 if not running:
                     return
-                for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
+                for future in concurrent.futures.wait(running, _GLANCE, return_when="FIRST_COMPLETED").done:
                     answer = future.result()
                     paid = not (answer.cached or answer.error)
                     if budget is not None and paid and _unreported(answer):
-                        raise ValueError(f"{client.url} does not report tokens, so a budget of {budget} cannot be kept")
+                        raise ValueError(
+                            f"{client.base_url} does not report tokens, so a budget of {budget} cannot be kept"
+                        )
                     spent += answer.tokens if paid else 0
-                    yield running.pop(future), answer
+                    key = running.pop(future)
+                    if not (answer.error and ended.is_set()):  # given up for ``stop`` is not failed
+                        yield key, answer
+                if stop():
+                    ended.set()
         finally:
             ended.set()
 
 
-def _pay(client: Client, key: str, request: Request, cache: Cache, ended: threading.Event) -> Answer:
+def _pay(client: Client, key: str, request: Asked, cache: Cache, ended: threading.Event) -> Answer:
     """Runs in a thread, and writes to the cache there: an answer is kept even if nobody waits for it any more."""
     if (answer := cache.get(key)) is not None:  # another process was faster
         return answer
     try:
         answer = ask(client, request, pause=lambda seconds: _pause(seconds, ended))
     except RequestError as error:
-        return Answer((), (), retries=error.retries, error=str(error))
+        return Answer((), (), retries=error.retries, error=str(error), refused=error.refused)
     stored = cache.add(key, client.model, answer)
     return answer._replace(texts=stored.texts, finish=stored.finish, logprobs=stored.logprobs)
 
@@ -196,7 +223,8 @@ def _unreported(answer: Answer) -> bool:
     return answer.prompt_tokens is None or answer.completion_tokens is None
 
 
-def _usage(answers: Iterable[Answer]) -> Usage:
+def usage_of(answers: Iterable[Answer]) -> Usage:
+    """What so many answers took, equal ones as often as they are there."""
     answers = list(answers)
     return Usage(
         len(answers),

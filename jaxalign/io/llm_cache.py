@@ -29,10 +29,24 @@ class Cache:
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
+        self._models: set[str] = set()
         self._answers: dict[str, Answer] = {}
-        self._unwritten: dict[str, tuple[Answer, bytes]] = {}
+        self._unwritten: dict[str, tuple[Answer, str, bytes]] = {}
         self._whole = self._lines = 0  # bytes and lines that were read: all ends of lines lie before
         self._guard = threading.Lock()
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The names of the models whose answers are in the file."""
+        with self._guard:
+            self._catch_up()
+            return frozenset(self._models)
+
+    def answers(self) -> list[Answer]:
+        """All that are in the file."""
+        with self._guard:
+            self._catch_up()
+            return list(self._answers.values())
 
     def get(self, key: str) -> Answer | None:
         """The answer to a request, also if another process wrote it since.
@@ -41,9 +55,8 @@ class Cache:
           ValueError: naming the line, if the file holds something else.
         """
         with self._guard:
-            if key not in self._answers and self.path.exists() and self.path.stat().st_size != self._whole:
-                with self.path.open("rb") as file:
-                    self._read(file)
+            if key not in self._answers:
+                self._catch_up()
             return self._answers.get(key) or self._unwritten.get(key, (None,))[0]
 
     def add(self, key: str, model: str, answer: Answer) -> Answer:
@@ -54,7 +67,7 @@ class Cache:
         """
         row = {"key": key, "model": model} | {name: getattr(answer, name) for name in _STORED}
         with self._guard:
-            self._unwritten[key] = answer._replace(cached=True), (json.dumps(row) + "\n").encode()
+            self._unwritten[key] = answer._replace(cached=True), model, (json.dumps(row) + "\n").encode()
         self.flush()
         return self._answers[key]
 
@@ -77,6 +90,11 @@ class Cache:
                     "the same command again: what is written is not paid again"
                 ) from error
 
+    def _catch_up(self):
+        if self.path.exists() and self.path.stat().st_size != self._whole:
+            with self.path.open("rb") as file:
+                self._read(file)
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,30 +109,32 @@ class Cache:
         file.seek(self._whole)
         for line in file.read().split(b"\n")[:-1]:
             try:
-                key, answer = _parse(line)
+                key, model, answer = _parse(line)
             except (ValueError, TypeError, KeyError) as error:
                 place = f"{self.path}, line {self._lines + 1}"
                 raise ValueError(f"{place}: not an answer ({error!r}); remove the line") from error
             self._answers.setdefault(key, answer)
+            self._models.add(model)
             self._whole += len(line) + 1
             self._lines += 1
 
     def _append(self, file: BinaryIO):
         """Under the lock nobody is writing, so what follows the last end of a line was left by a writer that died."""
         file.truncate(self._whole)
-        for key, (answer, line) in list(self._unwritten.items()):
+        for key, (answer, model, line) in list(self._unwritten.items()):
             if key not in self._answers:
                 _write(file, line, self._whole)
                 self._whole += len(line)
                 self._lines += 1
                 self._answers[key] = answer
+                self._models.add(model)
             del self._unwritten[key]
 
 
-def _parse(line: bytes) -> tuple[str, Answer]:
+def _parse(line: bytes) -> tuple[str, str, Answer]:
     row = json.loads(line)
     lists = {name: tuple(row[name]) for name in ("texts", "finish", "logprobs")}
-    return row["key"], Answer(**{name: row[name] for name in _STORED} | lists, cached=True)
+    return row["key"], row["model"], Answer(**{name: row[name] for name in _STORED} | lists, cached=True)
 
 
 def _write(file: BinaryIO, line: bytes, start: int):

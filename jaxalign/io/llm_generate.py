@@ -1,33 +1,21 @@
 """Servers, and files of recorded answers, as the text generators that judges and ensembles are given."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from jaxalign.io.llm import complete, replay
-from jaxalign.io.llm_cache import Cache
-from jaxalign.io.llm_http import Client
-from jaxalign.io.llm_wire import Answer, Request
-from jaxalign.typing import GenerateFn
+from jaxalign.io.llm_service import Service
+from jaxalign.io.llm_wire import Request
+from jaxalign.typing import GenerateFn, Prompt
 
 
-def make_generate(client: Client, *, cache: Cache, concurrency: int = 8, show: bool = True) -> GenerateFn:
-    """A generator that asks a server; the ``n`` texts of a prompt are ``n`` requests, which every server knows.
+def make_generate(service: Service) -> GenerateFn:
+    """A generator that asks for chat completions; a text is one turn of the user.
 
-    With a ``seed``, sample ``k`` is asked for with ``seed + k``. The generator raises what
-    :func:`jaxalign.io.llm.complete` raises.
+    The ``n`` texts of a prompt are ``n`` requests, which every server knows. With a ``seed``, sample ``k`` is asked for
+    with ``seed + k``. The generator raises what ``service.ask`` raises.
     """
-    return _generate_with(
-        lambda requests: complete(client, requests, cache=cache, concurrency=concurrency, show=show).answers
-    )
 
-
-def make_replay(model: str, *, cache: Cache) -> GenerateFn:
-    """The generator of an earlier run again, from its file alone; another prompt or parameter is a NotRecordedError."""
-    return _generate_with(lambda requests: replay(model, requests, cache=cache))
-
-
-def _generate_with(answer_fn: Callable[[list[Request]], list[Answer]]) -> GenerateFn:
     def generate(
-        prompts: Sequence[str | Sequence[Mapping[str, str]]],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         temperature: float = 1.0,
@@ -41,7 +29,7 @@ def _generate_with(answer_fn: Callable[[list[Request]], list[Answer]]) -> Genera
             for prompt in prompts
             for sample in range(n)
         ]
-        texts = [answer.text for answer in answer_fn(requests)]
+        texts = [answer.text for answer in service.ask(requests)]
         return [texts[start : start + n] for start in range(0, len(texts), n)]
 
     return generate

@@ -1,4 +1,4 @@
-"""One chat completion from a server, with patience: what may pass is tried again, what will not is an error at once.
+"""One answer from a server, with patience: what may pass is tried again, what will not is an error at once.
 
 The API key is read from an environment variable when a request is sent, and stands nowhere but in that request.
 """
@@ -19,10 +19,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from jaxalign.io.llm_wire import Answer, MalformedError, Request, parse_answer, server_message
+from jaxalign.io.llm_wire import Answer, Asked, MalformedError, NotOfferedError, server_message
 
-_MAX_BYTES = 2**26  # of a reply; what is longer is no chat completion
+_MAX_BYTES = 2**26  # of a reply; what is longer is no answer
 _SECRET_LENGTH = 8  # shorter keys are fillers for servers that want none, and words such as "EMPTY" occur in texts
+_REFUSALS = (400, 404, 405, 422, 501)  # statuses that say "I do not take this": a field, a form, the endpoint
 _JITTER = random.Random()  # not the global generator, which the user may have seeded
 
 
@@ -31,7 +32,7 @@ class Client:
     """An OpenAI-compatible server and one of its models.
 
     Attributes:
-      base_url: what stands before ``/chat/completions``, for instance ``http://127.0.0.1:8000/v1``.
+      base_url: what stands before ``/chat/completions`` and ``/completions``, for instance ``http://127.0.0.1:8000/v1``.
       model: the server's name for the model.
       key_variable: the environment variable with the API key, which goes to ``base_url`` whatever that is; unset for
         servers that need none.
@@ -65,18 +66,20 @@ class Client:
         if self.max_retries < 0 or self.first_delay < 0 or self.max_delay < 0:
             raise ValueError("max_retries, first_delay, max_delay: expected numbers of at least 0")
 
-    @property
-    def url(self) -> str:
-        """Where requests go."""
-        return self.base_url.rstrip("/") + "/chat/completions"
+    def url(self, request: Asked) -> str:
+        """Where a request goes."""
+        return self.base_url.rstrip("/") + request.path
 
 
 class RequestError(Exception):
-    """A request that got no answer, after ``retries`` retries."""
+    """No answer, after ``retries`` retries; ``refused`` if the server does not take such requests.
 
-    def __init__(self, message: str, retries: int = 0):
+    ``reason`` is the message without what callers add to it.
+    """
+
+    def __init__(self, message: str, retries: int = 0, *, refused: bool = False, reason: str = ""):
         super().__init__(message)
-        self.retries = retries
+        self.retries, self.refused, self.reason = retries, refused, reason or message
 
 
 class _PassingError(Exception):
@@ -87,11 +90,11 @@ class _PassingError(Exception):
         self.wait = wait
 
 
-def ask(client: Client, request: Request, *, pause: Callable[[float], object] = time.sleep) -> Answer:
+def ask(client: Client, request: Asked, *, pause: Callable[[float], object] = time.sleep) -> Answer:
     """The server's answer, after at most ``client.max_retries`` retries.
 
-    Retried are status 408, 429 and 5xx, time-outs, connections that fail or break, and replies that are no chat
-    completion. A reply that was lost may have been paid: its tokens are in no count.
+    Retried are status 408, 429 and 5xx, time-outs, connections that fail or break, and replies of another
+    form. A reply that was lost may have been paid: its tokens are in no count.
 
     Args:
       pause: waits for so many seconds.
@@ -106,34 +109,38 @@ def ask(client: Client, request: Request, *, pause: Callable[[float], object] = 
         try:
             return _attempt(client, request)._replace(seconds=time.monotonic() - began, retries=retries)
         except RequestError as error:
-            raise RequestError(str(error), retries) from None
+            raise RequestError(str(error), retries, refused=error.refused) from None
         except _PassingError as error:
             reason, delay = str(error), max(error.wait, _backoff(client, retries))
             if error.wait > client.max_delay:
                 asked = f"the server asks to wait {error.wait:.0f} s, longer than max_delay={client.max_delay:g}"
-                raise RequestError(f"{client.url}: {reason}; {asked}", retries) from None
+                raise RequestError(f"{client.url(request)}: {reason}; {asked}", retries) from None
     attempts = client.max_retries + 1
-    raise RequestError(f"{client.url}: no answer in {attempts} attempts; the last: {reason}", client.max_retries)
+    reason = f"no answer in {attempts} attempts; the last: {reason}"
+    raise RequestError(f"{client.url(request)}: {reason}", client.max_retries)
 
 
-def _attempt(client: Client, request: Request) -> Answer:
-    text = _post(client, json.dumps(request.body(client.model)).encode())
+def _attempt(client: Client, request: Asked) -> Answer:
+    url = client.url(request)
+    text = _post(client, url, json.dumps(request.body(client.model)).encode())
     try:
-        answer = parse_answer(text)
+        answer = request.parse(text)
     except MalformedError as error:
         raise _PassingError(str(error)) from None
+    except NotOfferedError as error:
+        raise RequestError(f"{url}: {error}", refused=True) from None
     if len(answer.texts) != request.n:
         raise RequestError(
-            f"{client.url}: asked for n={request.n} answers, got {len(answer.texts)}; use sample=0, 1, ... instead of n"
+            f"{url}: asked for n={request.n} answers, got {len(answer.texts)}; use sample=0, 1, ... instead of n"
         )
     return answer
 
 
-def _post(client: Client, body: bytes) -> str:
+def _post(client: Client, url: str, body: bytes) -> str:
     key = _read_key(client)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "jaxalign"}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
-    message = urllib.request.Request(client.url, data=body, headers=headers, method="POST")
+    message = urllib.request.Request(url, data=body, headers=headers, method="POST")
     try:
         with _opener().open(message, timeout=client.timeout) as response:
             return _without(key, client, _read(response, time.monotonic() + client.timeout))
@@ -141,9 +148,10 @@ def _post(client: Client, body: bytes) -> str:
         with error:
             said = f"status {error.code}, {server_message(_without(key, client, _read_error(error)))}"
             wait = _retry_after(error.headers.get("Retry-After", ""))
-            may_pass = error.code in (408, 429) or error.code >= 500
-        if not may_pass:
-            raise RequestError(f"{client.url}: {said}") from None
+        # llama.cpp's server has status 500 for what it has not learnt ("Only no echo is supported").
+        refused = error.code in _REFUSALS or (error.code == 500 and "support" in said)
+        if refused or not (error.code in (408, 429) or error.code >= 500):
+            raise RequestError(f"{url}: {said}", refused=refused) from None
         raise _PassingError(said, wait) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error

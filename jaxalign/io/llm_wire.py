@@ -1,15 +1,59 @@
-"""Chat completions as JSON: what is asked of an OpenAI-compatible server, and what it answers. No effects."""
+"""What is asked of an OpenAI-compatible server, as JSON, and what it answers; here chat completions. No effects."""
 
 import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxalign.data.record import chat_messages
 
 _OWN_FIELDS = ("model", "messages", "stream", "n")
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """One thing to ask a server: :class:`Request`, or :class:`~jaxalign.io.llm_echo.Echo`.
+
+    Attributes:
+      path: of the endpoint, behind the server's URL.
+      n: texts that the answer has.
+      sample: the number of this draw.
+      unsent: what tells requests apart that are sent alike.
+      ending: the text at the end of the question, for errors.
+      prompt: all its text.
+    """
+
+    path: ClassVar[str]
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def sample(self) -> int: ...
+
+    @property
+    def unsent(self) -> int: ...
+
+    @property
+    def ending(self) -> str: ...
+
+    @property
+    def prompt(self) -> str: ...
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The JSON to send."""
+        ...
+
+    def parse(self, reply: str) -> "Answer":
+        """The answer in a server's reply.
+
+        Raises:
+          MalformedError: it is not of the form that belongs to the endpoint.
+          NotOfferedError: it is, without what was asked for.
+        """
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +75,8 @@ class Request:
     Raises:
       ValueError: naming the field that is out of range.
     """
+
+    path: ClassVar[str] = "/chat/completions"
 
     messages: str | Sequence[Mapping[str, str]]
     temperature: float | None = 1.0
@@ -61,6 +107,23 @@ class Request:
         clash = [name for name in self.extra if name in _OWN_FIELDS or self._fields().get(name) is not None]
         if clash:
             raise ValueError(f"extra: {clash[0]!r} is set by the request itself; leave it out")
+
+    @property
+    def unsent(self) -> int:
+        return self.sample
+
+    @property
+    def ending(self) -> str:
+        """The end of the last message; long prompts begin alike."""
+        return self.messages[-1]["content"]
+
+    @property
+    def prompt(self) -> str:
+        """All messages."""
+        return "\n".join(message["content"] for message in self.messages)
+
+    def parse(self, reply: str) -> "Answer":
+        return parse_answer(reply)
 
     def body(self, model: str) -> dict[str, Any]:
         """The JSON to send."""
@@ -93,6 +156,7 @@ class Answer(NamedTuple):
     retries: int = 0
     cached: bool = False
     error: str = ""
+    refused: bool = False  # the error is that the server does not take such requests
 
     @property
     def text(self) -> str:
@@ -112,20 +176,40 @@ class Answer(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """A server's reply that is no chat completion."""
+    """A server's reply that has not the form of its endpoint; another attempt may bring a better one."""
 
 
-def request_key(model: str, request: Request) -> str:
+class NotOfferedError(ValueError):
+    """A reply of the right form without what was asked for: the server does not know the field that asks for it."""
+
+
+def request_key(model: str, request: Asked) -> str:
     """A hash of all that changes an answer: model, messages, parameters and the number of the sample."""
-    text = json.dumps([request.body(model), request.sample], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_of([request.body(model), request.unsent])
 
 
-def describe(request: Request) -> str:
-    """The end of the last message, for errors; long prompts begin alike."""
-    content = request.messages[-1]["content"]
-    excerpt = content if len(content) <= 60 else f"...{content[-60:]}"
-    return repr(excerpt) + (f", sample {request.sample}" if request.sample else "")
+def hash_of(value: Any) -> str:
+    """Of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def guess_tokens(text: str) -> int:
+    """Of a text whose tokenizer is not at hand: one for four bytes, as of English prose; code and numbers have more.
+
+    >>> guess_tokens("Is it so?")
+    3
+    """
+    return -(-len(text.encode(errors="replace")) // 4)
+
+
+def describe(request: Asked) -> str:
+    """The end of a question, for errors."""
+    return shorten(request.ending) + (f", sample {request.sample}" if request.sample else "")
+
+
+def shorten(text: str) -> str:
+    """The end of a text in quotes; long prompts begin alike."""
+    return repr(text if len(text) <= 60 else f"...{text[-60:]}")
 
 
 def parse_answer(text: str) -> Answer:
@@ -134,6 +218,24 @@ def parse_answer(text: str) -> Answer:
     Raises:
       MalformedError: it is not JSON, or not of the form of a chat completion.
     """
+    choices, usage = parse_reply(text)
+    if not all(_is_choice(choice) for choice in choices):
+        raise MalformedError(f"a choice of the reply has no message with a text: {_excerpt(text)}")
+    return Answer(
+        # null stands for "no text", as after a refusal or where thinking used up all tokens; ``finish`` tells.
+        texts=tuple(choice["message"]["content"] or "" for choice in choices),
+        finish=tuple(str(choice.get("finish_reason") or "") for choice in choices),
+        **usage,
+        logprobs=tuple(_logprobs(choice.get("logprobs")) for choice in choices),
+    )
+
+
+def parse_reply(text: str) -> tuple[list[Any], dict[str, int | None]]:
+    """The choices of a reply, at least one of whatever form, and its counts of tokens, as an :class:`Answer` has them.
+
+    Raises:
+      MalformedError: it is not JSON, or has no choices.
+    """
     try:
         reply = json.loads(text)
     except (ValueError, RecursionError):
@@ -141,17 +243,8 @@ def parse_answer(text: str) -> Answer:
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices:
         raise MalformedError(f"the reply has no choices: {server_message(text)}")
-    if not all(_is_choice(choice) for choice in choices):
-        raise MalformedError(f"a choice of the reply has no message with a text: {_excerpt(text)}")
     usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
-    return Answer(
-        # null stands for "no text", as after a refusal or where thinking used up all tokens; ``finish`` tells.
-        texts=tuple(choice["message"]["content"] or "" for choice in choices),
-        finish=tuple(str(choice.get("finish_reason") or "") for choice in choices),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        logprobs=tuple(_logprobs(choice.get("logprobs")) for choice in choices),
-    )
+    return choices, {name: _count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")}
 
 
 def server_message(text: str) -> str:

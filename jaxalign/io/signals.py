@@ -1,4 +1,4 @@
-"""SIGTERM, the polite end: what schedulers send before they kill."""
+"""SIGTERM, the polite end: what schedulers send before they kill; and SIGINT, where a user's is to be as polite."""
 
 import contextlib
 import signal
@@ -10,9 +10,10 @@ from jax.experimental import multihost_utils
 
 
 @contextlib.contextmanager
-def termination() -> Iterator[Callable[[int], bool]]:
+def termination(*others: signal.Signals) -> Iterator[Callable[[int], bool]]:
     """Inside, SIGTERM is noted rather than fatal; the value is ``requested(step) -> bool``, to be asked every step.
 
+    So are ``others``, but only once: who presses Ctrl-C again does not want to wait.
     With several processes, a signal to any of them makes all of them answer True at the same step (JAX's preemption
     service). Outside the main thread signals are left alone.
     """
@@ -23,8 +24,15 @@ def termination() -> Iterator[Callable[[int], bool]]:
         yield lambda step: False
         return
     noted = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: noted.set())
+
+    def note(number, frame):
+        noted.set()
+        if number in others:
+            signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, *others)}
     try:
         yield lambda step: noted.is_set()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

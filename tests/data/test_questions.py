@@ -15,6 +15,8 @@ def test_rows_of_every_kind():
     choice = {"question": "q", "choices": ["a", "b"], "answer": 1, "n": 7}
     assert data.ChoiceColumns(id="n")(choice) == Question("q", ("a", "b"), 1, id="7")
     assert data.ChoiceColumns()(choice | {"answer": -1}).answer is None
+    with pytest.raises(ValueError, match="answer: expected the place of the right choice, counted from 0, got 'b'"):
+        data.ChoiceColumns()(choice | {"answer": "b"})
     boolean = {"question": "q", "answer": False, "term": "t"}
     assert data.BooleanColumns(group="term")(boolean) == Question("q", ("True", "False"), 1, group="t")
     judged = {"prompt": "p", "response_a": "a", "response_b": "b", "label": 2}

@@ -56,6 +56,10 @@ def test_as_many_demonstrations_as_fit():
     assert fitting.demonstrations == fakes.DEMONSTRATIONS[:5]
     with pytest.raises(ValueError, match="expected max_tokens of at least 9,"):
         ensemble.fit_demonstrations(shots, fakes.QUESTIONS, count_tokens=words, max_tokens=8)
+    # The longest question is the one with the longest options: 4 words more, for which a demonstration makes room.
+    wordy = Question("test?", ("Yes, it is so and so", "No"))
+    fitting = ensemble.fit_demonstrations(shots, [*fakes.QUESTIONS, wordy], count_tokens=words, max_tokens=9 + 5 * 12)
+    assert fitting.demonstrations == fakes.DEMONSTRATIONS[:4]
 
 
 @pytest.mark.parametrize(

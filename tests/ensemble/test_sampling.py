@@ -31,18 +31,26 @@ def test_one_shuffle_for_each_question():
 def test_one_shuffle_for_each_sample():
     model = fakes.ByLot()
     samples = ensemble.draw_samples(model.generate, SHOTS, fakes.QUESTIONS, n=5, shuffle="each")
-    (asked,) = model.asked
-    assert [shown_order(prompt)[0] for prompt in asked] == [sample.order for each in samples for sample in each]
+    assert [len(asked) for asked in model.asked] == [6] * 5
+    for place, asked in enumerate(model.asked):
+        assert [shown_order(prompt)[0] for prompt in asked] == [each[place].order for each in samples]
     assert all(len({sample.order for sample in each}) > 1 for each in samples)
+
+
+def test_orders_that_come_again_get_texts_of_their_own():
+    """One demonstration has one order: five samples of one prompt, no two of them equal."""
+    samples = ensemble.draw_samples(fakes.ByLot().generate, SHOTS.take([0]), fakes.QUESTIONS[:1], n=5, shuffle="each")
+    assert len({sample.text for sample in samples[0]}) == 5
 
 
 def test_what_a_sample_rests_on():
     model = fakes.ByLot()
     samples = ensemble.draw_samples(model.generate, SHOTS, fakes.QUESTIONS, n=3, shuffle="each")
     samples = ensemble.score_samples(model.score_options, SHOTS, fakes.QUESTIONS, samples)
-    drawn, scored = model.asked
+    *drawn, scored = model.asked
+    asked = [prompt for of_question in zip(*drawn, strict=True) for prompt in of_question]
     flat = [sample for each in samples for sample in each]
-    for sample, before, after in zip(flat, drawn, scored, strict=True):
+    for sample, before, after in zip(flat, asked, scored, strict=True):
         # The prompt of the probabilities is the one of the explanation, with the explanation and without its answer.
         assert after == f"{before} {sample.explanation}\nAnswer:"
         assert sample.text == f" {sample.explanation}\nAnswer:{SHOTS.options(fakes.QUESTIONS[0])[sample.choice]}"

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import math
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +18,9 @@ from experiments.common.llm import ensemble_methods, judge_methods, reliability
 from experiments.common.rewards import real_lists
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
-from jaxalign.io import hf
+from jaxalign.io import engine, hf, llm
 from jaxalign.judge import Judgement, Orders
+from tests.experiments.test_judging_survives import check_forecast
 from tests.io_loop import chat_server, test_engine
 from tests.io_loop.test_report import browse
 
@@ -90,8 +93,12 @@ def test_judges_by_a_server_on_files(tmp_path, monkeypatch):
     assert console == [] and "broken'&lt;/script&gt;" in page
 
 
-def test_judges_by_a_model_in_this_process(tmp_path):
-    """A random model prefers by place; both orders are asked, and the tokens are those of its own tokenizer."""
+def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
+    """A random model prefers by place; both orders are asked, and the tokens are those of its own tokenizer.
+
+    Killed at any call of the model, the same command goes on, asks for nothing twice and has the figures of one run.
+    A replay needs no model.
+    """
     tokenizer = test_engine.make_tokenizer()
     model, params = test_engine.make_policy(tokenizer, max_length=2048)
     hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
@@ -108,13 +115,52 @@ def test_judges_by_a_model_in_this_process(tmp_path):
         seeds=1,
         output=tmp_path / "run",
     )
+    calls = Calls()
+    for name in ("make_generate", "make_score_options"):
+        monkeypatch.setattr(engine, name, calls.counted(getattr(engine, name)))
     values = judge.main(config)
+    whole = sorted(calls)
+    forecast = capsys.readouterr().err.splitlines()[0]
+    assert forecast.startswith(f"{tmp_path / 'model'} will be asked for at most about ") and len(whole) == 4
     written = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
     direct = [row["probability"] for row in written if row["method"] == "direct"]
     assert len(direct) == 3 and all(0 < probability < 1 for probability in direct)
     assert values["all pairs/chain of thought/unparsed judgements"] == 1  # a random model answers nothing
     shown = tokenizer.encode("q1")
     assert values["all pairs/direct/tokens a pair"] > 2 * len(shown)
+    broken = dataclasses.replace(config, output=tmp_path / "broken")
+    calls.clear()
+    for calls.left in (0, 1, 2):
+        with pytest.raises(MemoryError):
+            judge.main(broken)
+    calls.left = math.inf
+    assert judge.main(broken) == values and sorted(calls) == whole
+    shutil.rmtree(tmp_path / "model")
+    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    assert judge.main(replayed) == values
+    files = [tmp_path / name / "seed-0" / "predictions.jsonl" for name in ("run", "broken", "replayed")]
+    assert len({file.read_text() for file in files}) == 1
+
+
+class Calls(list):
+    """The prompts of each call of a model in this process, which dies when no call is left."""
+
+    left = math.inf
+
+    def counted(self, make):
+        def made(*arguments):
+            call = make(*arguments)
+
+            def counted_call(prompts, *more, **options):
+                if not self.left:
+                    raise MemoryError("killed")
+                self.left -= 1
+                self.append(str(prompts))
+                return call(prompts, *more, **options)
+
+            return counted_call
+
+        return made
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -169,7 +215,8 @@ def test_ensembles_from_prompts_to_report(tmp_path):
     assert console == [] and "Explanations" in page and "weight 0." in page
 
 
-def test_questions_of_a_file(tmp_path, monkeypatch):
+def test_questions_of_a_file(tmp_path, monkeypatch, capsys):
+    """A second run asks for nothing, and a replay has no server."""
     answer = {
         "index": 0,
         "message": {"role": "assistant", "content": "So it is.\nAnswer: True"},
@@ -193,6 +240,12 @@ def test_questions_of_a_file(tmp_path, monkeypatch):
             output=tmp_path / "run",
         )
         values = ease.main(config)
+        answers = llm.Cache(tmp_path / "run" / "answers.jsonl").answers()
+        assert check_forecast(capsys.readouterr().err.splitlines()[0], answers) == 0
+        asked = len(server.bodies)
+        assert ease.main(config) == values and len(server.bodies) == asked
+    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    assert ease.main(replayed) == values
     shown = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
     even = np.mean([row["answer"] == 0 for row in shown])
     assert values["questions/explain-then-predict/accuracy"] == pytest.approx(even)

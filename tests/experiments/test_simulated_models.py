@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from experiments.common.llm import puzzles_world, reports_world
-from experiments.common.llm.engine import metered
 from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import ensemble, judge
+from jaxalign.io.llm import Usage
+from jaxalign.io.llm_ledger import Ledger
 from jaxalign.judge import SampledContrast, parse_contrast, prompts
 
 PERFECT = SimulatedJudge(
@@ -26,7 +27,7 @@ def accuracy(judgements, pairs=PAIRS):
 
 
 def structured(model, **options):
-    engine = model.engine
+    engine = model.open(Ledger())
     return judge.make_structured_judge(engine.generate, engine.score_options, judge.RATING, **options)
 
 
@@ -39,8 +40,8 @@ def test_the_truth_of_reports():
 
 
 def test_a_perfect_reader_is_always_right():
-    direct = judge.make_direct_judge(PERFECT.engine.score_options, judge.RATING)
-    thinking = judge.make_reasoning_judge(PERFECT.engine.generate, judge.RATING)
+    direct = judge.make_direct_judge(PERFECT.score_options, judge.RATING)
+    thinking = judge.make_reasoning_judge(PERFECT.generate, judge.RATING)
     for judge_fn in (direct, thinking, structured(PERFECT), structured(PERFECT, select=judge.round_robin)):
         judgements = judge_fn(PAIRS)
         assert accuracy(judgements) == 1
@@ -57,7 +58,7 @@ def test_a_perfect_table_is_the_truth():
 
 def test_a_reader_who_sees_only_the_first_is_inconsistent():
     biased = dataclasses.replace(PERFECT, sharpness=0.0, first=2.0)
-    judgements = judge.make_direct_judge(biased.engine.score_options, judge.RATING)(PAIRS)
+    judgements = judge.make_direct_judge(biased.score_options, judge.RATING)(PAIRS)
     assert all(each.verdict is judge.Verdict.INCONSISTENT and each.probability == 0.5 for each in judgements)
     assert judgements[0].orders.shown_first == pytest.approx(1 / (1 + np.exp(-2.0)))
 
@@ -74,10 +75,10 @@ def test_the_model_itself_finds_a_statement_out_of_place():
     pair = PAIRS[0]
     aspect = reports_world.asked_for(pair.prompt)[0]
     prompt = prompts.render_contrast(judge.RATING, pair, aspect)
-    true = parse_contrast(PERFECT.engine.generate([prompt])[0][0])
+    true = parse_contrast(PERFECT.generate([prompt])[0][0])
     false = true.swapped()
     assert true != false and not false.contradictions
-    critic = judge.make_critic(PERFECT.engine.score_options, judge.RATING)
+    critic = judge.make_critic(PERFECT.score_options, judge.RATING)
     (q,) = critic.prefer([(SampledContrast(pair, aspect, true), SampledContrast(pair, aspect, false))])
     assert q > 0.9
     ratings = critic.rate([SampledContrast(pair, aspect, each) for each in (true, false)])
@@ -94,7 +95,7 @@ def test_care_pays():
 
 
 def test_the_same_call_gives_the_same_texts():
-    engine = SimulatedJudge().engine
+    engine = SimulatedJudge()
     asked = [prompts.render_reasoning(judge.RATING, pair) for pair in PAIRS[:5]]
     texts = engine.generate(asked, n=3, temperature=0.7, seed=1)
     assert texts == engine.generate(asked, n=3, temperature=0.7, seed=1) != engine.generate(asked, n=3, seed=2)
@@ -103,21 +104,21 @@ def test_the_same_call_gives_the_same_texts():
         engine.generate([asked[0] + "Hm"])
 
 
-def test_a_meter_counts_prompts_once_for_each_text():
-    engine, meter = metered(PERFECT.engine)
+def test_prompts_count_once_for_each_text():
+    engine = PERFECT.open(Ledger())
     asked = [prompts.render_verdict(judge.RATING, PAIRS[0])]
     engine.score_options(asked, [prompts.TEXT_OPTIONS])
     words = len(asked[0].split())
-    assert (meter.requests, meter.prompt_tokens, meter.written_tokens) == (1, words, 2)
+    assert engine.ledger.asked == Usage(1, words, 2)
     asked = [prompts.render_aspects(judge.RATING, PAIRS[0], 2)]
     texts = engine.generate(asked, n=3)
-    assert meter.prompt_tokens == words + 3 * len(asked[0].split())
-    assert meter.written_tokens == 2 + sum(len(text.split()) for text in texts[0])
+    written = sum(len(text.split()) for text in texts[0])
+    assert engine.ledger.asked == Usage(4, words + 3 * len(asked[0].split()), 2 + written)
 
 
 def test_explanations_are_valid_at_their_rate():
     model = SimulatedAnswerer(malformed=0)
-    samples = ensemble.draw_samples(model.engine.generate, SHOTS, QUESTIONS[12:], n=9)
+    samples = ensemble.draw_samples(model.generate, SHOTS, QUESTIONS[12:], n=9)
     valid = [
         puzzles_world.is_valid(puzzles_world.read_claim(sample.explanation), puzzles_world.read_facts(question.text))
         for question, each in zip(QUESTIONS[12:], samples, strict=True)
@@ -135,7 +136,7 @@ def test_an_explanation_pulls_to_its_claim(style):
     for name, number in facts.items():
         explanation = puzzles_world.explain(puzzles_world.Claim(name, number))
         prompt = ensemble.render_explained_answer(shots, question, explanation)
-        (scores,) = model.engine.score_options([prompt], [shots.options(question)])
+        (scores,) = model.score_options([prompt], [shots.options(question)])
         place = list(facts).index(name)
         others = [score.logp for n, score in enumerate(scores) if n != place]
         lead = scores[place].logp - others[0]
@@ -144,7 +145,7 @@ def test_an_explanation_pulls_to_its_claim(style):
 
 def test_a_scorer_learns_from_examples():
     model = SimulatedAnswerer(vanity=0, noise=0)
-    found = ensemble.justified_shots(model.engine.generate, SHOTS)
+    found = ensemble.justified_shots(model.generate, SHOTS)
     question = QUESTIONS[30]
     best, other = question.options[question.answer], question.options[question.answer - 1]
     most = max(puzzles_world.read_facts(question.text).values())
@@ -156,8 +157,8 @@ def test_a_scorer_learns_from_examples():
     def weights(scorer):
         return scorer.weigh([group])[0]
 
-    untaught = weights(ensemble.make_scorer(model.engine.score_options))
-    taught = weights(ensemble.make_bootstrapped_scorer(model.engine.score_options, found))
+    untaught = weights(ensemble.make_scorer(model.score_options))
+    taught = weights(ensemble.make_bootstrapped_scorer(model.score_options, found))
     assert taught[0] - taught[1] > 2 * (untaught[0] - untaught[1]) > 0
-    masked = ensemble.with_masked_labels(ensemble.make_bootstrapped_scorer(model.engine.score_options, found))
+    masked = ensemble.with_masked_labels(ensemble.make_bootstrapped_scorer(model.score_options, found))
     assert weights(masked) == pytest.approx(taught)  # it goes by what is claimed, not by whose name stands there

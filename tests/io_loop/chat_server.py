@@ -1,4 +1,4 @@
-"""A chat-completions server on 127.0.0.1 that answers, or misbehaves, as a test scripts it."""
+"""An OpenAI-compatible server on 127.0.0.1 that answers, or misbehaves, as a test scripts it."""
 
 import contextlib
 import http.server
@@ -9,9 +9,11 @@ KEY = "sk-not-a-real-key-0123456789"
 
 
 class ChatServer(http.server.ThreadingHTTPServer):
-    """Answers a prompt with itself in capitals. ``faults`` are called first, one a request: ``fault(handler, body)``.
+    """Answers a chat with its last message in capitals.
 
-    ``bodies`` and ``headers`` are those of all requests; ``most`` is how many were under way at once.
+    ``faults`` are called first, one a request: ``fault(handler, body)``. ``chat(body)`` and ``echo(body)`` make the
+    replies of ``/chat/completions`` and ``/completions``; there is no echo unless a test sets it. ``bodies`` and
+    ``headers`` are those of all requests; ``most`` is how many were under way at once.
     """
 
     daemon_threads = True
@@ -21,14 +23,15 @@ class ChatServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults, self.bodies, self.headers, self.most, self._now = list(faults), [], [], 0, 0
         self.guard, self.released = threading.Lock(), threading.Event()
-        self.on_request = lambda body: None
+        self.on_request, self.chat, self.echo = lambda body: None, completion, None
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
     def asked(self):
-        return [body["messages"][-1]["content"] for body in self.bodies]
+        """Prompts, in the order in which they came; of chats the last message."""
+        return [body["prompt"] if "prompt" in body else body["messages"][-1]["content"] for body in self.bodies]
 
     def handle_error(self, request, client_address):
         """Clients that time out or are killed leave closed connections."""
@@ -53,10 +56,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.under_way(body, self.headers) as fault:
             self.server.on_request(body)
-            if fault is None:
-                self.answer(200, json.dumps(completion(body)))
-            else:
+            make = self.server.echo if self.path.endswith("/v1/completions") else self.server.chat
+            if fault is not None:
                 fault(self, body)
+            elif make is None:
+                self.answer(404, '{"detail": "Not Found"}')
+            else:
+                self.answer(200, json.dumps(make(body)))
 
     def answer(self, status, text, headers=(), length=None):
         data = text.encode() if isinstance(text, str) else text
@@ -90,7 +96,7 @@ def reply(text):
 
 def cut(handler, body):
     """Announces a whole reply, sends a half, and closes."""
-    text = json.dumps(completion(body))
+    text = json.dumps(completion(body) if "messages" in body else handler.server.echo(body))
     handler.answer(200, text[: len(text) // 2], length=len(text))
     handler.close_connection = True
 

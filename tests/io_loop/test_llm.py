@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from jaxalign.io import llm, llm_generate
+from jaxalign.io import llm, llm_generate, llm_service
 from jaxalign.io.llm_wire import request_key
 from tests.io_loop import chat_server
 from tests.io_loop.chat_server import KEY, completion, reply, status
@@ -300,7 +300,8 @@ def test_replay_needs_no_server(server, cache, tmp_path):
 
 
 def test_generators(server, cache):
-    generate = llm_generate.make_generate(client(server), cache=cache, concurrency=1, show=False)
+    service = llm_service.asking(client(server), cache, concurrency=1, show=False)
+    generate = llm_generate.make_generate(service)
     chat = [{"role": "user", "content": "b"}]
     expected = [["A", "A"], ["B", "B"]]
     assert generate(["a", chat], n=2, seed=5, max_tokens=3, stop=["."]) == expected
@@ -308,7 +309,7 @@ def test_generators(server, cache):
         (5, 3, ["."]),
         (6, 3, ["."]),
     ]
-    again = llm_generate.make_replay("tiny", cache=llm.Cache(cache.path))
+    again = llm_generate.make_generate(llm_service.replaying("tiny", llm.Cache(cache.path)))
     assert again(["a", chat], n=2, seed=5, max_tokens=3, stop=["."]) == expected
     with pytest.raises(llm.NotRecordedError):
         again(["a"], n=3, seed=5, max_tokens=3, stop=["."])

@@ -13,7 +13,7 @@ import tokenizers
 import torch
 import transformers
 
-from jaxalign.io import llm
+from jaxalign.io import llm, llm_options, llm_service
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -116,3 +116,15 @@ def test_greedy_answers_are_those_of_transformers(served, tmp_path, monkeypatch)
         llm.complete(llm.Client(url, "other"), asked, cache=cache, show=False)
     with pytest.raises(llm.RequestError, match="asked for n=2 answers, got 1"):
         llm.complete(client, [llm.Request("Why?", max_tokens=2, n=2)], cache=cache, show=False)
+
+
+def test_options_of_a_server_without_log_probabilities(served, tmp_path, monkeypatch, capsys):
+    """It takes ``echo`` and ``logprobs`` without a word and gives neither: that is seen, and answers are counted."""
+    url, name, *_ = served
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    client = llm.Client(url, name, key_variable="UNSET_KEY", timeout=60.0, max_retries=0)
+    service = llm_service.asking(client, llm.Cache(tmp_path / "cache.jsonl"), show=False)
+    ((first, second),) = llm_options.make_score_options(service)(["Why? Answer:"], [(" t", " x")])
+    told = [line.removeprefix(f"{name}: options are scored ") for line in capsys.readouterr().err.splitlines()]
+    assert [line.partition(" (")[0] for line in told] == ["not by echo", "not by first token", "by frequency"]
+    assert service.ledger.asked.requests == 8 and (first.tokens, second.tokens) == (1, 1)

@@ -1,90 +1,110 @@
-"""The language model of an experiment, wherever it runs, and what it is asked to do in tokens."""
+"""The language model of an experiment, wherever it runs: asked, remembered, counted, or replayed from a file."""
 
-import dataclasses
-import pathlib
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign import data, models
-from jaxalign.io import engine, hf, llm, llm_generate
+from jaxalign.io import engine, hf, llm, llm_generate, llm_options, llm_record, llm_service
+from jaxalign.io.llm_ledger import Ledger, StoppedError
+from jaxalign.io.llm_wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
+
+FREQUENCY = 8  # answers to a question about options, where a server gives no log-probabilities
 
 
 class Engine(NamedTuple):
-    """A model as the callables that judges and ensembles are given."""
+    """A model as the callables that judges and ensembles are given, and the counts of what they take."""
 
     name: str
     generate: GenerateFn
     score_options: ScoreOptionsFn
     count_tokens: Callable[[str], int]
+    ledger: Ledger
+    known: Callable[[], list[llm.Answer]] = list  # what is in the file, and not paid again
+    requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
 
 
-@dataclasses.dataclass
-class Meter:
-    """What an engine was asked for since it was made; a prompt counts for each text or option that follows it."""
+def open_engine(config, ledger: Ledger) -> Engine:
+    """The model that ``config.model`` and ``config.endpoint`` name; what it says is kept in ``answers.jsonl``.
 
-    requests: int = 0
-    prompt_tokens: int = 0
-    written_tokens: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """Read and written."""
-        return self.prompt_tokens + self.written_tokens
-
-
-def open_engine(model: str, endpoint: str, cache: pathlib.Path) -> Engine:
-    """The engine of a model directory, or of a server; what a server says is kept in ``cache``.
+    With ``config.replay`` its file is read instead, and no model and no server is asked.
 
     Args:
-      model: a Hugging Face directory or hub id, or the server's name for its model.
-      endpoint: an OpenAI-compatible server, for instance ``http://127.0.0.1:8000/v1``; empty for none.
+      config: of an experiment. ``model``: a Hugging Face directory or hub id, or the server's name for its model;
+        ``endpoint``: an OpenAI-compatible server, for instance ``http://127.0.0.1:8000/v1``, empty for none.
 
     Raises:
-      ValueError: if there is neither.
+      ValueError: if there is neither; a file to replay that is not there, or has answers of another model.
     """
-    if not model:
+    if not config.model:
         raise ValueError("expected --model DIR, or --endpoint URL with --model NAME, to ask about real texts; got none")
-    if endpoint:
-        generate = llm_generate.make_generate(llm.Client(endpoint, model), cache=llm.Cache(cache))
-        return Engine(model, generate, data.make_frequency_scores(generate), count_words)
+    if config.replay is not None and not config.replay.is_file():
+        raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {config.replay} is no file")
+    cache = llm.Cache(config.replay or config.output / "answers.jsonl")
+    if config.endpoint:
+        client = llm.Client(config.endpoint, config.model)
+        if config.replay is None:
+            service = llm_service.asking(client, cache, ledger=ledger)
+        else:
+            service = llm_service.replaying(config.model, cache, ledger=ledger)
+        score_options = llm_options.make_score_options(service)
+        generate = llm_generate.make_generate(service)
+        known = functools.partial(_paid, cache)
+        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests)
+    remembered = llm_record.find_replay if config.replay else _load
+    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, functools.partial(_paid, cache))
+
+
+def _most_requests(options: Sequence[str]) -> int:
+    """To score options on a server: the prompt with each and alone, or sampled answers."""
+    return max(len(options) + 1, FREQUENCY)
+
+
+def _paid(cache: llm.Cache) -> list[llm.Answer]:
+    """The answers in a file, without its notes, for which no token was sent."""
+    return [answer for answer in cache.answers() if answer.prompt_tokens != 0]
+
+
+def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm_record.Recorded:
     folder = hf.resolve(model)
     config, params = hf.load_pretrained(folder)
     network, tokenizer = models.build(config), data.load_tokenizer(folder)
-    return Engine(
-        model,
-        engine.make_generate(network, params, tokenizer),
-        engine.make_score_options(network, params, tokenizer),
-        lambda text: len(tokenizer.encode(text)),
-    )
+    name = llm_record.identify(model, config, params, tokenizer)
+    recorder = llm_record.Recorder(name, cache, llm_record.make_count_tokens(tokenizer), ledger)
+    generate = engine.make_generate(network, params, tokenizer)
+    return llm_record.record(recorder, generate, engine.make_score_options(network, params, tokenizer))
 
 
-def count_words(text: str) -> int:
-    """Tokens, where the tokenizer is the server's: words, which are fewer."""
-    return len(text.split())
+def count_words(prompt: str) -> int:
+    """The tokens of simulated models."""
+    return len(prompt.split())
 
 
-def metered(engine: Engine) -> tuple[Engine, Meter]:
-    """The engine with a meter of its own."""
-    meter = Meter()
+def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, ledger: Ledger) -> Engine:
+    """The engine of a simulated model, whose tokens are words; nothing of it is kept, and it can be stopped."""
 
-    def generate(prompts, *, n: int = 1, **options) -> list[list[str]]:
-        texts = engine.generate(prompts, n=n, **options)
-        _count(engine, meter, prompts, texts)
+    def counted_generate(prompts: Sequence[str], *, n: int = 1, **options) -> list[list[str]]:
+        _check(ledger)
+        texts = generate(prompts, n=n, **options)
+        pairs = [(prompt, text) for prompt, each in zip(prompts, texts, strict=True) for text in each]
+        ledger.add(_words((prompt, count_words(text)) for prompt, text in pairs), llm.Usage())
         return texts
 
-    def score_options(prompts, options: Sequence[Sequence[str]]):
-        scores = engine.score_options(prompts, options)
-        meter.requests += len(prompts)
-        meter.prompt_tokens += sum(engine.count_tokens(prompt) for prompt in prompts)
-        meter.written_tokens += sum(score.tokens for each in scores for score in each)
+    def counted_scores(prompts: Sequence[str], options: Sequence[Sequence[str]]):
+        _check(ledger)
+        scores = score_options(prompts, options)
+        written = [sum(score.tokens for score in each) for each in scores]
+        ledger.add(_words(zip(prompts, written, strict=True)), llm.Usage())
         return scores
 
-    return engine._replace(generate=generate, score_options=score_options), meter
+    return Engine(name, counted_generate, counted_scores, count_words, ledger)
 
 
-def _count(engine: Engine, meter: Meter, prompts, texts: Sequence[Sequence[str]]) -> None:
-    for prompt, each in zip(prompts, texts, strict=True):
-        meter.requests += len(each)
-        meter.prompt_tokens += engine.count_tokens(prompt) * len(each)
-        meter.written_tokens += sum(map(engine.count_tokens, each))
+def _check(ledger: Ledger) -> None:
+    if ledger.stop():
+        raise StoppedError("the run was stopped; of a simulated model nothing is kept, the same command begins anew")
+
+
+def _words(pairs: Iterable[tuple[str, int]]) -> llm.Usage:
+    return llm.usage_of(llm.Answer(("",), ("",), count_words(prompt), written) for prompt, written in pairs)

@@ -4,11 +4,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.common.llm.engine import Engine, Meter, metered
+from experiments.common.llm.engine import Engine
 from jaxalign import ensemble
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig, Bootstrapped, FewShot, Prediction, Sample, Scorer
 from jaxalign.ensemble.aggregation import AggregateFn
+from jaxalign.io.llm import Usage
 
 BOOTSTRAPPED = "bootstrapped"
 MATCHED = "self-consistency, equal tokens"
@@ -89,8 +90,8 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
         runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
         if MATCHED not in runs:
             count = round(setting.num_samples * spent / max(drawing.tokens, 1))
-            more, meter = _step(setting, functools.partial(_draw, questions=questions, n=count))
-            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, meter.tokens)
+            more, sampling = _step(setting, functools.partial(_draw, questions=questions, n=count))
+            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling.tokens)
     return runs
 
 
@@ -133,14 +134,15 @@ def _weigh(name: str, questions, samples, setting: Setting) -> tuple[str, list[t
     return scorer.name, ensemble.weigh_samples(scorer, questions, samples)
 
 
-def _step(setting: Setting, step: Callable) -> tuple[object, Meter]:
-    engine, meter = metered(setting.engine)
-    return step(setting._replace(engine=engine)), meter
+def _step(setting: Setting, step: Callable) -> tuple[object, Usage]:
+    before = setting.engine.ledger.asked
+    found = step(setting)
+    return found, setting.engine.ledger.asked.minus(before)
 
 
 def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> Run:
-    predictions, meter = _step(setting, method)
-    return Run(predictions, meter.tokens)
+    predictions, spent = _step(setting, method)
+    return Run(predictions, spent.tokens)
 
 
 def _predict(questions, samples, aggregate: AggregateFn, tokens: int, scorer: str = "") -> Run:

@@ -8,6 +8,7 @@ from experiments.common.llm.judge_worlds import read_file
 from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from jaxalign import data, ensemble
 from jaxalign.data import Question
+from jaxalign.io.llm_ledger import Ledger
 
 KINDS = {
     "esnli": data.ESNLI,
@@ -23,27 +24,29 @@ KINDS = {
 
 
 class EnsembleWorld(NamedTuple):
-    """A model, demonstrations with explanations, and questions with known answers."""
+    """Demonstrations with explanations, and questions with known answers."""
 
-    engine: Engine
     shots: ensemble.FewShot
     questions: list[Question]
 
 
-def make_world(config, seed: int) -> EnsembleWorld:
-    """What ``config.task`` names; as many of the demonstrations as ``config.max_prompt`` tokens hold.
+def open_answerer(config, ledger: Ledger) -> Engine:
+    """The model that answers; see :func:`~experiments.common.llm.engine.open_engine`."""
+    return SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config, ledger)
+
+
+def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:
+    """What ``config.task`` names; as many of the demonstrations as ``config.max_prompt`` tokens of the engine hold.
 
     Raises:
-      ValueError: if a file or a model is missing, or too few questions are there.
+      ValueError: if a file is missing, or too few questions are there.
     """
     style = {"text": ensemble.BY_TEXT, "letter": ensemble.BY_LETTER}[config.answers]
     if config.task == "made":
-        engine = SimulatedAnswerer().engine
         questions = puzzles_world.make_questions(seed, sum(config.num_questions))
     else:
         if config.data is None:
             raise ValueError("expected --data FILE with questions, answers and explanations, got none")
-        engine = open_engine(config.model, config.endpoint, config.output / "answers.jsonl")
         questions = read_file(config.data, KINDS[config.kind]).records
     num_shown, num_test = config.num_questions
     split = data.split_questions(questions, num_demonstrations=num_shown, num_test=num_test, seed=seed)
@@ -51,4 +54,4 @@ def make_world(config, seed: int) -> EnsembleWorld:
     fitting = ensemble.fit_demonstrations(
         shots, split.test, count_tokens=engine.count_tokens, max_tokens=config.max_prompt
     )
-    return EnsembleWorld(engine, fitting, split.test)
+    return EnsembleWorld(fitting, split.test)

@@ -1,6 +1,5 @@
 """The figures of judges on pairs with known answers."""
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -9,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.llm.engine import Meter
 from experiments.common.llm.judge_methods import LONGER, Run
 from experiments.common.llm.reliability import calibration_error
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
+from jaxalign.io.llm import Usage
 from jaxalign.judge import OrderArrays, Verdict, order_arrays
 from jaxalign.numerics import Ratio
 
@@ -50,7 +49,7 @@ def figures(name: str, run: Run, pairs: Sequence[PreferencePair]) -> Row:
         "ECE calibrated": calibration_error(calibrated, targets, where),
         **unparsed,
         "unparsed texts": exactly(sum(judgement.unparsed for judgement in run.judgements) / max(asked, 1)),
-        "tokens a pair": exactly(run.meter.tokens / len(pairs)),
+        "tokens a pair": exactly(run.spent.tokens / len(pairs)),
     }
 
 
@@ -62,9 +61,9 @@ def _table(runs: Mapping[str, Run], pairs: Sequence[PreferencePair], chosen: Seq
 def _take(run: Run, chosen: Sequence[bool]) -> Run:
     """Some of the judgements; what they cost is the share of all that they are."""
     share = sum(chosen) / len(chosen)
-    meter = Meter(*(round(share * count) for count in dataclasses.astuple(run.meter)))
+    spent = Usage(*(round(share * count) for count in run.spent))
     judgements, calibrated = (list(itertools.compress(each, chosen)) for each in (run.judgements, run.calibrated))
-    return run._replace(judgements=judgements, calibrated=calibrated, meter=meter)
+    return run._replace(judgements=judgements, calibrated=calibrated, spent=spent)
 
 
 @jax.jit

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.common.llm.engine import Engine, Meter, metered
+from experiments.common.llm.engine import Engine
 from jaxalign import judge
 from jaxalign.data import PreferencePair
+from jaxalign.io.llm import Usage
 from jaxalign.judge import Judgement, JudgeTask, StructuredConfig
 from jaxalign.judge.selection import Selector
 from jaxalign.judge.verdicts import JudgeFn
@@ -31,7 +32,7 @@ class Run(NamedTuple):
     judgements: list[Judgement]
     calibrated: list[Judgement]
     temperature: float
-    meter: Meter
+    spent: Usage
 
 
 MakeJudge = Callable[[Setting], JudgeFn]
@@ -107,11 +108,12 @@ def run_method(
     make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
 ) -> Run:
     """One judge: the temperature is fitted on the validation pairs and applied to the others."""
-    engine, meter = metered(setting.engine)
-    judgements = make(setting._replace(engine=engine))(pairs)
+    before = setting.engine.ledger.asked
+    judgements = make(setting)(pairs)
+    spent = setting.engine.ledger.asked.minus(before)
     temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
     calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
-    return Run(judgements, calibrated, temperature, meter)
+    return Run(judgements, calibrated, temperature, spent)
 
 
 def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
@@ -127,5 +129,5 @@ def matched(runs: Mapping[str, Run]) -> MakeJudge:
     """Self-consistency that takes as many tokens as the structured judge did, as near as whole chains come."""
     if missing := {CHAIN, STRUCTURED} - runs.keys():
         raise ValueError(f"{MATCHED!r} needs the tokens of {', '.join(sorted(missing))}; name them before it")
-    chains = runs[STRUCTURED].meter.tokens / max(runs[CHAIN].meter.tokens, 1)
+    chains = runs[STRUCTURED].spent.tokens / max(runs[CHAIN].spent.tokens, 1)
     return _reasoning(max(round(chains), 1), 0.7)

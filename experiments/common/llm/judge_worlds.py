@@ -10,27 +10,31 @@ from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import data
 from jaxalign.data import JudgedPairColumns, PreferencePair
 from jaxalign.data.sources import RowFn, Source
+from jaxalign.io.llm_ledger import Ledger
 
 
 class JudgeWorld(NamedTuple):
-    """A model, and pairs with known answers."""
+    """Pairs with known answers."""
 
-    engine: Engine
     validation: list[PreferencePair]
     test: list[PreferencePair]
+
+
+def open_judge(config, ledger: Ledger) -> Engine:
+    """The model that judges; see :func:`~experiments.common.llm.engine.open_engine`."""
+    return SimulatedJudge().open(ledger) if config.task == "made" else open_engine(config, ledger)
 
 
 def make_world(config, seed: int) -> JudgeWorld:
     """What ``config.task`` names; real pairs are drawn at random, prompts being on one side only.
 
     Raises:
-      ValueError: if a file or a model is missing, or too few pairs are there.
+      ValueError: if a file is missing, or too few pairs are there.
     """
     num_validation, num_test = config.num_pairs
     if config.task == "made":
         pairs = reports_world.make_pairs(seed, num_validation + num_test)
-        return JudgeWorld(SimulatedJudge().engine, pairs[:num_validation], pairs[num_validation:])
-    engine = open_engine(config.model, config.endpoint, config.output / "answers.jsonl")
+        return JudgeWorld(pairs[:num_validation], pairs[num_validation:])
     if config.data is None:
         raise ValueError("expected --data with the pairs to judge, got none")
     if config.task == "llmbar":
@@ -38,7 +42,7 @@ def make_world(config, seed: int) -> JudgeWorld:
     else:
         prompt, first, second, label = config.columns
         pairs = read_file(config.data, JudgedPairColumns(prompt, first, second, label)).records
-    return JudgeWorld(engine, *split_pairs(pairs, num_validation, num_test, seed))
+    return JudgeWorld(*split_pairs(pairs, num_validation, num_test, seed))
 
 
 def read_file(path: pathlib.Path, row_fn: RowFn, **options) -> Source:

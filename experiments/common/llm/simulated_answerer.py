@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from experiments.common.llm import puzzles_world as world
 from experiments.common.llm.chance import MALFORMED, dispatch, draw, rng_of, scores_of
-from experiments.common.llm.engine import Engine, count_words
+from experiments.common.llm.engine import Engine, simulated
 from experiments.common.llm.puzzles_world import Claim
+from jaxalign.io.llm_ledger import Ledger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +40,9 @@ class SimulatedAnswerer:
     noise: float = 1.0  # of its judgement
     vanity: float = 0.4  # how much it goes by its belief in the label that an explanation states
 
-    @property
-    def engine(self) -> Engine:
+    def open(self, ledger: Ledger) -> Engine:
         """The model as callables."""
-        return Engine("simulated answerer", self.generate, self.score_options, count_words)
+        return simulated("simulated answerer", self.generate, self.score_options, ledger)
 
     def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
         """Texts, the same for the same prompt, seed and number."""

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from experiments.common.llm import reports_world as world
 from experiments.common.llm.chance import MALFORMED, dispatch, draw, rng_of, scores_of
-from experiments.common.llm.engine import Engine, count_words
+from experiments.common.llm.engine import Engine, simulated
 from jaxalign.data import ComparisonParts, parse_comparison
+from jaxalign.io.llm_ledger import Ledger
 from jaxalign.judge import Contrast, parse_contrast, parse_joint_contrast, prompts
 
 
@@ -34,10 +35,9 @@ class SimulatedJudge:
     length: float = 0.08  # for each sentence that one text has more
     haste: float = 2.0  # times what is shown first impresses at the end of a chain of thought
 
-    @property
-    def engine(self) -> Engine:
+    def open(self, ledger: Ledger) -> Engine:
         """The model as callables."""
-        return Engine("simulated judge", self.generate, self.score_options, count_words)
+        return simulated("simulated judge", self.generate, self.score_options, ledger)
 
     def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
         """Texts, the same for the same prompt, seed and number."""

@@ -1,0 +1,67 @@
+"""What a run of many calls to a language model takes, and how much more it may take.
+
+ledger = llm_ledger.Ledger(budget_tokens=1_000_000)
+service = llm_service.asking(client, cache, ledger=ledger)
+...
+print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from jaxalign.io.llm import Usage
+
+
+class StoppedError(Exception):
+    """Not everything was asked, since the budget was spent or a signal came; what was answered is kept."""
+
+
+@dataclasses.dataclass
+class Ledger:
+    """Counts of tokens, as servers and tokenizers report them, and two reasons to stop.
+
+    Attributes:
+      budget_tokens: ask for nothing more once so many tokens, of prompts and answers, were paid.
+      stop: whether the run is to end, see :func:`jaxalign.io.signals.termination`.
+      asked: everything that was answered, from the file or not, as often as it was asked for: what a method costs by
+        itself.
+      paid: what was not in the file.
+      seconds: in which a model was asked.
+      retries: attempts after the first.
+    """
+
+    budget_tokens: int | None = None
+    stop: Callable[[], bool] = lambda: False
+    asked: Usage = Usage()
+    paid: Usage = Usage()
+    seconds: float = 0.0
+    retries: int = 0
+
+    @property
+    def left(self) -> int | None:
+        """Tokens that may still be paid; None without a budget."""
+        return None if self.budget_tokens is None else max(self.budget_tokens - self.paid.tokens, 0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more may be asked."""
+        return self.left == 0 or self.stop()
+
+    def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
+        """One call: what it was answered, and what of this was paid."""
+        self.asked = self.asked.plus(asked)
+        self.paid = self.paid.plus(paid)
+        self.seconds += seconds
+        self.retries += retries
+
+    def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
+        """What to raise when a call is left with ``unsent`` of ``total`` requests."""
+        reason, remedy = "the run was stopped", "the same command goes on from there"
+        if not self.stop():
+            reason = f"the budget of {self.budget_tokens:,} tokens is spent"
+            remedy += ", with a budget of its own"
+        return StoppedError(
+            f"{reason}, after {self.paid.requests} new answers of {self.paid.tokens:,} tokens: {unsent} of the "
+            f"{total} requests of this step are left, and all later steps. What was answered is in {path}; {remedy}"
+        )

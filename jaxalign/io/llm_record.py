@@ -1,0 +1,223 @@
+"""A model in this process, with the memory that servers have here: what it said is in a file and is not computed again.
+
+    recorder = llm_record.Recorder(llm_record.identify("my model", config, params, tokenizer), llm.Cache(path), ...)
+    generate = llm_record.recorded_generate(recorder, engine.make_generate(model, params, tokenizer))
+    score_options = llm_record.recorded_scores(recorder, engine.make_score_options(model, params, tokenizer))
+
+Prompts go to the model in chunks, and a chunk is written when it has ended: a kill costs one chunk. Where chunks begin
+depends on the prompts of a call and not on what is missing, so that the model sees the batches again that it would have
+seen without a break. :func:`find_replay` gives the same functions from the file alone.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from jaxalign.data.encoding import encode_continued
+from jaxalign.data.reference import fingerprint
+from jaxalign.data.tokenizer import Tokenizer
+from jaxalign.data.tokenizer_files import tokenizer_fingerprint
+from jaxalign.io.llm import Answer, Cache, NotRecordedError, Usage, usage_of
+from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm_wire import hash_of, shorten
+from jaxalign.io.progress import Progress
+from jaxalign.typing import GenerateFn, OptionScore, Params, Prompt, ScoreOptionsFn
+
+
+class Recorder(NamedTuple):
+    """Where answers are kept, and as whose.
+
+    Attributes:
+      model: what tells models apart, see :func:`identify`.
+      count_tokens: of a prompt, or of a text that was written.
+      ledger: counts; when its budget is spent, or it is told to stop, calls raise
+        :class:`~jaxalign.io.llm_ledger.StoppedError`.
+      chunk: prompts that are asked about at once.
+      show: the progress display.
+    """
+
+    model: str
+    cache: Cache
+    count_tokens: Callable[[Prompt], int]
+    ledger: Ledger
+    chunk: int = 64
+    show: bool = True
+
+
+class Recorded(NamedTuple):
+    """A model that remembers, as the callables that judges and ensembles are given."""
+
+    generate: GenerateFn
+    score_options: ScoreOptionsFn
+    count_tokens: Callable[[Prompt], int]
+
+
+def identify(name: str, config: Any, params: Params, tokenizer: Tokenizer) -> str:
+    """The name and a hash of all that the model's answers depend on: shape, every parameter, the tokenizer.
+
+    What else is special about its functions (options that are scored with their ends) belongs into the name.
+    """
+    parts = [repr(config), fingerprint(params), tokenizer_fingerprint(tokenizer)]
+    return f"{name}@{hash_of(parts)[:16]}"
+
+
+def make_count_tokens(tokenizer: Tokenizer) -> Callable[[Prompt], int]:
+    """The number of tokens that a model reads of a prompt."""
+    return lambda prompt: len(encode_continued(prompt, "", tokenizer))
+
+
+def record(recorder: Recorder, generate: GenerateFn, score_options: ScoreOptionsFn) -> Recorded:
+    """The model with the memory."""
+    return Recorded(
+        recorded_generate(recorder, generate),
+        recorded_scores(recorder, score_options),
+        _recorded_count(recorder),
+    )
+
+
+def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
+    """An earlier run of a model in this process, from its file alone.
+
+    Args:
+      name: as it was given to :func:`identify`.
+
+    Raises:
+      ValueError: the file has answers of no such model, or of several.
+      NotRecordedError: (when called) the file lacks an answer.
+    """
+    models = [model for model in cache.models if model.rpartition("@")[0] == name]
+    if len(models) != 1:
+        raise ValueError(f"expected answers of one model {name!r} in {cache.path}, got {sorted(cache.models)}")
+
+    def missing(prompt: Prompt) -> NotRecordedError:
+        ending = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+        return NotRecordedError(
+            f"{cache.path} has no answer of {models[0]!r} to {shorten(ending)}. Prompts, options and settings must be "
+            "those of the run that wrote it"
+        )
+
+    def generate(prompts, **options):
+        raise missing(prompts[0])
+
+    def score_options(prompts, options):
+        raise missing(prompts[0])
+
+    def count_tokens(prompt):
+        raise missing(prompt)
+
+    return record(Recorder(models[0], cache, count_tokens, ledger, show=False), generate, score_options)
+
+
+def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
+    """The generator with the memory; prompts that lack one of their texts are given all of them again."""
+
+    def recorded(
+        prompts: Sequence[Prompt],
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[list[str]]:
+        options = {"temperature": float(temperature), "max_tokens": max_tokens, "seed": seed, "stop": list(stop)}
+        keys = [
+            [hash_of(["text", recorder.model, prompt, sample, options]) for sample in range(n)]
+            for prompt in map(_plain, prompts)
+        ]
+
+        def ask(places: Sequence[int]) -> list[list[Answer]]:
+            chosen = [prompts[place] for place in places]
+            texts = generate(chosen, n=n, **options)
+            return [[_text(recorder, p, text) for text in each] for p, each in zip(chosen, texts, strict=True)]
+
+        return [[answer.text for answer in each] for each in _answer(recorder, keys, ask)]
+
+    return recorded
+
+
+def recorded_scores(recorder: Recorder, score_options: ScoreOptionsFn) -> ScoreOptionsFn:
+    """The scorer with the memory; all options of a prompt are one answer."""
+
+    def recorded(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
+        keys = [
+            [hash_of(["options", recorder.model, _plain(prompt), list(each)])]
+            for prompt, each in zip(prompts, options, strict=True)
+        ]
+
+        def ask(places: Sequence[int]) -> list[list[Answer]]:
+            chosen, asked = [prompts[place] for place in places], [options[place] for place in places]
+            scores = score_options(chosen, asked)
+            return [[_scores(recorder, *each)] for each in zip(chosen, asked, scores, strict=True)]
+
+        return [
+            [OptionScore(entry["logprob"], entry["tokens"]) for (entry,) in answer.logprobs]
+            for (answer,) in _answer(recorder, keys, ask)
+        ]
+
+    return recorded
+
+
+def _recorded_count(recorder: Recorder) -> Callable[[Prompt], int]:
+    """Counts decide how many demonstrations a prompt has, so that a replay needs them."""
+
+    def count(prompt: Prompt) -> int:
+        key = hash_of(["tokens", recorder.model, _plain(prompt)])
+        if (noted := recorder.cache.get(key)) is None:
+            answer = Answer((str(recorder.count_tokens(prompt)),), ("",), 0, 0, (None,))  # nobody was asked
+            noted = recorder.cache.add(key, recorder.model, answer)
+        return int(noted.text)
+
+    return count
+
+
+def _answer(
+    recorder: Recorder, keys: Sequence[list[str]], ask: Callable[[Sequence[int]], list[list[Answer]]]
+) -> list[list[Answer]]:
+    """The answers to each prompt by their keys, after ``ask(places)`` about those that lack one."""
+    cache, ledger = recorder.cache, recorder.ledger
+    cache.flush()
+    lacking = {tuple(each): place for place, each in reversed(list(enumerate(keys))) if not all(map(cache.get, each))}
+    todo = sorted(lacking.values())
+    done = len(keys) - len(todo)
+    with Progress(f"asking {recorder.model}", len(keys), start=done, show=recorder.show and bool(todo)) as progress:
+        for _, group in itertools.groupby(todo, lambda place: place // recorder.chunk):
+            places = list(group)
+            if ledger.ended:
+                raise ledger.stopped(cache.path, len(keys) - done, len(keys))
+            began = time.monotonic()
+            answers = ask(places)
+            seconds = time.monotonic() - began
+            new = _write(recorder, [keys[place] for place in places], answers, seconds)
+            ledger.add(Usage(), usage_of(new), seconds=seconds)
+            done += len(places)
+            progress.update(done, {}, float(usage_of(new).tokens))
+    found = [[cache.get(key) for key in each] for each in keys]
+    ledger.add(usage_of(itertools.chain.from_iterable(found)), Usage())
+    return found
+
+
+def _write(recorder: Recorder, keys: Sequence[list[str]], answers: Sequence[list[Answer]], seconds: float):
+    """Keeps what is new of a chunk, and returns it."""
+    pairs = [pair for each in zip(keys, answers, strict=True) for pair in zip(*each, strict=True)]
+    new = {key: answer._replace(seconds=seconds / len(pairs)) for key, answer in pairs if not recorder.cache.get(key)}
+    for key, answer in new.items():
+        recorder.cache.add(key, recorder.model, answer)
+    return list(new.values())
+
+
+def _text(recorder: Recorder, prompt: Prompt, text: str) -> Answer:
+    return Answer((text,), ("",), recorder.count_tokens(prompt), recorder.count_tokens(text), (None,))
+
+
+def _scores(recorder: Recorder, prompt: Prompt, options: Sequence[str], scores: Sequence[OptionScore]) -> Answer:
+    """Each option is one entry, the sum over its ``tokens``."""
+    entries = tuple([{"token": o, "logprob": s.logp, "tokens": s.tokens}] for o, s in zip(options, scores, strict=True))
+    written = sum(score.tokens for score in scores)
+    return Answer(tuple(options), ("",) * len(options), recorder.count_tokens(prompt), written, entries)
+
+
+def _plain(prompt: Prompt) -> Any:
+    """As JSON has it; a text and a chat of one turn are different prompts."""
+    return prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
