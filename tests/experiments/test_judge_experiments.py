@@ -18,7 +18,7 @@ from experiments.common.llm import ensemble_methods, judge_methods, reliability
 from experiments.common.rewards import real_lists
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
-from jaxalign.io import engine, hf, llm
+from jaxalign.io import hf, llm
 from jaxalign.judge import Judgement, Orders
 from tests.experiments.test_judging_survives import check_forecast
 from tests.io_loop import chat_server, test_engine

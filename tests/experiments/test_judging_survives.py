@@ -13,6 +13,7 @@ from experiments import judge
 from experiments.common.llm import reliability
 from jaxalign import metrics
 from jaxalign.io import llm
+from jaxalign.io.llm import runs
 from tests.experiments import judging_server
 from tests.io_loop import chat_server
 
@@ -86,7 +87,7 @@ def test_the_server_judges_as_the_model_does(whole, pairs, tmp_path, monkeypatch
 def test_a_run_that_breaks_again_and_again(whole, server, pairs, tmp_path, monkeypatch, capsys):
     """The client dies at its k-th request: no request is sent twice, and the figures are those of one run."""
     run = config(pairs, server.url, tmp_path)
-    ask, left = llm.ask, []
+    ask, left = runs.ask, []
 
     def mortal(*arguments, **options):
         if not left:
@@ -94,12 +95,12 @@ def test_a_run_that_breaks_again_and_again(whole, server, pairs, tmp_path, monke
         left.pop()
         return ask(*arguments, **options)
 
-    monkeypatch.setattr(llm, "ask", mortal)
+    monkeypatch.setattr(runs, "ask", mortal)
     for lives in (0, 3, 30, 31, 60):
         left[:] = [None] * lives
         with pytest.raises(MemoryError):
             judge.main(run)
-    monkeypatch.setattr(llm, "ask", ask)
+    monkeypatch.setattr(runs, "ask", ask)
     capsys.readouterr()
     assert judge.main(run) == whole[1]
     assert sorted(map(str, server.bodies)) == whole[2]

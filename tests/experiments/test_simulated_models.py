@@ -10,7 +10,7 @@ from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import ensemble, judge
 from jaxalign.io.llm import Usage
-from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm.ledger import Ledger
 from jaxalign.judge import SampledContrast, parse_contrast, prompts
 
 PERFECT = SimulatedJudge(

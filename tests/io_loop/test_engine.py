@@ -10,7 +10,7 @@ import transformers
 
 from jaxalign import data, models, sampling
 from jaxalign.data import encode_options
-from jaxalign.io import engine, hf
+from jaxalign.io import hf, llm
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 PROMPTS = ["Is water wet? Answer:", "the end of the", "A", "Is the sea, which is wide and wet, also deep? Answer:"]
@@ -80,12 +80,12 @@ def theirs(policy, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scores(policy, tokenizer):
-    return engine.make_score_options(*policy, tokenizer)(PROMPTS, OPTIONS)
+    return llm.engine.make_score_options(*policy, tokenizer)(PROMPTS, OPTIONS)
 
 
 def test_they_are_the_callables_that_judges_take(policy, tokenizer):
-    assert isinstance(engine.make_generate(*policy, tokenizer), GenerateFn)
-    assert isinstance(engine.make_score_options(*policy, tokenizer), ScoreOptionsFn)
+    assert isinstance(llm.engine.make_generate(*policy, tokenizer), GenerateFn)
+    assert isinstance(llm.engine.make_score_options(*policy, tokenizer), ScoreOptionsFn)
 
 
 @pytest.mark.parametrize("place", range(len(PROMPTS)))
@@ -113,14 +113,14 @@ def test_a_token_across_the_border_is_scored_with_the_option(tokenizer):
 def test_no_batch_changes_a_score(policy, tokenizer, scores, batch_size):
     """Other batches, other neighbours, wider padding: the fourth prompt alone is in a larger bucket."""
     order = [3, 1, 0, 2]
-    score = engine.make_score_options(*policy, tokenizer, batch_size=batch_size)
+    score = llm.engine.make_score_options(*policy, tokenizer, batch_size=batch_size)
     again = score([PROMPTS[place] for place in order], [OPTIONS[place] for place in order])
     for place, row in zip(order, again, strict=True):
         np.testing.assert_allclose([s.logp for s in row], [s.logp for s in scores[place]], rtol=1e-5, atol=1e-5)
 
 
 def test_the_end_of_the_text_is_scored_when_asked_for(policy, tokenizer, scores, theirs):
-    (row,) = engine.make_score_options(*policy, tokenizer, ended=True)(PROMPTS[:1], OPTIONS[:1])
+    (row,) = llm.engine.make_score_options(*policy, tokenizer, ended=True)(PROMPTS[:1], OPTIONS[:1])
     tokens = [tokenizer.bos_id, *tokenizer.encode(PROMPTS[0] + " Yes"), tokenizer.eos_id]
     assert row[0].tokens == scores[0][0].tokens + 1
     assert row[0].logp == pytest.approx(scores[0][0].logp + theirs(tokens, len(tokens) - 1)[0], abs=1e-4)
@@ -128,13 +128,13 @@ def test_the_end_of_the_text_is_scored_when_asked_for(policy, tokenizer, scores,
 
 def test_chats_are_written_by_their_template(policy, tokenizer):
     chat = [{"role": "user", "content": "Is water wet?"}]
-    score = engine.make_score_options(*policy, tokenizer)
+    score = llm.engine.make_score_options(*policy, tokenizer)
     as_text = tokenizer.render_chat(chat)
     assert score([chat], [("Yes", "No")]) == score([as_text], [("Yes", "No")])
 
 
 def test_what_cannot_be_scored_is_an_error(policy, tokenizer):
-    score = engine.make_score_options(*policy, tokenizer)
+    score = llm.engine.make_score_options(*policy, tokenizer)
     with pytest.raises(ValueError, match="begins with option"):
         score(["A"], [(" Yes", " Yes, it is")])
     with pytest.raises(ValueError, match="prompt 0 has .* tokens and up to 1 follow; .* room for 96"):
@@ -143,7 +143,7 @@ def test_what_cannot_be_scored_is_an_error(policy, tokenizer):
 
 @pytest.fixture(scope="module")
 def generate(policy, tokenizer):
-    return engine.make_generate(*policy, tokenizer, num_slots=4)
+    return llm.engine.make_generate(*policy, tokenizer, num_slots=4)
 
 
 def test_texts_depend_on_prompt_sample_and_seed_alone(generate):
@@ -178,5 +178,5 @@ def test_a_prompt_without_room_is_an_error(generate):
 
 
 def test_prompts_of_one_hash_get_numbers_of_their_own(monkeypatch):
-    monkeypatch.setattr(engine.zlib, "crc32", lambda data: 7)
+    monkeypatch.setattr(llm.engine.zlib, "crc32", lambda data: 7)
     assert engine._numbers([(1,), (2,), (1,)]) == {(1,): 7, (2,): 8}

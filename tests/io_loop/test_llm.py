@@ -9,8 +9,9 @@ import traceback
 
 import pytest
 
-from jaxalign.io import llm, llm_generate, llm_service
-from jaxalign.io.llm_wire import request_key
+from jaxalign.io import llm
+from jaxalign.io.llm import runs
+from jaxalign.io.llm.wire import request_key
 from tests.io_loop import chat_server
 from tests.io_loop.chat_server import KEY, completion, reply, status
 
@@ -31,7 +32,7 @@ def server():
 def pauses(monkeypatch):
     """The seconds that would have been waited."""
     waited = []
-    monkeypatch.setattr(llm, "_pause", lambda seconds, ended: waited.append(seconds))
+    monkeypatch.setattr(runs, "_pause", lambda seconds, ended: waited.append(seconds))
     return waited
 
 
@@ -300,8 +301,8 @@ def test_replay_needs_no_server(server, cache, tmp_path):
 
 
 def test_generators(server, cache):
-    service = llm_service.asking(client(server), cache, concurrency=1, show=False)
-    generate = llm_generate.make_generate(service)
+    service = llm.service.asking(client(server), cache, concurrency=1, show=False)
+    generate = llm.generate.make_generate(service)
     chat = [{"role": "user", "content": "b"}]
     expected = [["A", "A"], ["B", "B"]]
     assert generate(["a", chat], n=2, seed=5, max_tokens=3, stop=["."]) == expected
@@ -309,7 +310,7 @@ def test_generators(server, cache):
         (5, 3, ["."]),
         (6, 3, ["."]),
     ]
-    again = llm_generate.make_generate(llm_service.replaying("tiny", llm.Cache(cache.path)))
+    again = llm.generate.make_generate(llm.service.replaying("tiny", llm.Cache(cache.path)))
     assert again(["a", chat], n=2, seed=5, max_tokens=3, stop=["."]) == expected
     with pytest.raises(llm.NotRecordedError):
         again(["a"], n=3, seed=5, max_tokens=3, stop=["."])

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from jaxalign.io import llm
-from jaxalign.io.llm_wire import request_key
+from jaxalign.io.llm.wire import request_key
 from tests.io_loop import chat_server
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -6,9 +6,10 @@ import math
 import pytest
 
 from jaxalign.data import encode_options
-from jaxalign.io import engine, llm, llm_ledger, llm_options, llm_service
-from jaxalign.io.llm_echo import Echo, scores_of_echoes
-from jaxalign.io.llm_wire import request_key
+from jaxalign.io import llm
+from jaxalign.io.llm import runs
+from jaxalign.io.llm.echo import Echo, scores_of_echoes
+from jaxalign.io.llm.wire import request_key
 from jaxalign.typing import OptionScore, ScoreOptionsFn
 from tests.io_loop import chat_server, test_llm
 from tests.io_loop.chat_server import reply, status
@@ -32,7 +33,7 @@ def server():
 
 @pytest.fixture
 def pauses(monkeypatch):
-    monkeypatch.setattr(llm, "_pause", lambda seconds, ended: None)
+    monkeypatch.setattr(runs, "_pause", lambda seconds, ended: None)
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def path(tmp_path):
 
 def scorer(server, path, ledger=None, **options):
     client = llm.Client(server.url, "tiny", **options)
-    service = llm_service.asking(client, llm.Cache(path), ledger=ledger, concurrency=2, show=False)
-    return llm_options.make_score_options(service)
+    service = llm.service.asking(client, llm.Cache(path), ledger=ledger, concurrency=2, show=False)
+    return llm.options.make_score_options(service)
 
 
 def test_whole_options_are_scored_as_the_model_in_this_process_scores_them(server, path, capsys):
@@ -53,7 +54,7 @@ def test_whole_options_are_scored_as_the_model_in_this_process_scores_them(serve
     score = scorer(server, path)
     assert isinstance(score, ScoreOptionsFn)
     found = score(PROMPTS, OPTIONS)
-    (first,) = engine.make_score_options(*policy, tokenizer)(PROMPTS[:1], OPTIONS[:1])
+    (first,) = llm.engine.make_score_options(*policy, tokenizer)(PROMPTS[:1], OPTIONS[:1])
     assert [each.logp for each in found[0]] == pytest.approx([each.logp for each in first], abs=1e-4)
     for prompt, options, scores in zip(PROMPTS, OPTIONS, found, strict=True):
         shared, suffixes = encode_options(prompt, options, tokenizer)
@@ -125,7 +126,7 @@ def told(first, *others):
     ],
 )
 def test_tokens_that_name_an_option(answer, expected):
-    scores = llm_options.scores_of_first_token(answer, (" A", " B"))
+    scores = llm.options.scores_of_first_token(answer, (" A", " B"))
     assert [math.exp(score.logp) for score in scores] == pytest.approx(expected)
     assert [score.tokens for score in scores] == [1, 1]
 
@@ -135,7 +136,7 @@ def test_the_beginning_of_an_option_names_it():
     top = [{"token": "tr", "logprob": math.log(0.5)}, {"token": " Fal", "logprob": math.log(0.25)}]
     first = {"token": "TRUE", "logprob": math.log(0.125), "top_logprobs": top}
     answer = llm.Answer(("TRUE",), ("length",), 9, 1, ([first],))
-    scores = llm_options.scores_of_first_token(answer, (" True", " False", " Maybe"))
+    scores = llm.options.scores_of_first_token(answer, (" True", " False", " Maybe"))
     assert [math.exp(score.logp) for score in scores] == pytest.approx([0.625, 0.25, 0.125])
 
 
@@ -211,7 +212,7 @@ def test_what_passes_is_tried_again_and_is_no_refusal(server, path, pauses, name
     model, *_ = echo_model()
     server.echo = model.echo
     server.faults = [FAULTS[name][0]] * 2 + [None, FAULTS[name][0]]
-    ledger = llm_ledger.Ledger()
+    ledger = llm.ledger.Ledger()
     found = scorer(server, path, ledger)(PROMPTS[:1], OPTIONS[:1])
     assert len(server.bodies) == 3 + 3 and ledger.retries == 3
     assert found == scorer(server, path)(PROMPTS[:1], OPTIONS[:1])

@@ -7,8 +7,8 @@ import random
 import jax
 import pytest
 
-from jaxalign.io import llm, llm_record
-from jaxalign.io.llm_ledger import Ledger, StoppedError
+from jaxalign.io import llm
+from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.typing import GenerateFn, OptionScore, ScoreOptionsFn
 from tests.io_loop.echo_model import echo_model
 
@@ -51,8 +51,8 @@ def path(tmp_path):
 
 
 def remembered(path, model, ledger=None, chunk=4, name="m@1"):
-    recorder = llm_record.Recorder(name, llm.Cache(path), words, ledger or Ledger(), chunk, show=False)
-    return llm_record.record(recorder, model.generate, model.score_options)
+    recorder = llm.record.Recorder(name, llm.Cache(path), words, ledger or Ledger(), chunk, show=False)
+    return llm.record.record(recorder, model.generate, model.score_options)
 
 
 def test_they_are_the_callables_that_judges_take(path):
@@ -115,13 +115,13 @@ def test_everything_that_changes_an_answer_makes_another(path):
 def test_what_tells_models_apart():
     _, (model, params), tokenizer = echo_model()
     names = {
-        llm_record.identify("m", model.config, params, tokenizer),
-        llm_record.identify("m", dataclasses.replace(model.config, max_length=48), params, tokenizer),
-        llm_record.identify("m", model.config, jax.tree.map(lambda leaf: 2 * leaf, params), tokenizer),
+        llm.record.identify("m", model.config, params, tokenizer),
+        llm.record.identify("m", dataclasses.replace(model.config, max_length=48), params, tokenizer),
+        llm.record.identify("m", model.config, jax.tree.map(lambda leaf: 2 * leaf, params), tokenizer),
     }
     assert len(names) == 3 and all(name.startswith("m@") for name in names)
-    assert llm_record.identify("m", model.config, params, tokenizer) in names
-    count = llm_record.make_count_tokens(tokenizer)
+    assert llm.record.identify("m", model.config, params, tokenizer) in names
+    count = llm.record.make_count_tokens(tokenizer)
     assert count("the end") == 1 + len(tokenizer.encode("the end"))
     assert count(CHAT) == len(tokenizer.encode_chat(CHAT, add_generation_prompt=True))
 
@@ -159,7 +159,7 @@ def test_a_replay_is_the_run(path):
     run = remembered(path, Model(), name="org/m@1")
     texts, scores, count = run.generate(PROMPTS, n=2), run.score_options(PROMPTS, OPTIONS), run.count_tokens("a b c")
     ledger = Ledger()
-    replay = llm_record.find_replay("org/m", llm.Cache(path), ledger)
+    replay = llm.record.find_replay("org/m", llm.Cache(path), ledger)
     assert (replay.generate(PROMPTS, n=2), replay.score_options(PROMPTS, OPTIONS)) == (texts, scores)
     assert replay.count_tokens("a b c") == count == 3 and ledger.asked.requests == 30
     assert ledger.paid == llm.Usage()
@@ -170,15 +170,15 @@ def test_a_replay_is_the_run(path):
     with pytest.raises(llm.NotRecordedError, match="to 'other'"):
         replay.count_tokens("other")
     with pytest.raises(ValueError, match=r"expected answers of one model 'm' in .*, got \['org/m@1'\]"):
-        llm_record.find_replay("m", llm.Cache(path), ledger)
+        llm.record.find_replay("m", llm.Cache(path), ledger)
     remembered(path, Model(), name="org/m@2").count_tokens("a")
     with pytest.raises(ValueError, match=r"one model 'org/m' in .*, got \['org/m@1', 'org/m@2'\]"):
-        llm_record.find_replay("org/m", llm.Cache(path), ledger)
+        llm.record.find_replay("org/m", llm.Cache(path), ledger)
 
 
 def test_progress(path, capsys):
-    recorder = llm_record.Recorder("m@1", llm.Cache(path), words, Ledger(), chunk=4)
-    ask = llm_record.record(recorder, Model().generate, Model().score_options).generate
+    recorder = llm.record.Recorder("m@1", llm.Cache(path), words, Ledger(), chunk=4)
+    ask = llm.record.record(recorder, Model().generate, Model().score_options).generate
     ask(PROMPTS)
     assert "asking m@1: step 10/10, tokens/s" in capsys.readouterr().err
     ask(PROMPTS)

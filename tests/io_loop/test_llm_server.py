@@ -13,7 +13,7 @@ import tokenizers
 import torch
 import transformers
 
-from jaxalign.io import llm, llm_options, llm_service
+from jaxalign.io import llm
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -123,8 +123,8 @@ def test_options_of_a_server_without_log_probabilities(served, tmp_path, monkeyp
     url, name, *_ = served
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     client = llm.Client(url, name, key_variable="UNSET_KEY", timeout=60.0, max_retries=0)
-    service = llm_service.asking(client, llm.Cache(tmp_path / "cache.jsonl"), show=False)
-    ((first, second),) = llm_options.make_score_options(service)(["Why? Answer:"], [(" t", " x")])
+    service = llm.service.asking(client, llm.Cache(tmp_path / "cache.jsonl"), show=False)
+    ((first, second),) = llm.options.make_score_options(service)(["Why? Answer:"], [(" t", " x")])
     told = [line.removeprefix(f"{name}: options are scored ") for line in capsys.readouterr().err.splitlines()]
     assert [line.partition(" (")[0] for line in told] == ["not by echo", "not by first token", "by frequency"]
     assert service.ledger.asked.requests == 8 and (first.tokens, second.tokens) == (1, 1)

@@ -11,7 +11,7 @@ from experiments.common.distillation.world import Texts
 from experiments.common.task import Policy, exactly
 from jaxalign import data, sampling
 from jaxalign.data import PreferenceRecord, Tokenizer
-from jaxalign.io import completions, llm, llm_generate, llm_service
+from jaxalign.io import completions, llm
 from jaxalign.io.completions import Prompt
 from jaxalign.io.report import Estimate
 
@@ -64,7 +64,7 @@ def asked_texts(
     path: pathlib.Path, endpoint: str, model: str, records: Sequence[PreferenceRecord], *, max_new_tokens: int
 ) -> Texts:
     """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between."""
-    generate = llm_generate.make_generate(llm_service.asking(llm.Client(endpoint, model), llm.Cache(path)))
+    generate = llm.generate.make_generate(llm.service.asking(llm.Client(endpoint, model), llm.Cache(path)))
     prompts = [record.prompt for record in records]
     answers = generate(prompts, temperature=TEMPERATURE, max_tokens=max_new_tokens)
     return {record.id: texts for record, texts in zip(records, answers, strict=True)}

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from jaxalign.io.llm_ledger import Ledger, StoppedError
+from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.report import Table
 from jaxalign.io.signals import termination
 

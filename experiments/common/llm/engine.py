@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign import data, models
-from jaxalign.io import engine, hf, llm, llm_generate, llm_options, llm_record, llm_service
-from jaxalign.io.llm_ledger import Ledger, StoppedError
-from jaxalign.io.llm_wire import guess_tokens
+from jaxalign.io import hf, llm
+from jaxalign.io.llm.ledger import Ledger, StoppedError
+from jaxalign.io.llm.wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 FREQUENCY = 8  # answers to a question about options, where a server gives no log-probabilities
@@ -45,14 +45,14 @@ def open_engine(config, ledger: Ledger) -> Engine:
     if config.endpoint:
         client = llm.Client(config.endpoint, config.model)
         if config.replay is None:
-            service = llm_service.asking(client, cache, ledger=ledger)
+            service = llm.service.asking(client, cache, ledger=ledger)
         else:
-            service = llm_service.replaying(config.model, cache, ledger=ledger)
-        score_options = llm_options.make_score_options(service)
-        generate = llm_generate.make_generate(service)
+            service = llm.service.replaying(config.model, cache, ledger=ledger)
+        score_options = llm.options.make_score_options(service)
+        generate = llm.generate.make_generate(service)
         known = functools.partial(_paid, cache)
         return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests)
-    remembered = llm_record.find_replay if config.replay else _load
+    remembered = llm.record.find_replay if config.replay else _load
     return Engine(config.model, *remembered(config.model, cache, ledger), ledger, functools.partial(_paid, cache))
 
 
@@ -66,14 +66,14 @@ def _paid(cache: llm.Cache) -> list[llm.Answer]:
     return [answer for answer in cache.answers() if answer.prompt_tokens != 0]
 
 
-def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm_record.Recorded:
+def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm.record.Recorded:
     folder = hf.resolve(model)
     config, params = hf.load_pretrained(folder)
     network, tokenizer = models.build(config), data.load_tokenizer(folder)
-    name = llm_record.identify(model, config, params, tokenizer)
-    recorder = llm_record.Recorder(name, cache, llm_record.make_count_tokens(tokenizer), ledger)
-    generate = engine.make_generate(network, params, tokenizer)
-    return llm_record.record(recorder, generate, engine.make_score_options(network, params, tokenizer))
+    name = llm.record.identify(model, config, params, tokenizer)
+    recorder = llm.record.Recorder(name, cache, llm.record.make_count_tokens(tokenizer), ledger)
+    generate = llm.engine.make_generate(network, params, tokenizer)
+    return llm.record.record(recorder, generate, llm.engine.make_score_options(network, params, tokenizer))
 
 
 def count_words(prompt: str) -> int:

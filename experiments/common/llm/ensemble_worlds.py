@@ -8,7 +8,7 @@ from experiments.common.llm.judge_worlds import read_file
 from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from jaxalign import data, ensemble
 from jaxalign.data import Question
-from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm.ledger import Ledger
 
 KINDS = {
     "esnli": data.ESNLI,

@@ -10,7 +10,7 @@ from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import data
 from jaxalign.data import JudgedPairColumns, PreferencePair
 from jaxalign.data.sources import RowFn, Source
-from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm.ledger import Ledger
 
 
 class JudgeWorld(NamedTuple):

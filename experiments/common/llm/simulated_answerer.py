@@ -17,7 +17,7 @@ from experiments.common.llm import puzzles_world as world
 from experiments.common.llm.chance import MALFORMED, dispatch, draw, rng_of, scores_of
 from experiments.common.llm.engine import Engine, simulated
 from experiments.common.llm.puzzles_world import Claim
-from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm.ledger import Ledger
 
 
 @dataclasses.dataclass(frozen=True)

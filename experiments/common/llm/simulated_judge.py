@@ -14,7 +14,7 @@ from experiments.common.llm import reports_world as world
 from experiments.common.llm.chance import MALFORMED, dispatch, draw, rng_of, scores_of
 from experiments.common.llm.engine import Engine, simulated
 from jaxalign.data import ComparisonParts, parse_comparison
-from jaxalign.io.llm_ledger import Ledger
+from jaxalign.io.llm.ledger import Ledger
 from jaxalign.judge import Contrast, parse_contrast, parse_joint_contrast, prompts
 
 

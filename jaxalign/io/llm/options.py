@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jaxalign.data.answers import bare_option, check_options, make_frequency_scores, parse_option
-from jaxalign.io.llm_echo import Echo, scores_of_echoes
-from jaxalign.io.llm_generate import make_generate
-from jaxalign.io.llm_http import RequestError
-from jaxalign.io.llm_service import Service
-from jaxalign.io.llm_wire import Answer, Asked, Request, hash_of
+from jaxalign.io.llm.echo import Echo, scores_of_echoes
+from jaxalign.io.llm.generate import make_generate
+from jaxalign.io.llm.http import RequestError
+from jaxalign.io.llm.service import Service
+from jaxalign.io.llm.wire import Answer, Asked, Request, hash_of
 from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
 
 TOP_TOKENS = 20  # what most servers give at most

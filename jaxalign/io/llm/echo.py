@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from jaxalign.io.llm_wire import Answer, MalformedError, NotOfferedError, parse_reply
+from jaxalign.io.llm.wire import Answer, MalformedError, NotOfferedError, parse_reply
 from jaxalign.typing import OptionScore
 
 _MARGIN = 16  # tokens before an option that are kept, so that those which the tokenizer joined to it are among them

@@ -1,7 +1,7 @@
 """What a run of many calls to a language model takes, and how much more it may take.
 
-ledger = llm_ledger.Ledger(budget_tokens=1_000_000)
-service = llm_service.asking(client, cache, ledger=ledger)
+ledger = llm.ledger.Ledger(budget_tokens=1_000_000)
+service = llm.service.asking(client, cache, ledger=ledger)
 ...
 print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 """
@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from jaxalign.io.llm import Usage
+from jaxalign.io.llm.runs import Usage
 
 
 class StoppedError(Exception):

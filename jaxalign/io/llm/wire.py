@@ -14,7 +14,7 @@ _OWN_FIELDS = ("model", "messages", "stream", "n")
 
 @runtime_checkable
 class Asked(Protocol):
-    """One thing to ask a server: :class:`Request`, or :class:`~jaxalign.io.llm_echo.Echo`.
+    """One thing to ask a server: :class:`Request`, or :class:`~jaxalign.io.llm.echo.Echo`.
 
     Attributes:
       path: of the endpoint, behind the server's URL.

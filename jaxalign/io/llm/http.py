@@ -19,7 +19,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from jaxalign.io.llm_wire import Answer, Asked, MalformedError, NotOfferedError, server_message
+from jaxalign.io.llm.wire import Answer, Asked, MalformedError, NotOfferedError, server_message
 
 _MAX_BYTES = 2**26  # of a reply; what is longer is no answer
 _SECRET_LENGTH = 8  # shorter keys are fillers for servers that want none, and words such as "EMPTY" occur in texts

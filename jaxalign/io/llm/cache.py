@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from jaxalign.io.llm_wire import Answer
+from jaxalign.io.llm.wire import Answer
 
 _STORED = ("texts", "finish", "prompt_tokens", "completion_tokens", "logprobs", "seconds", "retries")
 

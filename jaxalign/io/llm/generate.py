@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from jaxalign.io.llm_service import Service
-from jaxalign.io.llm_wire import Request
+from jaxalign.io.llm.service import Service
+from jaxalign.io.llm.wire import Request
 from jaxalign.typing import GenerateFn, Prompt
 
 

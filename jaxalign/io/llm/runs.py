@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from jaxalign.io.llm_cache import Cache
-from jaxalign.io.llm_http import Client, RequestError, ask
-from jaxalign.io.llm_wire import Answer, Asked, Request, describe, request_key
+from jaxalign.io.llm.cache import Cache
+from jaxalign.io.llm.http import Client, RequestError, ask
+from jaxalign.io.llm.wire import Answer, Asked, Request, describe, request_key
 from jaxalign.io.progress import Progress
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]

@@ -1,16 +1,16 @@
 """A server, or the file of what one answered, as one function from requests to answers.
 
-service = llm_service.asking(llm.Client("http://127.0.0.1:8000/v1", "some/model"), llm.Cache("runs/answers.jsonl"))
-generate = llm_generate.make_generate(service)
-score_options = llm_options.make_score_options(service)
+service = llm.service.asking(llm.Client("http://127.0.0.1:8000/v1", "some/model"), llm.Cache("runs/answers.jsonl"))
+generate = llm.generate.make_generate(service)
+score_options = llm.options.make_score_options(service)
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign.io.llm import Answer, Cache, Client, Usage, complete, replay, usage_of
-from jaxalign.io.llm_ledger import Ledger
-from jaxalign.io.llm_wire import Asked, guess_tokens
+from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.runs import Answer, Cache, Client, Usage, complete, replay, usage_of
+from jaxalign.io.llm.wire import Asked, guess_tokens
 
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
 """``ask(requests)``: an answer to each, in their order."""
@@ -32,7 +32,7 @@ def asking(
 
     Args:
       ledger: counts what is asked; when its budget is spent, or it is told to stop, ``ask`` raises
-        :class:`~jaxalign.io.llm_ledger.StoppedError`.
+        :class:`~jaxalign.io.llm.ledger.StoppedError`.
     """
     ledger = Ledger() if ledger is None else ledger
     options = {"cache": cache, "concurrency": concurrency, "stop": lambda: ledger.stop(), "show": show}

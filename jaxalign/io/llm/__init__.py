@@ -1,0 +1,41 @@
+"""Language models, in this process or on an OpenAI-compatible server, as the callables that judges and ensembles take.
+
+    client = llm.Client("http://127.0.0.1:8000/v1", "some/model")
+    service = llm.service.asking(client, llm.Cache("runs/answers.jsonl"))  # or replaying, from the file alone
+    generate, score_options = llm.generate.make_generate(service), llm.options.make_score_options(service)
+
+    generate = llm.engine.make_generate(model, params, tokenizer)  # in this process; llm.record remembers what it said
+    score_options = llm.engine.make_score_options(model, params, tokenizer)
+
+What was asked once is in a file, and is neither paid nor computed again.
+"""
+
+import importlib
+
+from jaxalign.io.llm.cache import Cache
+from jaxalign.io.llm.http import Client, RequestError
+from jaxalign.io.llm.runs import (
+    NotRecordedError,
+    Run,
+    Usage,
+    complete,
+    missing,
+    replay,
+    usage_of,
+)
+from jaxalign.io.llm.wire import Answer, Request
+
+__all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
+__all__ += ["complete", "missing", "replay", "usage_of"]
+
+_SUBMODULES = ("engine", "generate", "ledger", "options", "record", "service")
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_SUBMODULES])
