@@ -179,4 +179,4 @@ def test_a_prompt_without_room_is_an_error(generate):
 
 def test_prompts_of_one_hash_get_numbers_of_their_own(monkeypatch):
     monkeypatch.setattr(llm.engine.zlib, "crc32", lambda data: 7)
-    assert engine._numbers([(1,), (2,), (1,)]) == {(1,): 7, (2,): 8}
+    assert llm.engine._numbers([(1,), (2,), (1,)]) == {(1,): 7, (2,): 8}
