@@ -12,7 +12,7 @@ _ANSWER = re.compile(r"\banswer\s*:", re.IGNORECASE)
 _HEADING = re.compile(r"^\s*explanation\s*:", re.IGNORECASE)  # which models repeat, and which stands there already
 _CONCLUSION = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s*)?\bthe\s+(?:correct\s+|right\s+|final\s+)?answer\s+"
-    r"(?:is|must\s+be|should\s+be|would\s+be)\b[^.\n]*\.?",
+    r"(?:is|must\s+be|should\s+be|would\s+be)\b(?:[^.\n]|\.(?=\d))*\.?",  # the dot of 3.5 ends no sentence
     re.IGNORECASE,
 )
 

@@ -80,6 +80,11 @@ def test_the_answer_is_taken_off_the_explanation(text, expected):
     assert ensemble.parse_explained_answer(text, (" Yes", " No")) == expected
 
 
+def test_the_answer_may_have_a_decimal_dot():
+    text = " Seven halves. So the answer is 3.5. Easy.\nAnswer: 3.5"
+    assert ensemble.parse_explained_answer(text, (" 3.5", " 3")) == ("Seven halves. Easy.", 0)
+
+
 def test_labels_are_masked():
     question = Question("Where?", ("bank", "bank account", "New York"), 1)
     masked = ensemble.mask_labels(Explained(question, "A Bank account, not a bank; bankers of new york know.", 1))

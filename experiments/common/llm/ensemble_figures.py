@@ -34,6 +34,11 @@ def _row(run: Run, questions: Sequence[Question]) -> Row:
         "unparsed texts": exactly(sum(prediction.unparsed for prediction in run.predictions) / max(sampled, 1)),
         "tokens a question": exactly(run.tokens / len(questions)),
     }
+    scored = [s for p in run.predictions for s in p.samples if s.probabilities is not None and s.choice is not None]
+    if scored:
+        # An answer that was written need not be the likeliest one: what soft aggregation sees and votes do not.
+        unlikely = sum(sample.choice != int(np.argmax(sample.probabilities)) for sample in scored)
+        row["samples off the likeliest answer"] = exactly(unlikely / len(scored))
     if not read.any():
         return row
     return {"accuracy": estimate(Ratio(right * read, read)), "ECE": calibration_error(shares, right, read > 0)} | row
