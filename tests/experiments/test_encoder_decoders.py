@@ -13,7 +13,7 @@ import transformers
 from tokenizers import pre_tokenizers, processors, trainers
 
 from experiments import lipo, plad, rrm
-from experiments.common import stages
+from experiments.common import machines, stages
 from jaxalign import data, models
 from jaxalign.data import HfTokenizer, encode_lists
 from jaxalign.data.record import PreferenceRecord
@@ -127,7 +127,7 @@ def test_an_adapter_on_a_quantised_base(t5, tmp_path):
     policy, tokenizer = stages.load_policy(str(t5)), t5_tokenizer()
     records = [PreferenceRecord("Say it.", ("answer",), (1.0,))] * 8
     lists = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
-    batches = data.list_batches(lists, batch_size=8, list_size=1, **stages.processes())
+    batches = data.list_batches(lists, batch_size=8, list_size=1, **machines.share())
     arguments = policy, batches, stages.make_response_loss(policy.model), tmp_path, jax.random.key(0)
     tuned = stages.train_adapter(*arguments, lora=(2, "nf4"), steps=10, learning_rate=1e-2)
     rows = read_metrics(tmp_path)

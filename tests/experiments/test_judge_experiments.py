@@ -117,7 +117,7 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     )
     calls = Calls()
     for name in ("make_generate", "make_score_options"):
-        monkeypatch.setattr(engine, name, calls.counted(getattr(engine, name)))
+        monkeypatch.setattr(llm.engine, name, calls.counted(getattr(llm.engine, name)))
     values = judge.main(config)
     whole = sorted(calls)
     forecast = capsys.readouterr().err.splitlines()[0]
