@@ -22,11 +22,18 @@ def make_mesh(
     """A mesh over ``devices`` (all of them by default) with the axes of ``MESH_AXES``; -1 takes what is left.
 
     Raises:
-      ValueError: the sizes do not multiply to the number of devices; the message names meshes that do.
+      ValueError: the sizes do not multiply to the number of devices, and the message names meshes that do; or TPU chips
+        are not wired so.
     """
     devices = jax.devices() if devices is None else devices
     sizes = _fill((data, fsdp, context, tensor), len(devices))
-    return jax.make_mesh(sizes, MESH_AXES, axis_types=AXIS_TYPES, devices=devices)
+    try:
+        return jax.make_mesh(sizes, MESH_AXES, axis_types=AXIS_TYPES, devices=devices)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"a mesh of {_name(sizes)} does not lie on the torus of these chips, on which each axis is a side or a "
+            f"product of sides; choose such sizes ({str(error).partition('. ')[0]})"
+        ) from error
 
 
 def make_abstract_mesh(

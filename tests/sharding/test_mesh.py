@@ -41,3 +41,12 @@ def test_a_mesh_that_does_not_fit_names_those_that_do():
 def test_sizes_must_be_positive_with_one_rest(asked):
     with pytest.raises(ValueError, match="at most one is -1"):
         sharding.make_mesh(**asked)
+
+
+def test_a_mesh_that_no_torus_has_is_explained(monkeypatch):
+    def make_mesh(*arguments, **options):
+        raise NotImplementedError("Failed to find assignment for logical_axis_index 1. The size must be ...")
+
+    monkeypatch.setattr("jax.make_mesh", make_mesh)
+    with pytest.raises(ValueError, match=r"data=2 x fsdp=4 .* choose such sizes \(Failed to find assignment"):
+        sharding.make_mesh(data=2)
