@@ -7,7 +7,7 @@ from tools.benchmarks.peers import table
 from tools.benchmarks.peers.pairs import Lengths, random_pairs, random_policies
 
 # TRL's own settings have a name that transformers renames.
-pytestmark = pytest.mark.filterwarnings("ignore:.gradient_checkpointing. is deprecated:FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.:FutureWarning")
 CASE = table.Case(small_config(64, 1), Lengths(16, 8))
 
 
