@@ -16,7 +16,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_backend_optimization_level=0",
     ]
 )
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # experiments turn it on for users
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # experiments turn it on for users
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -15,7 +15,7 @@ import tyro
 from tools.benchmarks.measure import Table, describe_machine, within
 
 Name = Literal[
-    *("token_logps", "shared_prompt", "packed_lists", "step", "generation", "relation_features", "remat"),
+    *("token_logps", "shared_prompt", "packed_lists", "generation", "relation_features", "remat"),
     *("training_grid", "attention", "kernels"),
 ]
 OF_MODELS = ("generation", "training_grid")

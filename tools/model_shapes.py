@@ -94,6 +94,9 @@ MODELS: Mapping[str, DecoderConfig] = MappingProxyType(
     }
 )
 
+BENCHMARKED = ("Qwen3-0.6B", "Qwen3-1.7B", "Gemma-2-2B")
+"""What one accelerator trains."""
+
 
 def find_model(name: str, **changes: Any) -> DecoderConfig:
     """The model of that name (small or capital letters), or of the config.json in that directory, with ``changes``.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 from jaxalign.typing import GenerateFn, OptionScore, ScoreOptionsFn
 
+FREQUENCY_SAMPLES = 8  # answers to a prompt, where frequencies stand in for probabilities
+
 NormaliseFn = Callable[[Sequence[OptionScore]], tuple[float, ...]]
 """``normalise_fn(scores)``: the probability of each option, as :func:`option_probabilities` gives it."""
 
@@ -81,7 +83,9 @@ def parse_option(text: str, options: Sequence[str]) -> int | None:
     return max(fitting)[1] if fitting else None
 
 
-def make_frequency_scores(generate: GenerateFn, *, n: int = 8, max_tokens: int = 8, seed: int = 0) -> ScoreOptionsFn:
+def make_frequency_scores(
+    generate: GenerateFn, *, n: int = FREQUENCY_SAMPLES, max_tokens: int = 8, seed: int = 0
+) -> ScoreOptionsFn:
     """How often a model answers with each option: for servers that give no probabilities.
 
     Each prompt is continued ``n`` times at temperature 1. An option's ``logp`` is the logarithm of its share of the

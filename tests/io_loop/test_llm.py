@@ -10,7 +10,6 @@ import traceback
 import pytest
 
 from jaxalign.io import llm
-from jaxalign.io.llm import runs
 from jaxalign.io.llm.wire import request_key
 from tests.io_loop import chat_server
 from tests.io_loop.chat_server import KEY, completion, reply, status
@@ -19,21 +18,6 @@ from tests.io_loop.chat_server import KEY, completion, reply, status
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def server():
-    with chat_server.serving() as server:
-        yield server
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    """The seconds that would have been waited."""
-    waited = []
-    monkeypatch.setattr(runs, "_pause", lambda seconds, ended: waited.append(seconds))
-    return waited
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 from jaxalign.data import encode_options
 from jaxalign.io import llm
-from jaxalign.io.llm import runs
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
 from jaxalign.io.llm.wire import request_key
 from jaxalign.typing import OptionScore, ScoreOptionsFn
@@ -18,22 +17,6 @@ from tests.io_loop.echo_model import echo_model, usage
 PROMPTS = ["Is water wet? Answer:", "the end of the", "naïve 漢字 is a", "A"]
 OPTIONS = [(" Yes", " No"), ("re", " world. The end"), (" 漢", " 字", "ï"), (" 1", " 22", ".")]
 CHAT = [{"role": "user", "content": "Is water wet?"}]
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def server():
-    with chat_server.serving() as server:
-        yield server
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    monkeypatch.setattr(runs, "_pause", lambda seconds, ended: None)
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 from jaxalign import models
 from tools import bench, hardware
 from tools.benchmarks import (
-    flops,
     generation,
+    kernels,
     measure,
     packed_lists,
     relation_features,
     remat,
     shared_prompt,
-    step,
     token_logps,
 )
 from tools.benchmarks.batches import Sizes, random_lists, random_params
+from tools.model_shapes import MODELS
 
 SMALL = {"vocab_size": 31, "width": 16, "mlp_width": 24, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
 CASE = generation.Case(batch=2, prompt=5, new=4)
@@ -111,30 +111,6 @@ def test_relation_features_row():
     assert 0 < float(cells["gradient difference"]) < 1e-4
 
 
-def test_step_at_toy_size():
-    """Gemma 2, whose structure has most parts; a CPU keeps no count of its memory and is not in the table of peaks."""
-    config = shrink(step.CONFIGS["Gemma-2-2B"])
-    assert (config.dtype, config.remat) == ("bfloat16", "full")
-    found = step.measure(config, Sizes(2, 6, 3, 4), rounds=1)
-    assert found.seconds > 0 and math.isfinite(found.loss)
-    assert found.peak_bytes is None and hardware.peaks_of(jax.devices()[0]) is None
-
-
-def test_step_row_by_hand():
-    config, sizes = shrink(step.CONFIGS["Qwen3-1.7B"]), Sizes(lists=2, prompt=6, responses=3, response=4)
-    counted = flops.step_flops(config, flops.list_work(config, sizes)).total
-    peaks = hardware.device_peaks("h100")._replace(flops=10.0 * counted)
-    # In half a second a device of that peak does 5 steps' worth: one step is a fifth. Tokens: 2 (6 + 3 * 4) = 36.
-    found = step.Measurement(seconds=0.5, loss=0.0, peak_bytes=3 * 10**9)
-    assert step.row("toy", config, sizes, found, peaks) == ("toy", "500.0", "72", "0.200", "3.0")
-    assert step.row("toy", config, sizes, found._replace(peak_bytes=None), None)[3:] == ("-", "-")
-
-
-def test_step_table_needs_an_accelerator():
-    table = step.table(1)
-    assert "Not measured" in table.render() and not table.rows
-
-
 def test_generation_row():
     cells = dict(zip(generation.HEADER, generation.row(generation.small_config(64, 1), CASE, 1), strict=True))
     assert cells["equal tokens"] == "1.000"
@@ -142,7 +118,7 @@ def test_generation_row():
 
 
 def test_generation_on_an_accelerator_by_hand():
-    config = dataclasses.replace(shrink(step.CONFIGS["Gemma-2-2B"]), window=3)
+    config = dataclasses.replace(shrink(MODELS["Gemma-2-2B"]), window=3)
     # A layer: query and output 16 x 16 each, key and value 16 x 8 each, three matrices 16 x 24: 512 + 256 + 1152.
     # Two of them and the output matrix 16 x 31. Columns: windowed 2 of the prompt and half of 3, global 5, half of 4.
     weights, columns = 2 * 1920 + 16 * 31, (2 + 1.5) + (5 + 2)
@@ -156,7 +132,7 @@ def test_generation_on_an_accelerator_by_hand():
 
 
 def test_decoding_is_timed_apart_from_its_prefill():
-    config = dataclasses.replace(shrink(step.CONFIGS["Qwen3-0.6B"]), remat="none")
+    config = dataclasses.replace(shrink(MODELS["Qwen3-0.6B"]), remat="none")
     ours = generation.decode_seconds(config, CASE, 1)
     assert ours.prefill > 0 and math.isfinite(ours.token)
     theirs = generation.torch_model(config, "cpu")
@@ -170,7 +146,7 @@ def params_of(config):
 
 
 def test_command_prints_the_machine_and_a_table(capsys):
-    bench.main(table="step", rounds=1)
+    bench.main(table="kernels", rounds=1)
     machine, _, title, *_ = capsys.readouterr().out.splitlines()
     assert f"jax {jax.__version__}" in machine and "load average" in machine
-    assert title == f"### {step.TITLE}"
+    assert title == f"### {kernels.TITLE}"

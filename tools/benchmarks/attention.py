@@ -1,7 +1,6 @@
 """Attention over causal rows by cuDNN's fused kernel and in plain XLA: time, memory and share of the roofline."""
 
 import functools
-import importlib
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -62,27 +61,8 @@ def masked_form(query, key, value, *, segments, scale):
     return kernels.cudnn_attention(query, key, value, _mask(query, segments), scale=scale)
 
 
-def offsets_form(query, key, value, *, segments, scale):
-    """What packed rows could have: cuDNN told where segments begin. JAX keeps that private (pull request 29731)."""
-    cudnn = importlib.import_module("jax._src.cudnn.fused_attention_stablehlo")
-    b, length = query.shape[:2]
-    sizes = jnp.full((b, segments), length // segments, jnp.int32)
-    offsets = jnp.broadcast_to(jnp.arange(segments + 1, dtype=jnp.int32) * (length // segments), (b, segments + 1))
-    return cudnn.dot_product_attention(
-        query,
-        key,
-        value,
-        q_seqlen=sizes,
-        kv_seqlen=sizes,
-        q_offsets=offsets,
-        kv_offsets=offsets,
-        scale=scale,
-        mask_type=cudnn.MaskType.PADDING_CAUSAL,
-    )
-
-
 BARE: Mapping[str, Callable] = {"XLA": xla_form, "cuDNN": fused_form}
-PACKED: Mapping[str, Callable] = {"XLA": xla_form, "cuDNN, mask": masked_form, "cuDNN, offsets": offsets_form}
+PACKED: Mapping[str, Callable] = {"XLA": xla_form, "cuDNN, mask": masked_form}
 
 
 def table(rounds: int) -> Table:
@@ -94,8 +74,7 @@ def table(rounds: int) -> Table:
         title=TITLE,
         notes=(
             f"{case.heads} heads of queries and {case.kv_heads} of keys of {case.width}, bfloat16, {TOKENS:,} tokens in"
-            f" all; rows of one segment, and of {SEGMENTS}. Models give cuDNN segments as a mask; offsets: by a",
-            "function that JAX keeps private.",
+            f" all; rows of one segment, and of {SEGMENTS}. Models give cuDNN segments as a mask.",
             "FLOP: products that causality leaves, backward twice the forward; what a form recomputes is not counted.",
             *roofline.NOTE,
             "Difference: of results or gradients from XLA's, largest entry over largest entry.",
@@ -115,7 +94,7 @@ def measured_rows(rounds: int) -> Iterator[tuple[str, ...]]:
 
 
 def rows(case: Case, forms: Mapping[str, Callable], rounds: int, peaks: Chip | None) -> Iterator[tuple[str, ...]]:
-    """One row a form and pass; of a form that the device or JAX refuses, what it says."""
+    """One row a form and pass; of a form that XLA or JAX refuses here, what they say."""
     for backward in (False, True):
         expected = None
         for name, form in forms.items():
@@ -124,7 +103,7 @@ def rows(case: Case, forms: Mapping[str, Callable], rounds: int, peaks: Chip | N
             try:
                 program, inputs = compile_form(form, case, backward)
                 found = program(*inputs)
-            except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+            except (jax.errors.JaxRuntimeError, NotImplementedError) as error:  # how XLA and JAX refuse a kernel
                 yield (*start, str(error).splitlines()[0])
                 continue
             wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), found)

@@ -19,8 +19,8 @@ from jaxalign.sampling.readers import split_weights
 from tools.benchmarks.batches import random_params
 from tools.benchmarks.flops import layer_weights
 from tools.benchmarks.measure import Table, median_ratio, on_accelerator, take_turns
-from tools.benchmarks.step import CONFIGS
 from tools.hardware import Chip, peaks_of
+from tools.model_shapes import BENCHMARKED, MODELS
 
 TITLE = "Greedy generation"
 HEADER = ("width", "layers", "batch", "ours tokens / s", "transformers tokens / s", "speed-up", "equal tokens")
@@ -72,7 +72,7 @@ def table(rounds: int, names: Sequence[str] = ()) -> Table:
                 "transformers: `generate` in bfloat16 on the same device, with weights of its own, prefill taken off.",
             ),
             header=ACCELERATOR_HEADER,
-            rows=accelerator_rows(names or tuple(CONFIGS), rounds),
+            rows=accelerator_rows(names or BENCHMARKED, rounds),
         )
     return Table(
         title=TITLE,
@@ -108,7 +108,7 @@ def row(config: models.DecoderConfig, case: Case, rounds: int) -> tuple[str, ...
 def accelerator_rows(names: Sequence[str], rounds: int) -> Iterator[tuple[str, ...]]:
     """One row a model and batch, the largest batch first."""
     for name in names:
-        config = dataclasses.replace(CONFIGS[name], remat="none")
+        config = dataclasses.replace(MODELS[name], remat="none")
         theirs = torch_model(config) if cuda_torch() else None
         for batch in reversed(BATCHES):
             case = Case(batch, 512, 128)

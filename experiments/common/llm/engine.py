@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign import data, models
+from jaxalign.data.answers import FREQUENCY_SAMPLES
 from jaxalign.io import hf, llm
 from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.llm.wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
-
-FREQUENCY = 8  # answers to a question about options, where a server gives no log-probabilities
 
 
 class Engine(NamedTuple):
@@ -58,7 +57,7 @@ def open_engine(config, ledger: Ledger) -> Engine:
 
 def _most_requests(options: Sequence[str]) -> int:
     """To score options on a server: the prompt with each and alone, or sampled answers."""
-    return max(len(options) + 1, FREQUENCY)
+    return max(len(options) + 1, FREQUENCY_SAMPLES)
 
 
 def _paid(cache: llm.Cache) -> list[llm.Answer]:

@@ -10,32 +10,12 @@
 What was asked once is in a file, and is neither paid nor computed again.
 """
 
-import importlib
-
+from jaxalign.io.llm import engine, generate, ledger, options, record, service
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
-from jaxalign.io.llm.runs import (
-    NotRecordedError,
-    Run,
-    Usage,
-    complete,
-    missing,
-    replay,
-    usage_of,
-)
+from jaxalign.io.llm.runs import NotRecordedError, Run, Usage, complete, missing, replay, usage_of
 from jaxalign.io.llm.wire import Answer, Request
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
-
-_SUBMODULES = ("engine", "generate", "ledger", "options", "record", "service")
-
-
-def __getattr__(name: str):
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_SUBMODULES])
+__all__ += ["engine", "generate", "ledger", "options", "record", "service"]

@@ -22,7 +22,7 @@ from tools.benchmarks.peers.pairs import (
     random_pairs,
     random_policies,
 )
-from tools.benchmarks.step import CONFIGS
+from tools.model_shapes import MODELS
 
 TITLE = "Training steps against TRL"
 HEADER = (
@@ -97,7 +97,7 @@ def table(rounds: int) -> Table:
 
 def accelerator_cases() -> tuple[Case, ...]:
     """Both sides recompute layers in the longest only."""
-    cudnn = dataclasses.replace(CONFIGS["Qwen3-0.6B"], attention="cudnn")
+    cudnn = dataclasses.replace(MODELS["Qwen3-0.6B"], attention="cudnn")
     kept = dataclasses.replace(cudnn, remat="none")
     return Case(kept, Lengths(512, 256)), Case(cudnn, Lengths(1024, 1024)), Case(kept, Lengths(256, 512))
 
