@@ -8,8 +8,8 @@ import pytest
 import tyro
 
 from tools import accelerator, bench
-from tools.benchmarks import training_grid
 from tools.benchmarks.measure import Table, within
+from tools.model_shapes import BENCHMARKED
 
 
 def test_rows_are_printed_as_they_are_measured():
@@ -38,7 +38,7 @@ def test_bench_takes_every_part(monkeypatch):
     for part in accelerator.PARTS.values():
         tyro.cli(bench.main, args=[*part.arguments, "--seconds", "1"])
     assert [name for name, *_ in asked].count("training_grid") == 2 and len(asked) == len(accelerator.PARTS)
-    assert {model for *_, models in asked for model in models} == set(training_grid.NAMES)
+    assert {model for *_, models in asked for model in models} == set(BENCHMARKED)
     for name in {name for name, *_ in asked}:
         assert callable(importlib.import_module(f"tools.benchmarks.{name}").table)
 
