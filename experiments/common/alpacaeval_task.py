@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from experiments.common.draw import draw
-from experiments.common.lists import MIN_GAP, over_prompts, padded
+from experiments.common.lists import over_prompts, padded, pairwise_accuracy
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
@@ -111,10 +111,9 @@ def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_siz
 def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, where: np.ndarray):
     """How well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
     scores = np.nan_to_num(scores)
-    accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP)
     return {
-        "pairwise accuracy": over_prompts(accuracy, scores, labels, where=where),
-        "length-matched": over_prompts(accuracy, scores, labels, where=where, lengths=lengths),
+        "pairwise accuracy": over_prompts(pairwise_accuracy, scores, labels, where=where),
+        "length-matched": over_prompts(pairwise_accuracy, scores, labels, where=where, lengths=lengths),
         "NDCG": over_prompts(metrics.ndcg_metric, scores, labels, where=where),
         "Kendall tau": over_prompts(metrics.kendall_tau_metric, scores, labels, where=where),
     }

@@ -1,5 +1,6 @@
 """Held-out lists side by side, and metrics of them with intervals over prompts."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.task import estimate
+from jaxalign import metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io.report import Estimate
+from jaxalign.numerics import Ratio
 
 MIN_GAP = 0.1  # pairs whose labels differ by less are not counted: the judge was not sure
+pairwise_accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP)
 
 
 class Padded(NamedTuple):
@@ -36,5 +40,9 @@ def padded(records: Sequence[PreferenceRecord]) -> Padded:
 
 def over_prompts(metric, *arrays: np.ndarray, **more: np.ndarray) -> Estimate:
     """``metric`` of each list, over all lists; arrays are ``[N, n]`` and passed on row by row."""
-    per_prompt = jax.jit(jax.vmap(lambda arrays, more: metric(*arrays, **more)))
-    return estimate(per_prompt(*jax.tree.map(jnp.asarray, (arrays, more))))
+    return estimate(_of_each(metric, *jax.tree.map(jnp.asarray, (arrays, more))))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _of_each(metric, arrays, more) -> Ratio:
+    return jax.vmap(lambda arrays, more: metric(*arrays, **more))(arrays, more)

@@ -9,6 +9,7 @@ import pathlib
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -85,7 +86,12 @@ def new_policy(size: tuple[int, int], tokenizer: HfTokenizer, max_length: int, k
         tied_embeddings=True,
     )
     model = models.build(config)
-    return Policy(model, jax.jit(model.init)(key, np.zeros((1, 1), np.int32))["params"])
+    return Policy(model, _new_params(model, key))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _new_params(model, key: Array) -> Params:
+    return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def make_response_loss(model) -> LossFn:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.lists import MIN_GAP, over_prompts, padded
+from experiments.common.lists import MIN_GAP, over_prompts, padded, pairwise_accuracy
 from experiments.common.report import Figures
 from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Row
@@ -77,10 +77,9 @@ def figures(opinion: Opinion, marked: Opinion, records: Sequence[PreferenceRecor
     """
     labels, lengths, where = padded(records)
     scores, marked_scores = (np.nan_to_num(x.scores) for x in (opinion, marked))
-    accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=MIN_GAP)
     row = {
-        "accuracy": over_prompts(accuracy, scores, labels, where=where),
-        "length-matched": over_prompts(accuracy, scores, labels, where=where, lengths=lengths),
+        "accuracy": over_prompts(pairwise_accuracy, scores, labels, where=where),
+        "length-matched": over_prompts(pairwise_accuracy, scores, labels, where=where, lengths=lengths),
         "choice changed": over_prompts(metrics.choice_change_metric, scores, marked_scores, where=where),
     }
     row = {name: figure for name, figure in row.items() if np.isfinite(figure.value)}
