@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from jaxalign.io.checkpoints import Checkpoints
+from tests import processes
 from tests.io_loop import tiny
 
 PROGRAM = pathlib.Path(tiny.__file__)
 
 
 def start(directory, *arguments):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": str(PROGRAM.parents[2])}
+    environment = {**os.environ, "XLA_FLAGS": processes.FAST_COMPILATION, "PYTHONPATH": str(processes.ROOT)}
     command = [sys.executable, str(PROGRAM), str(directory), *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
