@@ -7,6 +7,14 @@ import pytest
 from jaxalign.io.signals import termination
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """As in a terminal: a shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_both_are_noted_and_a_second_interrupt_does_not_wait():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with termination(signal.SIGINT) as requested:
