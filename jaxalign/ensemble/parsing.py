@@ -15,6 +15,8 @@ _CONCLUSION = re.compile(
     r"(?:is|must\s+be|should\s+be|would\s+be)\b(?:[^.\n]|\.(?=\d))*\.?",  # the dot of 3.5 ends no sentence
     re.IGNORECASE,
 )
+# A letter that names an option; a bare "A" is an article more often.
+_LETTER = re.compile(r"\([A-Z]\)|(?<!\w)[A-Z]\)|(?<!\w)(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? [A-Z](?!\w)")
 
 
 class ExplainedAnswer(NamedTuple):
@@ -51,7 +53,8 @@ def strip_answer(explanation: str) -> str:
 def mask_labels(explained: Explained) -> Explained:
     """The explanation with all of the question's options blanked out, and without its answer.
 
-    A scorer that weighs masked explanations cannot go by the label that they state.
+    A scorer that weighs masked explanations cannot go by the label that they state. Letters are blanked where they name
+    an option: ``(B)``, ``B)``, ``option B``.
 
     >>> from jaxalign.data import Question
     >>> mask_labels(Explained(Question("Does it rain?", ("Yes", "No")), "Yes, there are clouds.", 0)).explanation
@@ -59,4 +62,5 @@ def mask_labels(explained: Explained) -> Explained:
     """
     longest_first = sorted(explained.question.options, key=len, reverse=True)
     label = re.compile("|".join(rf"(?<!\w){re.escape(option)}(?!\w)" for option in longest_first), re.IGNORECASE)
-    return explained._replace(explanation=label.sub(MASK, explained.explanation), answer=None)
+    masked = label.sub(MASK, _LETTER.sub(MASK, explained.explanation))
+    return explained._replace(explanation=masked, answer=None)

@@ -91,6 +91,18 @@ def test_labels_are_masked():
     assert masked == Explained(question, "A ..., not a ...; bankers of ... know.", None)
 
 
+@pytest.mark.parametrize(
+    ("explanation", "expected"),
+    [
+        ("Option A rains, (B) and C) do not.", "... rains, ... and ... do not."),
+        ("A cloud; vitamin C helps; choice B is dry (answer C).", "A cloud; vitamin C helps; ... is dry (...)."),
+    ],
+)
+def test_letters_of_options_are_masked(explanation, expected):
+    question = Question("Where?", ("here", "there", "elsewhere"), 1)
+    assert ensemble.mask_labels(Explained(question, explanation, 1)).explanation == expected
+
+
 def test_both_templates_of_the_scorer():
     shots = [ensemble.Shot(Explained(SHOWN, "It is dry.", 1), True), ensemble.Shot(Explained(SHOWN, "Wet.", 0), False)]
     asked = Explained(ASKED, "Hot.", 0)

@@ -45,13 +45,24 @@ def test_whole_options_are_scored_as_the_model_in_this_process_scores_them(serve
             rows = model.logps([*shared, *suffix])[len(shared) - 1 :]
             expected = sum(float(row[token]) for row, token in zip(rows, suffix, strict=False))
             assert score == OptionScore(pytest.approx(expected, abs=1e-4), len(suffix))
-    # The prompt alone, and with each option; the first prompt shows that the server knows how, and is asked once.
+    # The prompt alone, and with each option; the one that shows that the server knows how is asked once.
     texts = [p + option for p, options in zip(PROMPTS, OPTIONS, strict=True) for option in ("", *options)]
     assert sorted(server.asked()) == sorted(texts)
     assert capsys.readouterr().err == "tiny: options are scored by echo\n"
     assert max(map(len, path.read_text().splitlines())) < 2000  # of long prompts a few tokens are kept
     again = scorer(server, path)
     assert again(PROMPTS, OPTIONS) == found and len(server.bodies) == 4 + 10
+
+
+def test_a_prompt_that_is_too_long_is_an_error_and_no_sign_that_a_server_cannot_echo(server, path):
+    model, *_ = echo_model()
+    server.echo, server.faults = model.echo, [None, *[status(400, '{"error": {"message": "too long"}}')] * 6]
+    with pytest.raises(llm.RequestError, match="too long"):
+        scorer(server, path)([PROMPTS[0], "A"], [OPTIONS[0], OPTIONS[3]])
+    assert server.asked()[0] == "A"
+    server.faults.clear()
+    assert len(scorer(server, path)(["A"], [OPTIONS[3]])[0]) == 3
+    assert all(body.get("echo") for body in server.bodies)
 
 
 def test_long_prompts_leave_a_few_tokens(server, path):

@@ -9,9 +9,9 @@ There are three ways, in this order:
   only for options whose first characters differ.
 - ``frequency``: how often a sampled answer names each option.
 
-A server is tried with one request; if it refuses it (status 400, say), or leaves out what was asked for, the next way
-is taken. Other faults are errors as everywhere. What a server can do is said once, and kept in the cache, so that a
-file has scores of one kind.
+A server is tried with one request, the shortest; if it refuses it (status 400, say), or leaves out what was asked for,
+the next way is taken. Other faults are errors as everywhere. What a server can do is said once, and kept in the cache,
+so that a file has scores of one kind.
 """
 
 import math
@@ -57,7 +57,8 @@ def make_score_options(service: Service) -> ScoreOptionsFn:
         for way in ways:
             places = [place for place, pair in enumerate(pairs) if place not in scores and way.fits(*pair)]
             if places and way.name not in known:
-                known[way.name] = _is_known(service, way, *pairs[places[0]])
+                shortest = min(places, key=lambda place: len(str(pairs[place][0])))  # least likely to be too long
+                known[way.name] = _is_known(service, way, *pairs[shortest])
             if places and known[way.name]:
                 found = way.score([prompts[place] for place in places], [options[place] for place in places])
                 scores |= dict(zip(places, found, strict=True))
