@@ -64,12 +64,14 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
     """:func:`run` for experiments that have nothing to share out.
 
     Raises:
-      ValueError: there is more than one process.
+      ValueError: there is more than one process, or a mesh is asked for.
     """
 
     def alone(config):
         if jax.process_count() > 1:
             raise ValueError(f"this experiment runs in one process, and there are {jax.process_count()}; start one")
+        if _sizes != Machines().mesh:
+            raise ValueError(f"this experiment has nothing to lay out over a mesh, got --mesh {_sizes}; leave it out")
         return main(config)
 
     run(alone, presets)

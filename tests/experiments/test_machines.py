@@ -16,8 +16,11 @@ def test_flags_of_machines_stand_beside_those_of_the_config():
 
 
 def test_some_experiments_have_nothing_to_share_out(monkeypatch):
-    monkeypatch.setattr("jax.process_count", lambda: 3)
-    monkeypatch.setattr("sys.argv", ["judge"])
+    monkeypatch.setattr(machines, "_sizes", machines.Machines().mesh)  # which the command line changes for good
     monkeypatch.setattr(machines.launch, "initialize", lambda **options: None)
+    monkeypatch.setattr("sys.argv", ["judge", "--mesh", "2", "-1", "1", "1"])
+    with pytest.raises(ValueError, match="nothing to lay out over a mesh, got --mesh .2, -1, 1, 1.; leave it out"):
+        machines.run_alone(judge.main, judge.PRESETS)
+    monkeypatch.setattr("jax.process_count", lambda: 3)
     with pytest.raises(ValueError, match="runs in one process, and there are 3; start one"):
         machines.run_alone(judge.main, judge.PRESETS)
