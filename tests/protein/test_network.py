@@ -94,7 +94,8 @@ def test_neighbours_and_padding_change_nothing(name):
     chains = slice(second.num_chains, second.num_chains + first.num_chains)
     picks = {task.name: chains if task.level == "chain" else slice(1, 2) for task in tiny.TASKS}
     picks |= {"features": nodes, "coordinates": nodes}
-    assert_same({key: value[picks[key]] for key, value in together.items()}, single, atol=2e-5)
+    # Float32, whose sums round otherwise in batches of other sizes.
+    assert_same({key: value[picks[key]] for key, value in together.items()}, single, atol=1e-4)
 
 
 def test_order_of_nodes_is_nothing(trained):
