@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxalign import models, sharding
+from jaxalign.data import EncodedLists
 from jaxalign.io import launch
 from jaxalign.typing import Params
 
@@ -101,6 +102,17 @@ def share() -> dict[str, int]:
     """Which part of each batch this process prepares."""
     index, count = sharding.process_share(mesh(), RULES)
     return {"process_index": index, "process_count": count}
+
+
+def even(lists: EncodedLists) -> EncodedLists:
+    """Lists that are padded to lengths which the context axis divides."""
+    return dataclasses.replace(lists, limits=tuple(map(even_length, lists.limits)))
+
+
+def even_length(length: int) -> int:
+    """The next length that the context axis divides."""
+    size = mesh().shape["context"]
+    return -(-length // size) * size
 
 
 def everywhere(params: Params) -> Params:

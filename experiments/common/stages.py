@@ -58,7 +58,7 @@ def imitate(
         batches = data.sft_batches(demonstrations, batch_size=batch[0], row_length=batch[1], **machines.share())
     else:  # an encoder reads one prompt a row: as many tokens, unpacked
         loss_fn, rows = make_response_loss(policy.model), max(batch[0] * batch[1] // sum(demonstrations.limits), 1)
-        batches = data.list_batches(demonstrations, batch_size=rows, list_size=1, **machines.share())
+        batches = data.list_batches(machines.even(demonstrations), batch_size=rows, list_size=1, **machines.share())
     return train(policy, tokenizer, batches, loss_fn, directory, key, steps=steps, learning_rate=learning_rate)
 
 
@@ -194,7 +194,7 @@ def align(
         shape = data.fit_row(lists, list_size=config.list_size, row_length=row_length)
         batches = data.packed_list_batches(lists, shape, **options)
     else:
-        batches = data.list_batches(lists, list_size=config.list_size, **options)
+        batches = data.list_batches(machines.even(lists), list_size=config.list_size, **options)
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     if config.lora[0]:
         return train_adapter(sft, batches, loss_fn, directory, key, lora=config.lora, **sizes)

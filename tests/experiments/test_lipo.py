@@ -10,7 +10,7 @@ import pytest
 import transformers
 
 from experiments import lipo
-from experiments.common import alpacaeval_task, judge, sequences, stages
+from experiments.common import alpacaeval_task, judge, machines, sequences, stages
 from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.writers import read_metrics
@@ -61,16 +61,27 @@ def test_two_processes_train_sample_and_report_as_one(finished, tmp_path):
     assert not {line for line in outputs[0].splitlines() if line and "[Gloo]" not in line} & {*outputs[1].splitlines()}
 
     folders = tmp_path, finished[0].output  # two processes of four devices, and one of eight
-    for stage in ("sft", "softmax"):
-        rows, expected = (read_metrics(folder / "seed-0" / stage) for folder in folders)
-        for name in ("loss", "tokens"):
-            np.testing.assert_allclose([row[name] for row in rows], [row[name] for row in expected], rtol=1e-4)
+    assert_same_curves(*folders)
     reports = [(folder / "report.html").read_text() for folder in folders]
     ours, theirs = (re.findall(r"<td[^>]*>.*?</td>", report, re.DOTALL) for report in reports)
     assert ours == theirs and len(ours) > 5
     exported = (hf.load_pretrained(folder / "seed-0" / "softmax" / "hf")[1] for folder in folders)
     for ours, theirs in zip(*map(jax.tree.leaves, exported), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def assert_same_curves(one, other):
+    for stage in ("sft", "softmax"):
+        rows, expected = (read_metrics(folder / "seed-0" / stage) for folder in (one, other))
+        for name in ("loss", "tokens"):
+            np.testing.assert_allclose([row[name] for row in rows], [row[name] for row in expected], rtol=1e-4)
+
+
+def test_rows_may_be_split_over_devices(finished, tmp_path, monkeypatch):
+    """Prompts of 9 tokens are padded to 10 where two devices share a row."""
+    monkeypatch.setattr(machines, "_sizes", (2, -1, 2, 1))
+    lipo.main(dataclasses.replace(finished[0], output=tmp_path))
+    assert_same_curves(tmp_path, finished[0].output)
 
 
 def start_two(output, flags_of_1=()):

@@ -132,7 +132,7 @@ def _train(config, world, method, policy, examples, directory, key, steps) -> Po
         examples, world.tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
     size = max(len(record.responses) for record in examples)
-    batches = data.list_batches(lists, batch_size=config.batch, list_size=size, **machines.share())
+    batches = data.list_batches(machines.even(lists), batch_size=config.batch, list_size=size, **machines.share())
     loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
     sizes = {"steps": steps, "learning_rate": config.learning_rate}
     if config.lora[0]:

@@ -33,7 +33,7 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
     reward = on_backbone(backbone, key)
     lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
     size = max(2 * config.batch // config.list_size, 1)
-    batches = data.list_batches(lists, batch_size=size, list_size=config.list_size, **machines.share())
+    batches = data.list_batches(machines.even(lists), batch_size=size, list_size=config.list_size, **machines.share())
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
     loss_fn = make_listwise_loss(reward.model)
     reward = stages.train(reward, task.tokenizer, batches, loss_fn, directory, key, **sizes)
@@ -78,7 +78,7 @@ def train_comparisons(
 
     ``sizes`` are the ``steps`` and ``learning_rate`` of :func:`~experiments.common.stages.train`.
     """
-    row_length = data.comparison_length(lists, form)
+    row_length = machines.even_length(data.comparison_length(lists, form))
     batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **machines.share())
     loss_fn = make_comparison_loss(start.model, form)
     return stages.train(start, task.tokenizer, batches, loss_fn, directory, key, **sizes)
