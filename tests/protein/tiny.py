@@ -48,6 +48,11 @@ def network(tasks=TASKS, num_heads=2, task_aware=True, **encoder):
     return protein.ProteinNetwork(protein.ProteinConfig(protein.HemenetConfig(**small), tasks, num_heads, task_aware))
 
 
+def wide(arrays):
+    """In float64, where rounding hides nothing."""
+    return jax.tree.map(lambda x: x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x, arrays)
+
+
 def variables(model, example, seed=0):
     """Random ones; coordinates move by as much as features change, and batch norms are not those of a new network."""
     made = jax.jit(model.init)(jax.random.key(seed), example)
