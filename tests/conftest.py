@@ -17,7 +17,8 @@ os.environ["XLA_FLAGS"] = " ".join(
         processes.FAST_COMPILATION,
     ]
 )
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # experiments turn it on for users
+os.environ["JAX_COMPILATION_CACHE_DIR"] = processes.COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -15,28 +15,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-Contracted = tuple[tuple[int, ...], tuple[int, ...]]
-"""Axes of the left and of the right factor that are summed over, as ``jax.lax.dot_general`` takes them."""
+from jaxalign.models.products import Contracted, contracted_axes
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def multiply(x: Array, kernel: Array, contracted: Contracted) -> Array:
-    """``x`` times ``kernel``, in the dtype of ``x``: its last axes over the first ones of the kernel."""
-    return _product(_e4m3(x), _e4m3(kernel), contracted, x.dtype)
+def multiply(x: Array, kernel: Array, axes: int) -> Array:
+    """``x`` times ``kernel``, in the dtype of ``x``: its last ``axes`` axes over the first ones of the kernel."""
+    return _product(_e4m3(x), _e4m3(kernel), contracted_axes(x, axes), x.dtype)
 
 
-def _forward(x, kernel, contracted):
+def _forward(x, kernel, axes):
     quantized = _e4m3(x)
     # The kernel as it was: rounded ones would be a second copy of all layers' until the backward pass.
-    return _product(quantized, _e4m3(kernel), contracted, x.dtype), (quantized, kernel)
+    return _product(quantized, _e4m3(kernel), contracted_axes(x, axes), x.dtype), (quantized, kernel)
 
 
-def _backward(contracted, residuals, gradient):
+def _backward(axes, residuals, gradient):
     x, kernel = residuals
-    of_x, of_kernel = contracted
-    outputs = kernel.ndim - len(of_kernel)
-    rows = tuple(range(x.ndim - len(of_x)))
-    last = tuple(range(gradient.ndim - outputs, gradient.ndim)), tuple(range(len(of_kernel), kernel.ndim))
+    outputs = kernel.ndim - axes
+    rows = tuple(range(x.ndim - axes))
+    last = tuple(range(gradient.ndim - outputs, gradient.ndim)), tuple(range(axes, kernel.ndim))
     rounded = _quantize(gradient, jnp.float8_e5m2)
     dx = _product(rounded, _e4m3(kernel), last, gradient.dtype)
     return dx, _product(x, rounded, (rows, rows), kernel.dtype)

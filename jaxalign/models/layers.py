@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxalign.models import float8 as float8_products
 from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig, RopeScaling
+from jaxalign.models.products import multiply
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -155,25 +156,24 @@ def project(
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
     init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
     kernel = module.param(name, init, (*inputs, *outputs))
-    contracted = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
     if quantization.is_quantized(kernel):
-        y = quantization.multiply(x, kernel, contracted)
+        y = quantization.multiply(x, kernel, axes)
     elif float8:
-        y = float8_products.multiply(x, kernel, contracted)
+        y = float8_products.multiply(x, kernel, axes)
     else:
-        y = jax.lax.dot_general(x, kernel.astype(dtype), (contracted, ((), ())))
+        y = multiply(x, kernel.astype(dtype), axes)
     if module.has_variable("params", f"{name}_lora_a"):
-        y = _adapt(module, name, x, y, contracted)
+        y = _adapt(module, name, x, y, axes)
     if bias:
         offset = module.param(f"{name}_bias", nn.initializers.zeros, outputs).astype(dtype)
         y = y + jnp.broadcast_to(offset, y.shape)
     return y
 
 
-def _adapt(module, name, x, y, contracted):
+def _adapt(module, name, x, y, axes):
     """``y``, plus ``x`` through the two factors of low rank, times DoRA's gain where there is one."""
     first, second = (module.get_variable("params", f"{name}_lora_{factor}").astype(y.dtype) for factor in "ab")
-    y = y + jnp.tensordot(jax.lax.dot_general(x, first, (contracted, ((), ()))), second, axes=1)
+    y = y + multiply(multiply(x, first, axes), second, 1)
     if not module.has_variable("params", f"{name}_gain"):
         return y
     return y * jnp.broadcast_to(module.get_variable("params", f"{name}_gain").astype(y.dtype), y.shape)

@@ -186,19 +186,23 @@ def _gain(path, leaf, factors, config):
 
 
 def _norm(path, leaf, factors, config):
-    """``|W + scale * A B|`` over the inputs, layer by layer, from products of low rank: the sum is never made."""
-    stack, inputs, outputs = split_shape(path, leaf.shape)
+    """``|W + scale * A B|`` over the inputs, from products of low rank: the sum is never made."""
+    stack, _, outputs = split_shape(path, leaf.shape)
+    return _norms(leaf, *_matrices(path, leaf.shape, factors, config)).reshape(*stack, *outputs)
 
+
+@jax.jit  # outside a compiled program, maps of equal shapes share theirs
+def _norms(leaf, first, second):
     def norm(arrays):
         leaf, first, second = arrays
-        matrix = to_float32(leaf).reshape(math.prod(inputs), math.prod(outputs))
+        matrix = to_float32(leaf).reshape(first.shape[0], second.shape[1])
         exact = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
         products = 2 * exact(first.T, matrix) + exact(exact(first.T, first), second)
         squared = jnp.sum(matrix**2, axis=0) + jnp.sum(second * products, axis=0)
-        return jnp.sqrt(jnp.maximum(squared, 0)).reshape(outputs)
+        return jnp.sqrt(jnp.maximum(squared, 0))
 
-    arrays = (leaf, *_matrices(path, leaf.shape, factors, config))
-    return jax.lax.map(norm, arrays) if stack else norm(arrays)
+    arrays = leaf, first, second
+    return norm(arrays) if first.ndim == 2 else jax.lax.map(norm, arrays)  # layer by layer
 
 
 def _matrices(path, shape, factors, config):

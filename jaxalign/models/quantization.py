@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxalign.models import products
 from jaxalign.models.axes import is_map, is_stacked, split_shape
 from jaxalign.typing import Params
 
@@ -78,13 +79,13 @@ def dequantize(array: Any, dtype: Any) -> Array:
     return (values * scale).astype(dtype)
 
 
-def multiply(x: Array, array: Any, contracted: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
-    """``x`` times a quantised map over the axes ``contracted``, in the dtype of ``x``."""
+def multiply(x: Array, array: Any, axes: int) -> Array:
+    """``x`` times a quantised map, in the dtype of ``x``: its last ``axes`` axes over the first ones of the map."""
 
     # Without it the backward pass would keep every layer's map in full.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def product(x, array):
-        return jax.lax.dot_general(x, dequantize(array, x.dtype), (contracted, ((), ())))
+        return products.multiply(x, dequantize(array, x.dtype), axes)
 
     return product(x, array)
 

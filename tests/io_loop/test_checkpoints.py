@@ -162,8 +162,9 @@ def test_a_full_disk_loses_nothing(two, small_disk):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*whole: 1, 2\. Free space"):
         with Checkpoints(two) as saved:
+            state = make_state(3, rows=256)
             small_disk()
-            saved.save(3, make_state(3, rows=256), {})
+            saved.save(3, state, {})
             saved.wait()
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     # What goes on is another process; in this one, threads of the failed save may still remove their files.

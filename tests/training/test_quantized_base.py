@@ -66,7 +66,7 @@ def test_no_device_gathers_a_map():
     up = jax.tree.map(lambda leaf: leaf[0], base["layers"]["mlp"]["up"])
     split = jax.sharding.NamedSharding(mesh, P(None, "tensor"))
     up = jax.tree.map(lambda leaf: jax.device_put(leaf, split), up)
-    multiply = functools.partial(models.quantization.multiply, contracted=((1,), (0,)))
+    multiply = functools.partial(models.quantization.multiply, axes=1)
     program = jax.jit(multiply).lower(jnp.ones((4, 128)), up).compile().as_text()
     assert "all-gather" not in program and "all-to-all" not in program
 

@@ -1,0 +1,66 @@
+"""Activations times a linear map: numpy.tensordot, in each layout; the compiled gradient moves no activations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxalign import models, sharding
+from jaxalign.models.products import multiply
+from jaxalign.sharding import on_mesh
+
+RULES = sharding.Rules(models.LOGICAL_AXES)
+
+
+def draw(*shape):
+    return jnp.asarray(np.random.default_rng(sum(shape)).standard_normal(shape), jnp.float32)
+
+
+def value_and_gradients(x, kernel, weights, axes):
+    def total(x, kernel):
+        y = multiply(x, kernel, axes)
+        return (y * weights).sum(), y
+
+    gradients, y = jax.grad(total, (0, 1), has_aux=True)(x, kernel)
+    return y, *gradients
+
+
+@pytest.mark.parametrize("mesh", [None, {"data": 4, "fsdp": 2}, {"data": 2, "context": 4}, {"context": 2, "tensor": 4}])
+@pytest.mark.parametrize(("inputs", "outputs"), [((6,), (8,)), ((6,), (4, 5)), ((4, 3), (6,)), ((4, 3), (2, 5))])
+def test_values_and_gradients(inputs, outputs, mesh):
+    x, kernel, weights = draw(8, 4, *inputs), draw(*inputs, *outputs), draw(8, 4, *outputs)
+    mesh = mesh and sharding.make_mesh(**mesh)
+    axes = len(inputs)
+
+    @jax.jit
+    def run(x, kernel, weights):
+        with on_mesh(mesh, RULES):
+            return value_and_gradients(x, kernel, weights, axes)
+
+    if mesh is not None:
+        x, weights = jax.device_put((x, weights), sharding.batch_sharding(mesh, RULES))
+    y, dx, dkernel = run(x, kernel, weights)
+    # In float64, by hand: y = x W, dx = g W', dW = x' g.
+    x, kernel, g = (np.asarray(array, np.float64) for array in (x, kernel, weights))
+    np.testing.assert_allclose(y, np.tensordot(x, kernel, axes), rtol=1e-5, atol=1e-5)
+    backwards = tuple(range(2, 2 + len(outputs))), tuple(range(axes, axes + len(outputs)))
+    np.testing.assert_allclose(dx, np.tensordot(g, kernel, backwards), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dkernel, np.tensordot(x, g, ((0, 1), (0, 1))), rtol=1e-5, atol=1e-5)
+
+
+def test_one_vector():
+    x, kernel = draw(4, 3), draw(4, 3, 5)
+    np.testing.assert_allclose(multiply(x, kernel, 2), np.tensordot(x, kernel, 2), rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_of_a_kernel_copies_no_activations():
+    """On CPUs XLA would lay out 3 x 11 tokens anew for it, with the tokens last."""
+    x, kernel, g = draw(3, 11, 64), draw(64, 128), draw(3, 11, 128)
+
+    def transposed(product):
+        run = jax.jit(lambda x, kernel, g: jax.vjp(product, x, kernel)[1](jnp.sin(g)))
+        program = run.lower(x, kernel, g).compile().as_text()
+        return [shape for shape in ("f32[64,33]", "f32[128,33]") if shape in program]
+
+    assert transposed(lambda x, kernel: jnp.tensordot(x, kernel, 1))
+    assert not transposed(lambda x, kernel: multiply(x, kernel, 1))
