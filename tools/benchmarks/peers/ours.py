@@ -1,8 +1,10 @@
 """One training step of ours by kind, with the losses of the experiments, as ``form() -> loss``."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
 from experiments import lipo
 from experiments.common import stages
@@ -10,7 +12,8 @@ from experiments.common.rewards.stages import make_reward_loss
 from jaxalign import data, models, training
 from jaxalign.data import EncodedLists
 from jaxalign.data.packing import example_lengths
-from jaxalign.typing import ListBatch, LossFn, Params, TokenBatch
+from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params, TokenBatch
+from tools.benchmarks.measure import on_accelerator
 from tools.benchmarks.peers.pairs import BETA, LEARNING_RATE, Policies, only_chosen
 
 
@@ -18,7 +21,7 @@ def sft_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callab
     """Cross-entropy of the chosen responses; one example a row, or as many as the longest one leaves room for."""
     make_loss = stages.make_sft_loss if packed else stages.make_unpacked_sft_loss
     batch = sft_batch(only_chosen(lists), packed)
-    return step_form(make_loss(models.build(policies.config)), policies.params, batch)
+    return step_form(make_loss(build(policies.config)), policies.params, batch)
 
 
 def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
@@ -30,23 +33,40 @@ def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
     return next(iter(batches))
 
 
-def dpo_form(policies: Policies, lists: EncodedLists) -> Callable[[], float]:
-    """DPO on pairs that share their prompt, reference log-probabilities given."""
-    model = models.build(policies.config)
-    batch = pair_batch(lists)
-    logps = jax.jit(models.response_logps, static_argnums=0)(model, policies.reference_params, batch)
+def dpo_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callable[[], float]:
+    """DPO on pairs that share their prompt, reference log-probabilities given; one pair a row, or two or more."""
+    model = build(policies.config)
+    batch = packed_pair_batch(lists) if packed else pair_batch(lists)
+    logps = jax.jit(stages.list_logps, static_argnums=0)(model, policies.reference_params, batch)
     loss_fn = lipo.make_alignment_loss(model, "dpo", BETA)
     return step_form(loss_fn, policies.params, batch._replace(reference_logps=logps))
 
 
 def reward_form(config: models.RewardConfig, params: Params, lists: EncodedLists) -> Callable[[], float]:
     """Bradley-Terry on pairs that share their prompt."""
-    return step_form(make_reward_loss(models.build(config)), params, pair_batch(lists))
+    model = models.build(dataclasses.replace(config, backbone=build(config.backbone).config))
+    return step_form(make_reward_loss(model), params, pair_batch(lists))
 
 
 def pair_batch(lists: EncodedLists) -> ListBatch:
     """All pairs in one batch, the chosen response first."""
     return next(iter(data.list_batches(lists, batch_size=len(lists), list_size=2, shuffle=False)))
+
+
+def packed_pair_batch(lists: EncodedLists) -> PackedListBatch:
+    """All pairs in one batch of rows, as long as leaves the least padding: up to four times the longest pair."""
+    longest = lists.limits[0] + 2 * lists.limits[1]
+    shapes = [data.fit_row(lists, list_size=2, row_length=longest * halves // 2) for halves in range(2, 9)]
+    packed = [list(data.packed_list_batches(lists, s, batch_size=1, shuffle=False, num_epochs=1)) for s in shapes]
+    rows = min(packed, key=lambda rows: sum(row.prompt_tokens.size + row.response_tokens.size for row in rows))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
+
+
+def build(config: models.DecoderConfig):
+    """The model, with what is fastest where all fits: on a CPU less is kept than TRL does, and made again from it."""
+    if config.remat == "none" and not on_accelerator():
+        config = dataclasses.replace(config, remat="dots")
+    return models.build(config)
 
 
 def step_form(loss_fn: LossFn, params: Params, batch) -> Callable[[], float]:
