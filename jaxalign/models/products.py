@@ -17,7 +17,7 @@ def multiply(x: Array, kernel: Array, axes: int) -> Array:
     of the activations on one thread: a quarter of a training step. A kernel of more axes stays as it is: flattened, it
     would be kept for the backward pass a second time.
     """
-    if kernel.ndim > 2 or num_shards("length") > 1:  # in the second case rows are split over devices, and so are tokens
+    if kernel.ndim > 2 or num_shards("length") > 1:  # tokens are split too: no one axis of rows and tokens would be
         return jax.lax.dot_general(x, kernel, (contracted_axes(x, axes), ((), ())))
     return jax.lax.dot(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
