@@ -63,7 +63,7 @@ def packed_pair_batch(lists: EncodedLists) -> PackedListBatch:
 
 
 def build(config: models.DecoderConfig):
-    """The model, with what is fastest where all fits: on a CPU less is kept than TRL does, and made again from it."""
+    """The model. On a CPU, to keep products only and make the rest again is faster than to keep all, as TRL does."""
     if config.remat == "none" and not on_accelerator():
         config = dataclasses.replace(config, remat="dots")
     return models.build(config)
