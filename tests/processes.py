@@ -12,8 +12,8 @@ DEVICES = 8  # of all processes together
 # Tests spend their time in the compiler. Without LLVM's optimisations, and with XLA's older emitter of fusions, it
 # takes a quarter of the CPU time.
 FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-# A third of all programs were compiled before, as another function or in another process. Each worker has a folder of
-# its own, since JAX lets a process read what another has half written.
+# Many programs were compiled before, as another function or in another process. Each worker has a folder of its own,
+# since JAX lets a process read what another has half written.
 COMPILED = tempfile.TemporaryDirectory(prefix="jaxalign-tests-")
 
 

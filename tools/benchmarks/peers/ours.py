@@ -21,7 +21,7 @@ def sft_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callab
     """Cross-entropy of the chosen responses; one example a row, or as many as the longest one leaves room for."""
     make_loss = stages.make_sft_loss if packed else stages.make_unpacked_sft_loss
     batch = sft_batch(only_chosen(lists), packed)
-    return step_form(make_loss(build(policies.config)), policies.params, batch)
+    return step_form(make_loss(models.build(fastest(policies.config))), policies.params, batch)
 
 
 def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
@@ -35,7 +35,7 @@ def sft_batch(chosen: EncodedLists, packed: bool) -> TokenBatch:
 
 def dpo_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callable[[], float]:
     """DPO on pairs that share their prompt, reference log-probabilities given; one pair a row, or two or more."""
-    model = build(policies.config)
+    model = models.build(fastest(policies.config))
     batch = packed_pair_batch(lists) if packed else pair_batch(lists)
     logps = jax.jit(stages.list_logps, static_argnums=0)(model, policies.reference_params, batch)
     loss_fn = lipo.make_alignment_loss(model, "dpo", BETA)
@@ -44,7 +44,7 @@ def dpo_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callab
 
 def reward_form(config: models.RewardConfig, params: Params, lists: EncodedLists) -> Callable[[], float]:
     """Bradley-Terry on pairs that share their prompt."""
-    model = models.build(dataclasses.replace(config, backbone=build(config.backbone).config))
+    model = models.build(dataclasses.replace(config, backbone=fastest(config.backbone)))
     return step_form(make_reward_loss(model), params, pair_batch(lists))
 
 
@@ -62,11 +62,9 @@ def packed_pair_batch(lists: EncodedLists) -> PackedListBatch:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
 
 
-def build(config: models.DecoderConfig):
-    """The model. On a CPU, to keep products only and make the rest again is faster than to keep all, as TRL does."""
-    if config.remat == "none" and not on_accelerator():
-        config = dataclasses.replace(config, remat="dots")
-    return models.build(config)
+def fastest(config: models.DecoderConfig) -> models.DecoderConfig:
+    """On a CPU, to keep products only and make the rest again is faster than to keep all, as TRL does."""
+    return config if on_accelerator() or config.remat != "none" else dataclasses.replace(config, remat="dots")
 
 
 def step_form(loss_fn: LossFn, params: Params, batch) -> Callable[[], float]:
