@@ -76,7 +76,7 @@ def score(
     """Reads, scores, writes, and prints what there was."""
     read = data.read_parquet if file.suffix == ".parquet" else data.read_jsonl
     source = read(file, columns, skip_bad_rows=skip_bad_rows)
-    encode_fn = functools.partial(data.encode_lists, tokenizer=scorer.tokenizer, **limits)
+    encode_fn = functools.partial(data.encode_reward_lists, tokenizer=scorer.tokenizer, **limits)
     name = "/".join([scorer.name, *map(str, limits.values())])
     report = scoring.score_file(
         source.records, scorer.reward_fn, encode_fn, out, model=name, skip_bad_rows=skip_bad_rows, **sizes

@@ -72,8 +72,8 @@ def make_task(
         }
 
     def samples(policy: Policy, key):
-        prompts = encode(validation[:NUM_SAMPLES])
-        tokens = draw(policy, prompts, key, num_samples=1, eos_id=tokenizer.eos_id)
+        prompts = encode([record.unanswered() for record in validation[:NUM_SAMPLES]])
+        tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
         return [
             Sample(record.prompt, tokenizer.decode(ids), len(ids))
             for record, (ids,) in zip(validation, tokens, strict=False)

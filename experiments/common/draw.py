@@ -16,9 +16,9 @@ BATCH = 128  # prompts at once
 
 
 def draw(
-    policy: Policy, prompts: EncodedLists, key: Array, *, num_samples: int, eos_id: int
+    policy: Policy, prompts: EncodedLists, key: Array, *, num_samples: int, end_ids: tuple[int, ...]
 ) -> list[list[Sequence[int]]]:
-    """Token ids of ``num_samples`` responses to each prompt, with the end of sequence where there was one."""
+    """Token ids of ``num_samples`` responses to each prompt, with the token of ``end_ids`` where there was one."""
     width, max_new_tokens = prompts.limits
 
     def draw_batch(start: int) -> list[list[Sequence[int]]]:
@@ -36,7 +36,7 @@ def draw(
             jax.random.fold_in(key, start),
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
-            eos_id=eos_id,
+            eos_id=end_ids,
             rule=RULE,
         )
         samples = jax.device_get(samples)

@@ -1,7 +1,5 @@
 """The sequence world as a task: lists are sampled from the SFT policy, labels come from the true reward."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +30,7 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
     train, test = (_without_answers(part, tokenizer) for part in (world.train_prompts, world.test_prompts))
 
     def texts(policy: Policy, prompts, key, num_samples: int):
-        tokens = draw(policy, prompts, key, num_samples=num_samples, eos_id=tokenizer.eos_id)
+        tokens = draw(policy, prompts, key, num_samples=num_samples, end_ids=tokenizer.end_ids)
         return tokens, [[tokenizer.decode(ids) for ids in row] for row in tokens]
 
     def make_lists(sft: Policy, key):
@@ -88,5 +86,4 @@ def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.
 
 
 def _without_answers(records: list[PreferenceRecord], tokenizer):
-    blank = [dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in records]
-    return encode_lists(blank, tokenizer, **LIMITS)
+    return encode_lists([record.unanswered() for record in records], tokenizer, **LIMITS)

@@ -71,7 +71,8 @@ def make_tokenizer() -> HfTokenizer:
     words = ["<pad>", "</s>", "<s>", "<unk>", "=", *TRANSFORMATIONS, *LETTERS, ARTIFACT, *COMPARISON]
     vocabulary = {word: index for index, word in enumerate(words)}
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    equals = tokenizers.pre_tokenizers.Split("=", "isolated")  # a response follows it without a blank
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([tokenizers.pre_tokenizers.WhitespaceSplit(), equals])
     backend.add_special_tokens(words[:4])
     names = dict(pad_token="<pad>", eos_token="</s>", bos_token="<s>", unk_token="<unk>")
     return HfTokenizer(backend, {**names, "add_bos_token": True})

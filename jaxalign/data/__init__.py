@@ -23,9 +23,8 @@ _MODULE_OF = {
         "encoding": (
             "EncodedLists",
             "EncodingReport",
-            "encode_continued",
             "encode_lists",
-            "encode_prompt",
+            "encode_reward_lists",
             "join_lists",
             "lists_from_tokens",
         ),
@@ -48,7 +47,7 @@ _MODULE_OF = {
             "NliColumns",
         ),
         "questions": ("Question", "QuestionSplit", "split_questions"),
-        "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
+        "record": ("Answer", "Message", "PreferenceRecord", "answer_text", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
         "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),
         "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
@@ -56,6 +55,7 @@ _MODULE_OF = {
         "teacher_pairs": ("Outputs", "PairReport", "QualityReport", "order_by_quality", "pseudo_pairs"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
         "tokenizer_files": ("load_tokenizer", "tokenizer_fingerprint"),
+        "turns": ("EncodedRecord", "encode_continued", "encode_prompt", "encode_rendered", "encode_written"),
         "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
     }.items()
     for name in names

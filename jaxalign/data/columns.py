@@ -3,15 +3,18 @@
 Readers take any ``row_fn(row) -> PreferenceRecord``. These are the usual layouts; write a function for an unusual one,
 and let it raise ValueError for a row that it cannot use.
 
-``source`` and ``id`` name columns too, or are None where there is none. Wherever a response is expected, a chat of one
-message (or, see :class:`PairColumns`, one that ends with it) will do.
+``source`` and ``id`` name columns too, or are None where there is none. Wherever a response is expected, the
+assistant's message will do, or a whole conversation that ends with it, see :mod:`jaxalign.data.conversations`.
+``tools`` names the column of the functions that the assistant may call; a row without one has none.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from jaxalign.data.record import PreferenceRecord, chat_messages
+from jaxalign.data.conversations import numbered, split_answers
+from jaxalign.data.record import PreferenceRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +26,17 @@ class ListColumns:
     labels: str = "labels"
     source: str | None = None
     id: str | None = None
+    tools: str = "tools"
+    tokens: str | None = None  # a list of ids for each response, or null
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        responses = [_last_message(response) for response in _sequence(row, self.responses)]
-        return PreferenceRecord(
-            value_of(row, self.prompt),
-            tuple(responses),
-            tuple(_sequence(row, self.labels)),
-            **names_of(row, self),
-        )
+        answers = numbered(self.responses, _sequence(row, self.responses))
+        prompt, responses = split_answers(value_of(row, self.prompt), answers)
+        labels = tuple(_sequence(row, self.labels))
+        fields = names_of(row, self) | _tools(row, self)
+        if self.tokens is not None:
+            fields["tokens"] = tuple(_sequence(row, self.tokens))
+        return PreferenceRecord(prompt, tuple(responses), labels, **fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,28 +48,30 @@ class RankColumns:
     ranks: str = "ranks"
     source: str | None = None
     id: str | None = None
+    tools: str = "tools"
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        responses = [_last_message(response) for response in _sequence(row, self.responses)]
-        return PreferenceRecord.from_ranks(
-            value_of(row, self.prompt), responses, _sequence(row, self.ranks), **names_of(row, self)
-        )
+        answers = numbered(self.responses, _sequence(row, self.responses))
+        prompt, responses = split_answers(value_of(row, self.prompt), answers)
+        ranks = _sequence(row, self.ranks)
+        return PreferenceRecord.from_ranks(prompt, responses, ranks, **names_of(row, self), **_tools(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
 class PairColumns:
-    """One row per pair. With ``prompt=None`` both sides are whole chats that differ in their last message only."""
+    """One row per pair. With ``prompt=None`` both sides are conversations that differ in their last message only."""
 
     prompt: str | None = "prompt"
     chosen: str = "chosen"
     rejected: str = "rejected"
     source: str | None = None
     id: str | None = None
+    tools: str = "tools"
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        chosen, rejected = value_of(row, self.chosen), value_of(row, self.rejected)
-        prompt = _shared_start(chosen, rejected) if self.prompt is None else value_of(row, self.prompt)
-        return PreferenceRecord.from_pair(prompt, _last_message(chosen), _last_message(rejected), **names_of(row, self))
+        sides = {column: value_of(row, column) for column in (self.chosen, self.rejected)}
+        prompt, answers = split_answers(None if self.prompt is None else value_of(row, self.prompt), sides)
+        return PreferenceRecord.from_pair(prompt, *answers, **names_of(row, self), **_tools(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +85,16 @@ class UnlabelledColumns:
     responses: str | tuple[str, ...] = "responses"
     source: str | None = None
     id: str | None = None
+    tools: str = "tools"
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
         if isinstance(self.responses, str):
-            responses = _sequence(row, self.responses)
+            named = numbered(self.responses, _sequence(row, self.responses))
         else:
-            responses = [value_of(row, column) for column in self.responses]
-        texts = tuple(_last_message(response) for response in responses)
-        return PreferenceRecord(value_of(row, self.prompt), texts, (0.5,) * len(texts), **names_of(row, self))
+            named = {column: value_of(row, column) for column in self.responses}
+        prompt, answers = split_answers(value_of(row, self.prompt), named)
+        labels = (0.5,) * len(answers)
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +106,13 @@ class ResponseColumns:
     response: str = "response"
     label: str = "label"
     source: str | None = None
+    tools: str = "tools"
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        response = _last_message(value_of(row, self.response))
-        return PreferenceRecord(
-            value_of(row, self.prompt), (response,), (value_of(row, self.label),), **names_of(row, self)
-        )
+        named = {self.response: value_of(row, self.response)}
+        prompt, answers = split_answers(value_of(row, self.prompt), named)
+        labels = (value_of(row, self.label),)
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
 
 
 def value_of(row: Mapping, column: str) -> Any:
@@ -130,12 +140,16 @@ def names_of(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
     }
 
 
-def _last_message(response: Any) -> Any:
-    return response if isinstance(response, str) else chat_messages(response)[-1]["content"]
-
-
-def _shared_start(chosen: Any, rejected: Any) -> tuple:
-    start = chat_messages(chosen)[:-1]
-    if start != chat_messages(rejected)[:-1]:
-        raise ValueError("chosen, rejected: expected chats that differ in their last message only")
-    return start
+def _tools(row: Mapping, columns: Any) -> dict[str, tuple]:
+    """The functions of a row as a field; data sets write them as a list, or as the JSON of one."""
+    given = row.get(columns.tools)
+    if isinstance(given, str) and given.strip():
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"{columns.tools}: expected a list of JSON schemas, got no JSON ({error})") from error
+    if not given:
+        return {}
+    if not isinstance(given, list | tuple) or not all(isinstance(tool, Mapping) for tool in given):
+        raise ValueError(f"{columns.tools}: expected a list of JSON schemas, got {given!r}")
+    return {"tools": tuple(given)}

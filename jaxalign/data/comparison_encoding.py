@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from jaxalign.data.comparisons import CONTEXT, Kind, escape_markers, render_context, response_markers
 from jaxalign.data.encoding import EncodedLists, encode_parts
-from jaxalign.data.record import PreferenceRecord
+from jaxalign.data.record import PreferenceRecord, answer_text
 from jaxalign.data.tokenizer import Tokenizer
+from jaxalign.data.turns import EncodedRecord, common_length
 from jaxalign.typing import ComparisonFormat
 
 VERDICTS = "A", "B", "Same"
@@ -41,8 +42,8 @@ def comparison_format(
     start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     return ComparisonFormat(
         context=(*start, *tokenizer.encode(CONTEXT)),
-        first=tuple(tokenizer.encode(f" {first}")),
-        second=tuple(tokenizer.encode(f" {second}")),
+        first=tuple(_behind_a_bracket(f" {first}", tokenizer)),
+        second=tuple(_behind_a_bracket(f" {second}", tokenizer)),
         end=(tokenizer.eos_id,),
         verdicts=tuple(ids[0] for ids in encoded),
     )
@@ -74,16 +75,23 @@ def encode_comparison_lists(
             f"expected max_prompt above the {len(form.context)} tokens of {CONTEXT}, got {max_prompt}; enlarge it"
         )
 
-    def prompt_fn(record: PreferenceRecord):
-        return form.context, tokenizer.encode(f" {escape_markers(render_context(record.prompt))}")
+    def part(text: str) -> list[int]:
+        return _behind_a_bracket(f" {escape_markers(text)}", tokenizer)
 
-    def response_fn(text: str):
-        return tokenizer.encode(f" {escape_markers(text)}")
+    def encode_fn(record: PreferenceRecord):
+        responses = [part(answer_text(answer)) for answer in record.responses]
+        return form.context, EncodedRecord(part(render_context(record.prompt)), responses)
 
-    limits = max_prompt, max_response
-    return encode_parts(records, prompt_fn, response_fn, pad_id=tokenizer.pad_id, limits=limits)
+    return encode_parts(records, encode_fn, pad_id=tokenizer.pad_id, limits=(max_prompt, max_response))
 
 
 def comparison_length(lists: EncodedLists, form: ComparisonFormat) -> int:
     """The most tokens that two responses of a list can take with prompt and markers, the verdict not counted."""
     return lists.limits[0] + 2 * lists.limits[1] + len(form.first + form.second + form.end)
+
+
+def _behind_a_bracket(text: str, tokenizer: Tokenizer) -> list[int]:
+    """The ids of a text that stands behind a marker: without the space that some tokenizers put where a text begins."""
+    bracket = tokenizer.encode("]")
+    joint = tokenizer.encode(f"]{text}")
+    return joint[len(bracket) :] if common_length(bracket, joint) == len(bracket) else tokenizer.encode(text)

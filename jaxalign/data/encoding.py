@@ -2,8 +2,8 @@
 
 What does not fit is cut, and counted:
   - a prompt keeps its end, the part that the response answers, behind its beginning-of-sequence token if it has one;
-  - a response keeps its beginning and then has **no** end-of-sequence token: the text does not end there, and a policy
-    must not learn that it does. Every whole response ends with that token; an empty one is nothing else.
+  - a response keeps its beginning and then has **no** end: the text does not end there, and a policy must not learn
+    that it does. Every complete response ends with the end-of-sequence token, or as its chat template ends a turn.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from jaxalign.data.record import PreferenceRecord
 from jaxalign.data.tokenizer import TokenIds, Tokenizer
-from jaxalign.typing import Prompt
+from jaxalign.data.turns import EncodedRecord, encode_rendered, encode_written
 
 
 class EncodingReport(NamedTuple):
@@ -81,53 +81,69 @@ class EncodedLists:
 def encode_lists(
     records: Iterable[PreferenceRecord], tokenizer: Tokenizer, *, max_prompt: int, max_response: int
 ) -> EncodedLists:
-    """Encodes prompts and responses, in the order of the records.
+    """Encodes prompts and responses for a policy, in the order of the records; see :mod:`jaxalign.data.turns`.
 
     Args:
       max_prompt: the most tokens of a prompt.
-      max_response: the most tokens of a response, its end-of-sequence token included.
+      max_response: the most tokens of a response, its end included.
 
     Raises:
-      ValueError: if there is no record, or a prompt without any token, on which nothing could be conditioned.
+      ValueError: naming the record, if it cannot be rendered; if there is no record, or a prompt without any token, on
+        which nothing could be conditioned.
     """
+    return _encode(records, tokenizer, encode_written, (max_prompt, max_response))
 
-    def whole_prompt(record: PreferenceRecord) -> tuple[TokenIds, TokenIds]:
-        prompt = encode_prompt(record, tokenizer)
-        starts = prompt[:1] == [tokenizer.bos_id]
-        return prompt[:starts], prompt[starts:]
 
-    def whole_response(text: str) -> list[int]:
-        return [*tokenizer.encode(text), tokenizer.eos_id]
+def encode_reward_lists(
+    records: Iterable[PreferenceRecord], tokenizer: Tokenizer, *, max_prompt: int, max_response: int
+) -> EncodedLists:
+    """:func:`encode_lists` for a reward model, which reads chats to the end of what their template renders.
 
-    limits = max_prompt, max_response
-    return encode_parts(records, whole_prompt, whole_response, pad_id=tokenizer.pad_id, limits=limits)
+    The same tokens, unless the template has generation tags and renders something behind them, as a line's end: hub
+    reward models are read at the last token of the rendered chat.
+    """
+    return _encode(records, tokenizer, encode_rendered, (max_prompt, max_response))
+
+
+def _encode(records, tokenizer: Tokenizer, encode_fn, limits: tuple[int, int]) -> EncodedLists:
+    def parts(record: PreferenceRecord) -> tuple[TokenIds, EncodedRecord]:
+        encoded = encode_fn(record, tokenizer)
+        starts = encoded.prompt[:1] == [tokenizer.bos_id]
+        return encoded.prompt[:starts], encoded._replace(prompt=encoded.prompt[starts:])
+
+    return encode_parts(records, parts, pad_id=tokenizer.pad_id, limits=limits)
 
 
 def encode_parts(
     records: Iterable[PreferenceRecord],
-    prompt_fn: Callable[[PreferenceRecord], tuple[TokenIds, TokenIds]],
-    response_fn: Callable[[str], TokenIds],
+    encode_fn: Callable[[PreferenceRecord], tuple[TokenIds, EncodedRecord]],
     *,
     pad_id: int,
     limits: tuple[int, int],
 ) -> EncodedLists:
-    """Records by functions that give whole token ids; what exceeds ``limits`` is cut and counted.
+    """Records by a function that gives all token ids; what exceeds ``limits`` is cut and counted.
 
     Args:
-      prompt_fn: gives the beginning of a prompt that must stay, and the rest, which keeps its end.
-      response_fn: gives a response, which keeps its beginning.
+      encode_fn: gives the beginning of a prompt that must stay, and the record without it: the rest of the prompt,
+        which keeps its end, and the responses, which keep their beginning.
       limits: the most tokens of a prompt and of a response.
+
+    Raises:
+      ValueError: naming the record that ``encode_fn`` cannot encode.
     """
     max_prompt, max_response = limits
     prompts, responses, labels, cut_prompts, cut_responses = [], [], [], 0, 0
-    for record in records:
-        head, rest = prompt_fn(record)
-        excess = max(len(head) + len(rest) - max_prompt, 0)
+    for number, record in enumerate(records):
+        try:
+            head, encoded = encode_fn(record)
+        except ValueError as error:
+            name = f", id {record.id!r}" if record.id else ""
+            raise ValueError(f"record {number}, counted from 0{name}: {error}") from error
+        excess = max(len(head) + len(encoded.prompt) - max_prompt, 0)
         cut_prompts += excess > 0
-        prompts.append(np.array([*head, *rest[excess:]], np.int32))
-        whole = [response_fn(text) for text in record.responses]
-        cut_responses += sum(len(response) > max_response for response in whole)
-        responses.append([np.array(response[:max_response], np.int32) for response in whole])
+        prompts.append(np.array([*head, *encoded.prompt[excess:]], np.int32))
+        cut_responses += sum(len(response) > max_response for response in encoded.responses)
+        responses.append([np.array(response[:max_response], np.int32) for response in encoded.responses])
         labels.append(record.labels)
     lists = lists_from_tokens(prompts, responses, labels, pad_id=pad_id, limits=limits)
     report = lists.report._replace(prompts_truncated=cut_prompts, responses_truncated=cut_responses)
@@ -191,27 +207,6 @@ def join_lists(parts: Sequence[EncodedLists]) -> EncodedLists:
         joined[name] = _starts(np.concatenate([np.diff(getattr(part, name)) for part in parts]).tolist())
     report = EncodingReport(*map(sum, zip(*(part.report for part in parts), strict=True)))
     return EncodedLists(**joined, pad_id=parts[0].pad_id, limits=parts[0].limits, report=report)
-
-
-def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a record's prompt, on which its responses are conditioned."""
-    return encode_continued(record.prompt, "", tokenizer)
-
-
-def encode_continued(prompt: Prompt, continuation: str, tokenizer: Tokenizer) -> list[int]:
-    """A prompt and ordinary text behind it, tokenised together; tokens at the border may be joined.
-
-    A text stands behind the beginning-of-sequence token, if there is one; a chat is as its template writes it. Then
-    comes what an encoder's tokenizer writes between two texts, which keeps them apart: BERT's ``[CLS] prompt [SEP]``,
-    to which a response with its end makes ``[CLS] prompt [SEP] response [SEP]``.
-    """
-    if tokenizer.separator_ids and continuation:
-        return [*encode_continued(prompt, "", tokenizer), *tokenizer.encode(continuation)]
-    if not isinstance(prompt, str):
-        ids = tokenizer.encode_chat(prompt, add_generation_prompt=True, continuation=continuation)
-        return [*ids, *tokenizer.separator_ids]
-    start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    return [*start, *tokenizer.encode(prompt + continuation), *tokenizer.separator_ids]
 
 
 def _starts(lengths: Iterable[int]) -> Int[np.ndarray, "..."]:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.data.answers import check_options
-from jaxalign.data.encoding import encode_continued
 from jaxalign.data.tokenizer import Tokenizer
+from jaxalign.data.turns import encode_continued
 from jaxalign.typing import Prompt
 
 

@@ -6,7 +6,7 @@ import grain
 import numpy as np
 
 from jaxalign.data import pipeline
-from jaxalign.data.encoding import encode_lists
+from jaxalign.data.encoding import encode_reward_lists
 from jaxalign.data.lists import Selection, make_list_batch
 from jaxalign.data.pairs import PreferencePair
 from jaxalign.data.record import PreferenceRecord
@@ -50,7 +50,7 @@ def pair_batches(
 
     def make_batch(step: int) -> ListBatch:
         own = [pairs[index] for index in range(step * batch_size + rows.start, step * batch_size + rows.stop)]
-        lists = encode_lists(map(probability_record, own), tokenizer, **limits)
+        lists = encode_reward_lists(map(probability_record, own), tokenizer, **limits)
         selection = Selection(np.arange(len(own)), np.tile(np.arange(2), (len(own), 1)))
         return make_list_batch(lists, None, lists.limits, selection, len(own))
 

@@ -6,7 +6,7 @@ import numbers
 import typing
 from typing import Literal, Protocol, runtime_checkable
 
-from jaxalign.data.record import PreferenceRecord, chat_messages
+from jaxalign.data.record import PreferenceRecord, answer_text, chat_messages
 
 ARTIFACT = "Sure, here is the response:"
 
@@ -85,12 +85,16 @@ def pairs_from_record(record: PreferenceRecord, *, min_gap: float = 0.0) -> list
     """The pairs of a list whose labels differ by ``min_gap`` or more, sides in the order of the list.
 
     The higher label wins (target 1 or 0). Equal labels make a tie, which any ``min_gap`` above 0 leaves out.
+
+    Raises:
+      ValueError: if a response says more than a text.
     """
+    texts = map(answer_text, record.responses)
     return [
         PreferencePair(
             record.prompt, first, second, 0.5 + 0.5 * ((a > b) - (a < b)), source=record.source, id=record.id
         )
-        for (first, a), (second, b) in itertools.combinations(zip(record.responses, record.labels, strict=True), 2)
+        for (first, a), (second, b) in itertools.combinations(zip(texts, record.labels, strict=True), 2)
         if abs(a - b) >= min_gap
     ]
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign.data.record import Message, PreferenceRecord
-from jaxalign.data.tokenizer import Tokenizer
+from jaxalign.data.tokenizer import TokenIds, Tokenizer
+from jaxalign.data.turns import encode_written
 
 SimilarityFn = Callable[[str, str], float]
 """``similarity_fn(reference, text)`` in [0, 1], 1 for texts that it cannot tell apart; for instance ROUGE-L."""
@@ -27,12 +28,17 @@ QualityFn = Callable[[str | Sequence[Message], Sequence[str]], Sequence[float]]
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What teacher and student wrote to one prompt."""
+    """What teacher and student wrote to one prompt.
+
+    ``student_tokens`` are the ids that the student wrote its texts in, where they are at hand: other ids may make the
+    same text, and those it did not write.
+    """
 
     prompt: str | Sequence[Message]
     teacher: Sequence[str]
     student: Sequence[str]
     id: str = ""
+    student_tokens: Sequence[TokenIds] = ()
 
 
 class PairReport(NamedTuple):
@@ -71,21 +77,20 @@ def pseudo_pairs(
       ValueError: if a similarity is not in [0, 1], naming the prompt.
     """
     pairs, prompts, unanswered, identical = [], 0, 0, 0
-
-    def cut(text: str) -> list[int]:
-        return [*tokenizer.encode(text), tokenizer.eos_id][:max_response]
-
     for each in outputs:
         prompts += 1
         unanswered += not (each.teacher and each.student)
-        for teacher, student in _by_number(each.teacher, each.student):
+        written = each.student_tokens or (None,) * len(each.student)
+        for teacher, (student, tokens) in _by_number(each.teacher, list(zip(each.student, written, strict=True))):
             similarity = 0.0 if similarity_fn is None else similarity_fn(teacher, student)
             if not 0 <= similarity <= 1:
                 raise ValueError(f"expected a similarity in [0, 1], got {similarity} for prompt {each.prompt!r}")
-            if similarity == 1 or cut(teacher) == cut(student):
+            pair = PreferenceRecord(each.prompt, (teacher, student), (1.0, similarity), id=each.id)
+            first, second = (ids[:max_response] for ids in encode_written(pair, tokenizer).responses)
+            if similarity == 1 or first == second:
                 identical += 1
                 continue
-            pairs.append(PreferenceRecord(each.prompt, (teacher, student), (1.0, similarity), id=each.id))
+            pairs.append(pair if tokens is None else dataclasses.replace(pair, tokens=(None, tokens)))
     return pairs, PairReport(prompts, unanswered, identical, len(pairs))
 
 
@@ -111,7 +116,7 @@ def order_by_quality(
     return ordered, QualityReport(kept, flipped, dropped)
 
 
-def _by_number(teacher: Sequence[str], student: Sequence[str]) -> list[tuple[str, str]]:
+def _by_number(teacher: Sequence, student: Sequence) -> list[tuple]:
     if not teacher or not student:
         return []
     count = max(len(teacher), len(student))

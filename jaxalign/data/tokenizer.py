@@ -10,16 +10,32 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tokenizers
 
 from jaxalign.data import chat
-from jaxalign.data.record import Message
+from jaxalign.data.record import Answer, Message, answer_text
 
 TokenIds = Sequence[int] | np.ndarray
+Tools = Sequence[Mapping[str, Any]]
 BYTE_PIECE_START = "<(?=0x[0-9A-F]{2}>)"
+PROBE = "0123456789"  # an answer, behind which a template shows how it ends a turn
+
+
+class AnsweredChat(NamedTuple):
+    """The ids of a chat and of the assistant's answer to it, as the template renders both.
+
+    Attributes:
+      ids: of all of it, to its last token.
+      generated: begin and end of each stretch of ids that the template marks with generation tags, those of earlier
+        turns included: what the assistant writes, where the rest, a line's end behind a turn for instance, is not.
+        None where the template has no such tags.
+    """
+
+    ids: list[int]
+    generated: list[tuple[int, int]] | None
 
 
 @runtime_checkable
@@ -29,7 +45,8 @@ class Tokenizer(Protocol):
     Attributes:
       vocab_size: ids are below it.
       bos_id: stands before every prompt that is not a chat; None for models that know no such token.
-      eos_id: ends a response.
+      eos_id: ends a text.
+      end_ids: what ends a sampled response: ``eos_id``, and the token with which the chat template ends a turn.
       pad_id: fills; masks hide it, so it may be any id.
       separator_ids: stand between a prompt and its response, as BERT's ``[SEP]`` does, or T5's ``</s>``, with which
         its encoder's texts end; of a decoder, none.
@@ -38,6 +55,7 @@ class Tokenizer(Protocol):
     vocab_size: int
     bos_id: int | None
     eos_id: int
+    end_ids: tuple[int, ...]
     pad_id: int
     separator_ids: tuple[int, ...]
 
@@ -49,14 +67,26 @@ class Tokenizer(Protocol):
         """The text of ids; control tokens are left out."""
         ...
 
-    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, tools: Tools = ()) -> str:
         """The chat as text."""
         ...
 
     def encode_chat(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, continuation: str = ""
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        continuation: str = "",
+        tools: Tools = (),
     ) -> list[int]:
         """The ids of the chat as text, control tokens included, and of ordinary text that goes on where it ends."""
+        ...
+
+    def encode_answered(self, messages: Sequence[Message], answer: Answer, *, tools: Tools = ()) -> AnsweredChat:
+        """The ids of the chat with the assistant's next turn, ended as the template ends it.
+
+        Without a template they are those of :meth:`encode_chat` with the text as its continuation, and ``eos_id``.
+        """
         ...
 
     def save(self, directory: str | os.PathLike) -> None:
@@ -104,23 +134,44 @@ class HfTokenizer:
     def decode(self, ids: TokenIds) -> str:
         return self._backend.decode([int(token) for token in ids], skip_special_tokens=True)
 
-    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
-        return chat.render_template(
+    def render_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, tools: Tools = ()) -> str:
+        return self._rendered(messages, add_generation_prompt, tools).text
+
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        continuation: str = "",
+        tools: Tools = (),
+    ) -> list[int]:
+        answer = Message(role="assistant", content=continuation)
+        *disarmed, answer = chat.disarm([*messages, answer], self._control_tokens)
+        text = self._rendered(disarmed, add_generation_prompt, tools).text
+        chat.check_complete(disarmed, text)
+        ids = self._backend.encode(text + answer["content"], add_special_tokens=False).ids
+        # A template writes the token that starts a sequence itself; the plain form leaves it to us.
+        return [self.bos_id, *ids] if self._chat_template is None and self.bos_id is not None else ids
+
+    def encode_answered(self, messages: Sequence[Message], answer: Answer, *, tools: Tools = ()) -> AnsweredChat:
+        if self._chat_template is None:
+            ids = self.encode_chat(messages, continuation=answer_text(answer), tools=tools)
+            return AnsweredChat([*ids, self.eos_id], None)
+        last = Message(role="assistant", content=answer) if isinstance(answer, str) else answer
+        disarmed = chat.disarm([*messages, last], self._control_tokens)
+        text, generated = self._rendered(disarmed, False, tools)
+        chat.check_complete(disarmed, text)
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        return AnsweredChat(encoding.ids, _token_spans(encoding.offsets, generated) if generated else None)
+
+    def _rendered(self, messages: Sequence[Message], add_generation_prompt: bool, tools: Tools) -> chat.Rendered:
+        return chat.render_marked(
             chat.PLAIN_TEMPLATE if self._chat_template is None else self._chat_template,
             messages,
             add_generation_prompt=add_generation_prompt,
             special_tokens=self._special_tokens,
+            tools=tools,
         )
-
-    def encode_chat(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, continuation: str = ""
-    ) -> list[int]:
-        answer = Message(role="assistant", content=continuation)
-        *disarmed, answer = chat.disarm([*messages, answer], self._control_tokens)
-        text = self.render_chat(disarmed, add_generation_prompt=add_generation_prompt) + answer["content"]
-        ids = self._backend.encode(text, add_special_tokens=False).ids
-        # A template writes the token that starts a sequence itself; the plain form leaves it to us.
-        return [self.bos_id, *ids] if self._chat_template is None and self.bos_id is not None else ids
 
     def save(self, directory: str | os.PathLike) -> None:
         # Beside a config.json of model_type qwen2, transformers insists on its byte-level class whatever is written
@@ -137,6 +188,19 @@ class HfTokenizer:
     def vocabulary(self) -> Mapping[str, int]:
         """The id of every token; two models whose tokenizers have equal ones can be compared token by token."""
         return self._backend.get_vocab()
+
+    @functools.cached_property
+    def end_ids(self) -> tuple[int, ...]:
+        if self._chat_template is None:
+            return (self.eos_id,)
+        probe = [Message(role="user", content="?"), Message(role="assistant", content=PROBE)]
+        try:
+            text = self.render_chat(probe, add_generation_prompt=False)
+        except ValueError:  # a template for other chats
+            return (self.eos_id,)
+        added = self._backend.get_added_tokens_decoder()
+        behind = self._backend.encode(text.rpartition(PROBE)[2], add_special_tokens=False).ids
+        return tuple(dict.fromkeys([self.eos_id, *[token for token in behind if token in added][:1]]))
 
     @functools.cached_property
     def _control_tokens(self) -> list[str]:
@@ -167,6 +231,16 @@ class HfTokenizer:
         first, second = (pair.sequence_ids.index(text) for text in (0, 1))
         between = zip(pair.ids[first:second], pair.sequence_ids[first:second], strict=True)
         return tuple(token for token, text in between if text is None)
+
+
+def _token_spans(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The tokens that overlap with each span of characters, as transformers' masks of the assistant have them."""
+    found = []
+    for begin, end in spans:
+        inside = [n for n, (start, stop) in enumerate(offsets) if start < end and stop > begin]
+        if inside:
+            found.append((inside[0], inside[-1] + 1))
+    return found
 
 
 def _guarded(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:

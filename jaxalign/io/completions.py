@@ -117,7 +117,7 @@ def write_completions(
         # Of all, not of the missing: the same shapes after a break give the same rounding.
         max_prompt_tokens=max((len(prompt.tokens) for _, prompt in kept), default=1),
         max_new_tokens=max_new_tokens,
-        eos_id=(tokenizer.eos_id, *eos_ids),
+        eos_id=tuple(dict.fromkeys([*tokenizer.end_ids, *eos_ids])),
         rule=rule,
         stop=stop_strings(stops, tokenizer.decode),
         stride=stride,

@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxalign.data import ListColumns, PreferenceRecord, read_jsonl
 
-COLUMNS = ListColumns(source="source", id="id")
+COLUMNS = ListColumns(source="source", id="id", tokens="tokens")
 
 
 def stored_records(

@@ -122,11 +122,15 @@ def test_templates_by_name(byte_level, tmp_path):
 def test_loads_a_sentencepiece_model_with_its_config(spm_path, tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(spm_path.read_bytes())
     assert data.load_tokenizer(tmp_path).eos_id == 1
-    config = {"eos_token": "<|im_end|>", "add_bos_token": False, "chat_template": "{{ eos_token }}"}
+    config = {
+        "eos_token": "<|im_end|>",
+        "add_bos_token": False,
+        "chat_template": "{{ eos_token }}{{ messages[0].content }}",
+    }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     loaded = data.load_tokenizer(tmp_path)
     assert (loaded.eos_id, loaded.bos_id) == (5, None)
-    assert loaded.encode_chat(CHAT) == [5]
+    assert loaded.encode_chat(CHAT[:1]) == [5, *loaded.encode(CHAT[0]["content"])]
 
 
 def test_padding_and_truncation_of_the_file_are_not_ours(byte_level, tmp_path):

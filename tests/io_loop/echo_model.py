@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 
-from jaxalign.data.encoding import encode_continued
+from jaxalign.data.turns import encode_continued
 from tests.io_loop import test_engine
 
 

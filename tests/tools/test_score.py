@@ -11,9 +11,9 @@ from jaxalign.io import scoring
 from tools import score
 
 ROWS = [
-    {"question": "a b", "good": "a", "bad": "b b", "name": 7},
-    {"question": "a", "good": "", "bad": "b", "name": 8},
-    {"question": "a b a b", "good": "a", "bad": "b", "name": 9},
+    {"question": "a b", "good": " a", "bad": " b b", "name": 7},
+    {"question": "a", "good": "", "bad": " b", "name": 8},
+    {"question": "a b a b", "good": " a", "bad": " b", "name": 9},
     {"question": "a b", "good": "a"},
 ]
 COLUMNS = data.UnlabelledColumns("question", ("good", "bad"), id="name")

@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, stages
 from experiments.common.distillation import figures
-from experiments.common.distillation.texts import asked_texts, sampled_texts
+from experiments.common.distillation.texts import asked_texts, sampled_texts, texts_of
 from experiments.common.distillation.world import Texts, World
 from experiments.common.draw import draw
 from experiments.common.task import Policy, Row
@@ -56,12 +56,12 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
     encode = functools.partial(
         data.encode_lists, tokenizer=tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
-    asked = encode([dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in answered])
+    asked = encode([record.unanswered() for record in answered])
 
     def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
         table = {}
         for name, policy in policies.items():
-            tokens = draw(policy, asked, key, num_samples=1, eos_id=tokenizer.eos_id)
+            tokens = draw(policy, asked, key, num_samples=1, end_ids=tokenizer.end_ids)
             written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
             table[name] = figures.text_figures(written, [texts[record.id][0] for record in answered])
         return table
@@ -84,7 +84,7 @@ def taught(
         return processes.first(ask), None
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
     sample = functools.partial(sampled_texts, path, policy, its_own, records, key, num_samples=1, max_new_tokens=limit)
-    return processes.first(sample), policy if its_own.vocabulary == tokenizer.vocabulary else None
+    return texts_of(processes.first(sample)), policy if its_own.vocabulary == tokenizer.vocabulary else None
 
 
 def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:

@@ -57,7 +57,7 @@ def imitation(config, model, teacher, tokenizer) -> LossFn:
 
 def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: DivergenceFn, own_share: float) -> LossFn:
     """A divergence of next-token distributions, on the teacher's texts and, in a share of rows, the student's own."""
-    own_texts = own_responses(model, tokenizer.eos_id)
+    own_texts = own_responses(model, tokenizer.end_ids)
 
     def loss_fn(teacher_params, params, batch: ListBatch, key):
         draw_key, share_key = jax.random.split(key)
@@ -88,7 +88,7 @@ def matching(config, model, teacher: Policy, tokenizer, *, divergence_fn: Diverg
     return jax.tree_util.Partial(loss_fn, machines.everywhere(teacher.params))
 
 
-def own_responses(model, eos_id: int):
+def own_responses(model, end_ids: tuple[int, ...]):
     """``draw(params, batch, key)``: a response of the policy to each prompt, as long as those of the batch may be."""
 
     def draw(params, batch: ListBatch, key: Array) -> sampling.Samples:
@@ -100,7 +100,7 @@ def own_responses(model, eos_id: int):
             key,
             num_samples=1,
             max_new_tokens=batch.response_tokens.shape[2],
-            eos_id=eos_id,
+            eos_id=end_ids,
             rule=sampling.sample(),
         )
 

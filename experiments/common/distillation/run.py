@@ -11,8 +11,8 @@ from jaxtyping import Array
 from experiments.common import machines, stages
 from experiments.common.distillation.figures import rouge_l
 from experiments.common.distillation.methods import METHODS
-from experiments.common.distillation.texts import sampled_texts, sampling_cost
-from experiments.common.distillation.world import World
+from experiments.common.distillation.texts import Samples, sampled_texts, sampling_cost
+from experiments.common.distillation.world import Texts, World
 from experiments.common.task import Policy, Row, exactly
 from jaxalign import data
 from jaxalign.data import EncodedLists, Outputs, PreferenceRecord
@@ -82,7 +82,7 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
     written = sampled_texts(
         path, snapshot, world.tokenizer, world.train, key, num_samples=1, max_new_tokens=config.limits[1]
     )
-    outputs = [Outputs(r.prompt, world.texts.get(r.id, ()), written.get(r.id, ()), r.id) for r in world.train]
+    outputs = [_outputs(record, world.texts, written) for record in world.train]
 
     def make() -> list[PreferenceRecord]:
         pairs, report = data.pseudo_pairs(
@@ -101,6 +101,12 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
     teacher = hashlib.sha256(json.dumps(world.texts, sort_keys=True).encode()).hexdigest()
     provenance = {"student": student, "step": step, "samples": settings, "teacher": teacher}
     return records.stored_records(directory / f"pairs-{student[:12]}.jsonl", provenance, make)
+
+
+def _outputs(record: PreferenceRecord, taught: Texts, written: Samples) -> Outputs:
+    own = written.get(record.id, ())
+    texts, tokens = [sample.text for sample in own], [sample.tokens for sample in own]
+    return Outputs(record.prompt, taught.get(record.id, ()), texts, record.id, tokens)
 
 
 def samples_file(snapshot: Policy, directory: pathlib.Path) -> pathlib.Path:

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from experiments.common import sequences, stages
 from experiments.common.distillation import figures
-from experiments.common.distillation.texts import sampled_texts
+from experiments.common.distillation.texts import sampled_texts, texts_of
 from experiments.common.distillation.world import World
 from experiments.common.draw import draw
 from experiments.common.rewards.sequence_world import graded_list
@@ -59,10 +59,10 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
     teacher = imitate(demonstrations, config.teacher_size, "teacher", teacher_key)
     student = imitate(careless, config.size, "student", student_key)
     answers = [record.responses[0] for record in world.test_prompts]
-    test = encode([dataclasses.replace(record, responses=("",), labels=(0.0,)) for record in world.test_prompts])
+    test = encode([record.unanswered() for record in world.test_prompts])
 
     def rewards(policy: Policy, key: Array) -> tuple[list[list[str]], np.ndarray]:
-        tokens = draw(policy, test, key, num_samples=TEST_SAMPLES, eos_id=tokenizer.eos_id)
+        tokens = draw(policy, test, key, num_samples=TEST_SAMPLES, end_ids=tokenizer.end_ids)
         texts = [[tokenizer.decode(ids) for ids in row] for row in tokens]
         return texts, true_rewards(world.test_prompts, texts)
 
@@ -80,7 +80,7 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
 
     def write_texts():
         path, limit = directory / "teacher.jsonl", config.limits[1]
-        return sampled_texts(path, teacher, tokenizer, train, texts_key, num_samples=1, max_new_tokens=limit)
+        return texts_of(sampled_texts(path, teacher, tokenizer, train, texts_key, num_samples=1, max_new_tokens=limit))
 
     return World(
         tokenizer,

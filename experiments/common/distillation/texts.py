@@ -3,7 +3,8 @@
 import collections
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jaxtyping import Array
 
@@ -18,6 +19,17 @@ from jaxalign.io.report import Estimate
 TEMPERATURE = 0.7
 
 
+class Written(NamedTuple):
+    """A sample as text, and as the tokens that were written, the end included where there is one."""
+
+    text: str
+    tokens: Sequence[int]
+
+
+Samples = Mapping[str, Sequence[Written]]
+"""Samples by the id of their prompt."""
+
+
 def sampled_texts(
     path: pathlib.Path,
     policy: Policy,
@@ -27,7 +39,7 @@ def sampled_texts(
     *,
     num_samples: int,
     max_new_tokens: int,
-) -> Texts:
+) -> Samples:
     """Samples of a teacher or of a student's snapshot, which the settings beside the file name by its hash."""
     prompts = [Prompt(record.id, data.encode_prompt(record, tokenizer)) for record in records]
     completions.write_completions(
@@ -44,11 +56,16 @@ def sampled_texts(
         settings={"model": data.fingerprint(policy.params), "temperature": TEMPERATURE},
         num_slots=128,
     )
-    texts = collections.defaultdict(dict)
+    samples = collections.defaultdict(dict)
     for line in path.read_bytes().splitlines():  # of text, splitlines would break at more than the ends of lines
         row = json.loads(line)
-        texts[row["id"]][row["sample"]] = row["text"]
-    return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in texts.items()}
+        samples[row["id"]][row["sample"]] = Written(row["text"], row["tokens"])
+    return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in samples.items()}
+
+
+def texts_of(samples: Samples) -> Texts:
+    """The samples as texts, for a reader with another tokenizer."""
+    return {id: [sample.text for sample in of_prompt] for id, of_prompt in samples.items()}
 
 
 def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:

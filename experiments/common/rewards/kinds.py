@@ -31,7 +31,7 @@ def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: p
 def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
-    lists = data.encode_lists(task.lists, task.tokenizer, **limits(config))
+    lists = data.encode_reward_lists(task.lists, task.tokenizer, **limits(config))
     size = max(2 * config.batch // config.list_size, 1)
     batches = data.list_batches(machines.even(lists), batch_size=size, list_size=config.list_size, **machines.share())
     sizes = {"steps": config.steps, "learning_rate": config.learning_rate}

@@ -89,7 +89,7 @@ def make_judge(config, task: RewardTask, reward: Policy) -> JudgeFn:
 
 def score(config, task: RewardTask, reward: Policy, records: Sequence[PreferenceRecord]) -> np.ndarray:
     """``[N, n]``: rewards, NaN where a record has fewer responses."""
-    lists = data.encode_lists(records, task.tokenizer, **limits(config))
+    lists = data.encode_reward_lists(records, task.tokenizer, **limits(config))
     reward_fn = functools.partial(_response_rewards, reward.model, reward.params)
     return data.score_lists(lists, reward_fn, batch_size=BATCH, list_size=LIST_SIZE, map_fn=processes.dealt)
 

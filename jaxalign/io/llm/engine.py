@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 from jaxalign import models, sampling
-from jaxalign.data.encoding import encode_continued
 from jaxalign.data.options import EncodedOptions, encode_options
 from jaxalign.data.tokenizer import Tokenizer
+from jaxalign.data.turns import encode_continued
 from jaxalign.typing import GenerateFn, ListBatch, OptionScore, Params, Prompt, ScoreOptionsFn
 
 SHORTEST = 16  # a prompt's places
@@ -59,7 +59,7 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
             num_slots=min(num_slots, _bucket(len(numbers) * n, 1)),
             max_prompt_tokens=min(_bucket(longest, SHORTEST), model.config.max_length - max_tokens),
             max_new_tokens=max_tokens,
-            eos_id=tokenizer.eos_id,
+            eos_id=tokenizer.end_ids,
             rule=sampling.greedy if temperature == 0 else sampling.sample(sampling.temperature(temperature)),
             stop=sampling.stop_strings(stop, tokenizer.decode),
         )

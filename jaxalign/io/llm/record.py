@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxalign.data.encoding import encode_continued
 from jaxalign.data.reference import fingerprint
 from jaxalign.data.tokenizer import Tokenizer
 from jaxalign.data.tokenizer_files import tokenizer_fingerprint
+from jaxalign.data.turns import encode_continued
 from jaxalign.io.llm.ledger import Ledger
 from jaxalign.io.llm.runs import Answer, Cache, NotRecordedError, Usage, usage_of
 from jaxalign.io.llm.wire import hash_of, shorten
