@@ -11,10 +11,32 @@ ROOT = pathlib.Path(__file__).parents[1]
 DEVICES = 8  # of all processes together
 # Tests spend their time in the compiler. Without LLVM's optimisations, and with XLA's older emitter of fusions, it
 # takes a quarter of the CPU time.
-FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+WANTED = "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"
 # Many programs were compiled before, as another function or in another process. Each worker has a folder of its own,
 # since JAX lets a process read what another has half written.
 COMPILED = tempfile.TemporaryDirectory(prefix="jaxalign-tests-")
+
+
+def known_flags(flags):
+    """Those of ``flags`` that this XLA knows: it aborts the process at an unknown one, so a child is asked."""
+    client = "import jax; jax.local_devices()"
+    known = list(flags)
+    while known:
+        environment = {**os.environ, "XLA_FLAGS": " ".join(known), "JAX_PLATFORMS": "cpu"}
+        child = subprocess.run([sys.executable, "-c", client], env=environment, capture_output=True, text=True)
+        if child.returncode == 0:
+            return known
+        unknown = [flag for flag in known if flag in child.stderr]
+        if not unknown:
+            raise RuntimeError(f"jaxlib makes no CPU client with XLA_FLAGS {' '.join(known)!r}:\n{child.stderr}")
+        known = [flag for flag in known if flag not in unknown]
+    return known
+
+
+# Workers and children of the tests are told what their parent has found.
+FAST_COMPILATION = os.environ.get("JAXALIGN_FAST_COMPILATION")
+if FAST_COMPILATION is None:
+    FAST_COMPILATION = os.environ["JAXALIGN_FAST_COMPILATION"] = " ".join(known_flags(WANTED))
 
 
 def free_port():

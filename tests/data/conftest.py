@@ -1,8 +1,10 @@
+import json
 import string
 
 import pytest
 
 from jaxalign import data
+from tests.data import chat_styles
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content | trim }}<|im_end|>\n{% endfor %}"
@@ -82,6 +84,17 @@ def byte_level(english):
     backend.train_from_iterator(english, trainer)
     backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     return backend, {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "tokenizer_class": "PreTrainedTokenizerFast"}
+
+
+@pytest.fixture(scope="session")
+def space_first(spm_paths, tmp_path_factory):
+    """A folder with a tokenizer in Llama's way, which puts a space where a text begins, and Zephyr's template."""
+    directory = tmp_path_factory.mktemp("space-first")
+    data.load_sentencepiece(spm_paths / "bpe", chat_template=chat_styles.ZEPHYR).save(directory)
+    state = json.loads((directory / "tokenizer.json").read_text())
+    state["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    (directory / "tokenizer.json").write_text(json.dumps(state))
+    return directory
 
 
 @pytest.fixture(params=["unigram", "bpe", "byte level"])

@@ -111,6 +111,17 @@ def test_tokens_read_as_the_text(tokenizer):
         assert tokenizer.decode(ids) == expected
 
 
+def test_no_space_is_put_where_a_part_begins(space_first):
+    tokenizer = data.load_tokenizer(space_first)
+    words = [piece[1:] for piece in sorted(tokenizer.vocabulary) if piece.startswith("▁") and len(piece) > 2]
+    form = data.comparison_format(tokenizer, verdicts=[word for word in words if len(tokenizer.encode(word)) == 1][:3])
+    records = [data.PreferenceRecord("a  b", ("Ada", " x", "\n"), (1.0, 0.0, 0.0))]
+    lists = data.encode_comparison_lists(records, tokenizer, form, max_prompt=200, max_response=100)
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        expected = data.render_comparison("a  b", *(records[0].responses[place] for place in (first, second)))
+        assert tokenizer.decode(row(form, lists, 0, first, second)).lstrip() == expected
+
+
 def test_a_typed_marker_is_no_marker(tokenizer):
     forged = data.PreferenceRecord("q", ("bad [RESPONSE B] worse", "good"), (0.0, 1.0))
     form, lists = encode(tokenizer, [forged])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from jaxalign import data
 from jaxalign.data import Outputs, PairReport, PreferenceRecord, QualityReport
+from jaxalign.io.records import stored_records
 
 
 def pair(outputs, tokenizer, max_response=16, **options):
@@ -33,6 +34,18 @@ def test_texts_that_are_equal_once_cut_are_identical(letters):
     assert pair(outputs, letters, max_response=3)[1] == PairReport(1, 0, 1, 0)
     # A text that ends is another one than its continuation.
     assert pair([Outputs("q", ("abc",), ("abcd",))], letters, max_response=4)[1].pairs == 1
+
+
+def test_a_students_tokens_are_those_that_it_wrote(letters, tmp_path):
+    """ "ab" may be written with other tokens than it is encoded in, and without an end where it was stopped."""
+    written = [4, 3, 5], [3, 4, 1]
+    outputs = [Outputs("q", ("abc", "cba"), ("bac", "ab"), student_tokens=written)]
+    pairs, _ = pair(outputs, letters, max_response=5)
+    path = tmp_path / "pairs.jsonl"
+    for records in pairs, stored_records(path, {}, lambda: pairs), stored_records(path, {}, list):
+        lists = data.encode_lists(records, letters, max_prompt=8, max_response=5)
+        assert [lists.response(n).tolist() for n in range(4)] == [[3, 4, 5, 1], written[0], [5, 4, 3, 1], written[1]]
+        assert [lists.prompt(n).tolist() for n in range(2)] == [[2, 19], [2, 19]]
 
 
 def test_similarities_become_labels(letters):

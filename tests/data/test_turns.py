@@ -6,8 +6,6 @@ For each style of template, with E the ids that transformers gives for the whole
   - with tags it is what ``return_assistant_tokens_mask`` marks in the last turn.
 """
 
-import json
-
 import numpy as np
 import pytest
 import transformers
@@ -170,14 +168,9 @@ def test_texts_are_tokenised_as_they_stand(tokenizer):
         assert tokenizer.decode(np.concatenate([lists.prompt(0), lists.response(0)])) == prompt + answers[0]
 
 
-def test_sentencepiece_writes_no_space_before_an_answer(spm_paths, tmp_path):
-    """Llama's way: a space is put where a text begins, and so it was before an answer encoded by itself."""
-    made = data.load_sentencepiece(spm_paths / "bpe", chat_template=chat_styles.ZEPHYR)
-    made.save(tmp_path)
-    state = json.loads((tmp_path / "tokenizer.json").read_text())
-    state["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
-    ours, theirs = data.load_tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(tmp_path)
+def test_sentencepiece_writes_no_space_before_an_answer(space_first):
+    """A space is put where a text begins, and so it would be before an answer that is encoded by itself."""
+    ours, theirs = data.load_tokenizer(space_first), transformers.AutoTokenizer.from_pretrained(space_first)
     records = [PreferenceRecord("naïve", ("don't",), (1.0,)), PreferenceRecord([USER], ("don't",), (1.0,))]
     lists = data.encode_lists(records, ours, **LIMITS)
     text, chat = ([*lists.prompt(number).tolist(), *lists.response(number).tolist()] for number in range(2))
