@@ -31,7 +31,7 @@ from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,14 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
-    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    run_folder.open_run(
+        config.output,
+        dataclasses.replace(config, budget_tokens=None, replay=None),
+        experiment="ease",
+        may_differ=("output", "seeds", "scorers"),
+        files={"data": ()},
+        models=() if config.endpoint else ("model",),
+    )
     with accounts.limited(config) as ledger:
         engine = ensemble_worlds.open_answerer(config, ledger)
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)

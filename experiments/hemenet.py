@@ -26,7 +26,7 @@ from experiments.common.proteins import benchmark, methods, world
 from experiments.common.proteins.methods import METHODS
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,13 @@ def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
-    writers.write_config(config.output, config)
+    run_folder.open_run(
+        config.output,
+        config,
+        experiment="hemenet",
+        may_differ=("output", "seeds", "methods", "num_workers"),
+        files={"data": ("structures/**/*", "annotations/**/*")},
+    )
     by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
     spread = "95 % bootstrap intervals over rows" if config.seeds == 1 else f"means of {config.seeds} seeds"

@@ -29,7 +29,7 @@ from experiments.common.llm import accounts, forecast, judge_figures, judge_meth
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
 from jaxalign.data import PreferencePair
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 from jaxalign.judge import StructuredConfig
 
 
@@ -78,7 +78,14 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
-    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    run_folder.open_run(
+        config.output,
+        dataclasses.replace(config, budget_tokens=None, replay=None),
+        experiment="judge",
+        may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
+        files={"data": ("pairs.parquet",)},
+        models=() if config.endpoint else ("model",),
+    )
     with accounts.limited(config) as ledger:
         engine = judge_worlds.open_judge(config, ledger)
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)

@@ -16,8 +16,8 @@ import functools
 import itertools
 import pathlib
 import warnings
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow
@@ -30,7 +30,7 @@ from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Set
 from experiments.common.llm.judge_worlds import open_judge, read_file
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import records, writers
+from jaxalign.io import records, run_folder
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -70,7 +70,14 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
     if config.model and config.model == config.generator:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
-    writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
+    key = run_folder.open_run(
+        config.output,
+        dataclasses.replace(config, budget_tokens=None, replay=None),
+        experiment="label_preferences",
+        may_differ=("output",),
+        files={"data": ()},
+        models=() if config.endpoint else ("model",),
+    )
     unlabelled, truth = make_lists(config)
     pairs, owners = all_pairs(unlabelled)
     with accounts.limited(config) as ledger:
@@ -78,7 +85,7 @@ def main(config: Config) -> dict[str, float]:
         forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
         judgements = ask(config, pairs, judge)
     labelled = label(unlabelled, judgements, owners)
-    write(config, labelled)
+    write(config, labelled, key)
     figures = {
         "lists": len(labelled),
         "pairs": len(pairs),
@@ -160,9 +167,8 @@ def label(
     ]
 
 
-def write(config: Config, labelled: Sequence[PreferenceRecord]) -> None:
+def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:
     """``labels.jsonl``, and the two files that experiments take as ``--data``."""
-    provenance = {name: str(value) for name, value in dataclasses.asdict(config).items() if name != "output"}
     records.write_records(config.output / "labels.jsonl", labelled, provenance)
     count = min(max(round(config.validation * len(labelled)), 1), len(labelled) - 1)
     for part, some in (("validation", labelled[:count]), ("train", labelled[count:])):

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from experiments.common import alpacaeval_task, judge, machines, report, sequence_task, stages
 from experiments.common.task import Task
 from jaxalign import data, losses, metrics, numerics
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,19 @@ def pick(values, places):
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    writers.write_config(config.output, config)
+    if config.judge_steps and config.task != "sequences":
+        raise ValueError(
+            f"--judge-steps {config.judge_steps}: the reward model learns from responses that the sequence world "
+            f"labels, and the lists of --task {config.task} have labels of their own. Leave it out"
+        )
+    run_folder.open_run(
+        config.output,
+        config,
+        experiment="lipo",
+        may_differ=("output", "seeds", "losses"),
+        files={"data": alpacaeval_task.FILES},
+        models=("model",),
+    )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     figures = report.summarise([figures for figures, _ in runs])
     report.print_table(figures)

@@ -23,10 +23,10 @@ from typing import Literal
 
 import jax
 
-from experiments.common import machines, report, stages
+from experiments.common import alpacaeval_task, machines, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
-from jaxalign.io import processes, writers
+from jaxalign.io import processes, run_folder
 from jaxalign.io.report import Curves
 
 
@@ -92,7 +92,14 @@ def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
-    writers.write_config(config.output, config)
+    run_folder.open_run(
+        config.output,
+        config,
+        experiment="plad",
+        may_differ=("output", "seeds", "methods"),
+        files={"data": alpacaeval_task.FILES, "teacher_outputs": ()},
+        models=("teacher", "student"),
+    )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}

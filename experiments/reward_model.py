@@ -19,10 +19,10 @@ from typing import Literal
 
 import jax
 
-from experiments.common import machines, report
+from experiments.common import alpacaeval_task, machines, report
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import start_backbone
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,14 @@ def main(config: Config) -> dict[str, float]:
     unknown = set(config.kinds) - kinds.TRAIN.keys()
     if unknown:
         raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds.TRAIN)}")
-    writers.write_config(config.output, config)
+    run_folder.open_run(
+        config.output,
+        config,
+        experiment="reward_model",
+        may_differ=("output", "seeds", "kinds"),
+        files={"data": alpacaeval_task.FILES},
+        models=("backbone",),
+    )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"

@@ -23,13 +23,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import machines, report
+from experiments.common import alpacaeval_task, machines, report
 from experiments.common.rewards import figures, worlds
 from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
-from jaxalign.io import writers
+from jaxalign.io import run_folder
 from jaxalign.io.report import Curves
 
 
@@ -118,7 +118,14 @@ def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, proba
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    writers.write_config(config.output, config)
+    run_folder.open_run(
+        config.output,
+        config,
+        experiment="rrm",
+        may_differ=("output", "seeds", "variants", "rates"),
+        files={"data": alpacaeval_task.FILES},
+        models=("backbone",),
+    )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"

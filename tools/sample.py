@@ -2,7 +2,7 @@
 
 PROMPTS.jsonl has one object a line: ``prompt``, a text or a list of chat messages, and perhaps ``id``. OUT.jsonl gets a
 line a sample as it ends: id, sample, text, finish, tokens, logps (see jaxalign.io.completions). After a break, the same
-command goes on where it was.
+command goes on where it was; with other weights, another tokenizer, template or setting, OUT is refused.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def main(
         top_p: draw among the most likely tokens that together have this probability.
         min_p: draw among tokens at least this share as likely as the most likely one.
         repetition_penalty: divides the logits of tokens that have occurred.
-        stop: texts that end a sample.
+        stop: texts that end a sample, special tokens such as <|im_end|> among them.
         seed: of the random numbers.
         slots: samples that are decoded side by side, a multiple of the number of devices.
         tensor: devices that share the heads; the others share parameters and slots.
@@ -82,7 +82,7 @@ def main(
         eos_ids=_eos_ids(directory),
         stops=stop,
         skip_long=skip_long,
-        settings={"model": model, "repetition_penalty": repetition_penalty, **chosen},
+        settings={"repetition_penalty": repetition_penalty, **chosen},
         num_slots=slots,
         sharding=sharding.batch_sharding(mesh, rules),
     )

@@ -2,18 +2,20 @@
 
 DATA has one row a prompt: ``--responses responses`` names a column with a list of responses, ``--responses chosen
 rejected`` several columns with one response each. OUT is a file of JSON lines, see :mod:`jaxalign.io.scoring`; the same
-command continues it where it was killed.
+command continues it where it was killed. What the rewards were made with stands in OUT.settings.json: with another
+model, template, tokenizer or limit the file is refused.
 """
 
 import functools
 import pathlib
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import tyro
 
 from jaxalign import data, models
-from jaxalign.io import hf, scoring
+from jaxalign.io import hf, keys, scoring
 from jaxalign.typing import RewardFn
 
 
@@ -23,6 +25,7 @@ class Scorer(NamedTuple):
     reward_fn: RewardFn
     tokenizer: data.Tokenizer
     name: str
+    key: Mapping[str, Any] = {}  # what the name is a hash of, part by part
 
 
 def main(
@@ -66,8 +69,10 @@ def load_scorer(model: str) -> Scorer:
     """The scalar reward model in a directory."""
     directory = hf.resolve(model)
     config, params = hf.load_pretrained(directory)
+    tokenizer = data.load_tokenizer(directory)
     reward_fn = jax.jit(functools.partial(models.response_rewards, models.build(config)))
-    return Scorer(functools.partial(reward_fn, params), data.load_tokenizer(directory), data.fingerprint(params)[:16])
+    key = {**keys.of_model(config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
+    return Scorer(functools.partial(reward_fn, params), tokenizer, keys.digest(key)[:16], key)
 
 
 def score(
@@ -79,7 +84,15 @@ def score(
     encode_fn = functools.partial(data.encode_reward_lists, tokenizer=scorer.tokenizer, **limits)
     name = "/".join([scorer.name, *map(str, limits.values())])
     report = scoring.score_file(
-        source.records, scorer.reward_fn, encode_fn, out, model=name, skip_bad_rows=skip_bad_rows, **sizes
+        source.records,
+        scorer.reward_fn,
+        encode_fn,
+        out,
+        model=name,
+        settings={**scorer.key, **limits},
+        rows=source.rows,
+        skip_bad_rows=skip_bad_rows,
+        **sizes,
     )
     print(
         f"{out}: {report.records - report.skipped} of {source.report.rows} rows scored ({report.resumed} lines were "

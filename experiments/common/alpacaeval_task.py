@@ -20,9 +20,10 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
-from jaxalign.io import hf, processes
+from jaxalign.io import hf, keys, processes
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
+FILES = ("train.parquet", "validation.parquet")
 BEST = 4  # responses of each prompt that are demonstrations
 LIST_SIZE = 8  # responses scored at once
 NUM_SAMPLES = 16  # validation prompts that the report shows responses to
@@ -96,11 +97,11 @@ def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_siz
     """That of ``model``, or one that is trained on the records and kept in ``work``."""
     if model:
         return data.load_tokenizer(hf.resolve(model))
-    path = work / f"sentencepiece-{vocab_size}.model"
+    texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
+    path = work / f"sentencepiece-{vocab_size}-{keys.digest(texts)[:12]}.model"
 
     def train() -> None:
         work.mkdir(parents=True, exist_ok=True)
-        texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
         data.train_sentencepiece(texts, path, vocab_size=vocab_size)
 
     if not processes.first(path.exists):

@@ -158,7 +158,7 @@ def reference_logps(config, lists: EncodedLists, sft: Policy, directory: pathlib
         directory / "reference",
         lists,
         make_logps_fn(sft),
-        model=data.fingerprint(sft.params),
+        model=data.fingerprint((sft.model.config, sft.params)),
         batch_size=REFERENCE_BATCH,
         list_size=config.list_size,
         map_fn=processes.dealt,

@@ -1,7 +1,7 @@
 """Log-probabilities of the reference model: computed once, kept on disk, joined to batches by record and response.
 
-A file is named by a hash of the reference parameters and of the token ids, so another model, tokenizer, limit or data
-set never meets a stale one. Labels are no part of it: relabelled data keep their file.
+A file is named by a hash of what identifies the model, its config and its weights, and of the token ids, so another
+model, tokenizer, limit or data set never meets a stale one. Labels are no part of it: relabelled data keep their file.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from jaxalign.data.encoding import EncodedLists
 from jaxalign.data.lists import Bucket
 from jaxalign.data.scoring import MapFn, score_lists
 from jaxalign.typing import RewardFn
+
+FORMAT = 2  # of the file and its key; another number is another name
 
 
 def load_reference_logps(
@@ -40,7 +42,8 @@ def load_reference_logps(
       directory: where such files lie.
       logps_fn: gives nats summed over each response, as :func:`~jaxalign.data.score_lists` wants it; called only when
         the file is missing.
-      model: what identifies the parameters in ``logps_fn``, for instance :func:`fingerprint` of them.
+      model: what identifies ``logps_fn``, for instance ``fingerprint((model.config, params))``: equal weights under
+        another config (positions, window, caps) give other log-probabilities.
       map_fn: as for :func:`~jaxalign.data.score_lists`.
       first_fn: what reads and writes the file. With several processes, each calls this function, with
         ``jaxalign.io.processes.dealt`` and ``first``: they share the work, and process 0 alone touches the disk.
@@ -48,7 +51,7 @@ def load_reference_logps(
     Returns:
       ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
     """
-    key = hashlib.sha256(f"{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{FORMAT}/{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
     path = pathlib.Path(directory) / f"reference-{key}.npy"
     if not first_fn(path.exists):
         sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
@@ -57,10 +60,16 @@ def load_reference_logps(
     return first_fn(lambda: np.load(path, mmap_mode="r"))
 
 
-def fingerprint(params: Any) -> str:
-    """A hash of a pytree of arrays: names, shapes, types and every bit of the values."""
+def fingerprint(tree: Any) -> str:
+    """A hash of a pytree of arrays: names, shapes, types and every bit of the values.
+
+    Configs, texts and numbers may be among the leaves; they are hashed as Python shows them.
+    """
     digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not isinstance(leaf, np.ndarray | np.generic | jax.Array):
+            digest.update(f"{jax.tree_util.keystr(path)} {leaf!r}\n".encode())
+            continue
         array = np.asarray(leaf)
         digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())

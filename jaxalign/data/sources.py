@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from jaxalign.data.record import PreferenceRecord
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 RowFn = Callable[[Mapping], Any]
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -34,11 +36,19 @@ class SourceReport(NamedTuple):
     problems: tuple[str, ...]
 
 
-class Source(NamedTuple):
-    """Records, in the order of the source, and how reading them went."""
-
+class _Source(NamedTuple):
     records: list
     report: SourceReport
+
+
+class Source(_Source):
+    """Records, in the order of the source, and how reading them went: a pair.
+
+    Beside the pair ``rows`` has the number of each record's row, from 0 over all files; rows that were skipped count,
+    blank lines do not. Of a group it is the number of its first row.
+    """
+
+    rows: Sequence[int] = ()
 
 
 def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
@@ -65,7 +75,7 @@ def read_jsonl(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_b
             with open(path, "rb") as file:
                 yield from ((f"{path}, row {n}", line) for n, line in enumerate(file, 1) if line.strip())
 
-    return _collect(lines(), lambda line: row_fn(_json_object(line)), group_by_id, skip_bad_rows)
+    return _collect(lines(), row_fn, group_by_id, skip_bad_rows, parse=_json_object)
 
 
 def read_tfds(
@@ -87,25 +97,35 @@ def read_tfds(
     import tensorflow_datasets as tfds
 
     rows = tfds.data_source(name, split=split, data_dir=None if data_dir is None else os.fspath(data_dir))
-    located = ((f"{name} {split}, row {n}", _plain(rows[n - 1])) for n in range(1, len(rows) + 1))
-    return _collect(located, row_fn, group_by_id, skip_bad_rows)
+    located = ((f"{name} {split}, row {n}", rows[n - 1]) for n in range(1, len(rows) + 1))
+    return _collect(located, row_fn, group_by_id, skip_bad_rows, parse=_plain)
 
 
 def read_rows(
     rows: Iterable[Mapping], row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False
 ) -> Source:
     """Records of rows in memory, for instance of a Hugging Face data set or of ``frame.to_dict("records")``."""
-    located = ((f"row {n}", _plain(row)) for n, row in enumerate(rows, 1))
-    return _collect(located, row_fn, group_by_id, skip_bad_rows)
+    located = ((f"row {n}", row) for n, row in enumerate(rows, 1))
+    return _collect(located, row_fn, group_by_id, skip_bad_rows, parse=_plain)
 
 
-def _collect(located: Iterable[tuple[str, Any]], row_fn, group_by_id: bool, skip_bad_rows: bool) -> Source:
+def _collect(
+    located: Iterable[tuple[str, Any]],
+    row_fn: RowFn,
+    group_by_id: bool,
+    skip_bad_rows: bool,
+    *,
+    parse: Callable[[Any], Any] = lambda row: row,
+) -> Source:
     parts: dict[Any, list] = {}
+    firsts: dict[Any, int] = {}
     rows, problems = 0, []
-    for place, row in located:
+    for place, raw in located:
         rows += 1
         try:
+            row = parse(raw)
             record = row_fn(row)
+            _check_texts(row, record)
             key = rows
             if group_by_id:
                 key = record.id
@@ -118,10 +138,46 @@ def _collect(located: Iterable[tuple[str, Any]], row_fn, group_by_id: bool, skip
             problems.append(f"{place}: {reason}")
             continue
         parts.setdefault(key, []).append(record)
+        firsts.setdefault(key, rows - 1)
     if not parts:
         raise ValueError(f"no usable row among {rows}" + (f"; the first problem: {problems[0]}" if problems else ""))
     records = [_join(part) if group_by_id else part[0] for part in parts.values()]
-    return Source(records, SourceReport(rows, len(problems), tuple(problems[:10])))
+    source = Source(records, SourceReport(rows, len(problems), tuple(problems[:10])))
+    source.rows = list(firsts.values())
+    return source
+
+
+def _check_texts(row: Any, record: Any) -> None:
+    """A text that cannot be encoded is a bad row here, where file and row are known, and not later.
+
+    JSON can spell one half of a surrogate pair; texts cut at a UTF-16 unit are written so.
+    """
+    for field, text in _texts(record):
+        if not (found := SURROGATE.search(text)):
+            continue
+        columns = [field for field, text in _texts(row) if SURROGATE.search(text)]
+        raise ValueError(
+            f"{(columns or [field])[0]}: holds half of a surrogate pair, {found.group()!r} at character "
+            f"{found.start()}, which is no character and has no tokens. Remove it or write the whole character"
+        )
+
+
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a row or a record, with the field that it is in."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _texts(each, field or str(name))
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _texts(getattr(value, each.name), field or each.name)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        for name in value._fields:
+            yield from _texts(getattr(value, name), field or name)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each, field)
 
 
 def _check_key(key, part: list[PreferenceRecord] | None, record: PreferenceRecord) -> None:

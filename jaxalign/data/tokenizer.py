@@ -206,6 +206,12 @@ class HfTokenizer:
     def _control_tokens(self) -> list[str]:
         return [token.content for token in self._backend.get_added_tokens_decoder().values() if token.special]
 
+    @functools.cached_property
+    def special_ids(self) -> Mapping[str, int]:
+        """The id of every token that decoded text leaves out, by its spelling."""
+        added = self._backend.get_added_tokens_decoder()
+        return {token.content: id for id, token in added.items() if token.special}
+
     def _id(self, name: str) -> int:
         token = self._special_tokens.get(name)
         found = None if token is None else self._backend.token_to_id(token)

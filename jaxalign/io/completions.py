@@ -4,7 +4,8 @@ The file has one JSON object a line: ``id`` of the prompt, ``sample`` (0, 1, ...
 ended it), ``finish`` (``stop_token``, ``stop_string`` or ``length``), ``tokens``, ``logps``, one for each token, in
 nats under the model at temperature 1, and ``seconds`` since the line before it or since its call began, so that their
 sum is what the file has cost. Lines come in the order in which samples end. Beside it stands ``<file>.settings.json``:
-a file is continued with the settings and prompts that it was begun with, or not at all.
+a file is continued with the weights, config, tokenizer, rule, settings and prompts that it was begun with, or not at
+all.
 """
 
 import hashlib
@@ -21,9 +22,13 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from jaxalign.data import PreferenceRecord, Tokenizer, encode_prompt, read_jsonl
+from jaxalign.io import keys
 from jaxalign.io.progress import Progress
-from jaxalign.sampling import Completion, Job, Rule, run_jobs, stop_strings, text_before
+from jaxalign.sampling import Completion, Job, Rule, Stops, run_jobs
+from jaxalign.sampling.checks import check_sizes
 from jaxalign.typing import Params
+
+FORMAT = 2  # of the lines and the settings beside them
 
 
 class Prompt(NamedTuple):
@@ -42,7 +47,9 @@ class CompletionsReport(NamedTuple):
 
 
 def read_prompts(path: str | os.PathLike, tokenizer: Tokenizer, *, skip_bad_rows: bool = False) -> list[Prompt]:
-    """Rows of JSON with ``prompt``, a text or a list of chat messages, and ``id``, by default the number of the prompt.
+    """Rows of JSON with ``prompt``, a text or a list of chat messages, and ``id``, by default the number of the row.
+
+    Rows are counted from 0, those that are skipped too: a prompt's name does not depend on the other rows.
 
     Raises:
       ValueError: a row without a prompt, naming file and row; no row.
@@ -54,8 +61,9 @@ def read_prompts(path: str | os.PathLike, tokenizer: Tokenizer, *, skip_bad_rows
         # Sources give preference records; a prompt alone is one with silence for an answer.
         return PreferenceRecord(row["prompt"], ("",), (0.0,), id=str(row.get("id", "")))
 
-    records = read_jsonl(path, record, skip_bad_rows=skip_bad_rows).records
-    return [Prompt(each.id or str(n), encode_prompt(each, tokenizer)) for n, each in enumerate(records)]
+    source = read_jsonl(path, record, skip_bad_rows=skip_bad_rows)
+    numbered = zip(source.rows, source.records, strict=True)
+    return [Prompt(each.id or str(row), encode_prompt(each, tokenizer)) for row, each in numbered]
 
 
 def write_completions(
@@ -85,21 +93,27 @@ def write_completions(
 
     Args:
       eos_ids: tokens that end a sample beside the tokenizer's own.
-      stops: texts that end a sample; its ``text`` leaves them out, its tokens and log-probabilities do not.
+      stops: texts that end a sample, special tokens among them, spelled as the tokenizer spells them; its ``text``
+        leaves them out, its tokens and log-probabilities do not.
       skip_long: leave out, and count, prompts that with ``max_new_tokens`` exceed the model's context.
-      settings: what else a continued file must agree on, as JSON: the model's name, the rule's parameters.
+      settings: what else a continued file must agree on, as JSON. Weights, config, tokenizer, rule, key and prompts are
+        looked at here.
       num_slots, stride, sharding: as for :func:`jaxalign.sampling.run_jobs`.
 
     Raises:
-      ValueError: prompts that are too long, empty, or of one id; a file of other settings or prompts.
+      ValueError: prompts that are too long, empty, or of one id; a file of other settings or prompts, naming what
+        differs; sizes that give no sample.
     """
+    check_sizes(num_samples=num_samples, max_new_tokens=max_new_tokens, num_slots=num_slots, stride=stride)
     path, now = pathlib.Path(path), time.monotonic()
     room = model.config.max_length - max_new_tokens
     _check_prompts(prompts, room, skip_long)
     kept = [(number, prompt) for number, prompt in enumerate(prompts) if len(prompt.tokens) <= room]
-    same = {"max_new_tokens": max_new_tokens, "eos_ids": list(eos_ids), "stops": list(stops)}
-    same |= {"key": np.asarray(jax.random.key_data(key)).tolist(), "prompts": _digest(prompts), **(settings or {})}
-    _check_settings(path, json.loads(json.dumps(same)))
+    stop = Stops(stops, tokenizer.decode, getattr(tokenizer, "special_ids", {}))
+    drawn = {"max_new_tokens": max_new_tokens, "eos_ids": list(eos_ids), "stops": list(stops), "key": _key_of(key)}
+    made_with = {**keys.of_model(model.config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
+    drawn |= {"rule": keys.of_function(rule), "prompts": _digest(prompts), **made_with, **(settings or {})}
+    keys.begin(path, {keys.FORMAT: FORMAT, **drawn})
     found = _resume(path)
     jobs = [
         Job(number, prompt.tokens, missing)
@@ -119,24 +133,24 @@ def write_completions(
         max_new_tokens=max_new_tokens,
         eos_id=tuple(dict.fromkeys([*tokenizer.end_ids, *eos_ids])),
         rule=rule,
-        stop=stop_strings(stops, tokenizer.decode),
+        stop=stop.find,
         stride=stride,
         sharding=sharding,
     )
     with path.open("ab", buffering=0) as file, Progress(path.name, total, start=before, show=show) as progress:
         for done, each in enumerate(completions, start=before + 1):
             last, now = now, time.monotonic()
-            row = _row(prompts[each.job].id, each, tokenizer, stops)
+            row = _row(prompts[each.job].id, each, stop)
             _write(file, row | {"seconds": round(now - last, 4)})
             progress.update(done, {}, float(len(each.tokens)))
     return CompletionsReport(done - before, before, len(prompts) - len(kept))
 
 
-def _row(id: str, completion: Completion, tokenizer: Tokenizer, stops: Sequence[str]) -> dict[str, Any]:
+def _row(id: str, completion: Completion, stop: Stops) -> dict[str, Any]:
     return {
         "id": id,
         "sample": completion.sample,
-        "text": text_before(tokenizer.decode(completion.tokens), stops),
+        "text": stop.text(completion.tokens),
         "finish": completion.finish,
         "tokens": completion.tokens,
         "logps": completion.logps,
@@ -172,18 +186,8 @@ def _digest(prompts: Sequence[Prompt]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
-    beside = path.with_name(f"{path.name}.settings.json")
-    if path.exists() and path.stat().st_size:
-        if not beside.is_file():
-            raise ValueError(f"{path} holds something, but not by this tool: {beside.name} is missing. Name a new file")
-        before = json.loads(beside.read_text(encoding="utf-8"))
-        changed = [name for name in before | settings if before.get(name) != settings.get(name)]
-        if changed:
-            details = ", ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)
-            raise ValueError(f"{path} was begun with other settings: {details}. Use those, or name a new file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+def _key_of(key: Array) -> list:
+    return [str(key.dtype), np.asarray(jax.random.key_data(key)).tolist()]
 
 
 def _resume(path: pathlib.Path) -> set[tuple[str, int]]:

@@ -1,7 +1,6 @@
 """The metrics of a run, from the device to files and the progress display, one step late."""
 
 import contextlib
-import json
 import math
 import pathlib
 from collections.abc import Mapping
@@ -9,7 +8,9 @@ from collections.abc import Mapping
 import jax
 
 from jaxalign.io import launch
+from jaxalign.io.keys import write_json
 from jaxalign.io.progress import Progress
+from jaxalign.io.spent import Spent
 from jaxalign.io.timing import Timing
 from jaxalign.io.writers import MetricsWriter, resolve
 from jaxalign.numerics import Ratio
@@ -40,6 +41,7 @@ class Logbook(contextlib.ExitStack):
         self._step, self._values, self._tokens = start, {}, 0.0
         main = launch.is_main()
         self._writer = self.enter_context(MetricsWriter(directory, last_step=start)) if main else None
+        self._spent = self.enter_context(Spent(directory)) if main else None
         self._progress = self.enter_context(Progress(name, num_steps, start=start, show=main))
 
     def add(self, step: int, metrics: Mapping[str, Ratio]):
@@ -77,11 +79,18 @@ class Logbook(contextlib.ExitStack):
         due = self._step % self._log_every == 0 or self._step == self._num_steps or evaluation
         if due and self._writer is not None:
             self._writer.write(self._step, self._values)
+        if self._spent is not None:
+            self._spent.note()
 
     def write_summary(self):
-        """Writes ``summary.json``: the last metrics, and where the time went since this process started the run."""
+        """Writes ``summary.json``: the last metrics, and where the time went since this process started the run.
+
+        ``seconds`` is what all ``processes`` have taken that worked on the run, those that were killed too.
+        """
         summary = {"step": self._step, "metrics": self._values, **self._timing.summary()}
         if self._tokens:
             summary["tokens_per_second"] = self._tokens / summary["seconds"]
-        if self._writer is not None:
-            (self._directory / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+        if self._spent is not None:
+            self._spent.write()
+            summary |= {"seconds": self._spent.seconds, "processes": self._spent.processes}
+            write_json(self._directory / SUMMARY, summary)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxalign.data import ListColumns, PreferenceRecord, read_jsonl
+from jaxalign.io import keys
 
 COLUMNS = ListColumns(source="source", id="id", tokens="tokens")
 
@@ -23,7 +24,7 @@ def stored_records(
     """The records in ``path``; made by ``make`` and written first, if there is no such file.
 
     Args:
-      provenance: JSON, all that the records depend on.
+      provenance: JSON, all that the records depend on: a :data:`~jaxalign.io.keys.Key`.
 
     Raises:
       ValueError: the file is of another provenance, naming what differs; ``make`` gives no record.
@@ -33,8 +34,8 @@ def stored_records(
     if not path.exists():
         write_records(path, make(), provenance)
     before = read_provenance(path)
-    if changed := [name for name in sorted(before | provenance) if before.get(name) != provenance.get(name)]:
-        details = ", ".join(f"{name} was {before.get(name)!r} and is {provenance.get(name)!r}" for name in changed)
+    if changed := keys.changes(before, provenance):
+        details = ", ".join(changed)
         raise ValueError(f"{path} holds records of another provenance: {details}. Use those, or name a new file")
     return read_jsonl(path, COLUMNS).records
 
@@ -46,8 +47,8 @@ def write_records(path: str | os.PathLike, records: Sequence[PreferenceRecord], 
         raise ValueError(f"no record to write to {path}; the report of what made them says what was left out, and why")
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n" for record in records)
-    _replace(_beside(path), json.dumps(provenance, indent=1) + "\n")
-    _replace(path, "".join(lines))
+    keys.write_json(_beside(path), provenance)
+    keys.write_text(path, "".join(lines))
 
 
 def read_provenance(path: str | os.PathLike) -> dict[str, Any]:
@@ -64,13 +65,3 @@ def read_provenance(path: str | os.PathLike) -> dict[str, Any]:
 
 def _beside(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f"{path.name}.provenance.json")
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
-    draft.replace(path)

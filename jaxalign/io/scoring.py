@@ -5,8 +5,10 @@ One line a record, in the order of the records, so that nothing is lost and noth
     {"index": 0, "id": "a", "source": "x", "record": "<hash>", "model": "<name>", "rewards": [0.5, -1.25]}
     {"index": 1, "id": "b", "source": "x", "record": "<hash>", "model": "<name>", "skipped": "prompt: over 512 tokens"}
 
-``index`` counts from 0, ``record`` is a hash of prompt and responses, and ``model`` is what the caller says: a file is
-never continued with other data or another model. Rewards stand in the order of the responses.
+``index`` counts records from 0, ``row`` (where the caller says it) the rows that they were read from, skipped ones
+included. ``record`` is a hash of prompt and responses, and ``model`` is what the caller says: a file is never continued
+with other data or another model. Rewards stand in the order of the responses. Beside it stands
+``<file>.settings.json``, where the caller names what the rewards depend on.
 """
 
 import collections
@@ -20,12 +22,14 @@ from typing import Any, NamedTuple
 from jaxalign.data import EncodedLists, PreferenceRecord, join_lists
 from jaxalign.data.lists import Bucket
 from jaxalign.data.scoring import not_finite, raw_scores
+from jaxalign.io import keys
 from jaxalign.io.progress import Progress
 from jaxalign.typing import RewardFn
 
 EncodeFn = Callable[[Sequence[PreferenceRecord]], EncodedLists]
 """Token ids of records, cutting and counting what is too long, for instance a partial ``data.encode_lists``."""
 
+FORMAT = 1  # of the lines
 BATCHES_AT_ONCE = 8  # batches of records between two writes: what a killed run computes again at most
 
 
@@ -50,6 +54,8 @@ def score_file(
     batch_size: int,
     list_size: int,
     buckets: Sequence[Bucket] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    rows: Sequence[int] | None = None,
     skip_bad_rows: bool = False,
     show: bool = True,
 ) -> ScoringReport:
@@ -58,7 +64,9 @@ def score_file(
     Args:
       reward_fn: as for :func:`jaxalign.data.score_lists`, with ``batch_size`` lists of ``list_size`` responses.
       encode_fn: called with one record at a time; with ``buckets=None`` its limits are the only shape of batches.
-      model: what identifies ``reward_fn`` and ``encode_fn``, for instance a hash of the parameters.
+      model: what identifies ``reward_fn`` and ``encode_fn``, for instance a hash of weights, config and tokenizer.
+      settings: the same, part by part, see :mod:`jaxalign.io.keys`, so that an error can say which part differs.
+      rows: the row that each record was read from, as :class:`~jaxalign.data.Source` has them.
       skip_bad_rows: a record that is too long, or has a reward that is not finite, gets a line with the reason and is
         counted, instead of being an error.
       show: the progress display.
@@ -69,21 +77,22 @@ def score_file(
     """
     out = pathlib.Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    rows = _resume(out, records, model)
-    resumed, step = len(rows), batch_size * BATCHES_AT_ONCE
+    if settings is not None:
+        keys.begin(out, {keys.FORMAT: FORMAT, **settings})
+    identities = [_identity(index, record, model, rows) for index, record in enumerate(records)]
+    lines = _resume(out, identities)
+    resumed, step = len(lines), batch_size * BATCHES_AT_ONCE
     sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
     with Progress(f"scoring {out.name}", len(records), start=resumed, show=show) as progress, out.open("ab", 0) as file:
         for start in range(resumed, len(records), step):
             chunk = records[start : start + step]
-            for index, (record, result) in enumerate(
-                zip(chunk, _score(chunk, reward_fn, encode_fn, sizes), strict=True), start
-            ):
+            for index, result in enumerate(_score(chunk, reward_fn, encode_fn, sizes), start):
                 if "skipped" in result and not skip_bad_rows:
-                    raise ValueError(f"{_place(index, record)}: {result['skipped']}. Correct it, or skip bad rows")
-                rows.append(_identity(index, record, model) | result)
-                _write(file, rows[-1])
-            progress.update(len(rows), {}, 0.0)
-    return _report(records, rows, resumed)
+                    raise ValueError(f"{_place(identities[index])}: {result['skipped']}. Correct it, or skip bad rows")
+                lines.append(identities[index] | result)
+                _write(file, lines[-1])
+            progress.update(len(lines), {}, 0.0)
+    return _report(records, lines, resumed)
 
 
 def read_scores(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -101,25 +110,23 @@ def read_scores(path: str | os.PathLike) -> list[dict[str, Any]]:
     return rows
 
 
-def _resume(out: pathlib.Path, records: Sequence[PreferenceRecord], model: str) -> list[dict[str, Any]]:
-    """The rows that are there, a last line without its end removed; ValueError if they belong to something else."""
+def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that are there, a last one without its end removed; ValueError if they belong to something else."""
     if not out.exists():
         return []
     with out.open("r+b") as file:
         file.truncate(file.read().rfind(b"\n") + 1)
-    rows = read_scores(out)
-    if len(rows) > len(records):
-        raise ValueError(f"{out} has {len(rows)} lines for {len(records)} records; it belongs to other data")
-    for index, (row, record) in enumerate(zip(rows, records, strict=False)):
-        expected = _identity(index, record, model)
-        different = [name for name in ("index", "record", "model") if row.get(name) != expected[name]]
-        if different:
-            name = different[0]
-            raise ValueError(
-                f"{out}, line {index + 1}: {name} is {row.get(name)!r}, but this run would write {expected[name]!r}; "
-                f"it was made from other data or by another model: write to another file"
-            )
-    return rows
+    lines = read_scores(out)
+    if len(lines) > len(identities):
+        raise ValueError(f"{out} has {len(lines)} lines for {len(identities)} records; it belongs to other data")
+    for number, (line, expected) in enumerate(zip(lines, identities, strict=False), 1):
+        for name in ("index", "record", "model", "row"):
+            if line.get(name) != expected.get(name):
+                raise ValueError(
+                    f"{out}, line {number}: {name} is {line.get(name)!r}, but this run would write "
+                    f"{expected.get(name)!r}; it was made from other data or by another model: write to another file"
+                )
+    return lines
 
 
 def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> list[dict[str, Any]]:
@@ -144,9 +151,11 @@ def _too_long(lists: EncodedLists) -> str:
     return ""
 
 
-def _identity(index: int, record: PreferenceRecord, model: str) -> dict[str, Any]:
-    digest = hashlib.sha256(json.dumps([record.prompt, record.responses]).encode()).hexdigest()[:16]
-    return {"index": index, "id": record.id, "source": record.source, "record": digest, "model": model}
+def _identity(index: int, record: PreferenceRecord, model: str, rows: Sequence[int] | None) -> dict[str, Any]:
+    text = json.dumps([record.prompt, record.responses])
+    row = {} if rows is None else {"row": int(rows[index])}
+    record_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return {"index": index, **row, "id": record.id, "source": record.source, "record": record_hash, "model": model}
 
 
 def _write(file, row: Mapping[str, Any]) -> None:
@@ -159,16 +168,13 @@ def _write(file, row: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _place(index: int, record: PreferenceRecord) -> str:
-    return f"record {index}, counted from 0" + (f", id {record.id!r}" if record.id else "")
+def _place(line: Mapping[str, Any]) -> str:
+    name = f", id {line['id']!r}" if line["id"] else ""
+    return f"row {line['row'] + 1}{name}" if "row" in line else f"record {line['index']}, counted from 0{name}"
 
 
-def _report(records: Sequence[PreferenceRecord], rows: Sequence[Mapping], resumed: int) -> ScoringReport:
-    problems = [
-        f"{_place(row['index'], record)}: {row['skipped']}"
-        for row, record in zip(rows, records, strict=True)
-        if "skipped" in row
-    ]
+def _report(records: Sequence[PreferenceRecord], lines: Sequence[Mapping], resumed: int) -> ScoringReport:
+    problems = [f"{_place(line)}: {line['skipped']}" for line in lines if "skipped" in line]
     prompts = collections.Counter(json.dumps(record.prompt) for record in records)
     return ScoringReport(
         records=len(records),

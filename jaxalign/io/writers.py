@@ -1,21 +1,17 @@
-"""The files of a run: ``config.json``, ``metrics.jsonl`` (one JSON object per line) and TensorBoard events."""
+"""The files of a training run: ``metrics.jsonl`` (one JSON object per line) and TensorBoard events."""
 
-import dataclasses
 import json
 import math
 import os
 import pathlib
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxalign.io import launch
 from jaxalign.numerics import Ratio
 
 METRICS = "metrics.jsonl"
-CONFIG = "config.json"
 
 
 class MetricsWriter:
@@ -76,25 +72,6 @@ def read_metrics(directory: str | pathlib.Path) -> list[dict[str, Any]]:
         for row in map(_parse, lines)
         if row is not None
     ]
-
-
-def write_config(directory: str | pathlib.Path, config: Any):
-    """Writes a dataclass or a mapping as ``config.json``; warns when the folder holds a run with other settings.
-
-    With several processes, process 0 does.
-    """
-    if not launch.is_main():
-        return
-    path = pathlib.Path(directory) / CONFIG
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fields = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config)
-    text = json.dumps(fields, indent=1, default=str) + "\n"
-    before = json.loads(path.read_text()) if path.exists() else json.loads(text)
-    changed = [name for name, value in json.loads(text).items() if before.get(name, value) != value]
-    if changed:
-        details = ", ".join(f"{name} was {before[name]!r} and is {json.loads(text)[name]!r}" for name in changed)
-        warnings.warn(f"{path.parent} holds a run with other settings: {details}", stacklevel=2)
-    path.write_text(text)
 
 
 def _divide(numerator, denominator) -> float:

@@ -139,10 +139,12 @@ def lora_loss(loss_fn: LossFn, params: Params, config: LoraConfig) -> LossFn:
     ``loss(params, adapter, batch, key)``.
     """
 
-    def loss(params, adapter, batch, key):
-        return loss_fn(apply_lora(params, adapter, config), batch, key)
+    # Bound and not closed over: what is bound to loss_fn itself stays in sight of whoever compiles the loss.
+    return jax.tree_util.Partial(functools.partial(_adapted_loss, loss_fn, config), params)
 
-    return jax.tree_util.Partial(loss, params)
+
+def _adapted_loss(loss_fn: LossFn, config: LoraConfig, params: Params, adapter: Params, batch, key):
+    return loss_fn(apply_lora(params, adapter, config), batch, key)
 
 
 def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:

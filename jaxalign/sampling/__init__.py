@@ -15,7 +15,7 @@ from jaxalign.sampling.rules import (
     top_p,
 )
 from jaxalign.sampling.selection import Knockout, best_of_n, knockout, round_robin_ranks
-from jaxalign.sampling.text import stop_strings, text_before
+from jaxalign.sampling.text import Stops, stop_strings, text_before
 
 __all__ = [
     "Candidates",
@@ -24,6 +24,7 @@ __all__ = [
     "Knockout",
     "Rule",
     "Samples",
+    "Stops",
     "Transform",
     "best_of_n",
     "generate",

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxalign.sampling.checks import check_sizes
 from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, start
 from jaxalign.sampling.readers import split_weights
 from jaxalign.sampling.rules import Rule
@@ -41,7 +42,11 @@ def generate(
 
     Consumes ``key``; sample k of row b draws from its own key, so it does not depend on the other rows' texts.
     Sharded parameters and prompts (``jaxalign.sharding``) give the same tokens on any mesh.
+
+    Raises:
+      ValueError: ``num_samples`` or ``max_new_tokens`` is no whole number of at least 1.
     """
+    check_sizes(num_samples=num_samples, max_new_tokens=max_new_tokens)
     weights = split_weights(model, params)
     prompts = prefill(model, weights, prompt_tokens, prompt_mask, rule)
     b, k = prompt_tokens.shape[0], num_samples

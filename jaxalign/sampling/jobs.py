@@ -17,6 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from jaxalign.models import LanguageModelConfig
+from jaxalign.sampling.checks import check_sizes
 from jaxalign.sampling.decode import (
     Prompts,
     Sequences,
@@ -84,12 +85,16 @@ def run_jobs(
       sharding: how slots are dealt out over the devices that hold ``params``: ``jaxalign.sharding.batch_sharding``.
 
     Raises:
-      ValueError: a prompt without tokens or longer than ``max_prompt_tokens``; more than the model's positions.
+      ValueError: (when iterated) a prompt without tokens or longer than ``max_prompt_tokens``; more than the model's
+        positions; a size that is no whole number of at least 1.
     """
+    sizes = {"num_slots": num_slots, "max_prompt_tokens": max_prompt_tokens, "max_new_tokens": max_new_tokens}
+    check_sizes(**sizes, stride=stride)
     _check_room(model.config, max_prompt_tokens, max_new_tokens)
     weights = _split_weights(model, params)
     slots = _open_slots(model.config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding)
     waiting = _prefilled(model, weights, jobs, key, max_prompt_tokens, rule)
+    one_at_a_time = _may_deadlock(slots)
     running: dict[int, _Running] = {}
     stop_ids = (eos_id,) if isinstance(eos_id, int) else eos_id
     while True:
@@ -97,9 +102,8 @@ def run_jobs(
         # In this order: zip asks for a sample only when it has a slot.
         for slot, (job, sample, prompt, sample_key) in zip(free, waiting, strict=False):
             slots = _insert(slots, np.int32(slot), prompt, sample_key, sharding=sharding)
-            # One at a time: with many programs of several CPU devices under way, XLA's collectives may wait for each
-            # other for ever, and after 40 s it aborts the process.
-            slots.done.block_until_ready()
+            if one_at_a_time:
+                slots.done.block_until_ready()
             running[slot] = _Running(job, sample, [], [])
         if not running:
             return
@@ -113,6 +117,15 @@ def run_jobs(
             if ended is not None:
                 del running[slot]
                 yield ended
+
+
+def _may_deadlock(slots: Sequences) -> bool:
+    """With many programs of several CPU devices under way, XLA's collectives may wait for each other for ever.
+
+    After 40 s it aborts the process. On accelerators programs run in the order of their dispatch.
+    """
+    devices = slots.done.devices()
+    return len(devices) > 1 and next(iter(devices)).platform == "cpu"
 
 
 class _Running(NamedTuple):

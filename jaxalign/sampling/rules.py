@@ -9,6 +9,7 @@ Equal arguments give the same object, so that a rule written twice is compiled o
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def sample(*transforms: Transform) -> Rule:
 @functools.cache
 def temperature(value: float) -> Transform:
     """Divide logits by ``value``: below 1 sharpens, above 1 flattens."""
-    if value <= 0:
+    if not 0 < value < math.inf:  # NaN is neither
         raise ValueError(f"temperature must be positive, got {value}; for the most likely token use greedy")
     return Transform(lambda candidates, memory: candidates._replace(logits=candidates.logits / value))
 
@@ -97,8 +98,8 @@ def temperature(value: float) -> Transform:
 @functools.cache
 def top_k(count: int) -> Transform:
     """Keep the ``count`` most likely tokens (Fan et al., 2018)."""
-    if count < 1:
-        raise ValueError(f"top_k keeps at least 1 token, got {count}; leave it out to keep all")
+    if not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"top_k keeps a whole number of at least 1 token, got {count}; leave it out to keep all")
 
     def apply(candidates, memory):
         return candidates if count >= len(candidates.logits) else _best(candidates, count)
@@ -142,7 +143,7 @@ def repetition_penalty(penalty: float) -> Transform:
 
     Its logit is divided by ``penalty`` if positive and multiplied if negative. Remembers one bit a vocabulary entry.
     """
-    if penalty <= 0:
+    if not 0 < penalty < math.inf:
         raise ValueError(f"repetition_penalty must be positive (above 1 discourages), got {penalty}")
 
     def apply(candidates, seen):

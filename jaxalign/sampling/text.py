@@ -4,11 +4,57 @@
 """
 
 import bisect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
-from jaxalign.sampling.jobs import StopFn
+from jaxalign.sampling.jobs import StopFn, never
 
 DecodeFn = Callable[[Sequence[int]], str]
+MARKS = 0xF0000
+"""From here on Unicode has characters for private use: one stands for each special token that a stop string names."""
+
+
+class Stops:
+    """Stop strings that may name special tokens, such as ``<|im_end|>``, which decoded text leaves out.
+
+    A text ends where the first of ``strings`` is complete, written as ordinary text or as the special tokens in it.
+
+    Args:
+      special_ids: the ids of special tokens, by their spelling.
+
+    Raises:
+      ValueError: ``strings`` is no list of texts that are not empty.
+    """
+
+    def __init__(self, strings: Sequence[str], decode: DecodeFn, special_ids: Mapping[str, int]):
+        _check(strings)
+        found = {name: id for name, id in special_ids.items() if any(name in string for string in strings)}
+        self._marks = {id: chr(MARKS + place) for place, id in enumerate(found.values())}
+        self._decode = decode
+        # The longest first: one token's spelling may be a part of another's.
+        spelled = re.compile("|".join(re.escape(name) for name in sorted(found, key=len, reverse=True)) or "(?!)")
+        marked = [spelled.sub(lambda match: self._marks[found[match.group()]], string) for string in strings]
+        self._strings = list(dict.fromkeys([*strings, *marked]))
+        self.find: StopFn = stop_strings(self._strings, self._marked)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the tokens say, up to the stop string if there is one."""
+        if not self._marks:
+            return text_before(self._decode(tokens), self._strings)
+        whole = self._marked(tokens)
+        before = text_before(whole, self._strings)
+        if before == whole:  # no stop: text that is decoded as one
+            return text_before(self._decode(tokens), self._strings)
+        return "".join(character for character in before if character not in self._marks.values())
+
+    def _marked(self, tokens: Sequence[int]) -> str:
+        """The text of the tokens, with a mark for each special token that the strings name."""
+        parts, start = [], 0
+        for place, token in enumerate(tokens):
+            if int(token) in self._marks:
+                parts += [self._decode(tokens[start:place]) if place > start else "", self._marks[int(token)]]
+                start = place + 1
+        return "".join([*parts, self._decode(tokens[start:]) if start < len(tokens) else ""])
 
 
 def stop_strings(strings: Sequence[str], decode: DecodeFn) -> StopFn:
@@ -18,6 +64,8 @@ def stop_strings(strings: Sequence[str], decode: DecodeFn) -> StopFn:
     3
     """
     _check(strings)
+    if not strings:
+        return never
 
     def complete(tokens):
         text = decode(tokens)

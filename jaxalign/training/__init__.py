@@ -5,8 +5,9 @@ function that a notebook calls in a loop and ``jaxalign.io.loop.fit`` calls with
 arguments:
 
 - ``loss_fn(params, batch, key) -> (loss, metrics)``: ``loss`` is a :class:`jaxalign.numerics.Ratio` of a sum over a
-  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient. Large arrays that
-  it needs besides, such as a frozen base, are bound to it by ``jax.tree_util.Partial``.
+  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient. Arrays that
+  it needs besides, such as a frozen base, are bound to it: ``functools.partial(loss_fn, arrays)`` of a
+  ``loss_fn(arrays, params, batch, key)``.
 - ``mesh``, ``rules``: where parameters and rows lie (:mod:`jaxalign.sharding`); without them, on one device.
 - ``key``: a JAX random key, consumed by ``loss_fn`` (one key per microbatch).
 """

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from jaxalign import sharding
 from jaxalign.numerics import Ratio
+from jaxalign.training.binding import Program, bind_arrays
 from jaxalign.training.state import TrainState
 from jaxalign.typing import LossFn, Metrics, Params
 
@@ -37,11 +38,13 @@ def make_train_step(
     Metrics are those of ``loss_fn`` plus ``loss`` and ``grad_norm`` (before clipping). A loss or gradient that is not
     finite leaves parameters and optimizer state as they were, see :class:`TrainState`.
 
+    Arrays that ``functools.partial`` or ``jax.tree_util.Partial`` binds to ``loss_fn``, at any depth, are arguments of
+    the compiled step; large ones that it closes over are constants in it, and a warning says so.
+
     Raises:
       ValueError: (when called) the batch cannot be cut into ``accumulate`` equal parts.
     """
 
-    @functools.partial(jax.jit, donate_argnums=1)
     def train_step(loss_fn: LossFn, state: TrainState, batch, key):
         layout = sharding.state_shardings(state, mesh, rules) if mesh else None
         state = _constrain(state, layout)
@@ -54,7 +57,7 @@ def make_train_step(
         state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state._replace(finite=finite))
         return _constrain(state, layout), {**metrics, "loss": loss, "grad_norm": Ratio(norm, jnp.ones(()))}
 
-    return functools.partial(train_step, _as_argument(loss_fn))
+    return functools.partial(Program(train_step, donate_argnums=1), bind_arrays(loss_fn, mesh=mesh, rules=rules))
 
 
 def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:
@@ -68,12 +71,11 @@ def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.
 def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding.Rules | None = None) -> EvalStep:
     """A compiled ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
 
-    @jax.jit
     def eval_step(loss_fn, params, batch, key):
         loss, metrics = _on_mesh(loss_fn, mesh, rules)(params, batch, key)
         return {**metrics, "loss": loss}
 
-    return functools.partial(eval_step, _as_argument(loss_fn))
+    return functools.partial(Program(eval_step), bind_arrays(loss_fn, mesh=mesh, rules=rules))
 
 
 def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array) -> Mapping[str, float]:
@@ -89,11 +91,6 @@ def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array)
     if total is None:
         raise ValueError("evaluate needs at least one batch, and there was none")
     return {name: float(ratio.value) for name, ratio in total.items()}
-
-
-def _as_argument(loss_fn: LossFn) -> jax.tree_util.Partial:
-    """The loss as a pytree of the arrays bound to it: arrays that it closes over would be constants of the program."""
-    return loss_fn if isinstance(loss_fn, jax.tree_util.Partial) else jax.tree_util.Partial(loss_fn)
 
 
 def _on_mesh(loss_fn: LossFn, mesh: Mesh | None, rules: sharding.Rules | None) -> LossFn:

@@ -198,4 +198,5 @@ def test_prompts_from_a_file(tmp_path):
     path.write_text('{"text": "a"}\n{"prompt": "b"}\n')
     with pytest.raises(ValueError, match=r"prompts.jsonl, row 1: prompt: missing, the row has \['text'\]"):
         completions.read_prompts(path, Letters())
-    assert completions.read_prompts(path, Letters(), skip_bad_rows=True) == [("0", [2, 4])]
+    # A name is the row's, also behind a row that was skipped.
+    assert completions.read_prompts(path, Letters(), skip_bad_rows=True) == [("1", [2, 4])]

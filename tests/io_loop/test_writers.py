@@ -1,8 +1,6 @@
-import dataclasses
 import json
 import math
 import os
-import pathlib
 import struct
 
 import numpy as np
@@ -61,20 +59,3 @@ def test_a_full_disk_is_explained(tmp_path):
         os.dup2(full.fileno(), writer._file.fileno())
         with pytest.raises(OSError, match=r"could not write step 1 to .*metrics.jsonl.*No space left.*newest check"):
             writer.write(1, {"loss": 0.5})
-
-
-@dataclasses.dataclass
-class Config:
-    learning_rate: float = 0.1
-    data: pathlib.Path = pathlib.Path("here")
-
-
-def test_config(tmp_path, recwarn):
-    writers.write_config(tmp_path / "run", Config())
-    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"learning_rate": 0.1, "data": "here"}
-    writers.write_config(tmp_path / "run", Config())
-    assert not recwarn.list
-    with pytest.warns(UserWarning, match=r"run with other settings: learning_rate was 0.1 and is 0.2"):
-        writers.write_config(tmp_path / "run", Config(learning_rate=0.2))
-    writers.write_config(tmp_path / "mapping", {"k": 8})
-    assert json.loads((tmp_path / "mapping" / "config.json").read_text()) == {"k": 8}

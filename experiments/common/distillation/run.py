@@ -1,6 +1,5 @@
 """One method after the other from one warm start, on one budget of steps; every stage keeps and continues its files."""
 
-import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from experiments.common.distillation.world import Texts, World
 from experiments.common.task import Policy, Row, exactly
 from jaxalign import data
 from jaxalign.data import EncodedLists, Outputs, PreferenceRecord
-from jaxalign.io import processes, records
+from jaxalign.io import keys, processes, records
 from jaxalign.io.writers import read_metrics
 
 
@@ -97,10 +96,15 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
         )
         return pairs
 
-    settings = json.loads(path.with_name(f"{path.name}.settings.json").read_text())
-    teacher = hashlib.sha256(json.dumps(world.texts, sort_keys=True).encode()).hexdigest()
-    provenance = {"student": student, "step": step, "samples": settings, "teacher": teacher}
-    return records.stored_records(directory / f"pairs-{student[:12]}.jsonl", provenance, make)
+    provenance = {
+        "step": step,
+        "samples": json.loads(keys.settings_file(path).read_text(encoding="utf-8")),
+        "teacher": keys.digest(world.texts),
+        "prompts": keys.digest([[record.id, record.prompt] for record in world.train]),
+        "max_response": config.limits[1],
+        "similarity": "ROUGE-L",
+    }
+    return records.stored_records(directory / f"pairs-{name_of(snapshot)}.jsonl", provenance, make)
 
 
 def _outputs(record: PreferenceRecord, taught: Texts, written: Samples) -> Outputs:
@@ -111,7 +115,12 @@ def _outputs(record: PreferenceRecord, taught: Texts, written: Samples) -> Outpu
 
 def samples_file(snapshot: Policy, directory: pathlib.Path) -> pathlib.Path:
     """Where the texts of a snapshot of the student are."""
-    return directory / f"student-{data.fingerprint(snapshot.params)[:12]}.jsonl"
+    return directory / f"student-{name_of(snapshot)}.jsonl"
+
+
+def name_of(snapshot: Policy) -> str:
+    """A name that no other model has: another config with the same weights writes other texts."""
+    return data.fingerprint((snapshot.model.config, snapshot.params))[:12]
 
 
 def cost(method: str, policies: Sequence[Policy], directory: pathlib.Path) -> Row:

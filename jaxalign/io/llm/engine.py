@@ -51,6 +51,7 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
             _check_room(model.config, place, row, max_tokens)
         numbers = _numbers(rows)
         longest = max(map(len, rows), default=1)
+        stops = sampling.Stops(stop, tokenizer.decode, getattr(tokenizer, "special_ids", {}))
         completions = sampling.run_jobs(
             model,
             params,
@@ -61,11 +62,9 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
             max_new_tokens=max_tokens,
             eos_id=tokenizer.end_ids,
             rule=sampling.greedy if temperature == 0 else sampling.sample(sampling.temperature(temperature)),
-            stop=sampling.stop_strings(stop, tokenizer.decode),
+            stop=stops.find,
         )
-        texts = {
-            (each.job, each.sample): sampling.text_before(tokenizer.decode(each.tokens), stop) for each in completions
-        }
+        texts = {(each.job, each.sample): stops.text(each.tokens) for each in completions}
         return [[texts[numbers[row], sample] for sample in range(n)] for row in rows]
 
     return generate

@@ -1,0 +1,151 @@
+"""Arrays that are bound to a function, as arguments of the program that it is compiled into.
+
+An array that a function closes over becomes a constant of the program: it is written into the program's text, compiled,
+and held in memory beside the array itself. One that ``functools.partial`` or ``jax.tree_util.Partial`` binds can be
+passed instead, and here it is.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxalign import sharding
+
+LARGE = 2**19
+"""Bytes of constants in one program above which a user is told: half a mebibyte."""
+
+
+class _Opened(NamedTuple):
+    """A partial, as a pytree whose leaves are its function and whatever is bound to it."""
+
+    function: Any
+    arguments: tuple
+    keywords: dict[str, Any]
+
+
+def bind_arrays(function: Callable, *, mesh: Mesh | None = None, rules: Any = None) -> jax.tree_util.Partial:
+    """``function`` as a pytree of the arrays that are bound to it; everything else that is bound stays static.
+
+    Partials are opened wherever they stand: within each other, and among the arguments and keywords of others. Arrays
+    of NumPy go to the device once, here. On a mesh, arrays that do not lie on it yet are laid out: trees of parameters
+    that ``rules`` knows as parameters are, all others replicated.
+    """
+    leaves, structure = jax.tree.flatten(_open(function, mesh, rules))
+    places = [place for place, leaf in enumerate(leaves) if _is_array(leaf)]
+    arrays = [leaves[place] for place in places]
+    others = [None if _is_array(leaf) else leaf for leaf in leaves]
+
+    def call(arrays, *arguments):
+        whole = list(others)
+        for place, array in zip(places, arrays, strict=True):
+            whole[place] = array
+        return _close(jax.tree.unflatten(structure, whole))(*arguments)
+
+    return jax.tree_util.Partial(call, arrays)
+
+
+class Program:
+    """``jax.jit(function)`` that warns, once, when it has large constants."""
+
+    def __init__(self, function: Callable, **options):
+        self._jitted = jax.jit(function, **options)
+        self._looked = False
+
+    def __call__(self, *arguments):
+        self._look(arguments)
+        return self._jitted(*arguments)
+
+    def lower(self, *arguments) -> jax.stages.Lowered:
+        """The program for these arguments or shapes, not yet compiled."""
+        self._look(arguments)
+        return self._jitted.lower(*arguments)
+
+    def _cache_size(self) -> int:
+        return self._jitted._cache_size()
+
+    def _look(self, arguments) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        # The call that follows finds this trace, so nothing is traced twice.
+        constants = [each for each in self._jitted.trace(*arguments).jaxpr.consts if hasattr(each, "nbytes")]
+        size = sum(each.nbytes for each in constants)
+        if size < LARGE:
+            return
+        largest = sorted(constants, key=lambda each: -each.nbytes)[:3]
+        shown = ", ".join(f"{each.dtype}{list(each.shape)}" for each in largest)
+        warnings.warn(
+            f"the loss closes over arrays of {size / 2**20:.1f} MiB (the largest: {shown}), which become constants of "
+            "the compiled step: it compiles slowly, and they take memory twice. Make them arguments of the loss and "
+            "bind them, functools.partial(loss_fn, arrays) of a loss_fn(arrays, params, batch, key)",
+            stacklevel=3,
+        )
+
+
+def _open(value: Any, mesh: Mesh | None, rules: Any) -> Any:
+    """``value`` with its partials opened and its arrays on the devices."""
+    if not isinstance(value, functools.partial):
+        return jax.tree.map(
+            lambda leaf: _open(leaf, mesh, rules) if isinstance(leaf, functools.partial) else leaf,
+            _placed(value, mesh, rules),
+            is_leaf=lambda leaf: isinstance(leaf, functools.partial),
+        )
+    function = value.func
+    if not isinstance(function, functools.partial) and hasattr(function, "fun") and hasattr(function, "args"):
+        function = function.fun  # what jax.tree_util.Partial makes of a functools.partial
+    return _Opened(
+        _open(function, mesh, rules),
+        tuple(_open(each, mesh, rules) for each in value.args),
+        {name: _open(each, mesh, rules) for name, each in value.keywords.items()},
+    )
+
+
+def _close(value: Any) -> Any:
+    if isinstance(value, _Opened):
+        keywords = {name: _close(each) for name, each in value.keywords.items()}
+        return functools.partial(_close(value.function), *map(_close, value.arguments), **keywords)
+    return jax.tree.map(
+        lambda leaf: _close(leaf) if isinstance(leaf, _Opened) else leaf,
+        value,
+        is_leaf=lambda leaf: isinstance(leaf, _Opened),
+    )
+
+
+def _is_array(leaf: Any) -> bool:
+    return _is_on_host(leaf) or isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
+
+
+def _is_on_host(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "OSUMm"
+
+
+def _placed(value: Any, mesh: Mesh | None, rules: Any) -> Any:
+    """A bound argument with its arrays where the step runs; shapes and what is no array stay."""
+    closed = lambda leaf: isinstance(leaf, functools.partial)  # noqa: E731
+    leaves, structure = jax.tree.flatten(value, is_leaf=closed)
+    if not any(map(_is_array, leaves)):
+        return value
+    if mesh is None:
+        return structure.unflatten([jnp.asarray(leaf) if _is_on_host(leaf) else leaf for leaf in leaves])
+    layout = _layout(value, mesh, rules) if all(map(_is_array, leaves)) else None
+    layout = layout or [NamedSharding(mesh, PartitionSpec())] * len(leaves)
+    put = [_put(leaf, its) if _is_array(leaf) else leaf for leaf, its in zip(leaves, layout, strict=True)]
+    return structure.unflatten(put)
+
+
+def _layout(value: Any, mesh: Mesh, rules: Any) -> list[NamedSharding] | None:
+    try:
+        return jax.tree.leaves(sharding.param_shardings(value, mesh, rules))
+    except ValueError:  # no parameters of the model, such as a table or a batch
+        return None
+
+
+def _put(leaf: Any, its_sharding: NamedSharding) -> Any:
+    there = isinstance(leaf, jax.Array) and leaf.sharding.device_set == its_sharding.device_set
+    return leaf if there or isinstance(leaf, jax.ShapeDtypeStruct) else sharding.place(leaf, its_sharding)
