@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from jaxalign.io.llm.wire import Answer, MalformedError, NotOfferedError, parse_reply
+from jaxalign.io.llm.replies import Answer, MalformedError, NotOfferedError, logprob, parse_reply
 from jaxalign.typing import OptionScore
 
 _MARGIN = 16  # tokens before an option that are kept, so that those which the tokenizer joined to it are among them
@@ -107,8 +107,10 @@ def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:
         raise NotOfferedError(
             f"the reply has log-probabilities of {len(tokens)} tokens, and {count} were sent: no echo"
         )
-    entries = [{"token": token, "logprob": value} for token, value in zip(tokens[:count], values[:count], strict=True)]
-    if not entries or not all(isinstance(each["logprob"], int | float) for each in entries[1:]):
+    pairs = zip(tokens[:count], map(logprob, values[:count]), strict=True)
+    entries = [{"token": token, "logprob": value} for token, value in pairs]
+    # One that is missing among others is kept as None; without any, the server does not tell them.
+    if not entries or (len(entries) > 1 and all(each["logprob"] is None for each in entries[1:])):
         raise NotOfferedError("the reply has no log-probabilities of the tokens that were sent")
     return entries
 

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError, ask
-from jaxalign.io.llm.wire import Answer, Asked, Request, describe, request_key
+from jaxalign.io.llm.replies import Answer
+from jaxalign.io.llm.wire import Asked, Request, describe, request_key
 from jaxalign.io.progress import Progress
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
