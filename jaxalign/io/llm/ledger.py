@@ -8,8 +8,9 @@ print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import Usage
 
 
@@ -29,6 +30,8 @@ class Ledger:
       paid: what was not in the file.
       seconds: in which a model was asked.
       retries: attempts after the first.
+      texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
+        tokens (finish reason "length"), and those without a character.
     """
 
     budget_tokens: int | None = None
@@ -37,6 +40,9 @@ class Ledger:
     paid: Usage = Usage()
     seconds: float = 0.0
     retries: int = 0
+    texts: int = 0
+    cut: int = 0
+    empty: int = 0
 
     @property
     def left(self) -> int | None:
@@ -54,6 +60,22 @@ class Ledger:
         self.paid = self.paid.plus(paid)
         self.seconds += seconds
         self.retries += retries
+
+    def add_texts(self, answers: Iterable[Answer]) -> None:
+        """Answers that are read as texts."""
+        for answer in answers:
+            self.texts += len(answer.texts)
+            self.cut += answer.finish.count("length")
+            self.empty += sum(not text.strip() for text in answer.texts)
+
+    def shortcomings(self) -> str:
+        """A sentence on texts that were cut or are empty; nothing if there are none."""
+        if not (self.cut or self.empty):
+            return ""
+        return (
+            f"Of {self.texts:,} texts, {self.cut:,} were cut at their limit of tokens and {self.empty:,} are empty "
+            "(refused, or all tokens went to thinking); more tokens may help."
+        )
 
     def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
         """What to raise when a call is left with ``unsent`` of ``total`` requests."""
