@@ -10,6 +10,7 @@ server makes up, which is left out, and ``token_logprobs`` with null for the fir
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -68,7 +69,8 @@ class Echo:
 def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore]:
     """The scores of a prompt's options, from where the tokens of the prompt alone and with each option stop agreeing.
 
-    See :mod:`jaxalign.data.options`, whose scores these are.
+    See :mod:`jaxalign.data.options`, whose scores these are. Where a log-probability is missing (null or NaN), none of
+    the options can be scored: all are -inf.
 
     Args:
       alone: of the prompt, as :class:`Echo` asks for it.
@@ -88,10 +90,13 @@ def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore
             f"the option {joint[0].texts[0]!r} changes tokens more than {_MARGIN} places before it, which were not kept"
         )
     suffixes = [[row[place] for place in sorted(row) if place >= common] for row in rows]
-    if not common or any(entry["logprob"] is None for suffix in suffixes for entry in suffix):
+    if not common:
         raise ValueError("the prompt has no token before its options to condition them on; begin with a text")
     _check_different([answer.texts[0] for answer in joint], suffixes)
-    return [OptionScore(float(sum(entry["logprob"] for entry in suffix)), len(suffix)) for suffix in suffixes]
+    logps = [[logprob(entry["logprob"]) for entry in suffix] for suffix in suffixes]
+    if any(None in row for row in logps):
+        return [OptionScore(-math.inf, len(row)) for row in logps]
+    return [OptionScore(sum(row), len(row)) for row in logps]
 
 
 def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:

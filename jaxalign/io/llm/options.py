@@ -15,14 +15,14 @@ so that a file has scores of one kind; :mod:`jaxalign.io.llm.abilities` says wha
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jaxalign.data.answers import bare_option, check_options, make_frequency_scores, parse_option
 from jaxalign.io.llm.abilities import Abilities
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
 from jaxalign.io.llm.generate import make_short_generate
-from jaxalign.io.llm.replies import Answer
+from jaxalign.io.llm.replies import Answer, logprob
 from jaxalign.io.llm.service import Service
 from jaxalign.io.llm.wire import Asked, Request
 from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
@@ -110,14 +110,16 @@ def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[Option
 
     A token names what :func:`jaxalign.data.parse_option` reads in it: "A", " a" and "(A" are one. An option that none
     of the most likely tokens names gets an upper bound instead: another token is no likelier than the last of these,
-    and than what they leave of the probability. (Of -inf, certainty would follow.) An answer without any token names
-    no option: all are -inf.
+    and than what they leave of the probability. (Of -inf, certainty would follow.) An answer without any token, or
+    without a log-probability (null or NaN), names no option: all are -inf.
     """
     if not answer.logprobs[0]:
         return [OptionScore(-math.inf, 1) for _ in options]
     first = answer.logprobs[0][0]
-    top = {each["token"]: float(each["logprob"]) for each in first.get("top_logprobs") or ()}
-    tokens = {first["token"]: float(first["logprob"])} | top
+    top = _known(first.get("top_logprobs") or ())
+    tokens = _known([first]) | top
+    if not tokens:
+        return [OptionScore(-math.inf, 1) for _ in options]
     mass = [0.0] * len(options)
     for token, logp in tokens.items():
         if (place := _named(token, options)) is not None:
@@ -125,6 +127,12 @@ def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[Option
     rest = max(1 - sum(map(math.exp, tokens.values())), 0.0)
     bound = min(rest, math.exp(min(top.values(), default=0.0)))
     return [OptionScore(math.log(p) if p else -math.inf, 1) for p in (each or bound for each in mass)]
+
+
+def _known(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Log-probabilities by their tokens, where there are any."""
+    pairs = [(each["token"], logprob(each["logprob"])) for each in entries]
+    return {token: logp for token, logp in pairs if logp is not None}
 
 
 def _named(token: str, options: Sequence[str]) -> int | None:

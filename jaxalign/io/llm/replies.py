@@ -233,7 +233,9 @@ def _count(value: Any) -> int | None:
 
 def _logprobs(value: Any) -> list[dict[str, Any]] | None:
     content = value.get("content") if isinstance(value, dict) else None
-    whole = isinstance(content, list) and all(isinstance(each, dict) and "logprob" in each for each in content)
+    whole = isinstance(content, list) and all(
+        isinstance(each, dict) and "logprob" in each and isinstance(each.get("token"), str) for each in content
+    )
     return [_entry(each) for each in content] if whole else None
 
 
@@ -242,6 +244,10 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     entry = {**entry, "logprob": logprob(entry["logprob"])}
     top = entry.get("top_logprobs")
     if isinstance(top, list):
-        known = [each for each in top if isinstance(each, dict) and logprob(each.get("logprob")) is not None]
-        entry["top_logprobs"] = known
+        entry["top_logprobs"] = [each for each in top if _is_known(each)]
     return entry
+
+
+def _is_known(entry: Any) -> bool:
+    named = isinstance(entry, dict) and isinstance(entry.get("token"), str)
+    return named and logprob(entry.get("logprob")) is not None
