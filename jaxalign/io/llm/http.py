@@ -6,6 +6,7 @@ The API key is read from an environment variable when a request is sent, and sta
 import dataclasses
 import datetime
 import email.utils
+import functools
 import json
 import math
 import os
@@ -245,19 +246,15 @@ def _read_key(client: Client) -> str:
 
 
 def _without(key: str, client: Client, text: str) -> str:
-    """Servers repeat a key that they refuse, and logging proxies repeat headers, also quoted for JSON or for a URL."""
-    if len(key) < _SECRET_LENGTH:
-        return text
-    forms = (
-        key,
-        json.dumps(key)[1:-1],
-        key.replace("/", "\\/"),
-        urllib.parse.quote(key),
-        urllib.parse.quote(key, safe=""),
-    )
-    for form in forms:
-        text = text.replace(form, f"[{client.key_variable}]")
-    return text
+    """Servers repeat a key that they refuse, and logging proxies repeat headers."""
+    return _spellings(key).sub(f"[{client.key_variable}]", text) if len(key) >= _SECRET_LENGTH else text
+
+
+@functools.lru_cache(maxsize=8)
+def _spellings(key: str) -> re.Pattern[str]:
+    """A key as it is, quoted for JSON or for a URL."""
+    forms = (rf"(?:\\?{re.escape(each)}|%{ord(each):02x}|\\u00{ord(each):02x})" for each in key)
+    return re.compile("".join(forms), re.IGNORECASE)
 
 
 def _retry_after(value: str) -> float:

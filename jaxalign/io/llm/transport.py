@@ -88,8 +88,10 @@ def _opener() -> urllib.request.OpenerDirector:
     """Follows no redirection and takes no proxy by itself."""
 
     class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_):
+        def http_error_302(self, *_):
             return None
+
+        http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     secure = urllib.request.HTTPSHandler(context=ssl.create_default_context())  # reads certificates, so only once
     return urllib.request.build_opener(Stay, secure, urllib.request.ProxyHandler({}))
