@@ -51,15 +51,14 @@ class Abilities:
             self.known[name] = self._find_out(name, request, plain)
         return self.known[name]
 
-    def tell(self) -> None:
-        """Shows what was found out, once."""
-        for name, known in self.known.items():
-            if name in self._told:
-                continue
-            self._told.add(name)
-            remedy = f"; to try again, delete the line that says so in {self.service.cache.path}"
-            how = f"by {name}" if known else f"not by {name} ({self.reasons[name]}{remedy})"
-            print(f"{self.service.model}: options are scored {how}", file=sys.stderr)
+    def tell(self, name: str) -> None:
+        """Shows once what was found out about a way."""
+        if name in self._told:
+            return
+        self._told.add(name)
+        remedy = f"; to try again, delete the line that says so in {self.service.cache.path}"
+        how = f"by {name}" if self.known[name] else f"not by {name} ({self.reasons[name]}{remedy})"
+        print(f"{self.service.model}: options are scored {how}", file=sys.stderr)
 
     def _find_out(self, name: str, request: Asked | None, plain: Asked) -> bool:
         if request is None:

@@ -57,6 +57,8 @@ def make_score_options(service: Service) -> ScoreOptionsFn:
         _find_out(abilities, ways, pairs)
         for way in ways:
             places = [place for place, pair in enumerate(pairs) if place not in scores and way.fits(*pair)]
+            if places:
+                abilities.tell(way.name)
             if places and abilities.known[way.name]:
                 found = way.score([prompts[place] for place in places], [options[place] for place in places])
                 scores |= dict(zip(places, found, strict=True))
@@ -152,4 +154,3 @@ def _find_out(abilities: Abilities, ways: Sequence[Way], pairs: Sequence[tuple[P
             request = None if way.request is None else way.request(prompt, options)
             if abilities.can(way.name, request, Request(prompt, temperature=1.0, max_tokens=1)):
                 left = [pair for pair in left if not way.fits(*pair)]
-    abilities.tell()
