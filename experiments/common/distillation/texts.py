@@ -72,10 +72,13 @@ def asked_texts(
     max_new_tokens: int,
     server: Server = Server(),  # noqa: B008
 ) -> Texts:
-    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between."""
+    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between.
+
+    An empty answer (a refusal, or nothing but thinking) is no text; how many there are is shown.
+    """
     cache = llm.Cache(path)
     service = open_service(endpoint, model, server, cache)
     prompts = [record.prompt for record in records]
     answers = llm.generate.make_generate(service)(prompts, temperature=TEMPERATURE, max_tokens=max_new_tokens)
     print(f"The teacher was {accounts.sentence(service.ledger, cache.answers())}", file=sys.stderr)
-    return {record.id: texts for record, texts in zip(records, answers, strict=True)}
+    return {record.id: [text for text in texts if text.strip()] for record, texts in zip(records, answers, strict=True)}
