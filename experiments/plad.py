@@ -40,7 +40,7 @@ class Config:
     teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
     teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
     teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
-    teacher_tokens: int = 0  # files: the longest text that is asked of a server; 0: as long as a response may be
+    max_tokens: int = 0  # files: of a text that a server writes; 0: as many as a response may have
     server: Server = Server()  # files: how a server is asked
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below

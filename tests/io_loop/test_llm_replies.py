@@ -30,6 +30,7 @@ def chat(message, **changes):
         ({"content": ["An", {"text": "swer"}]}, "Answer"),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "B?"}]}, "Answer"]}, "Answer"),
         ({"content": [{"type": "reasoning", "text": "B?"}, {"type": "text", "text": "Answer"}]}, "Answer"),
+        ({"content": {"type": "text", "text": "Answer"}}, "Answer"),
         ({"content": []}, ""),
         ({"content": None, "reasoning_content": "It is B."}, ""),
         ({"reasoning_content": "It is B."}, ""),
@@ -170,6 +171,11 @@ def test_bytes_that_may_be_better_next_time(server, cache, pauses, data, encodin
         ("event: message\ndata: {}\n\n", "", "streams its reply"),
         ('{"error": {"message": "no such model", "code": 404}}', "", r"no choices: no such model \(error 404\)"),
         ('{"error": {"message": "bad key", "code": "401"}}', "", r"no choices: bad key \(error 401\)"),
+        (
+            chat({"content": ""})[:-1] + ', "error": {"message": "m", "code": 400}}',
+            "",
+            r"an error beside its choices: m",
+        ),
         ('{"message": "no credit", "status": 402}', "", r"no choices: no credit \(error 402\)"),
         (chat({"content": [{"type": "audio"}]}), "", "a part of type 'audio' without a text"),
     ],
@@ -205,6 +211,9 @@ def test_an_answer_that_broke_off_is_none():
         ('{"errors": [{"message": "m"}]}', "m"),
         ('{"error": {"msg": "m"}}', "m"),
         ('{"title": "m", "status": 400}', "m"),
+        ('{"error": "invalid_request", "error_description": "m"}', "m"),
+        ('{"error": "Bad Request", "message": "m", "statusCode": 400}', "m"),
+        ('"m"', "m"),
         ('{"error": {"message": ""}, "error_description": "m"}', "m"),
         ('\ufeff{"error": "m"}', "m"),
         ("m", "'m'"),
@@ -221,7 +230,7 @@ def test_what_a_server_says(text, told):
 
 def test_cut_and_empty_texts_are_counted(server, cache):
     """Of four texts one was cut, one was cut while thinking, one refused; scores and counts of options do not count."""
-    said = [("half", "length"), (None, "length"), (" ", "stop"), ("whole", "stop")]
+    said = [("half", "length"), (None, "MAX_TOKENS"), (" ", "stop"), ("whole", "stop")]
     server.faults = [
         reply(chat({"content": content, "reasoning_content": "..."}, finish_reason=f)) for content, f in said
     ]

@@ -188,7 +188,7 @@ def dead():
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("form", ["http://127.0.0.1:{}", "127.0.0.1:{}", "http://me:" + KEY + "@127.0.0.1:{}/"])
 def test_a_dead_proxy_is_named(server, cache, pauses, monkeypatch, dead, variable, form):
-    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv(variable, form.format(dead))
     with pytest.raises(llm.RequestError) as error:
         ask(server.url, cache)
@@ -202,7 +202,7 @@ def test_a_dead_proxy_is_named(server, cache, pauses, monkeypatch, dead, variabl
 
 def test_a_proxy_is_used_for_servers_with_and_without_tls(server, cache, pauses, monkeypatch):
     """The server of the test is the proxy: it is sent the whole URL, or asked for a tunnel, which it refuses."""
-    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("NO_PROXY", raising=False)
     port = server.server_address[1]
     monkeypatch.setenv("HTTP_PROXY", f"http://me:pass%40word@127.0.0.1:{port}")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
@@ -217,9 +217,28 @@ def test_a_proxy_is_used_for_servers_with_and_without_tls(server, cache, pauses,
         ask("http://far.invalid/v1", cache, 2)
 
 
+def test_a_tunnel_to_a_server_with_tls(cache, pauses, monkeypatch):
+    """The proxy is asked for the server's name and port, with its own password and without the key of the server."""
+    seen = []
+
+    class Proxy(chat_server.Handler):
+        def do_CONNECT(self):
+            seen.append((self.path, self.headers["Proxy-Authorization"], self.headers["Authorization"]))
+            self.answer(200, "")
+            self.close_connection = True
+
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with chat_server.serving() as proxy:
+        proxy.RequestHandlerClass = Proxy
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:pw@127.0.0.1:{proxy.server_address[1]}")
+        with pytest.raises(llm.RequestError, match="in 2 attempts; .*SSL.*of HTTPS_PROXY; NO_PROXY=far.invalid"):
+            ask("https://far.invalid/v1", cache)
+    assert seen == [("far.invalid:443", "Basic bWU6cHc=", None)] * 2
+
+
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://127.0.0.1:none", "http://"])
 def test_proxies_of_another_kind_are_refused(server, cache, pauses, monkeypatch, proxy):
-    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(
         llm.RequestError, match="HTTP_PROXY names the proxy .*only http://HOST:PORT can be used; NO_PROXY="
@@ -274,3 +293,6 @@ def test_the_name_of_the_limit(server, cache):
         (None, None),
     ]
     assert not llm.missing("tiny", asked, cache=cache)
+    server.faults = [status(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")]
+    with pytest.raises(llm.RequestError, match="status 400, .* .the client's token_limit names this field"):
+        ask(server.url, cache)

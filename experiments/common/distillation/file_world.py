@@ -81,7 +81,7 @@ def taught(
         raise ValueError("no teacher: name its texts (--teacher-outputs), or its directory or server (--teacher)")
     limit = config.limits[1]
     if is_url(config.teacher):
-        options = {"max_new_tokens": config.teacher_tokens or limit, "server": config.server}
+        options = {"max_new_tokens": config.max_tokens or limit, "server": config.server}
         ask = functools.partial(asked_texts, path, config.teacher, config.teacher_name, records, **options)
         return processes.first(ask), None
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))

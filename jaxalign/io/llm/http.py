@@ -82,7 +82,7 @@ class Client:
 
     def url(self, request: Asked) -> str:
         """Where a request goes, as far as is known."""
-        return self._found.get("base", self.base_url) + request.path
+        return self.bases()[0] + request.path
 
     def settle(self, base: str) -> None:
         """The endpoints are there; it is told if that is not what was given."""
@@ -232,6 +232,8 @@ def _post(client: Client, url: str, body: bytes) -> str:
     if 200 <= reply.status < 300:
         return text
     said = f"status {reply.status}, {server_message(text)}{reply.proxy}"
+    if "max_completion_tokens" in said and client.token_limit == "max_tokens":
+        said += " (the client's token_limit names this field)"
     refused = refusal_of(reply.status, server_message(text))
     if refused is None and (reply.status in (408, 429) or reply.status >= 500):
         raise _PassingError(said, _retry_after(reply.retry_after))

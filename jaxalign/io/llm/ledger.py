@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import Usage
 
+_CUT = ("length", "max_tokens", "model_length")  # what servers call the end at a limit of tokens
+
 
 class StoppedError(Exception):
     """Not everything was asked, since the budget was spent or a signal came; what was answered is kept."""
@@ -65,7 +67,7 @@ class Ledger:
         """Answers that are read as texts."""
         for answer in answers:
             self.texts += len(answer.texts)
-            self.cut += answer.finish.count("length")
+            self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
             self.empty += sum(not text.strip() for text in answer.texts)
 
     def shortcomings(self) -> str:

@@ -7,7 +7,7 @@ of type "thinking") is never taken for it, and a log-probability that is null, N
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxalign.io.llm.refusals import Refusal
@@ -16,7 +16,7 @@ _TEXT_PARTS = ("text", "output_text")
 _SILENT_PARTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "refusal")  # they hold no answer
 _NO_CONTENT = ("refusal", "reasoning_content", "reasoning", "tool_calls")  # where these stand, content may be left out
 _ROUNDING = 1e-3  # nats above 0 that the logarithm of a probability may have
-_TOLD = ("message", "error", "detail", "msg", "reason", "error_description", "title", "errors", "error_message")
+_TOLD = ("message", "error_description", "error_message", "detail", "msg", "error", "errors", "reason", "title")
 _PASSING = (408, 409, 425, 429)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
@@ -95,8 +95,9 @@ def parse_reply(text: str) -> tuple[list[Any], dict[str, int | None]]:
     """
     reply = _load(text)
     choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not isinstance(choices, list) or not choices:
-        said = f"the reply has no choices: {server_message(text)}"
+    if not isinstance(choices, list) or not choices or reply.get("error"):
+        wrong = "no choices" if not choices else "an error beside its choices"
+        said = f"the reply has {wrong}: {server_message(text)}"
         code = _error_code(reply)
         raise RejectedError(f"{said} (error {code})") if _is_final(code) else MalformedError(said)
     if broken := [each for each in choices if isinstance(each, dict) and each.get("finish_reason") == "error"]:
@@ -196,11 +197,13 @@ def _is_choice(choice: Any) -> bool:
         return False
     if "content" not in message:
         return any(message.get(name) for name in _NO_CONTENT)
-    return isinstance(message["content"], str | list | None)
+    return isinstance(message["content"], str | list | dict | None)
 
 
-def _content(content: str | Sequence[Any] | None) -> str:
+def _content(content: str | Sequence[Any] | Mapping[str, Any] | None) -> str:
     """null stands for "no text", as after a refusal or where thinking used up all tokens; ``finish`` tells."""
+    if isinstance(content, dict):
+        return _part(content)
     if isinstance(content, list):
         return "".join(map(_part, content))
     return content or ""
