@@ -6,7 +6,9 @@
 
 What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
 kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
-of a model or a server. A server's file knows its model by name alone: one folder for each server.
+of a model or a server. Of a server that moved, ``--known-as URL`` says where its answers were asked. ``--timeout``,
+``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
+environment (``OPENAI_API_KEY``).
 
 Claims: soft aggregation of probabilities (SPA) beats counting answers (self-consistency), and weights from a scorer
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2
@@ -29,6 +31,7 @@ from experiments.common import machines, report
 from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
+from experiments.common.llm.server import Server, settings
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import run_folder
@@ -43,6 +46,7 @@ class Config:
     kind: Literal["esnli", "anli", "csqa", "openbookqa", "strategyqa", "nli", "choice", "boolean"] = "choice"  # files
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
     answers: Literal["text", "letter"] = "text"  # how options are named; letter where one option begins another
     scorers: tuple[str, ...] = (BOOTSTRAPPED, "zero-shot", "lexical overlap")
     num_questions: tuple[int, int] = (48, 300)  # demonstrations, and questions to test on
@@ -72,7 +76,7 @@ def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
     run_folder.open_run(
         config.output,
-        dataclasses.replace(config, budget_tokens=None, replay=None),
+        settings(config),
         experiment="ease",
         may_differ=("output", "seeds", "scorers"),
         files={"data": ()},
@@ -85,7 +89,11 @@ def main(config: Config) -> dict[str, float]:
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = "95 % bootstrap intervals over questions" if config.seeds == 1 else f"means of {config.seeds} seeds"
     return report.report_tables(
-        config.output, f"EASE: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+        config.output,
+        f"EASE: {config.task}",
+        tables,
+        caption=spread,
+        sections=[*runs[0][1], accounts.bill(ledger, engine.paid())],
     )
 
 

@@ -7,7 +7,9 @@
 
 What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
 kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
-of a model or a server. A server's file knows its model by name alone: one folder for each server.
+of a model or a server. Of a server that moved, ``--known-as URL`` says where its answers were asked. ``--timeout``,
+``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
+environment (``OPENAI_API_KEY``).
 
 Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
 of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
@@ -28,6 +30,7 @@ from experiments.common import machines, report
 from experiments.common.llm import accounts, forecast, judge_figures, judge_methods, judge_report, judge_worlds
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
+from experiments.common.llm.server import Server, settings
 from jaxalign.data import PreferencePair
 from jaxalign.io import run_folder
 from jaxalign.judge import StructuredConfig
@@ -43,6 +46,7 @@ class Config:
     question: Literal["rating", "summarisation", "retrieval"] = "rating"
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
     methods: tuple[str, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)
     num_pairs: tuple[int, int] = (150, 300)  # to calibrate on, and to test on; others take what there is
     num_aspects: int = 4
@@ -80,7 +84,7 @@ def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
     run_folder.open_run(
         config.output,
-        dataclasses.replace(config, budget_tokens=None, replay=None),
+        settings(config),
         experiment="judge",
         may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
         files={"data": ("pairs.parquet",)},
@@ -93,7 +97,11 @@ def main(config: Config) -> dict[str, float]:
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
     spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
     return report.report_tables(
-        config.output, f"Judges: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
+        config.output,
+        f"Judges: {config.task}",
+        tables,
+        caption=spread,
+        sections=[*runs[0][1], accounts.bill(ledger, engine.paid())],
     )
 
 

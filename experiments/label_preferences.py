@@ -8,7 +8,7 @@ Claims: none of a paper's. All pairs of a list are judged in both orders; a resp
 itself counting one half, as LiPO makes labels (arXiv 2402.01878). A comparison that could not be read is left out of
 the mean and counted. ``train.parquet`` and ``validation.parquet`` have one row a response (prompt_id, source, prompt,
 response, preference), ``labels.jsonl`` one a list. In the world that is made here the labels are held against the
-truth; BUILD.md has what came out.
+truth; BUILD.md has what came out. A server is asked as in ``experiments.judge``, with the same flags.
 """
 
 import dataclasses
@@ -28,6 +28,7 @@ from experiments.common.llm import accounts, forecast, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
 from experiments.common.llm.judge_worlds import open_judge, read_file
+from experiments.common.llm.server import Server, settings
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import records, run_folder
@@ -45,6 +46,7 @@ class Config:
     question: Literal["rating", "summarisation", "retrieval"] = "rating"
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
     generator: str = ""  # the model that wrote the responses, to be told if it is the judge
     method: str = STRUCTURED
     num_aspects: int = 4
@@ -72,7 +74,7 @@ def main(config: Config) -> dict[str, float]:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
     key = run_folder.open_run(
         config.output,
-        dataclasses.replace(config, budget_tokens=None, replay=None),
+        settings(config),
         experiment="label_preferences",
         may_differ=("output",),
         files={"data": ()},
@@ -99,9 +101,7 @@ def main(config: Config) -> dict[str, float]:
         figures["pairwise accuracy"] = accuracy.value
         print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
-    print(
-        f"asked for {ledger.asked.tokens:,} tokens in {ledger.seconds:.1f} s, {ledger.paid.tokens:,} of them paid now"
-    )
+    print(accounts.sentence(ledger, judge.paid()))
     return figures
 
 

@@ -3,6 +3,7 @@
     ./tools/run experiments.plad          # a larger decoder teaches a smaller one, quality is known; minutes on a CPU
     ./tools/run experiments.plad table    # all methods, five seeds
     ./tools/run experiments.plad files --teacher-outputs FILE   # a recorded teacher; --student DIR, --data FOLDER
+    ./tools/run experiments.plad files --teacher http://HOST:8000/v1 --teacher-name NAME --data FOLDER   # a server's
     ./tools/run experiments.plad tldr --teacher-outputs FILE    # a T5-large as student, one of the paper's families
 
 Claims: a student too small to imitate its teacher word for word learns more from "the teacher's text is better than
@@ -26,6 +27,7 @@ import jax
 from experiments.common import alpacaeval_task, machines, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
+from experiments.common.llm.server import Server, settings
 from jaxalign.io import processes, run_folder
 from jaxalign.io.report import Curves
 
@@ -38,6 +40,8 @@ class Config:
     teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
     teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
     teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
+    max_tokens: int = 0  # files: of a text that a server writes; 0: as many as a response may have
+    server: Server = Server()  # files: how a server is asked
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
     size: tuple[int, int] = (64, 3)  # width and layers of the student
@@ -94,7 +98,7 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     run_folder.open_run(
         config.output,
-        config,
+        settings(config),
         experiment="plad",
         may_differ=("output", "seeds", "methods"),
         files={"data": alpacaeval_task.FILES, "teacher_outputs": ()},

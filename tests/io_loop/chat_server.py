@@ -12,8 +12,9 @@ class ChatServer(http.server.ThreadingHTTPServer):
     """Answers a chat with its last message in capitals.
 
     ``faults`` are called first, one a request: ``fault(handler, body)``. ``chat(body)`` and ``echo(body)`` make the
-    replies of ``/chat/completions`` and ``/completions``; there is no echo unless a test sets it. ``bodies`` and
-    ``headers`` are those of all requests; ``most`` is how many were under way at once.
+    replies of ``/chat/completions`` and ``/completions``; there is no echo unless a test sets it. ``bodies``,
+    ``headers`` and ``paths`` are those of all requests; ``most`` is how many were under way at once. Nothing is found
+    at paths that do not begin with ``root``.
     """
 
     daemon_threads = True
@@ -24,6 +25,7 @@ class ChatServer(http.server.ThreadingHTTPServer):
         self.faults, self.bodies, self.headers, self.most, self._now = list(faults), [], [], 0, 0
         self.guard, self.released = threading.Lock(), threading.Event()
         self.on_request, self.chat, self.echo = lambda body: None, completion, None
+        self.paths, self.root = [], "/"
 
     @property
     def url(self):
@@ -37,8 +39,9 @@ class ChatServer(http.server.ThreadingHTTPServer):
         """Clients that time out or are killed leave closed connections."""
 
     @contextlib.contextmanager
-    def under_way(self, body, headers):
+    def under_way(self, body, headers, path):
         with self.guard:
+            self.paths.append(path)
             self.bodies.append(body)
             self.headers.append(headers)
             self._now += 1
@@ -54,12 +57,12 @@ class ChatServer(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.under_way(body, self.headers) as fault:
+        with self.server.under_way(body, self.headers, self.path) as fault:
             self.server.on_request(body)
-            make = self.server.echo if self.path.endswith("/v1/completions") else self.server.chat
+            make = self.server.chat if self.path.endswith("/chat/completions") else self.server.echo
             if fault is not None:
                 fault(self, body)
-            elif make is None:
+            elif make is None or not self.path.startswith(self.server.root):
                 self.answer(404, '{"detail": "Not Found"}')
             else:
                 self.answer(200, json.dumps(make(body)))

@@ -23,6 +23,7 @@ from experiments.common.distillation import figures
 from experiments.common.distillation.texts import asked_texts, sampled_texts, texts_of
 from experiments.common.distillation.world import Texts, World
 from experiments.common.draw import draw
+from experiments.common.llm.server import is_url
 from experiments.common.task import Policy, Row
 from jaxalign import data
 from jaxalign.data import HfTokenizer, Message, PreferenceRecord
@@ -79,8 +80,9 @@ def taught(
     if not config.teacher:
         raise ValueError("no teacher: name its texts (--teacher-outputs), or its directory or server (--teacher)")
     limit = config.limits[1]
-    if config.teacher.startswith(("http://", "https://")):
-        ask = functools.partial(asked_texts, path, config.teacher, config.teacher_name, records, max_new_tokens=limit)
+    if is_url(config.teacher):
+        options = {"max_new_tokens": config.max_tokens or limit, "server": config.server}
+        ask = functools.partial(asked_texts, path, config.teacher, config.teacher_name, records, **options)
         return processes.first(ask), None
     policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
     sample = functools.partial(sampled_texts, path, policy, its_own, records, key, num_samples=1, max_new_tokens=limit)

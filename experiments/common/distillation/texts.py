@@ -3,12 +3,15 @@
 import collections
 import json
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxtyping import Array
 
 from experiments.common.distillation.world import Texts
+from experiments.common.llm import accounts
+from experiments.common.llm.server import Server, open_service
 from experiments.common.task import Policy, exactly
 from jaxalign import data, sampling
 from jaxalign.data import PreferenceRecord, Tokenizer
@@ -78,10 +81,21 @@ def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
 
 
 def asked_texts(
-    path: pathlib.Path, endpoint: str, model: str, records: Sequence[PreferenceRecord], *, max_new_tokens: int
+    path: pathlib.Path,
+    endpoint: str,
+    model: str,
+    records: Sequence[PreferenceRecord],
+    *,
+    max_new_tokens: int,
+    server: Server = Server(),  # noqa: B008
 ) -> Texts:
-    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between."""
-    generate = llm.generate.make_generate(llm.service.asking(llm.Client(endpoint, model), llm.Cache(path)))
+    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between.
+
+    An empty answer (a refusal, or nothing but thinking) is no text; how many there are is shown.
+    """
+    cache = llm.Cache(path)
+    service = open_service(endpoint, model, server, cache)
     prompts = [record.prompt for record in records]
-    answers = generate(prompts, temperature=TEMPERATURE, max_tokens=max_new_tokens)
-    return {record.id: texts for record, texts in zip(records, answers, strict=True)}
+    answers = llm.generate.make_generate(service)(prompts, temperature=TEMPERATURE, max_tokens=max_new_tokens)
+    print(f"The teacher was {accounts.sentence(service.ledger, cache.answers())}", file=sys.stderr)
+    return {record.id: [text for text in texts if text.strip()] for record, texts in zip(records, answers, strict=True)}

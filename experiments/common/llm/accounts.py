@@ -3,8 +3,9 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from jaxalign.io.llm import Answer, usage_of
 from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.report import Table
 from jaxalign.io.signals import termination
@@ -30,17 +31,43 @@ def limited(config) -> Iterator[Ledger]:
             raise SystemExit(0 if ledger.stop() else 1) from None
 
 
-def bill(ledger: Ledger) -> Table:
-    """What was asked for in all, and what of it this run paid."""
-    asked, paid = ledger.asked, ledger.paid
+def bill(ledger: Ledger, paid: Sequence[Answer]) -> Table:
+    """What was asked for in all, what all of the folder has cost, and what of this was paid now.
+
+    Args:
+      paid: the answers in the folder's file, of this process and of those before it.
+    """
+    total = usage_of(paid)
     rows = [
-        ("asked for", asked.requests, asked.prompt_tokens, asked.completion_tokens),
-        ("paid by this run", paid.requests, paid.prompt_tokens, paid.completion_tokens),
+        (name, usage.requests, usage.prompt_tokens, usage.completion_tokens)
+        for name, usage in (
+            ("asked for", ledger.asked),
+            ("paid for this folder, in all", total),
+            ("paid by this process", ledger.paid),
+        )
     ]
     caption = (
-        "A prompt counts for each text that follows it. What was not paid was in the file of answers, or was asked for "
-        f"more than once. The model was asked for {ledger.seconds:.1f} s, with {ledger.retries} retries."
+        "A prompt counts for each text that follows it. What was paid in all is what the file of answers holds, also "
+        "from before a break or for other settings; what is asked for more than once is paid once. This process asked "
+        f"for {ledger.seconds:.1f} s, with {ledger.retries} retries; all answers in the file took "
+        f"{sum(answer.seconds for answer in paid):.1f} s, added up, with {sum(answer.retries for answer in paid)} "
+        "retries. Replies that were lost on the way may have been paid and are in no count."
     )
-    if asked.unreported:
-        caption += f" {asked.unreported} answers came without a report of tokens; a token for four bytes is assumed."
-    return Table("What the model was asked for", ("", "answers", "prompt tokens", "answer tokens"), rows, caption)
+    if unreported := max(ledger.asked.unreported, total.unreported):
+        caption += (
+            f" {unreported} answers came without a report of tokens: where they are asked for, a token for four bytes "
+            "is assumed, and where they are paid, nothing."
+        )
+    title = "What the model was asked for"
+    return Table(
+        title, ("", "answers", "prompt tokens", "answer tokens"), rows, f"{caption} {ledger.shortcomings()}".strip()
+    )
+
+
+def sentence(ledger: Ledger, paid: Sequence[Answer]) -> str:
+    """:func:`bill` as a line to print."""
+    said = (
+        f"asked for {ledger.asked.tokens:,} tokens in {ledger.seconds:.1f} s; {usage_of(paid).tokens:,} tokens were "
+        f"paid for this folder in all, {ledger.paid.tokens:,} of them now"
+    )
+    return f"{said}. {ledger.shortcomings()}".rstrip(". ") + "."

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from experiments.common.llm.server import open_client, open_service
 from jaxalign import data, models
 from jaxalign.data.answers import FREQUENCY_SAMPLES
 from jaxalign.io import hf, llm
@@ -20,7 +21,8 @@ class Engine(NamedTuple):
     score_options: ScoreOptionsFn
     count_tokens: Callable[[str], int]
     ledger: Ledger
-    known: Callable[[], list[llm.Answer]] = list  # what is in the file, and not paid again
+    known: Callable[[], list[llm.Answer]] = list  # what is in the file of this model and server, and not paid again
+    paid: Callable[[], list[llm.Answer]] = list  # everything in the file, whoever asked for it and when
     requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
 
 
@@ -31,7 +33,8 @@ def open_engine(config, ledger: Ledger) -> Engine:
 
     Args:
       config: of an experiment. ``model``: a Hugging Face directory or hub id, or the server's name for its model;
-        ``endpoint``: an OpenAI-compatible server, for instance ``http://127.0.0.1:8000/v1``, empty for none.
+        ``endpoint``: an OpenAI-compatible server, for instance ``http://127.0.0.1:8000/v1``, empty for none;
+        ``server``: how it is asked, a :class:`~experiments.common.llm.server.Server`.
 
     Raises:
       ValueError: if there is neither; a file to replay that is not there, or has answers of another model.
@@ -41,18 +44,24 @@ def open_engine(config, ledger: Ledger) -> Engine:
     if config.replay is not None and not config.replay.is_file():
         raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {config.replay} is no file")
     cache = llm.Cache(config.replay or config.output / "answers.jsonl")
+    paid = functools.partial(_paid, cache)
     if config.endpoint:
-        client = llm.Client(config.endpoint, config.model)
-        if config.replay is None:
-            service = llm.service.asking(client, cache, ledger=ledger)
-        else:
-            service = llm.service.replaying(config.model, cache, ledger=ledger)
+        service = _open_service(config, cache, ledger)
         score_options = llm.options.make_score_options(service)
         generate = llm.generate.make_generate(service)
-        known = functools.partial(_paid, cache)
-        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests)
+        known = functools.partial(_paid, cache, config.model, service.server)
+        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
     remembered = llm.record.find_replay if config.replay else _load
-    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, functools.partial(_paid, cache))
+    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, paid, paid)
+
+
+def _open_service(config, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
+    if config.replay is None:
+        return open_service(config.endpoint, config.model, config.server, cache, ledger=ledger)
+    name = open_client(config.endpoint, config.model, config.server).known_as
+    return llm.service.replaying(
+        config.model, cache, ledger=ledger, server=name, thinking_tokens=config.server.thinking_tokens
+    )
 
 
 def _most_requests(options: Sequence[str]) -> int:
@@ -60,9 +69,9 @@ def _most_requests(options: Sequence[str]) -> int:
     return max(len(options) + 1, FREQUENCY_SAMPLES)
 
 
-def _paid(cache: llm.Cache) -> list[llm.Answer]:
-    """The answers in a file, without its notes, for which no token was sent."""
-    return [answer for answer in cache.answers() if answer.prompt_tokens != 0]
+def _paid(cache: llm.Cache, model: str | None = None, server: str = "") -> list[llm.Answer]:
+    """The answers in a file, or those of one server, without its notes, for which no token was sent."""
+    return [answer for answer in cache.answers(model, server) if answer.prompt_tokens != 0]
 
 
 def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm.record.Recorded:

@@ -35,7 +35,9 @@ def announce(config, engine: Engine, run: Callable[[Engine], object], *, times: 
         return
     prompts: list[str] = []
     ledger = Ledger()
-    stand_in = engine._replace(generate=_writer(ledger, prompts), score_options=_scorer(engine, ledger, prompts))
+    thinking = config.server.thinking_tokens if config.endpoint else 0
+    writer, scorer = _writer(ledger, prompts, thinking), _scorer(engine, ledger, prompts, thinking)
+    stand_in = engine._replace(generate=writer, score_options=scorer)
     with contextlib.redirect_stderr(io.StringIO()):  # what the run says, it will say again
         run(stand_in._replace(ledger=ledger))
     sample = prompts[:: max(len(prompts) // _SAMPLE, 1)]
@@ -55,21 +57,22 @@ def _described(ledger: Ledger) -> str:
     return "." if ledger.budget_tokens is None else f"; the budget of this run is {ledger.budget_tokens:,} tokens."
 
 
-def _writer(ledger: Ledger, prompts: list[str]):
+def _writer(ledger: Ledger, prompts: list[str], thinking: int):
     def generate(asked: Sequence[str], *, n: int = 1, max_tokens: int = 256, **_) -> list[list[str]]:
         prompts.extend(asked)
-        answers = [Answer(("",), ("",), guess_tokens(prompt), max_tokens) for prompt in asked for _ in range(n)]
+        longest = max_tokens + thinking
+        answers = [Answer(("",), ("",), guess_tokens(prompt), longest) for prompt in asked for _ in range(n)]
         ledger.add(usage_of(answers), Usage())
         return [[_longest(prompt, max_tokens)] * n for prompt in asked]
 
     return generate
 
 
-def _scorer(engine: Engine, ledger: Ledger, prompts: list[str]):
+def _scorer(engine: Engine, ledger: Ledger, prompts: list[str], thinking: int):
     def score_options(asked: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         prompts.extend(asked)
         answers = [
-            Answer(("",), ("",), guess_tokens(prompt), max(sum(map(guess_tokens, each)), _SAID))
+            Answer(("",), ("",), guess_tokens(prompt), max(sum(map(guess_tokens, each)), _SAID + thinking))
             for prompt, each in zip(asked, options, strict=True)
             for _ in range(engine.requests_of_options(each))
         ]

@@ -1,23 +1,34 @@
 """Answers of language models on disk: one JSON object a line, only ever appended to, safe for a kill at any moment.
 
-    {"key": "<hash of the request>", "model": "<name>", "texts": ["Yes."], "finish": ["stop"], "prompt_tokens": 12, ...}
+    {"key": "<hash of the request>", "model": "<name>", "server": "<base URL>", "texts": ["Yes."], ...}
 
 Neither prompts nor keys of an API are in it. Processes and threads may share a file: each appends whole lines under a
 lock, and finds what the others wrote. The same file replays a run without a server.
+
+Answers of one model's name on two servers are two answers. Models in this process have no server. Neither have answers
+that were written before servers were named: they count for the one server whose answers of that model are beside them
+in the file, or that is asked first.
 """
 
 import contextlib
+import datetime
 import fcntl
 import json
 import os
 import pathlib
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from jaxalign.io.llm.wire import Answer
+from jaxalign.io.llm.replies import Answer
 
 _STORED = ("texts", "finish", "prompt_tokens", "completion_tokens", "logprobs", "seconds", "retries")
+
+
+class _Row(NamedTuple):
+    answer: Answer
+    model: str
+    server: str
 
 
 class Cache:
@@ -29,9 +40,9 @@ class Cache:
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
-        self._models: set[str] = set()
-        self._answers: dict[str, Answer] = {}
-        self._unwritten: dict[str, tuple[Answer, str, bytes]] = {}
+        self._servers: dict[str, set[str]] = {}  # that gave answers of each model
+        self._rows: dict[tuple[str, str], _Row] = {}  # by key and server
+        self._unwritten: dict[tuple[str, str], tuple[_Row, bytes]] = {}
         self._whole = self._lines = 0  # bytes and lines that were read: all ends of lines lie before
         self._guard = threading.Lock()
 
@@ -40,36 +51,65 @@ class Cache:
         """The names of the models whose answers are in the file."""
         with self._guard:
             self._catch_up()
-            return frozenset(self._models)
+            return frozenset(self._servers)
 
-    def answers(self) -> list[Answer]:
-        """All that are in the file."""
+    def servers(self, model: str) -> frozenset[str]:
+        """The servers that gave a model's answers, as far as the file says it."""
         with self._guard:
             self._catch_up()
-            return list(self._answers.values())
+            return frozenset(self._servers.get(model, ())) - {""}
 
-    def get(self, key: str) -> Answer | None:
+    def server_to_replay(self, model: str, server: str = "") -> str:
+        """The server whose answers a replay takes: the one that is named, or else the only one.
+
+        Raises:
+          ValueError: there are several, and none of them is named.
+        """
+        servers = self.servers(model)
+        if server in servers or not servers:
+            return server
+        if len(servers) > 1:
+            raise ValueError(f"{self.path} has answers of {model!r} by {', '.join(sorted(servers))}; name one of them")
+        return next(iter(servers))
+
+    def answers(self, model: str | None = None, server: str = "") -> list[Answer]:
+        """All that are in the file, or those that :meth:`get` would find for a model and a server."""
+        with self._guard:
+            self._catch_up()
+            return [row.answer for row in self._rows.values() if model is None or self._is_of(row, model, server)]
+
+    def get(self, key: str, server: str = "") -> Answer | None:
         """The answer to a request, also if another process wrote it since.
 
         Raises:
           ValueError: naming the line, if the file holds something else.
         """
         with self._guard:
-            if key not in self._answers:
+            if (found := self._find(key, server)) is None:
                 self._catch_up()
-            return self._answers.get(key) or self._unwritten.get(key, (None,))[0]
+                found = self._find(key, server)
+            if found is None and (key, server) in self._unwritten:
+                found = self._unwritten[key, server][0]
+            return None if found is None else found.answer
 
-    def add(self, key: str, model: str, answer: Answer) -> Answer:
+    def add(self, key: str, model: str, answer: Answer, *, server: str = "", note: str = "") -> Answer:
         """Writes an answer, unless another process was faster; the answer that stands, for all to agree on it.
+
+        Args:
+          note: for readers of the file, with the time of writing.
 
         Raises:
           OSError: it could not be written. This object keeps it, and :meth:`flush` or the next answer tries again.
         """
-        row = {"key": key, "model": model} | {name: getattr(answer, name) for name in _STORED}
+        head = {"key": key, "model": model} | ({"server": server} if server else {})
+        if note:
+            head |= {"note": note, "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+        row = head | {name: getattr(answer, name) for name in _STORED}
         with self._guard:
-            self._unwritten[key] = answer._replace(cached=True), model, (json.dumps(row) + "\n").encode()
+            kept = _Row(answer._replace(cached=True), model, server)
+            self._unwritten[key, server] = kept, (json.dumps(row) + "\n").encode()
         self.flush()
-        return self._answers[key]
+        return self.get(key, server)
 
     def flush(self):
         """Writes what could not be written before.
@@ -90,6 +130,14 @@ class Cache:
                     "the same command again: what is written is not paid again"
                 ) from error
 
+    def _find(self, key: str, server: str) -> _Row | None:
+        row = self._rows.get((key, server)) or self._rows.get((key, ""))
+        return row if row is not None and self._is_of(row, row.model, server) else None
+
+    def _is_of(self, row: _Row, model: str, server: str) -> bool:
+        """A row without a server is of the one that the model's other rows name, if all name one."""
+        return row.model == model and (row.server == server or not (row.server or self._servers[model] - {"", server}))
+
     def _catch_up(self):
         if self.path.exists() and self.path.stat().st_size != self._whole:
             with self.path.open("rb") as file:
@@ -109,32 +157,35 @@ class Cache:
         file.seek(self._whole)
         for line in file.read().split(b"\n")[:-1]:
             try:
-                key, model, answer = _parse(line)
+                key, row = _parse(line)
             except (ValueError, TypeError, KeyError) as error:
                 place = f"{self.path}, line {self._lines + 1}"
                 raise ValueError(f"{place}: not an answer ({error!r}); remove the line") from error
-            self._answers.setdefault(key, answer)
-            self._models.add(model)
+            self._keep(key, row)
             self._whole += len(line) + 1
             self._lines += 1
 
     def _append(self, file: BinaryIO):
         """Under the lock nobody is writing, so what follows the last end of a line was left by a writer that died."""
         file.truncate(self._whole)
-        for key, (answer, model, line) in list(self._unwritten.items()):
-            if key not in self._answers:
+        for (key, server), (row, line) in list(self._unwritten.items()):
+            if self._find(key, server) is None:
                 _write(file, line, self._whole)
                 self._whole += len(line)
                 self._lines += 1
-                self._answers[key] = answer
-                self._models.add(model)
-            del self._unwritten[key]
+                self._keep(key, row)
+            del self._unwritten[key, server]
+
+    def _keep(self, key: str, row: _Row):
+        self._rows.setdefault((key, row.server), row)
+        self._servers.setdefault(row.model, set()).add(row.server)
 
 
-def _parse(line: bytes) -> tuple[str, str, Answer]:
+def _parse(line: bytes) -> tuple[str, _Row]:
     row = json.loads(line)
     lists = {name: tuple(row[name]) for name in ("texts", "finish", "logprobs")}
-    return row["key"], row["model"], Answer(**{name: row[name] for name in _STORED} | lists, cached=True)
+    answer = Answer(**{name: row[name] for name in _STORED} | lists, cached=True)
+    return row["key"], _Row(answer, row["model"], row.get("server", ""))
 
 
 def _write(file: BinaryIO, line: bytes, start: int):

@@ -10,10 +10,11 @@ server makes up, which is left out, and ``token_logprobs`` with null for the fir
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from jaxalign.io.llm.wire import Answer, MalformedError, NotOfferedError, parse_reply
+from jaxalign.io.llm.replies import Answer, MalformedError, NotOfferedError, logprob, parse_reply
 from jaxalign.typing import OptionScore
 
 _MARGIN = 16  # tokens before an option that are kept, so that those which the tokenizer joined to it are among them
@@ -68,7 +69,8 @@ class Echo:
 def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore]:
     """The scores of a prompt's options, from where the tokens of the prompt alone and with each option stop agreeing.
 
-    See :mod:`jaxalign.data.options`, whose scores these are.
+    See :mod:`jaxalign.data.options`, whose scores these are. Where a log-probability is missing (null or NaN), none of
+    the options can be scored: all are -inf.
 
     Args:
       alone: of the prompt, as :class:`Echo` asks for it.
@@ -88,10 +90,13 @@ def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore
             f"the option {joint[0].texts[0]!r} changes tokens more than {_MARGIN} places before it, which were not kept"
         )
     suffixes = [[row[place] for place in sorted(row) if place >= common] for row in rows]
-    if not common or any(entry["logprob"] is None for suffix in suffixes for entry in suffix):
+    if not common:
         raise ValueError("the prompt has no token before its options to condition them on; begin with a text")
     _check_different([answer.texts[0] for answer in joint], suffixes)
-    return [OptionScore(float(sum(entry["logprob"] for entry in suffix)), len(suffix)) for suffix in suffixes]
+    logps = [[logprob(entry["logprob"]) for entry in suffix] for suffix in suffixes]
+    if any(None in row for row in logps):
+        return [OptionScore(-math.inf, len(row)) for row in logps]
+    return [OptionScore(sum(row), len(row)) for row in logps]
 
 
 def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:
@@ -107,8 +112,10 @@ def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:
         raise NotOfferedError(
             f"the reply has log-probabilities of {len(tokens)} tokens, and {count} were sent: no echo"
         )
-    entries = [{"token": token, "logprob": value} for token, value in zip(tokens[:count], values[:count], strict=True)]
-    if not entries or not all(isinstance(each["logprob"], int | float) for each in entries[1:]):
+    pairs = zip(tokens[:count], map(logprob, values[:count]), strict=True)
+    entries = [{"token": token, "logprob": value} for token, value in pairs]
+    # One that is missing among others is kept as None; without any, the server does not tell them.
+    if not entries or (len(entries) > 1 and all(each["logprob"] is None for each in entries[1:])):
         raise NotOfferedError("the reply has no log-probabilities of the tokens that were sent")
     return entries
 

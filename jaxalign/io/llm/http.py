@@ -7,23 +7,24 @@ import dataclasses
 import datetime
 import email.utils
 import functools
-import http.client
 import json
 import math
 import os
 import random
-import ssl
+import re
+import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 
-from jaxalign.io.llm.wire import Answer, Asked, MalformedError, NotOfferedError, server_message
+from jaxalign.io.llm import transport
+from jaxalign.io.llm.refusals import Refusal, refusal_of
+from jaxalign.io.llm.replies import Answer, MalformedError, NotOfferedError, RejectedError, is_page, server_message
+from jaxalign.io.llm.wire import Asked
 
-_MAX_BYTES = 2**26  # of a reply; what is longer is no answer
 _SECRET_LENGTH = 8  # shorter keys are fillers for servers that want none, and words such as "EMPTY" occur in texts
-_REFUSALS = (400, 404, 405, 422, 501)  # statuses that say "I do not take this": a field, a form, the endpoint
+_ENDPOINTS = ("/chat/completions", "/completions", "/models")  # which belong behind a base URL
+_VERSION = re.compile(r"/v\d+[a-z0-9]*(/|$)")
 _JITTER = random.Random()  # not the global generator, which the user may have seeded
 
 
@@ -33,6 +34,8 @@ class Client:
 
     Attributes:
       base_url: what stands before ``/chat/completions`` and ``/completions``, for instance ``http://127.0.0.1:8000/v1``.
+        Without a version in its path, ``/v1`` behind it is tried as well. It is kept without a slash or an endpoint at
+        its end.
       model: the server's name for the model.
       key_variable: the environment variable with the API key, which goes to ``base_url`` whatever that is; unset for
         servers that need none.
@@ -40,6 +43,9 @@ class Client:
       max_retries: attempts after the first one.
       first_delay: seconds before the first retry; each later one waits twice as long, less up to half by chance.
       max_delay: the longest wait, in seconds. A server that asks for more (Retry-After) is not asked again.
+      token_limit: the name under which the server takes ``max_tokens``; newer models of OpenAI want
+        ``max_completion_tokens``.
+      known_as: the base URL that files of answers know the server by, where it has moved; by default ``base_url``.
 
     Raises:
       ValueError: a URL of another form, or a number out of range.
@@ -52,32 +58,76 @@ class Client:
     max_retries: int = 6
     first_delay: float = 1.0
     max_delay: float = 120.0
+    token_limit: str = "max_tokens"
+    known_as: str = ""
+    _found: dict[str, str] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        url = urllib.parse.urlsplit(self.base_url)
-        if url.username or url.password or url.query or url.fragment:
-            # The URL is not shown: such places hold secrets.
-            raise ValueError("base_url: expected no user name, query or fragment; an API key goes into the environment")
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"base_url: expected http://HOST or https://HOST with a path, got {self.base_url!r}")
-        _ = url.port  # a ValueError of its own, if it is no number
+        object.__setattr__(self, "base_url", check_base_url(self.base_url))
+        object.__setattr__(self, "known_as", check_base_url(self.known_as) if self.known_as else self.base_url)
         if not 0 < self.timeout < math.inf:
             raise ValueError(f"timeout: expected seconds above 0, got {self.timeout}")
-        if self.max_retries < 0 or self.first_delay < 0 or self.max_delay < 0:
+        if not (self.max_retries >= 0 and self.first_delay >= 0 and self.max_delay >= 0):
             raise ValueError("max_retries, first_delay, max_delay: expected numbers of at least 0")
 
+    def bases(self) -> list[str]:
+        """The base URLs under which the endpoints may be, in the order in which they are tried."""
+        if found := self._found.get("base"):
+            return [found]
+        path = urllib.parse.urlsplit(self.base_url).path
+        if _VERSION.search(path):
+            return [self.base_url]
+        guesses = [self.base_url, f"{self.base_url}/v1"]
+        return guesses if path else guesses[::-1]  # at the root some servers have endpoints of another kind
+
     def url(self, request: Asked) -> str:
-        """Where a request goes."""
-        return self.base_url.rstrip("/") + request.path
+        """Where a request goes, as far as is known."""
+        return self.bases()[0] + request.path
+
+    def settle(self, base: str) -> None:
+        """The endpoints are there; it is told if that is not what was given."""
+        self._found["base"] = base
+        if base != self.base_url:
+            self.tell(f"{self.base_url} has its endpoints under {base}, which is used")
+
+    def tell(self, text: str) -> None:
+        """Shows a remark once."""
+        if text not in self._found:
+            self._found[text] = ""
+            print(text, file=sys.stderr)
+
+
+def check_base_url(given: str) -> str:
+    """A base URL as it is kept: no blanks around it, no slash and no endpoint at its end.
+
+    >>> check_base_url(" HTTP://LocalHost:8000/v1/chat/completions/ ")
+    'http://localhost:8000/v1'
+
+    Raises:
+      ValueError: it is of another form. Where it may hold a secret it is not shown.
+    """
+    text = given.strip()
+    url = urllib.parse.urlsplit(text)
+    if url.username is not None or url.password is not None or url.query or url.fragment or "@" in url.netloc:
+        # The URL is not shown: such places hold secrets.
+        raise ValueError("base_url: expected no user name, query or fragment; an API key goes into the environment")
+    broken = any(character.isspace() or not character.isprintable() for character in text)
+    if url.scheme not in ("http", "https") or not url.hostname or broken:
+        raise ValueError(f"base_url: expected http://HOST or https://HOST with a path, got {given!r}")
+    _ = url.port  # a ValueError of its own, if it is no number
+    path = url.path.rstrip("/")
+    for endpoint in _ENDPOINTS:
+        path = path.removesuffix(endpoint).rstrip("/")
+    return urllib.parse.urlunsplit((url.scheme, url.netloc.lower(), path, "", ""))
 
 
 class RequestError(Exception):
-    """No answer, after ``retries`` retries; ``refused`` if the server does not take such requests.
+    """No answer, after ``retries`` retries; ``refused`` tells how a server turned such a request down, if it did.
 
     ``reason`` is the message without what callers add to it.
     """
 
-    def __init__(self, message: str, retries: int = 0, *, refused: bool = False, reason: str = ""):
+    def __init__(self, message: str, retries: int = 0, *, refused: Refusal | None = None, reason: str = ""):
         super().__init__(message)
         self.retries, self.refused, self.reason = retries, refused, reason or message
 
@@ -121,53 +171,73 @@ def ask(client: Client, request: Asked, *, pause: Callable[[float], object] = ti
 
 
 def _attempt(client: Client, request: Asked) -> Answer:
-    url = client.url(request)
-    text = _post(client, url, json.dumps(request.body(client.model)).encode())
+    """One answer from the first base URL that has the endpoint."""
+    missing: list[str] = []
+    for base in client.bases():
+        try:
+            answer = _answer(client, request, base + request.path)
+        except RequestError as error:
+            if error.refused is not Refusal.NO_ENDPOINT:
+                raise
+            missing.append(str(error))
+        else:
+            client.settle(base)
+            return answer
+    remedy = f"Expected a base URL such as http://HOST:8000/v1, and the name of a model there, got {client.model!r}"
+    raise RequestError(f"{'; '.join(missing)}. {remedy}", refused=Refusal.NO_ENDPOINT)
+
+
+def _answer(client: Client, request: Asked, url: str) -> Answer:
+    text = _post(client, url, _body(client, request))
     try:
         answer = request.parse(text)
     except MalformedError as error:
+        if is_page(text) and len(client.bases()) > 1:
+            raise RequestError(f"{url}: {error}", refused=Refusal.NO_ENDPOINT) from None
         raise _PassingError(str(error)) from None
     except NotOfferedError as error:
-        raise RequestError(f"{url}: {error}", refused=True) from None
-    if len(answer.texts) != request.n:
+        raise RequestError(f"{url}: {error}", refused=Refusal.CANNOT) from None
+    except RejectedError as error:
+        raise RequestError(f"{url}: {error}") from None
+    if len(answer.texts) < request.n:
         raise RequestError(
             f"{url}: asked for n={request.n} answers, got {len(answer.texts)}; use sample=0, 1, ... instead of n"
         )
-    return answer
+    if len(answer.texts) > request.n:
+        client.tell(
+            f"{url}: asked for n={request.n} answers, got {len(answer.texts)}; the first are taken, all are paid"
+        )
+    n = request.n
+    return answer._replace(texts=answer.texts[:n], finish=answer.finish[:n], logprobs=answer.logprobs[:n])
+
+
+def _body(client: Client, request: Asked) -> bytes:
+    body = request.body(client.model)
+    if "max_tokens" in body and request.path == "/chat/completions":
+        body = {client.token_limit if name == "max_tokens" else name: value for name, value in body.items()}
+    return json.dumps(body).encode()
 
 
 def _post(client: Client, url: str, body: bytes) -> str:
     key = _read_key(client)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "jaxalign"}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
-    message = urllib.request.Request(url, data=body, headers=headers, method="POST")
     try:
-        with _opener().open(message, timeout=client.timeout) as response:
-            return _without(key, client, _read(response, time.monotonic() + client.timeout))
-    except urllib.error.HTTPError as error:
-        with error:
-            said = f"status {error.code}, {server_message(_without(key, client, _read_error(error)))}"
-            wait = _retry_after(error.headers.get("Retry-After", ""))
-        # llama.cpp's server has status 500 for what it has not learnt ("Only no echo is supported").
-        refused = error.code in _REFUSALS or (error.code == 500 and "support" in said)
-        if refused or not (error.code in (408, 429) or error.code >= 500):
-            raise RequestError(f"{url}: {said}", refused=refused) from None
-        raise _PassingError(said, wait) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise _PassingError(_without(key, client, f"{type(error).__name__}: {reason}")) from None
-
-
-@functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    """Follows no redirection: the key would travel to wherever it points."""
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_):
-            return None
-
-    secure = urllib.request.HTTPSHandler(context=ssl.create_default_context())  # reads certificates, so only once
-    return urllib.request.build_opener(Stay, secure)
+        reply = transport.post(url, body, headers, client.timeout)
+    except transport.UnusableError as error:
+        raise RequestError(f"{url}: {_without(key, client, str(error))}") from None
+    except OSError as error:
+        raise _PassingError(_without(key, client, str(error))) from None
+    text = _without(key, client, reply.text)
+    if 200 <= reply.status < 300:
+        return text
+    said = f"status {reply.status}, {server_message(text)}{reply.proxy}"
+    if "max_completion_tokens" in said and client.token_limit == "max_tokens":
+        said += " (the client's token_limit names this field)"
+    refused = refusal_of(reply.status, server_message(text))
+    if refused is None and (reply.status in (408, 429) or reply.status >= 500):
+        raise _PassingError(said, _retry_after(reply.retry_after))
+    raise RequestError(f"{transport.shown(reply.url)}: {said}", refused=refused)
 
 
 def _read_key(client: Client) -> str:
@@ -179,26 +249,14 @@ def _read_key(client: Client) -> str:
 
 def _without(key: str, client: Client, text: str) -> str:
     """Servers repeat a key that they refuse, and logging proxies repeat headers."""
-    return text.replace(key, f"[{client.key_variable}]") if len(key) >= _SECRET_LENGTH else text
+    return _spellings(key).sub(f"[{client.key_variable}]", text) if len(key) >= _SECRET_LENGTH else text
 
 
-def _read(response: http.client.HTTPResponse, deadline: float) -> str:
-    chunks, size = [], 0
-    while chunk := response.read1(2**16):
-        chunks.append(chunk)
-        size += len(chunk)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the reply did not end in time")
-        if size > _MAX_BYTES:
-            raise OSError(f"the reply is longer than {_MAX_BYTES} bytes")
-    return b"".join(chunks).decode(errors="replace")
-
-
-def _read_error(error: urllib.error.HTTPError) -> str:
-    try:
-        return error.read(2**16).decode(errors="replace") or str(error.reason)
-    except (OSError, http.client.HTTPException):
-        return str(error.reason)
+@functools.lru_cache(maxsize=8)
+def _spellings(key: str) -> re.Pattern[str]:
+    """A key as it is, quoted for JSON or for a URL."""
+    forms = (rf"(?:\\?{re.escape(each)}|%{ord(each):02x}|\\u00{ord(each):02x})" for each in key)
+    return re.compile("".join(forms), re.IGNORECASE)
 
 
 def _retry_after(value: str) -> float:

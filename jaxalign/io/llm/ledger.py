@@ -8,9 +8,12 @@ print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import Usage
+
+_CUT = ("length", "max_tokens", "model_length")  # what servers call the end at a limit of tokens
 
 
 class StoppedError(Exception):
@@ -29,6 +32,8 @@ class Ledger:
       paid: what was not in the file.
       seconds: in which a model was asked.
       retries: attempts after the first.
+      texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
+        tokens (finish reason "length"), and those without a character.
     """
 
     budget_tokens: int | None = None
@@ -37,6 +42,9 @@ class Ledger:
     paid: Usage = Usage()
     seconds: float = 0.0
     retries: int = 0
+    texts: int = 0
+    cut: int = 0
+    empty: int = 0
 
     @property
     def left(self) -> int | None:
@@ -54,6 +62,22 @@ class Ledger:
         self.paid = self.paid.plus(paid)
         self.seconds += seconds
         self.retries += retries
+
+    def add_texts(self, answers: Iterable[Answer]) -> None:
+        """Answers that are read as texts."""
+        for answer in answers:
+            self.texts += len(answer.texts)
+            self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
+            self.empty += sum(not text.strip() for text in answer.texts)
+
+    def shortcomings(self) -> str:
+        """A sentence on texts that were cut or are empty; nothing if there are none."""
+        if not (self.cut or self.empty):
+            return ""
+        return (
+            f"Of {self.texts:,} texts, {self.cut:,} were cut at their limit of tokens and {self.empty:,} are empty "
+            "(refused, or all tokens went to thinking); more tokens may help."
+        )
 
     def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
         """What to raise when a call is left with ``unsent`` of ``total`` requests."""

@@ -9,22 +9,22 @@ There are three ways, in this order:
   only for options whose first characters differ.
 - ``frequency``: how often a sampled answer names each option.
 
-A server is tried with one request, the shortest; if it refuses it (status 400, say), or leaves out what was asked for,
+A server is tried with one request, the shortest; if it says that it cannot do this, or leaves out what was asked for,
 the next way is taken. Other faults are errors as everywhere. What a server can do is said once, and kept in the cache,
-so that a file has scores of one kind.
+so that a file has scores of one kind; :mod:`jaxalign.io.llm.abilities` says what counts.
 """
 
 import math
-import sys
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jaxalign.data.answers import bare_option, check_options, make_frequency_scores, parse_option
+from jaxalign.io.llm.abilities import Abilities
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
-from jaxalign.io.llm.generate import make_generate
-from jaxalign.io.llm.http import RequestError
+from jaxalign.io.llm.generate import make_short_generate
+from jaxalign.io.llm.replies import Answer, logprob
 from jaxalign.io.llm.service import Service
-from jaxalign.io.llm.wire import Answer, Asked, Request, hash_of
+from jaxalign.io.llm.wire import Asked, Request
 from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
 
 TOP_TOKENS = 20  # what most servers give at most
@@ -47,19 +47,19 @@ def make_score_options(service: Service) -> ScoreOptionsFn:
       RequestError, StoppedError, NotRecordedError: (when called) as ``service.ask`` raises them.
     """
     ways = echo_way(service), first_token_way(service), frequency_way(service)
-    known: dict[str, bool] = {}
+    abilities = Abilities(service)
 
     def score_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         for each in {tuple(each) for each in options}:
             check_options(each)
         pairs = list(zip(prompts, options, strict=True))
         scores: dict[int, list[OptionScore]] = {}
+        _find_out(abilities, ways, pairs)
         for way in ways:
             places = [place for place, pair in enumerate(pairs) if place not in scores and way.fits(*pair)]
-            if places and way.name not in known:
-                shortest = min(places, key=lambda place: len(str(pairs[place][0])))  # least likely to be too long
-                known[way.name] = _is_known(service, way, *pairs[shortest])
-            if places and known[way.name]:
+            if places:
+                abilities.tell(way.name)
+            if places and abilities.known[way.name]:
                 found = way.score([prompts[place] for place in places], [options[place] for place in places])
                 scores |= dict(zip(places, found, strict=True))
         return [scores[place] for place in range(len(pairs))]
@@ -94,7 +94,7 @@ def first_token_way(service: Service) -> Way:
 
 def frequency_way(service: Service) -> Way:
     """See :func:`jaxalign.data.make_frequency_scores`; every server knows it."""
-    return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_generate(service)))
+    return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_short_generate(service)))
 
 
 def differ_at_once(prompt: Prompt, options: Sequence[str]) -> bool:
@@ -112,14 +112,16 @@ def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[Option
 
     A token names what :func:`jaxalign.data.parse_option` reads in it: "A", " a" and "(A" are one. An option that none
     of the most likely tokens names gets an upper bound instead: another token is no likelier than the last of these,
-    and than what they leave of the probability. (Of -inf, certainty would follow.) An answer without any token names
-    no option: all are -inf.
+    and than what they leave of the probability. (Of -inf, certainty would follow.) An answer without any token, or
+    without a log-probability (null or NaN), names no option: all are -inf.
     """
     if not answer.logprobs[0]:
         return [OptionScore(-math.inf, 1) for _ in options]
     first = answer.logprobs[0][0]
-    top = {each["token"]: float(each["logprob"]) for each in first.get("top_logprobs") or ()}
-    tokens = {first["token"]: float(first["logprob"])} | top
+    top = _known(first.get("top_logprobs") or ())
+    tokens = _known([first]) | top
+    if not tokens:
+        return [OptionScore(-math.inf, 1) for _ in options]
     mass = [0.0] * len(options)
     for token, logp in tokens.items():
         if (place := _named(token, options)) is not None:
@@ -127,6 +129,12 @@ def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[Option
     rest = max(1 - sum(map(math.exp, tokens.values())), 0.0)
     bound = min(rest, math.exp(min(top.values(), default=0.0)))
     return [OptionScore(math.log(p) if p else -math.inf, 1) for p in (each or bound for each in mass)]
+
+
+def _known(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Log-probabilities by their tokens, where there are any."""
+    pairs = [(each["token"], logprob(each["logprob"])) for each in entries]
+    return {token: logp for token, logp in pairs if logp is not None}
 
 
 def _named(token: str, options: Sequence[str]) -> int | None:
@@ -137,30 +145,12 @@ def _named(token: str, options: Sequence[str]) -> int | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _is_known(service: Service, way: Way, prompt: Prompt, options: Sequence[str]) -> bool:
-    """As the file says, or else as one request shows; a file that was begun says it for good."""
-    if way.request is None:
-        reason = ""
-    else:
-        key = hash_of(["options", service.model, way.name])
-        if (noted := service.cache.get(key)) is None:
-            reason = _refusal(service, way.request(prompt, options))
-            noted = service.cache.add(key, service.model, Answer((reason,), ("",), 0, 0, (None,)))
-        reason = noted.text
-    how = f"not by {way.name} ({reason})" if reason else f"by {way.name}"
-    print(f"{service.model}: options are scored {how}", file=sys.stderr)
-    return not reason
-
-
-def _refusal(service: Service, request: Asked) -> str:
-    """Why a server does not know a way; empty if it does."""
-    before = service.ledger.asked
-    try:
-        (answer,) = service.ask([request])
-    except RequestError as error:
-        if not error.refused:
-            raise
-        return error.reason
-    finally:
-        service.ledger.asked = before  # the same run again does not try, and costs as much
-    return "" if answer.logprobs[0] is not None else "its answer has no log-probabilities"
+def _find_out(abilities: Abilities, ways: Sequence[Way], pairs: Sequence[tuple[Prompt, Sequence[str]]]) -> None:
+    """Whether the server knows the ways that are needed for these options."""
+    left = pairs
+    for way in ways:
+        if fitting := [pair for pair in left if way.fits(*pair)]:
+            prompt, options = min(fitting, key=lambda pair: len(str(pair[0])))  # least likely to be too long
+            request = None if way.request is None else way.request(prompt, options)
+            if abilities.can(way.name, request, Request(prompt, temperature=1.0, max_tokens=1)):
+                left = [pair for pair in left if not way.fits(*pair)]

@@ -24,6 +24,8 @@ from jaxalign.io.llm.wire import hash_of, shorten
 from jaxalign.io.progress import Progress
 from jaxalign.typing import GenerateFn, OptionScore, Params, Prompt, ScoreOptionsFn
 
+_FORMAT = 2  # of what is kept; higher where the same prompt becomes other tokens, or a score another number
+
 
 class Recorder(NamedTuple):
     """Where answers are kept, and as whose.
@@ -54,11 +56,13 @@ class Recorded(NamedTuple):
 
 
 def identify(name: str, config: Any, params: Params, tokenizer: Tokenizer) -> str:
-    """The name and a hash of all that the model's answers depend on: shape, every parameter, the tokenizer.
+    """The name and a hash of all that the model's answers depend on: shape, parameters, tokenizer and chat template.
+
+    Files of an earlier format are computed anew here, and :func:`find_replay` still takes them.
 
     What else is special about its functions (options that are scored with their ends) belongs into the name.
     """
-    parts = [repr(config), fingerprint(params), tokenizer_fingerprint(tokenizer)]
+    parts = [_FORMAT, repr(config), fingerprint(params), tokenizer_fingerprint(tokenizer)]
     return f"{name}@{hash_of(parts)[:16]}"
 
 
@@ -80,15 +84,16 @@ def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
     """An earlier run of a model in this process, from its file alone.
 
     Args:
-      name: as it was given to :func:`identify`.
+      name: as it was given to :func:`identify`, or as it came from there.
 
     Raises:
       ValueError: the file has answers of no such model, or of several.
       NotRecordedError: (when called) the file lacks an answer.
     """
-    models = [model for model in cache.models if model.rpartition("@")[0] == name]
+    models = [model for model in cache.models if name in (model, model.rpartition("@")[0])]
     if len(models) != 1:
-        raise ValueError(f"expected answers of one model {name!r} in {cache.path}, got {sorted(cache.models)}")
+        remedy = f"; name one of them, with what follows its {'@'!r}" if models else ""
+        raise ValueError(f"expected answers of one model {name!r} in {cache.path}, got {sorted(cache.models)}{remedy}")
 
     def missing(prompt: Prompt) -> NotRecordedError:
         ending = prompt if isinstance(prompt, str) else prompt[-1]["content"]

@@ -8,8 +8,8 @@
     texts = [answer.text for answer in run.answers]
 
 Every answer is in the cache before it is returned. After a kill the same call asks for the rest only; what was under
-way at that moment, at most ``concurrency`` requests, is asked again. The cache does not know the server: models of one
-name on two servers need two files.
+way at that moment, at most ``concurrency`` requests, is asked again. Models of one name on two servers are two models;
+a server that moved keeps its answers if ``Client(..., known_as="http://old/v1")`` says where it was.
 """
 
 import concurrent.futures
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError, ask
-from jaxalign.io.llm.wire import Answer, Asked, Request, describe, request_key
+from jaxalign.io.llm.replies import Answer
+from jaxalign.io.llm.wire import Asked, Request, describe, request_key
 from jaxalign.io.progress import Progress
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
@@ -100,7 +101,9 @@ def complete(
     began = time.monotonic()
     keys = [request_key(client.model, request) for request in requests]
     cache.flush()
-    found = {key: answer for key in dict.fromkeys(keys) if (answer := cache.get(key))}
+    server = client.known_as
+    found = {key: answer for key in dict.fromkeys(keys) if (answer := cache.get(key, server))}
+    _tell_servers(client, cache, len(found))
     todo = {key: request for key, request in _distinct(client.model, requests).items() if key not in found}
     results: dict[str, Answer] = {}
     total, name = len(found) + len(todo), f"asking {client.model}"
@@ -132,16 +135,36 @@ def complete(
     )
 
 
-def replay(model: str, requests: Sequence[Asked], *, cache: Cache) -> list[Answer]:
+def _tell_servers(client: Client, cache: Cache, found: int) -> None:
+    """Remarks on answers that do not say whose they are, or are of another server."""
+    servers = cache.servers(client.model)
+    if others := ", ".join(sorted(servers - {client.known_as})):
+        client.tell(
+            f"{cache.path} has answers of {client.model!r} by {others}. They are not taken for those of "
+            f"{client.known_as}, which is asked anew; if the same model moved there, say so (known_as)"
+        )
+    elif found and not servers:
+        client.tell(
+            f"{cache.path} does not say which server gave its answers of {client.model!r}, as earlier versions wrote "
+            f"it: they are taken for those of {client.known_as}"
+        )
+
+
+def replay(model: str, requests: Sequence[Asked], *, cache: Cache, server: str = "") -> list[Answer]:
     """The answers of an earlier run, from its file alone.
+
+    Args:
+      server: the base URL whose answers are meant, where the file has those of several.
 
     Raises:
       NotRecordedError: naming the first request that the file has no answer to.
+      ValueError: the file has answers of several servers, and ``server`` is none of them.
     """
     answers = []
+    server = cache.server_to_replay(model, server)
     for index, request in enumerate(requests):
         key = request_key(model, request)
-        answer = cache.get(key)
+        answer = cache.get(key, server)
         if answer is None:
             raise NotRecordedError(
                 f"{cache.path} has no answer of {model!r} to request {index}, counted from 0, {describe(request)} "
@@ -151,9 +174,10 @@ def replay(model: str, requests: Sequence[Asked], *, cache: Cache) -> list[Answe
     return answers
 
 
-def missing(model: str, requests: Sequence[Asked], *, cache: Cache) -> list[Asked]:
-    """The requests that :func:`complete` would send, equal ones once."""
-    return [request for key, request in _distinct(model, requests).items() if cache.get(key) is None]
+def missing(model: str, requests: Sequence[Asked], *, cache: Cache, server: str = "") -> list[Asked]:
+    """The requests that :func:`complete` would send, equal ones once; ``server`` as of :func:`replay`."""
+    server = server or cache.server_to_replay(model)
+    return [request for key, request in _distinct(model, requests).items() if cache.get(key, server) is None]
 
 
 def _distinct(model: str, requests: Sequence[Asked]) -> dict[str, Asked]:
@@ -204,13 +228,13 @@ def _ask_all(
 
 def _pay(client: Client, key: str, request: Asked, cache: Cache, ended: threading.Event) -> Answer:
     """Runs in a thread, and writes to the cache there: an answer is kept even if nobody waits for it any more."""
-    if (answer := cache.get(key)) is not None:  # another process was faster
+    if (answer := cache.get(key, client.known_as)) is not None:  # another process was faster
         return answer
     try:
         answer = ask(client, request, pause=lambda seconds: _pause(seconds, ended))
     except RequestError as error:
         return Answer((), (), retries=error.retries, error=str(error), refused=error.refused)
-    stored = cache.add(key, client.model, answer)
+    stored = cache.add(key, client.model, answer, server=client.known_as)
     return answer._replace(texts=stored.texts, finish=stored.finish, logprobs=stored.logprobs)
 
 

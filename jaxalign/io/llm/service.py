@@ -8,8 +8,11 @@ score_options = llm.options.make_score_options(service)
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from jaxalign.io.llm.cache import Cache
+from jaxalign.io.llm.http import Client
 from jaxalign.io.llm.ledger import Ledger
-from jaxalign.io.llm.runs import Answer, Cache, Client, Usage, complete, replay, usage_of
+from jaxalign.io.llm.replies import Answer
+from jaxalign.io.llm.runs import Usage, complete, replay, usage_of
 from jaxalign.io.llm.wire import Asked, guess_tokens
 
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
@@ -17,16 +20,31 @@ AskFn = Callable[[Sequence[Asked]], list[Answer]]
 
 
 class Service(NamedTuple):
-    """Answers of one model, the file that has them, and the counts of what is asked."""
+    """Answers of one model, the file that has them, and the counts of what is asked.
+
+    Attributes:
+      server: whose answers they are in the file.
+      replayed: nobody is asked, the file has all there is.
+      thinking_tokens: added to every limit of an answer's tokens, for models that think before they answer.
+    """
 
     model: str
     cache: Cache
     ledger: Ledger
     ask: AskFn
+    server: str = ""
+    replayed: bool = False
+    thinking_tokens: int = 0
 
 
 def asking(
-    client: Client, cache: Cache, *, ledger: Ledger | None = None, concurrency: int = 8, show: bool = True
+    client: Client,
+    cache: Cache,
+    *,
+    ledger: Ledger | None = None,
+    concurrency: int = 8,
+    thinking_tokens: int = 0,
+    show: bool = True,
 ) -> Service:
     """A server, as :func:`jaxalign.io.llm.complete` asks it; ``ask`` raises what that raises.
 
@@ -44,19 +62,27 @@ def asking(
             raise ledger.stopped(cache.path, run.unsent, len(requests))
         return run.answers
 
-    return Service(client.model, cache, ledger, ask)
+    return Service(client.model, cache, ledger, ask, client.known_as, thinking_tokens=thinking_tokens)
 
 
-def replaying(model: str, cache: Cache, *, ledger: Ledger | None = None) -> Service:
-    """An earlier run again, from its file alone; anything else is a :class:`~jaxalign.io.llm.NotRecordedError`."""
+def replaying(
+    model: str, cache: Cache, *, ledger: Ledger | None = None, server: str = "", thinking_tokens: int = 0
+) -> Service:
+    """An earlier run again, from its file alone; anything else is a :class:`~jaxalign.io.llm.NotRecordedError`.
+
+    Args:
+      server: whose answers are meant, where the file has those of several; see :func:`jaxalign.io.llm.replay`.
+      thinking_tokens: those of the earlier run.
+    """
     ledger = Ledger() if ledger is None else ledger
+    server = cache.server_to_replay(model, server)
 
     def ask(requests: Sequence[Asked]) -> list[Answer]:
-        answers = replay(model, requests, cache=cache)
+        answers = replay(model, requests, cache=cache, server=server)
         ledger.add(_usage(requests, answers), Usage())
         return answers
 
-    return Service(model, cache, ledger, ask)
+    return Service(model, cache, ledger, ask, server, replayed=True, thinking_tokens=thinking_tokens)
 
 
 def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:

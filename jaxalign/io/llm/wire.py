@@ -5,9 +5,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxalign.data.record import chat_messages
+from jaxalign.io.llm.replies import Answer, parse_answer
 
 _OWN_FIELDS = ("model", "messages", "stream", "n")
 
@@ -46,12 +47,13 @@ class Asked(Protocol):
         """The JSON to send."""
         ...
 
-    def parse(self, reply: str) -> "Answer":
+    def parse(self, reply: str) -> Answer:
         """The answer in a server's reply.
 
         Raises:
           MalformedError: it is not of the form that belongs to the endpoint.
           NotOfferedError: it is, without what was asked for.
+          RejectedError: no other attempt will bring an answer.
         """
         ...
 
@@ -122,7 +124,7 @@ class Request:
         """All messages."""
         return "\n".join(message["content"] for message in self.messages)
 
-    def parse(self, reply: str) -> "Answer":
+    def parse(self, reply: str) -> Answer:
         return parse_answer(reply)
 
     def body(self, model: str) -> dict[str, Any]:
@@ -141,46 +143,6 @@ class Request:
             "logprobs": None if self.top_logprobs is None else True,
             "top_logprobs": self.top_logprobs or None,
         }
-
-
-class Answer(NamedTuple):
-    """What came of a request. ``error`` says why there is none, and is empty otherwise."""
-
-    texts: tuple[str, ...]  # n of them
-    finish: tuple[str, ...]  # the server's reason for the end of each: "stop", "length", ...
-    prompt_tokens: int | None = None  # as the server counts; None where it does not say
-    completion_tokens: int | None = None  # of all n
-    # For each text the server's list of {"token", "logprob" (nats), "top_logprobs"}, or None where it gave none.
-    logprobs: tuple[list[dict[str, Any]] | None, ...] = ()
-    seconds: float = 0.0  # from the first attempt to the answer
-    retries: int = 0
-    cached: bool = False
-    error: str = ""
-    refused: bool = False  # the error is that the server does not take such requests
-
-    @property
-    def text(self) -> str:
-        """The first text.
-
-        Raises:
-          ValueError: there is no answer; the message says why.
-        """
-        if self.error:
-            raise ValueError(f"no answer: {self.error}")
-        return self.texts[0]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of prompt and answer, as far as the server reports them."""
-        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
-
-
-class MalformedError(ValueError):
-    """A server's reply that has not the form of its endpoint; another attempt may bring a better one."""
-
-
-class NotOfferedError(ValueError):
-    """A reply of the right form without what was asked for: the server does not know the field that asks for it."""
 
 
 def request_key(model: str, request: Asked) -> str:
@@ -210,72 +172,3 @@ def describe(request: Asked) -> str:
 def shorten(text: str) -> str:
     """The end of a text in quotes; long prompts begin alike."""
     return repr(text if len(text) <= 60 else f"...{text[-60:]}")
-
-
-def parse_answer(text: str) -> Answer:
-    """The answer in a server's reply.
-
-    Raises:
-      MalformedError: it is not JSON, or not of the form of a chat completion.
-    """
-    choices, usage = parse_reply(text)
-    if not all(_is_choice(choice) for choice in choices):
-        raise MalformedError(f"a choice of the reply has no message with a text: {_excerpt(text)}")
-    return Answer(
-        # null stands for "no text", as after a refusal or where thinking used up all tokens; ``finish`` tells.
-        texts=tuple(choice["message"]["content"] or "" for choice in choices),
-        finish=tuple(str(choice.get("finish_reason") or "") for choice in choices),
-        **usage,
-        logprobs=tuple(_logprobs(choice.get("logprobs")) for choice in choices),
-    )
-
-
-def parse_reply(text: str) -> tuple[list[Any], dict[str, int | None]]:
-    """The choices of a reply, at least one of whatever form, and its counts of tokens, as an :class:`Answer` has them.
-
-    Raises:
-      MalformedError: it is not JSON, or has no choices.
-    """
-    try:
-        reply = json.loads(text)
-    except (ValueError, RecursionError):
-        raise MalformedError(f"the reply is not JSON: {_excerpt(text)}") from None
-    choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not isinstance(choices, list) or not choices:
-        raise MalformedError(f"the reply has no choices: {server_message(text)}")
-    usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
-    return choices, {name: _count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")}
-
-
-def server_message(text: str) -> str:
-    """What a server's error says, in any of the forms that are in use; else the beginning of the reply."""
-    try:
-        reply = json.loads(text)
-    except (ValueError, RecursionError):
-        return _excerpt(text)
-    for place in (("error", "message"), ("error",), ("message",), ("detail",)):
-        found = reply
-        for name in place:
-            found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, str) and found:
-            return found[:500]
-    return _excerpt(text)
-
-
-def _excerpt(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:200]}...")
-
-
-def _is_choice(choice: Any) -> bool:
-    message = choice.get("message") if isinstance(choice, dict) else None
-    return isinstance(message, dict) and isinstance(message.get("content", 0), str | None)
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _logprobs(value: Any) -> list[dict[str, Any]] | None:
-    content = value.get("content") if isinstance(value, dict) else None
-    whole = isinstance(content, list) and all(isinstance(each, dict) and "logprob" in each for each in content)
-    return content if whole else None
