@@ -173,7 +173,7 @@ def _text_of(value: Any) -> str:
     return str(value if number is None else number).strip().casefold()
 
 
-def _choices(value: Any, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _choices(value: Any, column: str) -> tuple[tuple, tuple]:
     """The texts of choices and their labels; no labels where there are none."""
     if isinstance(value, np.ndarray):
         value = value.tolist()

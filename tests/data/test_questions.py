@@ -98,7 +98,8 @@ def test_labels_of_pairs_that_a_user_explains():
     assert [target(label, targets={"true": 1.0, "false": 0.0}) for label in (True, False)] == [1.0, 0.0]
     columns = {"first": "chosen", "second": "rejected"}
     assert [target(label, **columns) for label in ("chosen", "rejected")] == [1.0, 0.0]
-    assert target("anything", label="", **columns) == 1.0
+    row = {"prompt": "p", "chosen": "c", "rejected": "d"}
+    assert data.JudgedPairColumns(label="", **columns)(row) == data.PreferencePair("p", "c", "d", 1.0)
 
 
 @pytest.mark.parametrize("label", [0, "0", 3, True, False, 0.5, float("nan"), "chosen", "better", [1], None, ""])
