@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from jaxalign import data
 from jaxalign.data import encode_options
 from jaxalign.io import llm
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
@@ -260,9 +261,9 @@ def test_scores_by_hand():
     assert scores_of_echoes(alone, joint) == [OptionScore(-3.0, 1), OptionScore(-7.0, 3)]
     # Without the prompt alone the options would share " ": it belongs to each of them.
     # What the server gave no number for could not be read.
-    joint[0] = echoed("re", ["of", " there"], [None, None])
-    first, second = scores_of_echoes(alone, joint)
-    assert math.isnan(first.logp) and second == OptionScore(-7.0, 3)
+    joint[0] = echoed("re", ["of", " there"], [None, math.nan])
+    assert data.option_probabilities(scores_of_echoes(alone, joint)) is None
+    alone = echoed("", ["is"], [None])
     alone = echoed("", ["is"], [None])
     joint = [echoed(f" {n}", ["is", " ", n], [None, -0.5, logp]) for n, logp in (("1", -1.0), ("2", -2.0))]
     assert scores_of_echoes(alone, joint) == [OptionScore(-1.5, 2), OptionScore(-2.5, 2)]

@@ -10,7 +10,6 @@ server makes up, which is left out, and ``token_logprobs`` with null for the fir
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -75,9 +74,6 @@ def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore
       alone: of the prompt, as :class:`Echo` asks for it.
       joint: of the prompt with each option.
 
-    Returns:
-      The scores, NaN where the server gave no number for a token of the option.
-
     Raises:
       ValueError: tokens from further back than what was kept differ; options are no different as tokens.
     """
@@ -92,14 +88,10 @@ def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore
             f"the option {joint[0].texts[0]!r} changes tokens more than {_MARGIN} places before it, which were not kept"
         )
     suffixes = [[row[place] for place in sorted(row) if place >= common] for row in rows]
-    if not common:
+    if not common or any(entry["logprob"] is None for suffix in suffixes for entry in suffix):
         raise ValueError("the prompt has no token before its options to condition them on; begin with a text")
     _check_different([answer.texts[0] for answer in joint], suffixes)
-    return [OptionScore(float(sum(map(_number, suffix))), len(suffix)) for suffix in suffixes]
-
-
-def _number(entry: dict[str, Any]) -> float:
-    return math.nan if entry["logprob"] is None else float(entry["logprob"])
+    return [OptionScore(float(sum(entry["logprob"] for entry in suffix)), len(suffix)) for suffix in suffixes]
 
 
 def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:
@@ -116,10 +108,7 @@ def _tokens(logprobs: Any, count: int | None) -> list[dict[str, Any]]:
             f"the reply has log-probabilities of {len(tokens)} tokens, and {count} were sent: no echo"
         )
     entries = [{"token": token, "logprob": value} for token, value in zip(tokens[:count], values[:count], strict=True)]
-    numbers = [isinstance(each["logprob"], int | float) for each in entries[1:]]
-    if not entries or not all(isinstance(each["logprob"], int | float | None) for each in entries):
-        raise NotOfferedError("the log-probabilities of the tokens are no numbers")
-    if numbers and not any(numbers):
+    if not entries or not all(isinstance(each["logprob"], int | float) for each in entries[1:]):
         raise NotOfferedError("the reply has no log-probabilities of the tokens that were sent")
     return entries
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from jaxalign.data.answers import check_options, make_frequency_scores
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
+from jaxalign.io.llm.fitting import LeftOut, tolerant
 from jaxalign.io.llm.generate import make_generate
 from jaxalign.io.llm.http import RequestError
 from jaxalign.io.llm.service import Service
@@ -41,14 +42,18 @@ class Way(NamedTuple):
     score: ScoreOptionsFn
 
 
-def make_score_options(service: Service) -> ScoreOptionsFn:
+def make_score_options(service: Service, left_out: LeftOut | None = None) -> ScoreOptionsFn:
     """The first way that fits and that the server knows, for each prompt by itself.
+
+    Args:
+      left_out: prompts that are too long for the server go there and have scores of -inf, instead of being an error.
 
     Raises:
       ValueError: (when called) options that do not exclude one another.
       RequestError, StoppedError, NotRecordedError: (when called) as ``service.ask`` raises them.
     """
-    ways = echo_way(service), first_token_way(service), frequency_way(service)
+    asked = service if left_out is None else tolerant(service, left_out)
+    ways = echo_way(asked), first_token_way(asked), frequency_way(asked)
     known: dict[str, bool] = {}
 
     def score_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
@@ -75,7 +80,7 @@ def echo_way(service: Service) -> Way:
     def score(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         requests = [Echo(prompt, o) for prompt, each in zip(prompts, options, strict=True) for o in ("", *each)]
         answers = iter(service.ask(requests))
-        return [scores_of_echoes(next(answers), [next(answers) for _ in each]) for each in options]
+        return [_scores_of_echoes(next(answers), [next(answers) for _ in each]) for each in options]
 
     return Way("echo", lambda prompt, options: isinstance(prompt, str), lambda prompt, options: Echo(prompt), score)
 
@@ -97,6 +102,13 @@ def first_token_way(service: Service) -> Way:
 def frequency_way(service: Service) -> Way:
     """See :func:`jaxalign.data.make_frequency_scores`; every server knows it."""
     return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_generate(service)))
+
+
+def _scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore]:
+    """Unread where one of the texts was too long."""
+    if any(answer.logprobs[0] is None for answer in (alone, *joint)):
+        return [OptionScore(-math.inf, 1) for _ in joint]
+    return scores_of_echoes(alone, joint)
 
 
 def differ_at_once(prompt: Prompt, options: Sequence[str]) -> bool:
