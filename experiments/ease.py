@@ -25,16 +25,20 @@ otherwise. Servers without probabilities of tokens are sampled, and frequencies 
 import dataclasses
 import functools
 import pathlib
+import sys
 from typing import Literal
 
 from experiments.common import machines, report
-from experiments.common.llm import accounts, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
+from experiments.common.llm import accounts, counting, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
 from experiments.common.llm.server import Server, settings
 from jaxalign.data import Question
+from jaxalign.data.answers import check_counts
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import run_folder
+
+TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts and the unread scores, and is no vote."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
+    check(config)
     run_folder.open_run(
         config.output,
         settings(config),
@@ -97,22 +102,41 @@ def main(config: Config) -> dict[str, float]:
     )
 
 
+def check(config: Config) -> None:
+    """Raises ValueError, naming the field, for what no run can be made of."""
+    ensemble_methods.check_names(config.scorers)
+    num_shown, num_test = config.num_questions
+    counts = {"num_samples": config.num_samples, "max_prompt": config.max_prompt, "seeds": config.seeds}
+    check_counts(**{"num_questions[1]": num_test}, **counts)
+    if num_shown < 0:
+        raise ValueError(f"num_questions[0]: expected at least 0, got {num_shown}")
+    bootstrap_config(config, 0)
+
+
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
     runs, questions = ask(config, seed, engine)
     ensemble_figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
-    return ensemble_figures.table(runs, questions), ensemble_figures.sections(runs, questions)
+    long = ensemble_figures.name_left_out(engine.left_out, questions)
+    for name, reason in long.items():
+        print(f"seed {seed}, {name}: too long for the model: {reason}", file=sys.stderr)
+    lacking = counting.table_of_left_out("Questions that are too long for the model", long, TOO_LONG)
+    return ensemble_figures.table(runs, questions), [*lacking, *ensemble_figures.sections(runs, questions)]
 
 
 def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[Question]]:
     """What every method answers to every question."""
     shots, questions = ensemble_worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
-    bootstrap = BootstrapConfig(
-        config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling
-    )
+    bootstrap = bootstrap_config(config, seed)
     setting = Setting(engine, shots, config.num_samples, shuffle=config.shuffle, bootstrap=bootstrap, **sampling)
     return ensemble_methods.run_methods(setting, questions, config.scorers), questions
+
+
+def bootstrap_config(config: Config, seed: int) -> BootstrapConfig:
+    """How bad explanations are looked for."""
+    sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
+    return BootstrapConfig(config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ of a model or a server. Of a server that moved, ``--known-as URL`` says where it
 ``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
 environment (``OPENAI_API_KEY``).
 
+Of a file ``--columns`` names prompt, responses and label, and ``--labels 0=first 1=second 2=tie`` says what the label's
+values mean; words such as A, model_b and tie are known. ``--skip-bad-rows`` leaves out, and names, what is not
+understood. A pair that is too long for the model is unread, counted and named.
+
 Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
 of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
 rates (``experiments/common/llm/simulated_judge.py``): that it reads one subject with more care than all of them is put
@@ -24,16 +28,27 @@ beside every figure.
 import dataclasses
 import functools
 import pathlib
+import sys
 from typing import Literal
 
 from experiments.common import machines, report
-from experiments.common.llm import accounts, forecast, judge_figures, judge_methods, judge_report, judge_worlds
+from experiments.common.llm import (
+    accounts,
+    counting,
+    forecast,
+    judge_figures,
+    judge_methods,
+    judge_report,
+    judge_worlds,
+)
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
 from experiments.common.llm.server import Server, settings
-from jaxalign.data import PreferencePair
+from jaxalign.data.answers import check_counts
 from jaxalign.io import run_folder
 from jaxalign.judge import StructuredConfig
+
+TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, judgements and scores, and is no vote."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +57,9 @@ class Config:
 
     task: Literal["made", "llmbar", "files"] = "made"
     data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
-    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files: of the data
+    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files; label "": first wins
+    labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
+    skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
     question: Literal["rating", "summarisation", "retrieval"] = "rating"
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
@@ -82,6 +99,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
+    check(config)
     run_folder.open_run(
         config.output,
         settings(config),
@@ -105,19 +123,39 @@ def main(config: Config) -> dict[str, float]:
     )
 
 
+def check(config: Config) -> None:
+    """Raises ValueError, naming the field, for what no run can be made of."""
+    judge_methods.check_names(config.methods)
+    for count in (config.num_aspects, *config.aspect_counts):
+        structured_config(dataclasses.replace(config, num_aspects=count), 0)
+    for count in config.candidate_counts:
+        structured_config(dataclasses.replace(config, num_candidates=count), 0)
+    check_counts(seeds=config.seeds, **dict(zip(("num_pairs[0]", "num_pairs[1]"), config.num_pairs, strict=True)))
+    judge_worlds.read_targets(config.labels)
+
+
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
-    runs, pairs = ask(config, seed, engine)
+    runs, world = ask(config, seed, engine)
+    pairs = world.test
     judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, pairs)
-    return judge_figures.tables(runs, pairs), judge_report.sections(runs, pairs)
+    long = judge_report.name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
+    for words, rows in (("are skipped", world.skipped), ("are too long for the model, in some step", long)):
+        for name, reason in rows.items():
+            print(f"seed {seed}, {name}: {reason}", file=sys.stderr)
+        if rows:
+            print(f"seed {seed}: {len(rows)} pairs {words}", file=sys.stderr)
+    lacking = [
+        *counting.table_of_left_out("Rows that were skipped", world.skipped, "They are in no figure."),
+        *counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG),
+    ]
+    return judge_figures.tables(runs, pairs), [*lacking, *judge_report.sections(runs, pairs)]
 
 
-def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[PreferencePair]]:
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], judge_worlds.JudgeWorld]:
     """What every judge says of every pair of the test."""
     world = judge_worlds.make_world(config, seed)
-    counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
-    options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
-    structured = StructuredConfig(**counts, **options)
+    structured = structured_config(config, seed)
     setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
     runs = judge_methods.run_methods(
         config.methods,
@@ -127,7 +165,13 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list
         aspect_counts=config.aspect_counts,
         candidate_counts=config.candidate_counts,
     )
-    return runs, world.test
+    return runs, world
+
+
+def structured_config(config: Config, seed: int) -> StructuredConfig:
+    """What the structured judges do."""
+    counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
+    return StructuredConfig(**counts, temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
 
 
 if __name__ == "__main__":

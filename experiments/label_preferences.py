@@ -6,9 +6,10 @@
 
 Claims: none of a paper's. All pairs of a list are judged in both orders; a response's label is its mean chance to win,
 itself counting one half, as LiPO makes labels (arXiv 2402.01878). A comparison that could not be read is left out of
-the mean and counted. ``train.parquet`` and ``validation.parquet`` have one row a response (prompt_id, source, prompt,
-response, preference), ``labels.jsonl`` one a list. In the world that is made here the labels are held against the
-truth; BUILD.md has what came out. A server is asked as in ``experiments.judge``, with the same flags.
+the mean and counted; a response without any that could be read has no label, and is in no file. ``train.parquet`` and
+``validation.parquet`` have one row a response (prompt_id, source, prompt, response, preference), ``labels.jsonl`` one
+a list. In the world that is made here the labels are held against the truth; BUILD.md has what came out. A server is
+asked as in ``experiments.judge``, with the same flags.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 
 from experiments.common import lists, machines
-from experiments.common.llm import accounts, forecast, reports_world
+from experiments.common.llm import accounts, counting, forecast, judge_report, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
 from experiments.common.llm.judge_worlds import open_judge, read_file
@@ -68,8 +69,7 @@ PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files
 
 def main(config: Config) -> dict[str, float]:
     """Judges, writes and returns what it took; against the truth where that is known."""
-    if config.method not in METHODS:
-        raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
+    check(config)
     if config.model and config.model == config.generator:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
     key = run_folder.open_run(
@@ -80,23 +80,42 @@ def main(config: Config) -> dict[str, float]:
         files={"data": ()},
         models=() if config.endpoint else ("model",),
     )
-    unlabelled, truth = make_lists(config)
+    unlabelled, truth, beyond = make_lists(config)
+    if len(unlabelled) < 2:
+        raise ValueError(f"expected two lists or more, one to train on and one to validate on, got {len(unlabelled)}")
     pairs, owners = all_pairs(unlabelled)
     with accounts.limited(config) as ledger:
         judge = open_judge(config, ledger)
         forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
         judgements = ask(config, pairs, judge)
-    labelled = label(unlabelled, judgements, owners)
+    places = read_places(unlabelled, judgements, owners)
+    labelled = keep(label(unlabelled, judgements, owners), places)
+    long = judge_report.name_left_out(judge.left_out, TASKS[config.question], pairs)
+    tell(unlabelled, labelled, beyond, config.list_size)
+    for name, reason in itertools.islice(long.items(), counting.SHOWN):
+        print(f"  {name}: too long for the model: {reason}")
+    if len(labelled) < 2:
+        raise ValueError(
+            f"expected comparisons that can be read in two lists or more, got them in {len(labelled)} of "
+            f"{len(unlabelled)}, so that there is nothing to write; see what the model says, or take another --method"
+        )
     write(config, labelled, key)
     figures = {
         "lists": len(labelled),
+        "unlabelled lists": len(unlabelled) - len(labelled),
+        "labelled responses": sum(len(record.responses) for record in labelled),
+        "unlabelled responses": beyond
+        + sum(len(record.responses) for record in unlabelled)
+        - sum(len(record.responses) for record in labelled),
         "pairs": len(pairs),
         "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
         "unparsed texts": sum(judgement.unparsed for judgement in judgements),
+        "unread scores": judge.count.scored.share,
+        "pairs too long": len(long),
         "tokens a pair": ledger.asked.tokens / max(len(pairs), 1),
     }
     if truth:
-        found, true = lists.padded(labelled), lists.padded(truth)
+        found, true = lists.padded(labelled), lists.padded(keep(truth, places))
         accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
         figures["pairwise accuracy"] = accuracy.value
         print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
@@ -107,22 +126,43 @@ def main(config: Config) -> dict[str, float]:
 
 def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
     """What the judge says of every pair."""
-    structured = StructuredConfig(
+    setting = Setting(engine, TASKS[config.question], structured_config(config), max_tokens=2 * config.max_tokens)
+    return METHODS[config.method](setting)(pairs)
+
+
+def structured_config(config: Config) -> StructuredConfig:
+    """What a structured judge does."""
+    return StructuredConfig(
         config.num_aspects,
         config.num_candidates,
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         seed=config.seed,
     )
-    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
-    return METHODS[config.method](setting)(pairs)
 
 
-def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
-    """Lists without labels, and the same with true ones, or nothing."""
+def check(config: Config) -> None:
+    """Raises ValueError, naming the field, for what no run can be made of."""
+    if config.method not in METHODS:
+        raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
+    structured_config(config)
+    if config.num_lists < 2:
+        raise ValueError(
+            f"num_lists: expected at least 2, one to train on and one to validate on, got {config.num_lists}"
+        )
+    if config.list_size < 2:
+        raise ValueError(f"list_size: expected at least 2 responses to compare, got {config.list_size}")
+    if not 0 < config.validation < 1:
+        raise ValueError(f"validation: expected a share of the lists between 0 and 1, got {config.validation}")
+    if config.task == "files" and len(config.columns) < 2:
+        raise ValueError(f"columns: expected a prompt and one column of responses or more, got {config.columns}")
+
+
+def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], int]:
+    """Lists without labels, the same with true ones, or nothing, and how many responses are beyond ``list_size``."""
     if config.task == "made":
         truth = [reports_world.make_list(config.seed, n, config.list_size) for n in range(config.num_lists)]
-        return truth, truth
+        return truth, truth, 0
     if config.data is None:
         raise ValueError("expected --data FILE with prompts and responses, got none")
     prompt, *responses = config.columns
@@ -134,7 +174,7 @@ def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceR
     )
     rows = read_file(config.data, columns, group_by_id=bool(config.group_by)).records
     cut = [_first_responses(row, config.list_size) for row in rows]
-    return cut, []
+    return cut, [], sum(len(row.responses) for row in rows) - sum(len(row.responses) for row in cut)
 
 
 def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePair], list[tuple[int, int, int]]]:
@@ -145,7 +185,13 @@ def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePa
         for places in itertools.combinations(range(len(record.responses)), 2)
     ]
     pairs = [
-        PreferencePair(unlabelled[n].prompt, unlabelled[n].responses[i], unlabelled[n].responses[j], 0.5)
+        PreferencePair(
+            unlabelled[n].prompt,
+            unlabelled[n].responses[i],
+            unlabelled[n].responses[j],
+            0.5,
+            id=f"list {n + 1}, responses {i + 1} and {j + 1}",
+        )
         for n, i, j in owners
     ]
     return pairs, owners
@@ -165,6 +211,43 @@ def label(
         dataclasses.replace(record, labels=tuple((mine / count).tolist()))
         for record, mine, count in zip(unlabelled, won, met, strict=True)
     ]
+
+
+def read_places(
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
+) -> list[list[int]]:
+    """The places in each list of the responses with a comparison that could be read."""
+    met: list[set[int]] = [set() for _ in unlabelled]
+    for judgement, (n, *places) in zip(judgements, owners, strict=True):
+        if judgement.probability is not None:
+            met[n].update(places)
+    return [sorted(places) for places in met]
+
+
+def keep(lists_: Sequence[PreferenceRecord], places: Sequence[Sequence[int]]) -> list[PreferenceRecord]:
+    """The lists with these of their responses, without the lists that have none."""
+    return [
+        dataclasses.replace(
+            record,
+            responses=tuple(record.responses[place] for place in kept),
+            labels=tuple(record.labels[place] for place in kept),
+        )
+        for record, kept in zip(lists_, places, strict=True)
+        if kept
+    ]
+
+
+def tell(
+    unlabelled: Sequence[PreferenceRecord], labelled: Sequence[PreferenceRecord], beyond: int, list_size: int
+) -> None:
+    """Says how many responses have a label, and why the others have none."""
+    judged, given = (sum(len(record.responses) for record in each) for each in (unlabelled, labelled))
+    print(f"labelled {given} of {judged + beyond} responses, in {len(labelled)} of {len(unlabelled)} lists")
+    if beyond:
+        print(f"  {beyond} are beyond the first {list_size} of their list: --list-size says how many are compared")
+    if judged > given:
+        alone = sum(len(record.responses) == 1 for record in unlabelled)
+        print(f"  {judged - given} have no comparison that could be read, {alone} of them being alone in their list")
 
 
 def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:

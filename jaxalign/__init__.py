@@ -17,6 +17,7 @@ _SUBPACKAGES = (
     "metrics",
     "models",
     "numerics",
+    "prompting",
     "protein",
     "sampling",
     "sharding",

@@ -125,7 +125,11 @@ class GenerateFn(Protocol):
 
 
 class OptionScore(NamedTuple):
-    """The raw log-probability of a whole option in nats, and how many tokens it has; normalised ones are derived."""
+    """The raw log-probability of a whole option in nats, and how many tokens it has; normalised ones are derived.
+
+    NaN stands for a log-probability that could not be read. Where all of a prompt's options have -inf, or one has NaN,
+    nothing is known of them: see :func:`jaxalign.data.option_probabilities`.
+    """
 
     logp: float
     tokens: int

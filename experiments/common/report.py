@@ -23,11 +23,18 @@ class Curve(NamedTuple):
 
 
 def summarise(by_seed: Sequence[Figures]) -> Figures:
-    """Over seeds: the mean of the values with its 95 % t-interval; one seed keeps its own bootstrap intervals."""
+    """Over seeds: the mean of the values with its 95 % t-interval; one seed keeps its own bootstrap intervals.
+
+    A figure that some seed lacks, because nothing could be read in it, is left out.
+    """
     if len(by_seed) == 1:
         return by_seed[0]
     return {
-        policy: {name: _over_seeds([figures[policy][name].value for figures in by_seed]) for name in row}
+        policy: {
+            name: _over_seeds([figures[policy][name].value for figures in by_seed])
+            for name in row
+            if all(name in figures[policy] for figures in by_seed)
+        }
         for policy, row in by_seed[0].items()
     }
 

@@ -4,43 +4,47 @@ An option is a continuation of a prompt and brings its own blank: after ``Answer
 ``" B"``. A model's probabilities of options are those of whole texts, so no option may begin with another one.
 """
 
+import functools
 import math
-import re
 from collections.abc import Callable, Sequence
 
+from jaxalign.prompting import names_of_options, read_choice
 from jaxalign.typing import GenerateFn, OptionScore, ScoreOptionsFn
 
 FREQUENCY_SAMPLES = 8  # answers to a prompt, where frequencies stand in for probabilities
 
-NormaliseFn = Callable[[Sequence[OptionScore]], tuple[float, ...]]
-"""``normalise_fn(scores)``: the probability of each option, as :func:`option_probabilities` gives it."""
+Shares = tuple[float, ...]
+NormaliseFn = Callable[[Sequence[OptionScore]], Shares | None]
+"""``normalise_fn(scores)``: the probability of each option, as :func:`option_probabilities` gives it; or None."""
 
 
-def option_probabilities(scores: Sequence[OptionScore]) -> tuple[float, ...]:
-    """The probability of each option, given that the answer is one of them; equal ones if the model knows none.
+def option_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
+    """The probability of each option, given that the answer is one of them; None if they could not be read.
 
-    The probabilities of two options add up to 1 exactly, not only within rounding.
+    They could not where a score is no number (NaN, null, infinity), or none is above -inf: nobody knows then which
+    option the model prefers, and equal shares would say that it prefers none. Otherwise the probabilities of two
+    options add up to 1 exactly, not only within rounding.
 
     >>> [round(p, 3) for p in option_probabilities([OptionScore(math.log(0.3), 1), OptionScore(math.log(0.1), 2)])]
     [0.75, 0.25]
     """
-    return softmax([score.logp for score in scores])
+    return softmax(list(map(_logp, scores)))
 
 
-def per_token_probabilities(scores: Sequence[OptionScore]) -> tuple[float, ...]:
+def per_token_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
     """:func:`option_probabilities` of the mean log-probability of an option's tokens, which does not prefer short ones.
 
     >>> per_token_probabilities([OptionScore(math.log(0.3), 1), OptionScore(math.log(0.09), 2)])
     (0.5, 0.5)
     """
-    return softmax([score.logp / max(score.tokens, 1) for score in scores])
+    return softmax([_logp(score) / max(score.tokens, 1) for score in scores])
 
 
-def softmax(logits: Sequence[float]) -> tuple[float, ...]:
-    """On the host, in float64: -inf everywhere gives equal shares, and two shares are exactly complementary."""
+def softmax(logits: Sequence[float]) -> Shares | None:
+    """On the host, in float64; two shares are exactly complementary. None for NaN or +inf, or -inf everywhere."""
     largest = max(logits)
-    if largest == -math.inf:
-        return (1 / len(logits),) * len(logits)
+    if not all(logit < math.inf for logit in logits) or largest == -math.inf:
+        return None
     shares = [math.exp(logit - largest) for logit in logits]
     total = sum(shares)
     if len(logits) != 2:
@@ -64,23 +68,18 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def parse_option(text: str, options: Sequence[str]) -> int | None:
-    """The place of the option with which a text begins, or None if it begins with none.
+    """The place of the option that a text gives as its answer, or None if it is not clear that it gives one.
 
-    Case, blanks, quotes and brackets around the answer do not count, nor does what follows it after a word's end. Where
+    That is the option behind the last ``Answer:`` or the like after any thinking, or else the one with which the text
+    begins; see :mod:`jaxalign.prompting.choices`. Case, blanks, quotes and brackets around it do not count. Where
     several options fit, the longest one is meant.
 
     >>> parse_option(" (b) because it is longer", (" A", " B"))
     1
-    >>> parse_option("Both are fine", (" A", " B")) is None
-    True
+    >>> [parse_option(text, (" A", " B")) for text in ("Both are fine", "A and B", "A is worse", "A's tone")]
+    [None, None, None, None]
     """
-    said = bare_option(text)
-    fitting = [
-        (len(option), n)
-        for n, option in enumerate(map(bare_option, options))
-        if option and re.match(re.escape(option) + r"(?!\w)", said)
-    ]
-    return max(fitting)[1] if fitting else None
+    return read_choice(text, _names(tuple(options)))
 
 
 def make_frequency_scores(
@@ -90,7 +89,12 @@ def make_frequency_scores(
 
     Each prompt is continued ``n`` times at temperature 1. An option's ``logp`` is the logarithm of its share of the
     answers that name an option, -inf if none names it, and ``tokens`` is 1: a frequency is no product over tokens.
+    Where no answer can be read all are -inf, which :func:`option_probabilities` takes for unread.
+
+    Raises:
+      ValueError: if ``n`` or ``max_tokens`` is below 1.
     """
+    check_counts(n=n, max_tokens=max_tokens)
 
     def score_options(prompts, options) -> list[list[OptionScore]]:
         answers = generate(prompts, n=n, temperature=1.0, max_tokens=max_tokens, seed=seed)
@@ -106,6 +110,21 @@ def _frequencies(texts: Sequence[str], options: Sequence[str]) -> list[OptionSco
     ]
 
 
-def bare_option(text: str) -> str:
-    """An answer without what does not count in it, see :func:`parse_option`."""
-    return text.strip(" \t\n\r\"'*([{").rstrip(".,;:!?)]}\"'* ").casefold()
+def check_counts(**counts: int) -> None:
+    """Raises ValueError, with the name, for a count below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}: expected at least 1, got {count}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises ValueError for a temperature that is negative or no number."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature: expected a number of at least 0, got {temperature}")
+
+
+def _logp(score: OptionScore) -> float:
+    return math.nan if score.logp is None else score.logp
+
+
+_names = functools.lru_cache(maxsize=4096)(names_of_options)

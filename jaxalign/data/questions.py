@@ -1,10 +1,14 @@
 """Questions with a known set of answers: what ensembles of explanations are asked."""
 
 import dataclasses
+import math
+import numbers
 import random
 import typing
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 
 @typing.no_type_check  # values come from files, and __post_init__ judges them in words that name the field
@@ -42,8 +46,19 @@ class Question:
             raise ValueError(f"text: expected a text that is not empty, got {self.text!r}")
         if len(self.options) < 2:
             raise ValueError(f"options: expected two or more, got {self.options!r}")
-        if self.answer is not None and self.answer not in range(len(self.options)):
-            raise ValueError(f"answer: expected a place in 0 to {len(self.options) - 1} or None, got {self.answer!r}")
+        if self.answer is not None:
+            place = whole_number(self.answer)
+            if place not in range(len(self.options)):
+                expected = f"a place in 0 to {len(self.options) - 1} or None"
+                raise ValueError(f"answer: expected {expected}, got {self.answer!r}")
+            object.__setattr__(self, "answer", place)
+
+
+def whole_number(value: Any) -> int | None:
+    """A number without a fraction as an int, for instance 1 for 1.0; None for anything else, truth values included."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        return None
+    return int(value) if math.isfinite(value) and value == int(value) else None
 
 
 class QuestionSplit(NamedTuple):

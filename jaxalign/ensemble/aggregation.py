@@ -1,11 +1,12 @@
 """From the samples of one question to the shares of its options: pure arithmetic.
 
 Shared arguments: ``samples`` of one question; ``num_options`` K. All return K shares that sum to 1, or None if no
-sample has what they add up.
+sample has what they add up: a sample whose answer, probabilities or weight could not be read (None or NaN) has no vote.
 
 Source: EASE (arXiv 2311.07099), section 3.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from jaxalign.ensemble.records import Sample
@@ -45,7 +46,11 @@ def _vote(sample: Sample, num_options: int) -> Shares | None:
 
 def _add(terms: Sequence[tuple[float | None, Shares | None]]) -> Shares | None:
     """The weighted mean; where all weights are 0, of which none is better than another, the plain one."""
-    known = [(weight, shares) for weight, shares in terms if weight is not None and shares is not None]
+    known = [
+        (weight, shares)
+        for weight, shares in terms
+        if weight is not None and shares is not None and math.isfinite(weight) and all(map(math.isfinite, shares))
+    ]
     if not known:
         return None
     if sum(weight for weight, _ in known) == 0:

@@ -7,6 +7,7 @@ from jaxalign.data.answers import NormaliseFn
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.parsing import strip_answer
 from jaxalign.ensemble.records import Prediction, Sample
+from jaxalign.prompting import final_text
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 
@@ -32,18 +33,21 @@ def predict_then_explain(
 ) -> list[Prediction]:
     """The probabilities of the options after demonstrations whose answers come before their explanations.
 
-    With ``generate`` the answer is explained too, which changes nothing about it and costs a text for each question.
+    With ``generate`` each answer that could be read is explained too, which changes nothing about it and costs a text.
     """
     predictions = _score(score_options, shots, questions, prompts.render_first_answer, normalise_fn)
     if generate is None or not questions:
         return predictions
-    asked = [prompts.render_justification(shots, q, p.choice) for q, p in zip(questions, predictions, strict=True)]
-    texts = generate(asked, temperature=0.0, max_tokens=max_tokens, stop=prompts.STOP)
+    answered = [(q, p) for q, p in zip(questions, predictions, strict=True) if p.choice is not None]
+    asked = [prompts.render_justification(shots, question, prediction.choice) for question, prediction in answered]
+    texts = iter(generate(asked, temperature=0.0, max_tokens=max_tokens, stop=prompts.STOP) if asked else [])
     order = tuple(range(len(shots.demonstrations)))
-    return [
-        prediction._replace(samples=(Sample(text, strip_answer(text), prediction.choice, order, prediction.shares),))
-        for prediction, (text,) in zip(predictions, texts, strict=True)
-    ]
+    return [p if p.choice is None else _explained(p, order, *next(texts)) for p in predictions]
+
+
+def _explained(prediction: Prediction, order: tuple[int, ...], text: str) -> Prediction:
+    sample = Sample(text, strip_answer(final_text(text) or ""), prediction.choice, order, prediction.shares)
+    return prediction._replace(samples=(sample,))
 
 
 def _score(

@@ -13,16 +13,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxalign.data import Question
+from jaxalign.data.answers import check_counts, check_temperature
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.parsing import mask_labels, parse_explained_answer, strip_answer
 from jaxalign.ensemble.records import Explained
 from jaxalign.ensemble.scorers import Scorer, Shot, make_scorer
+from jaxalign.prompting import final_text
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 
 @dataclasses.dataclass(frozen=True)
 class BootstrapConfig:
-    """How bad explanations are looked for."""
+    """How bad explanations are looked for.
+
+    Raises:
+      ValueError: naming the field that is out of range.
+    """
 
     num_shown: int = 8  # other demonstrations before the one that is asked about
     num_samples: int = 8  # explanations of each; the paper does not say how many
@@ -30,6 +36,13 @@ class BootstrapConfig:
     max_tokens: int = 256
     max_shots: int = 32  # of the scorer, good and bad together
     seed: int = 0
+
+    def __post_init__(self):
+        for name in ("num_shown", "max_shots"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        check_counts(num_samples=self.num_samples, max_tokens=self.max_tokens)
+        check_temperature(self.temperature)
 
 
 class Bootstrapped(NamedTuple):
@@ -77,7 +90,7 @@ def justified_shots(
     options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": config.seed}
     texts = generate(asked, n=1, stop=prompts.STOP, **options) if asked else []
     wrong = [
-        [Explained(each, explanation, answer)] if (explanation := strip_answer(text)) else []
+        [Explained(each, explanation, answer)] if (explanation := strip_answer(final_text(text) or "")) else []
         for each, answer, (text,) in zip(shown, given, texts, strict=True)
     ]
     return _balance(wrong, sum(not each for each in wrong), config)

@@ -4,12 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxalign.data import parse_option
 from jaxalign.ensemble.records import Explained
+from jaxalign.prompting import final_text, names_of_options, read_announced
 
 MASK = "..."
-_ANSWER = re.compile(r"\banswer\s*:", re.IGNORECASE)
-_HEADING = re.compile(r"^\s*explanation\s*:", re.IGNORECASE)  # which models repeat, and which stands there already
+NEXT_QUESTION = "\nQuestion:"
+_ANSWER = re.compile(
+    r"[*_#>\s]*(?<![\w'-])(?:final\s+)?answer[*_\"'\s]*[:\uff1a]|<\s*answer\s*>|\[\[|\\boxed|^\W*answer\W*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADING = re.compile(
+    r"^[\s*_#]*explanation[\s*_]*:[*_]*", re.IGNORECASE
+)  # which models repeat, and which stands there already
 _CONCLUSION = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s*)?\bthe\s+(?:correct\s+|right\s+|final\s+)?answer\s+"
     r"(?:is|must\s+be|should\s+be|would\s+be)\b(?:[^.\n]|\.(?=\d))*\.?",  # the dot of 3.5 ends no sentence
@@ -29,16 +35,21 @@ class ExplainedAnswer(NamedTuple):
 def parse_explained_answer(text: str, options: Sequence[str]) -> ExplainedAnswer:
     """Takes the answer off an explanation.
 
-    The explanation ends at the first ``Answer:``, and a sentence such as "So the answer is B." goes too: who reads the
-    explanation next must not read the answer there. Without ``Answer:`` that sentence is the answer.
+    What stands before the end of the model's thinking is neither, and a question that the model went on to make up is
+    cut off. The answer is that behind the last ``Answer:``, or the last sentence such as "So the answer is B.". The
+    explanation ends at the first ``Answer:``, and such sentences go too: who reads the explanation next must not read
+    the answer there. What thinks without an end has neither.
 
-    >>> parse_explained_answer(" It rains. So the answer is No.\\nAnswer: Yes", (" Yes", " No"))
+    >>> parse_explained_answer(" It rains. So the answer is No.\\n**Answer**: Yes", (" Yes", " No"))
     ExplainedAnswer(explanation='It rains.', choice=0)
     """
-    explanation, *rest = _ANSWER.split(_HEADING.sub("", text, count=1), maxsplit=1)
-    conclusions = _CONCLUSION.findall(explanation)
-    said = rest[0] if rest else re.split(r"\b(?:is|be)\b", conclusions[-1], maxsplit=1)[1] if conclusions else ""
-    return ExplainedAnswer(strip_answer(explanation), parse_option(said, options))
+    said = final_text(text)
+    if said is None:
+        return ExplainedAnswer("", None)
+    said = _HEADING.sub("", said, count=1).partition(NEXT_QUESTION)[0]
+    found = read_announced(said, names_of_options(options))
+    explanation = _ANSWER.split(said, maxsplit=1)[0]
+    return ExplainedAnswer(strip_answer(explanation), found and found[0])
 
 
 def strip_answer(explanation: str) -> str:

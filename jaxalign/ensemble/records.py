@@ -12,14 +12,15 @@ class Sample(NamedTuple):
     explanation: str  # without the answer that the model went on to give; "" if there is none
     choice: int | None  # the answer that the text gives; None if it cannot be read
     order: tuple[int, ...]  # the demonstrations of the prompt, by place in the list that was given, in order
-    probabilities: tuple[float, ...] | None = None  # p(y | prompt, question, explanation) at temperature 1
-    weight: float | None = None  # how good the explanation is
+    # p(y | prompt, question, explanation) at temperature 1; None if nobody asked, or it cannot be read
+    probabilities: tuple[float, ...] | None = None
+    weight: float | None = None  # how good the explanation is; None if nobody asked, or it cannot be read
 
 
 class Prediction(NamedTuple):
     """An answer to one question."""
 
-    shares: tuple[float, ...] | None  # of each option, summing to 1; None if no text could be read
+    shares: tuple[float, ...] | None  # of each option, summing to 1; None if nothing could be read: there is no answer
     samples: tuple[Sample, ...] = ()
     scorer: str = ""  # what gave the weights
 

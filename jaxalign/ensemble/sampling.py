@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from jaxalign.data import Question, option_probabilities
-from jaxalign.data.answers import NormaliseFn
+from jaxalign.data.answers import NormaliseFn, check_counts
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.aggregation import AggregateFn
 from jaxalign.ensemble.parsing import parse_explained_answer
@@ -38,8 +38,12 @@ def draw_samples(
       shuffle: demonstrations are put in a random order once for each question, or for each of its samples. The order
         depends on the seed and on the question only.
 
+    Raises:
+      ValueError: if ``n`` or ``max_tokens`` is below 1.
+
     Source: EASE (arXiv 2311.07099): 9 samples at 0.7.
     """
+    check_counts(n=n, max_tokens=max_tokens)
     drawn: list[list[Sample]] = [[] for _ in questions]
     options = {"temperature": temperature, "max_tokens": max_tokens, "stop": prompts.STOP}
     # Few demonstrations have few orders: prompts that come again must not get their text again, hence seed + k.
@@ -63,7 +67,8 @@ def score_samples(
     """Sets ``probabilities``: of all options after the explanation, at temperature 1 however it was drawn.
 
     The prompt is the one that the explanation was drawn with, and the sampled answer is not in it: with it, the
-    probabilities would only repeat that answer. A sample without an explanation keeps none.
+    probabilities would only repeat that answer. A sample without an explanation keeps none, and one whose scores
+    could not be read has none.
     """
     flat = [(q, sample) for q, each in zip(questions, samples, strict=True) for sample in each if sample.explanation]
     rendered = [
@@ -78,7 +83,7 @@ def score_samples(
 
 
 def weigh_samples(scorer: Scorer, questions: Sequence[Question], samples: Sequence[Samples]) -> list[Samples]:
-    """Sets ``weight``; 0 for a sample without an explanation."""
+    """Sets ``weight``; 0 for a sample without an explanation, None for one whose weight could not be read."""
     groups = [
         [Explained(question, sample.explanation, sample.choice) for sample in each if sample.explanation]
         for question, each in zip(questions, samples, strict=True)

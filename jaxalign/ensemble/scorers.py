@@ -22,8 +22,9 @@ from jaxalign.ensemble.records import Explained
 from jaxalign.typing import OptionScore, ScoreOptionsFn
 
 Groups = Sequence[Sequence[Explained]]
-WeighFn = Callable[[Groups], list[list[float]]]
-"""``weigh(groups)``: a weight of 0 or more for each explanation, in groups of one question each."""
+Weights = list[list[float | None]]
+WeighFn = Callable[[Groups], Weights]
+"""``weigh(groups)``: a weight of 0 or more for each explanation, in groups of one question each; None if unread."""
 EntailFn = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """``entail(premises, hypotheses)``: the probability that each premise makes its hypothesis true, of an NLI model."""
 
@@ -74,14 +75,18 @@ def render_scorer(
     return "\n\n".join([*shown, _render(explained, template, style)])
 
 
-def normalised_weight(scores: Sequence[OptionScore]) -> float:
-    """The probability of the good answer, given that it is one of the two."""
-    return option_probabilities(scores)[0]
+def normalised_weight(scores: Sequence[OptionScore]) -> float | None:
+    """The probability of the good answer, given that it is one of the two; None if the scores could not be read."""
+    shares = option_probabilities(scores)
+    return shares and shares[0]
 
 
-def raw_weight(scores: Sequence[OptionScore]) -> float:
-    """The probability of the good answer among all texts; the paper does not say which of the two it takes."""
-    return math.exp(scores[0].logp)
+def raw_weight(scores: Sequence[OptionScore]) -> float | None:
+    """The probability of the good answer among all texts; None if the scores could not be read.
+
+    The paper does not say which of the two it takes.
+    """
+    return None if option_probabilities(scores) is None else math.exp(scores[0].logp)
 
 
 def make_scorer(
@@ -91,13 +96,13 @@ def make_scorer(
     template: Template = HELPFUL,
     verbalizer: tuple[str, str] = YES_NO,
     style: AnswerStyle = BY_TEXT,
-    weight_fn: Callable[[Sequence[OptionScore]], float] = normalised_weight,
+    weight_fn: Callable[[Sequence[OptionScore]], float | None] = normalised_weight,
     name: str = "",
 ) -> Scorer:
     """Asks a model about each explanation; without shots it is the zero-shot scorer, and its name says so."""
     check_options(verbalizer)
 
-    def weigh(groups: Groups) -> list[list[float]]:
+    def weigh(groups: Groups) -> Weights:
         asked = [
             render_scorer(each, shots, template=template, verbalizer=verbalizer, style=style)
             for each in itertools.chain.from_iterable(groups)
@@ -110,35 +115,43 @@ def make_scorer(
 def make_pairwise_scorer(score_options: ScoreOptionsFn, *, style: AnswerStyle = BY_TEXT) -> Scorer:
     """The mean chance that an explanation is preferred to the others of its question, in both orders.
 
-    An explanation without others weighs one half. ``n`` samples take ``n (n - 1)`` questions.
+    An explanation without others weighs one half, and one about which no comparison could be read has no weight. ``n``
+    samples take ``n (n - 1)`` questions.
     """
 
-    def weigh(groups: Groups) -> list[list[float]]:
+    def weigh(groups: Groups) -> Weights:
         matches = [(g, *pair) for g, each in enumerate(groups) for pair in itertools.permutations(range(len(each)), 2)]
         asked = [_render_match(groups[g][a], groups[g][b], style) for g, a, b in matches]
         won: list[list[list[float]]] = [[[] for _ in each] for each in groups]
         for (g, a, b), scores in zip(matches, _score(score_options, asked, (" 1", " 2")), strict=True):
-            first, second = option_probabilities(scores)
-            won[g][a].append(first)
-            won[g][b].append(second)
-        return [[sum(chances) / len(chances) if chances else 0.5 for chances in each] for each in won]
+            if shares := option_probabilities(scores):
+                won[g][a].append(shares[0])
+                won[g][b].append(shares[1])
+        alone = [0.5 if len(each) == 1 else None for each in groups]
+        return [
+            [sum(chances) / len(chances) if chances else lacking for chances in each]
+            for each, lacking in zip(won, alone, strict=True)
+        ]
 
     return Scorer("pairwise", weigh)
 
 
 def make_entailment_scorer(entail_fn: EntailFn) -> Scorer:
-    """How surely a model of entailment concludes the sampled answer from the explanation; 0 without an answer."""
+    """How surely a model of entailment concludes the sampled answer from the explanation; 0 without an answer.
 
-    def weigh(groups: Groups) -> list[list[float]]:
+    A chance that is no number is no weight.
+    """
+
+    def weigh(groups: Groups) -> Weights:
         answered = [each for group in groups for each in group if each.answer is not None]
         hypotheses = [f"{each.question.text} {each.question.options[each.answer]}" for each in answered]
         chances = iter(entail_fn([each.explanation for each in answered], hypotheses) if answered else ())
-        return [[0.0 if each.answer is None else float(next(chances)) for each in group] for group in groups]
+        return [[0.0 if each.answer is None else _finite(next(chances)) for each in group] for group in groups]
 
     return Scorer("entailment", weigh)
 
 
-def weigh_by_overlap(groups: Groups) -> list[list[float]]:
+def weigh_by_overlap(groups: Groups) -> Weights:
     """The share of an explanation's distinct words that the question or its options have too."""
     return [[_overlap(each) for each in group] for group in groups]
 
@@ -149,7 +162,7 @@ LEXICAL = Scorer("lexical overlap", weigh_by_overlap)
 def with_masked_labels(scorer: Scorer) -> Scorer:
     """The scorer that does not see the options within explanations, nor the answer; see :func:`mask_labels`."""
 
-    def weigh(groups: Groups) -> list[list[float]]:
+    def weigh(groups: Groups) -> Weights:
         return scorer.weigh([[mask_labels(each) for each in group] for group in groups])
 
     return Scorer(f"{scorer.name}, labels masked", weigh)
@@ -174,7 +187,11 @@ def _score(score_options: ScoreOptionsFn, asked: Sequence[str], options: Sequenc
     return score_options(asked, [options] * len(asked)) if asked else []
 
 
-def _regroup(values, groups: Groups) -> list[list[float]]:
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _regroup(values, groups: Groups) -> Weights:
     values = iter(values)
     return [list(itertools.islice(values, len(group))) for group in groups]
 

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 
 from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.answers import NormaliseFn
+from jaxalign.data.answers import NormaliseFn, check_counts
 from jaxalign.judge import prompts
 from jaxalign.judge.consistency import both_orders
-from jaxalign.judge.parsing import parse_verdict
 from jaxalign.judge.verdicts import JudgeFn, Judgement, Orders, antisymmetric
+from jaxalign.prompting import parse_verdict
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 
 def make_direct_judge(
     score_options: ScoreOptionsFn, task: prompts.JudgeTask, *, normalise_fn: NormaliseFn = option_probabilities
 ) -> JudgeFn:
-    """Asks which text is better, in both orders, and takes the probabilities of A and B."""
+    """Asks which text is better, in both orders, and takes the probabilities of A and B.
+
+    Scores that could not be read, in one order or in both, make the judgement unparsed.
+    """
 
     def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
         orders = both_orders(
@@ -42,7 +45,11 @@ def make_reasoning_judge(
 
     One at temperature 0 is chain of thought, several at a higher one are self-consistency. Texts without a verdict are
     counted and do not vote; an order in which none has one makes the judgement unparsed.
+
+    Raises:
+      ValueError: if ``n`` or ``max_tokens`` is below 1.
     """
+    check_counts(n=n, max_tokens=max_tokens)
 
     def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
         shown = [*pairs, *(pair.swapped() for pair in pairs)]

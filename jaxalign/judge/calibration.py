@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
-from jaxalign.judge.verdicts import JudgeFn, Judgement, order_arrays
+from jaxalign.judge.verdicts import JudgeFn, Judgement, is_read, order_arrays
 
 SUREST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken: votes are often unanimous."""
@@ -20,14 +20,14 @@ def fit_judge_temperature(judgements: Sequence[Judgement], targets: Sequence[flo
 
     Args:
       judgements: of a validation split.
-      targets: the probability that the first text is the better one, for each; 0.5 is no answer.
+      targets: the probability that the first text is the better one, for each; 0.5 and NaN are no answer.
 
     Raises:
       ValueError: if no pair counts.
     """
     probability, _, _, where = order_arrays(judgements)
     targets = np.asarray(targets, np.float32)
-    where = where & (targets != 0.5)
+    where = where & np.isfinite(targets) & (targets != 0.5)
     if not where.any():
         raise ValueError(f"no pair to calibrate on: {len(judgements)} judgements, none parsed with a target but 0.5")
     p = jnp.clip(jnp.asarray(probability), SUREST, 1 - SUREST)
@@ -52,7 +52,9 @@ def with_temperature(judge_fn: JudgeFn, temperature: float) -> JudgeFn:
 
 def _calibrate(judgement: Judgement, temperature: float) -> Judgement:
     p = judgement.probability
-    if p is None or p == 0.5:
+    if not is_read(p):
+        return dataclasses.replace(judgement, probability=None)
+    if p == 0.5:
         return judgement
     # The larger side decides and the other is its complement, so that exchanged texts give exactly 1 - p.
     larger = min(max(p, 1 - p), 1 - SUREST)

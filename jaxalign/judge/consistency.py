@@ -31,12 +31,12 @@ def make_critic(
     A contrast that contradicts itself, because one statement stands in two of its parts, loses to one with fewer such
     statements whatever the model says, and is not asked about. Otherwise ``prefer`` is the model's probability,
     averaged over both orders of presentation, so that ``q(c over c') = 1 - q(c' over c)`` exactly; ``rate`` is its
-    probability of Yes, less 1 for each contradiction.
+    probability of Yes, less 1 for each contradiction. Both are None where scores could not be read.
 
     Source: SC2 (arXiv 2311.08390), the pairwise consistency comparator; the rule on contradictions is ours.
     """
 
-    def prefer(matches: Sequence[Match]) -> list[float]:
+    def prefer(matches: Sequence[Match]) -> list[float | None]:
         known = [_by_contradictions(match) for match in matches]
         asked = [match for match, chance in zip(matches, known, strict=True) if chance is None]
         plain, swapped = ([render(match) for match in each] for each in (asked, [match[::-1] for match in asked]))
@@ -47,12 +47,13 @@ def make_critic(
         first, second = match
         return prompts.render_match(task, first.pair, first.aspect, first.contrast, second.contrast)
 
-    def rate(candidates: Sequence[SampledContrast]) -> list[float]:
+    def rate(candidates: Sequence[SampledContrast]) -> list[float | None]:
         asked = [prompts.render_rating(task, *candidate) for candidate in candidates]
         scores = score_options(asked, [prompts.RATING_OPTIONS] * len(asked)) if asked else []
+        shares = map(normalise_fn, scores)
         return [
-            normalise_fn(each)[0] - candidate.contrast.contradictions
-            for candidate, each in zip(candidates, scores, strict=True)
+            None if share is None else share[0] - candidate.contrast.contradictions
+            for candidate, share in zip(candidates, shares, strict=True)
         ]
 
     return Critic(prefer, rate)
@@ -65,7 +66,7 @@ def both_orders(
     options: Sequence[str],
     normalise_fn: NormaliseFn,
 ) -> list[Orders]:
-    """The chances of the first of two things, in one call.
+    """The chances of the first of two things, in one call; None in an order whose scores could not be read.
 
     Args:
       plain: prompts that show it first, under the name of the first option.
@@ -73,7 +74,7 @@ def both_orders(
     """
     asked = [*plain, *swapped]
     chances = [normalise_fn(scores) for scores in score_options(asked, [options] * len(asked))] if asked else []
-    return [Orders(a[0], b[1]) for a, b in zip(chances[: len(plain)], chances[len(plain) :], strict=True)]
+    return [Orders(a and a[0], b and b[1]) for a, b in zip(chances[: len(plain)], chances[len(plain) :], strict=True)]
 
 
 def _by_contradictions(match: Match) -> float | None:

@@ -4,10 +4,12 @@ Shared arguments of selectors:
   groups: candidates of each choice, at least one each; anything, for instance contrasts.
   critic: asked about all groups at once, so that a model can batch.
 
-They return the place of the chosen candidate in each group. Whatever ties is won by the candidate that comes first.
+They return the place of the chosen candidate in each group. Whatever ties is won by the candidate that comes first. A
+comparison that could not be read counts for neither side.
 """
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,10 +20,10 @@ Candidate = Any
 class Critic(NamedTuple):
     """Two ways to ask about candidates."""
 
-    prefer: Callable[[Sequence[tuple[Candidate, Candidate]]], list[float]]
-    """``prefer(matches)``: the probability that the first of each match is the better one."""
-    rate: Callable[[Sequence[Candidate]], list[float]]
-    """``rate(candidates)``: how good each one is by itself."""
+    prefer: Callable[[Sequence[tuple[Candidate, Candidate]]], list[float | None]]
+    """``prefer(matches)``: the probability that the first of each match is the better one; None if it is unread."""
+    rate: Callable[[Sequence[Candidate]], list[float | None]]
+    """``rate(candidates)``: how good each one is by itself; None if it is unread."""
 
 
 Selector = Callable[[Sequence[Sequence[Candidate]], Critic], list[int]]
@@ -42,8 +44,11 @@ def make_random(seed: int = 0) -> Selector:
 
 
 def pointwise(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
-    """The candidate with the highest rating, one question for each."""
-    ratings = iter(critic.rate([candidate for group in groups for candidate in group]))
+    """The candidate with the highest rating, one question for each; those without one are the last choice."""
+    ratings = iter(
+        -math.inf if rating is None else rating
+        for rating in critic.rate([candidate for group in groups for candidate in group])
+    )
     return [_best(list(itertools.islice(ratings, len(group)))) for group in groups]
 
 
@@ -57,7 +62,7 @@ def knockout(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]
         chances = critic.prefer([(groups[group][a], groups[group][b]) for group, a, b in matches])
         winners: list[list[int]] = [[] for _ in groups]
         for (group, a, b), chance in zip(matches, chances, strict=True):
-            winners[group].append(a if chance >= 0.5 else b)
+            winners[group].append(b if chance is not None and chance < 0.5 else a)
         # The odd one has no neighbour and goes last, so that it meets somebody in the next round.
         left = [won + places[2 * len(won) :] for won, places in zip(winners, left, strict=True)]
     return [places[0] for places in left]
@@ -76,6 +81,8 @@ def round_robin(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[i
     chances = critic.prefer([(groups[group][a], groups[group][b]) for group, a, b in matches])
     wins = [[(0.0, 0.0)] * len(group) for group in groups]
     for (group, a, b), chance in zip(matches, chances, strict=True):
+        if chance is None:
+            continue
         won = 0.5 * ((chance > 0.5) + (chance >= 0.5))
         for place, points in ((a, (won, chance)), (b, (1 - won, 1 - chance))):
             wins[group][place] = tuple(x + y for x, y in zip(wins[group][place], points, strict=True))

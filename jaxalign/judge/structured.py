@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.answers import NormaliseFn
+from jaxalign.data.answers import NormaliseFn, check_counts, check_temperature
 from jaxalign.judge import parsing, prompts, selection
 from jaxalign.judge.consistency import SampledContrast, both_orders, make_critic
 from jaxalign.judge.contrasts import Column, Contrast, Table, swap_table
@@ -22,7 +22,11 @@ from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 @dataclasses.dataclass(frozen=True)
 class StructuredConfig:
-    """How a structured judge compares."""
+    """How a structured judge compares.
+
+    Raises:
+      ValueError: naming the field that is out of range.
+    """
 
     num_aspects: int = 4  # 0: no aspects, one comparison of the whole
     num_candidates: int = 4  # contrasts that are sampled for each aspect, both orders together
@@ -30,6 +34,12 @@ class StructuredConfig:
     temperature: float = 0.7  # of contrasts; aspects are asked for at 0
     max_tokens: int = 256  # of a contrast; a joint text may have as many for each aspect
     seed: int = 0
+
+    def __post_init__(self):
+        if self.num_aspects < 0:
+            raise ValueError(f"num_aspects: expected at least 0, got {self.num_aspects}; 0 compares the whole")
+        check_counts(num_candidates=self.num_candidates, max_tokens=self.max_tokens)
+        check_temperature(self.temperature)
 
 
 def make_structured_judge(
@@ -45,7 +55,8 @@ def make_structured_judge(
 
     Texts that cannot be read are counted: aspects that are not a list leave the one aspect ``WHOLE``, a contrast
     without its three parts is no candidate, an aspect without a candidate is no column. A table without columns leaves
-    the question asked outright.
+    the question asked outright. A verdict whose scores could not be read is an unparsed judgement; of two candidates
+    about which nothing could be read neither wins.
 
     Args:
       select: :func:`~jaxalign.judge.knockout`, ``round_robin`` or ``pointwise``; ``make_random(seed)`` or ``first`` to

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,7 +24,10 @@ class Verdict(enum.Enum):
 
 
 class Orders(NamedTuple):
-    """The probability that the first text of a pair is preferred, in each order; None where nothing could be read."""
+    """The probability that the first text of a pair is preferred, in each order.
+
+    None where nothing could be read; NaN counts as that too.
+    """
 
     shown_first: float | None
     shown_second: float | None
@@ -34,7 +38,7 @@ class Orders(NamedTuple):
 
         A mean within rounding would not do: 0.1 + 0.2 and 0.9 + 0.8 round differently.
         """
-        if self.shown_first is None or self.shown_second is None:
+        if not (is_read(self.shown_first) and is_read(self.shown_second)):
             return None
         margin = ((_exact(self.shown_first) - 0.5) + (_exact(self.shown_second) - 0.5)) / 2
         return 0.5 + margin if margin >= 0 else 1 - (0.5 - margin)
@@ -129,9 +133,15 @@ def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
     The accuracy over both orders is ``preference_accuracy_metric`` of ``shown_first`` and ``shown_second`` together,
     the agreement of orders ``swap_consistency_metric(shown_first, 1 - shown_second)``.
     """
-    where = np.array([judgement.probability is not None for judgement in judgements], bool)
-    columns = zip(*((each.probability, *each.orders) for each in judgements), strict=True)
-    return OrderArrays(*(np.array([0.5 if p is None else p for p in column], np.float32) for column in columns), where)
+    rows = [(each.probability, *each.orders) for each in judgements]
+    where = np.array([all(map(is_read, row)) for row in rows], bool)
+    columns = zip(*rows, strict=True) if rows else ((), (), ())
+    return OrderArrays(*(np.array([p if is_read(p) else 0.5 for p in column], np.float32) for column in columns), where)
+
+
+def is_read(p: float | None) -> bool:
+    """Whether there is a probability: neither None nor NaN."""
+    return p is not None and not math.isnan(p)
 
 
 def _orient(pair: PreferencePair, judgements: Iterator[Judgement]) -> Judgement:
@@ -147,7 +157,7 @@ def _exact(p: float) -> float:
 
 
 def _complement(p: float | None) -> float | None:
-    return None if p is None else 1 - _exact(p)
+    return 1 - _exact(p) if is_read(p) else None
 
 
 def _side(p: float) -> Verdict:

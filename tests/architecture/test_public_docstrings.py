@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-SUBPACKAGES = "augment data ensemble judge losses metrics models protein sampling sharding training".split()
+SUBPACKAGES = "augment data ensemble judge losses metrics models prompting protein sampling sharding training".split()
 # A model is any module with the methods that the function calls.
 DUCK_TYPED = {"model"}
 

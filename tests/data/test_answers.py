@@ -26,8 +26,26 @@ def test_normalised_by_length_a_long_option_does_not_lose_for_its_length():
     assert data.option_probabilities(both)[0] > 0.98
 
 
-def test_a_model_that_knows_no_option_knows_nothing():
-    assert data.option_probabilities(scores(-math.inf, -math.inf, -math.inf)) == (1 / 3,) * 3
+@pytest.mark.parametrize("normalise_fn", [data.option_probabilities, data.per_token_probabilities])
+@pytest.mark.parametrize(
+    "logps",
+    [
+        (-math.inf, -math.inf, -math.inf),
+        (-math.inf, -math.inf),
+        (math.nan, -1.0),
+        (-1.0, math.nan, -2.0),
+        (-1.0, None),
+        (None, None, None),
+        (math.nan, math.nan),
+        (math.inf, -1.0),
+        (-math.inf, math.nan),
+    ],
+)
+def test_scores_that_could_not_be_read_are_no_shares(normalise_fn, logps):
+    assert normalise_fn(scores(*logps)) is None
+
+
+def test_an_option_that_cannot_be_has_no_share():
     assert data.option_probabilities(scores(-math.inf, -3.0)) == (0.0, 1.0)
 
 
@@ -83,5 +101,5 @@ def test_frequencies_without_probabilities():
     first, second = score_options(["p", "q"], [(" Yes", " No")] * 2)
     # Two of the three answers that name an option; "Perhaps" is no answer.
     assert data.option_probabilities(first) == pytest.approx((2 / 3, 1 / 3))
-    assert data.option_probabilities(second) == (0.5, 0.5)
+    assert data.option_probabilities(second) is None
     assert asked == [(["p", "q"], 4, 1.0)]

@@ -1,5 +1,6 @@
 import collections
 
+import numpy as np
 import pytest
 
 from jaxalign import data
@@ -23,6 +24,90 @@ def test_rows_of_every_kind():
     assert data.JudgedPairColumns()(judged) == data.PreferencePair("p", "a", "b", 0.0)
     ties = data.JudgedPairColumns(targets={"a": 1.0, "b": 0.0, "tie": 0.5})
     assert ties(judged | {"label": "tie"}).is_tie
+
+
+def read_choice(choices, answer):
+    return data.ChoiceColumns()({"question": "q", "choices": choices, "answer": answer})
+
+
+@pytest.mark.parametrize(
+    "choices, answer, expected",
+    [
+        (["red", "green"], 1.0, (("red", "green"), 1)),
+        (("red", "green"), np.int64(0), (("red", "green"), 0)),
+        (np.array(["red", "green"]), 1, (("red", "green"), 1)),
+        (["red", "green"], float("nan"), (("red", "green"), None)),
+        (["red", "green"], None, (("red", "green"), None)),
+        (["red", "green"], -1.0, (("red", "green"), None)),
+        (["red", "green"], "", (("red", "green"), None)),
+        ({"text": ["red", "green"], "label": ["A", "B"]}, "B", (("red", "green"), 1)),
+        ({"text": ["red", "green"], "label": ["A", "B"]}, 1, (("red", "green"), 1)),
+        ({"text": ["red", "green"], "label": ["1", "2"]}, "1", (("red", "green"), 0)),
+        ([{"text": "red", "label": "A"}, {"text": "green", "label": "B"}], "A", (("red", "green"), 0)),
+    ],
+)
+def test_choices_and_answers_of_every_form(choices, answer, expected):
+    question = read_choice(choices, answer)
+    assert (question.options, question.answer) == expected and type(question.answer) in (int, type(None))
+
+
+@pytest.mark.parametrize(
+    "choices, answer, message",
+    [
+        ("red", 0, "choices: expected a list of texts, .*got 'red'"),
+        ('["red", "green"]', 0, "choices: expected a list of texts"),
+        ({"A": "red", "B": "green"}, "A", "choices: expected a list of texts"),
+        ({"red", "green"}, 0, "choices: expected a list of texts"),
+        (["red", 3], 0, "options: expected texts"),
+        ({"text": ["red", "green"], "label": ["A"]}, "A", "expected a label for each text, got 1 for 2"),
+        ({"text": ["red", "green"], "label": ["A", "B"]}, "C", "expected one of the labels"),
+        ({"text": ["red", "green"], "label": ["1", "2"]}, 1, "1 may be a place or one of the labels"),
+        (["red", "green"], 0.5, "expected the place of the right choice, counted from 0, got 0.5"),
+        (["red", "green"], True, "expected the place of the right choice, counted from 0, got True"),
+        (["red", "green"], [0], "expected the place of the right choice"),
+        (["red", "green"], 2, "answer: expected a place in 0 to 1 or None, got 2"),
+    ],
+)
+def test_choices_and_answers_that_are_not_understood(choices, answer, message):
+    with pytest.raises(ValueError, match=message):
+        read_choice(choices, answer)
+
+
+def target(label, **columns):
+    row = {"prompt": "p", "response_a": "a", "response_b": "b", "chosen": "c", "rejected": "d", "label": label}
+    return data.JudgedPairColumns(**columns)(row).target
+
+
+@pytest.mark.parametrize(
+    "label, expected",
+    [
+        (1, 1.0), (2, 0.0), ("1", 1.0), (2.0, 0.0), (np.int64(1), 1.0),
+        ("A", 1.0), ("b", 0.0), ("tie", 0.5), ("Tie", 0.5), ("model_a", 1.0), ("Model B", 0.0), ("tie (bothbad)", 0.5),
+        ("first", 1.0), (" second ", 0.0), ("response_b", 0.0), ("Assistant A", 1.0), ("both-bad", 0.5),
+    ],
+)  # fmt: skip
+def test_labels_of_pairs_as_they_are_usually_written(label, expected):
+    assert target(label) == expected
+
+
+def test_labels_of_pairs_that_a_user_explains():
+    zero_first = {"0": 1.0, "1": 0.0, "2": 0.5}
+    assert [target(label, targets=zero_first) for label in (0, 1.0, "2")] == [1.0, 0.0, 0.5]
+    zero_tie = {0: 0.5, 1: 1.0, 2: 0.0}
+    assert [target(label, targets=zero_tie) for label in (0, 1.0, "2")] == [0.5, 1.0, 0.0]
+    assert [target(label, targets={"true": 1.0, "false": 0.0}) for label in (True, False)] == [1.0, 0.0]
+    columns = {"first": "chosen", "second": "rejected"}
+    assert [target(label, **columns) for label in ("chosen", "rejected")] == [1.0, 0.0]
+    row = {"prompt": "p", "chosen": "c", "rejected": "d"}
+    assert data.JudgedPairColumns(label="", **columns)(row) == data.PreferencePair("p", "c", "d", 1.0)
+
+
+@pytest.mark.parametrize("label", [0, "0", 3, True, False, 0.5, float("nan"), "chosen", "better", [1], None, ""])
+def test_labels_of_pairs_that_are_not_understood(label):
+    with pytest.raises(
+        ValueError, match="label: (expected 1 or 2, 'A', 'B', 'tie' .*--labels VALUE=first|the row has)"
+    ):
+        target(label)
 
 
 def test_a_bad_row_is_named():

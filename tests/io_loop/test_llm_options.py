@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from jaxalign import data
 from jaxalign.data import encode_options
 from jaxalign.io import llm
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
@@ -85,11 +86,11 @@ def test_first_tokens_of_a_chat(server, path, capsys):
     """Chats cannot be echoed. Their tokens' probabilities are those of transformers' logits for the rendered chat."""
     model, _, tokenizer = echo_model()
     server.chat = model.chat
-    (scores,) = scorer(server, path)([CHAT], [("t", "w")])
+    (scores,) = scorer(server, path)([CHAT], [("k", "t")])
     row = model.logps(tokenizer.encode_chat(CHAT, add_generation_prompt=True))[-1]
     assert server.bodies[0]["top_logprobs"] == 20 and server.bodies[0]["temperature"] == 1.0
     top = sorted(map(float, row), reverse=True)[:20]
-    for option, score in zip(("t", "w"), scores, strict=True):
+    for option, score in zip(("k", "t"), scores, strict=True):
         naming = [
             p
             for token, p in enumerate(map(float, row))
@@ -103,7 +104,7 @@ def test_first_tokens_of_a_chat(server, path, capsys):
 
 
 def told(first, *others):
-    top = [{"token": token, "logprob": math.log(p)} for token, p in (first, *others)]
+    top = [{"token": token, "logprob": math.log(p) if p else -math.inf} for token, p in (first, *others)]
     return llm.Answer((first[0],), ("length",), 9, 1, ([{**top[0], "top_logprobs": top}],))
 
 
@@ -115,8 +116,18 @@ def told(first, *others):
         # B is not there: at most as likely as the last token, and as what is left.
         (told(("A", 0.5), ("The", 0.125)), (0.5, 0.125)),
         (told(("A", 0.75), ("The", 0.1875)), (0.75, 0.0625)),
-        (told(("The", 0.5), ("An", 0.25)), (0.25, 0.25)),
+        # Nobody knows which is the likelier one: both are absent, or as likely as what is absent may be.
+        (told(("The", 0.5), ("An", 0.25)), (0.0, 0.0)),
+        (told(("The", 0.5), ("An", 0.25), ("A", 0.125)), (0.0, 0.0)),
+        (told(("A", 0.25)), (0.0, 0.0)),
+        (told(("A", 0.5), ("B", 0.25), ("The", math.nan)), (0.0, 0.0)),
+        (told(("A", math.nan), ("B", 0.25)), (0.0, 0.0)),
+        (told(("A", 0.75), ("B", 0.0), ("The", 0.125)), (0.75, 0.0)),
         (llm.Answer(("",), ("stop",), 9, 0, ([],)), (0.0, 0.0)),
+        (llm.Answer(("",), ("stop",), 9, 0, (None,)), (0.0, 0.0)),
+        (llm.Answer(("A",), ("stop",), 9, 1, ([{"token": "A", "logprob": None}],)), (0.0, 0.0)),
+        (llm.Answer(("A",), ("stop",), 9, 1, ([{"token": "A", "logprob": math.log(0.25)}],)), (0.0, 0.0)),
+        (llm.Answer(("A",), ("stop",), 9, 1, ([{"token": "A", "logprob": math.log(0.75)}],)), (0.75, 0.25)),
     ],
 )
 def test_tokens_that_name_an_option(answer, expected):
@@ -249,6 +260,10 @@ def test_scores_by_hand():
     ]
     assert scores_of_echoes(alone, joint) == [OptionScore(-3.0, 1), OptionScore(-7.0, 3)]
     # Without the prompt alone the options would share " ": it belongs to each of them.
+    # What the server gave no number for could not be read.
+    joint[0] = echoed("re", ["of", " there"], [None, math.nan])
+    assert data.option_probabilities(scores_of_echoes(alone, joint)) is None
+    alone = echoed("", ["is"], [None])
     alone = echoed("", ["is"], [None])
     joint = [echoed(f" {n}", ["is", " ", n], [None, -0.5, logp]) for n, logp in (("1", -1.0), ("2", -2.0))]
     assert scores_of_echoes(alone, joint) == [OptionScore(-1.5, 2), OptionScore(-2.5, 2)]

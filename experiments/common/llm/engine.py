@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from experiments.common.llm.counting import Count, counted
 from experiments.common.llm.server import open_client, open_service
 from jaxalign import data, models
 from jaxalign.data.answers import FREQUENCY_SAMPLES
@@ -24,12 +25,15 @@ class Engine(NamedTuple):
     known: Callable[[], list[llm.Answer]] = list  # what is in the file of this model and server, and not paid again
     paid: Callable[[], list[llm.Answer]] = list  # everything in the file, whoever asked for it and when
     requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
+    count: Count = Count()  # of scores, if the engine is one that counts
+    left_out: llm.fitting.LeftOut = llm.fitting.LeftOut()  # prompts that were too long
 
 
 def open_engine(config, ledger: Ledger) -> Engine:
     """The model that ``config.model`` and ``config.endpoint`` name; what it says is kept in ``answers.jsonl``.
 
-    With ``config.replay`` its file is read instead, and no model and no server is asked.
+    With ``config.replay`` its file is read instead, and no model and no server is asked. A prompt that is too long for
+    the model is left out: its texts are empty, and its options have no scores.
 
     Args:
       config: of an experiment. ``model``: a Hugging Face directory or hub id, or the server's name for its model;
@@ -44,15 +48,17 @@ def open_engine(config, ledger: Ledger) -> Engine:
     if config.replay is not None and not config.replay.is_file():
         raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {config.replay} is no file")
     cache = llm.Cache(config.replay or config.output / "answers.jsonl")
-    paid = functools.partial(_paid, cache)
+    paid, left_out = functools.partial(_paid, cache), llm.fitting.LeftOut()
     if config.endpoint:
         service = _open_service(config, cache, ledger)
-        score_options = llm.options.make_score_options(service)
-        generate = llm.generate.make_generate(service)
+        score_options = llm.options.make_score_options(service, left_out)
+        generate = llm.generate.make_generate(llm.fitting.tolerant(service, left_out))
         known = functools.partial(_paid, cache, config.model, service.server)
-        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
-    remembered = llm.record.find_replay if config.replay else _load
-    return Engine(config.model, *remembered(config.model, cache, ledger), ledger, paid, paid)
+        asked = Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
+        return asked._replace(left_out=left_out)
+    remembered = _replay if config.replay else _load
+    asked = remembered(config.model, cache, ledger, left_out)
+    return Engine(config.model, *asked, ledger, paid, paid, left_out=left_out)
 
 
 def _open_service(config, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
@@ -62,6 +68,12 @@ def _open_service(config, cache: llm.Cache, ledger: Ledger) -> llm.service.Servi
     return llm.service.replaying(
         config.model, cache, ledger=ledger, server=name, thinking_tokens=config.server.thinking_tokens
     )
+
+
+def counting(engine: Engine) -> Engine:
+    """The engine that counts the scores of options which could not be read."""
+    count = Count()
+    return engine._replace(score_options=counted(engine.score_options, count), count=count)
 
 
 def _most_requests(options: Sequence[str]) -> int:
@@ -74,14 +86,22 @@ def _paid(cache: llm.Cache, model: str | None = None, server: str = "") -> list[
     return [answer for answer in cache.answers(model, server) if answer.prompt_tokens != 0]
 
 
-def _load(model: str, cache: llm.Cache, ledger: Ledger) -> llm.record.Recorded:
+def _replay(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut) -> llm.record.Recorded:
+    recorded = llm.record.find_replay(model, cache, ledger)
+    (name,) = (name for name in cache.models if model in (name, name.rpartition("@")[0]))
+    return llm.fitting.fitting(recorded, name, cache, None, left_out)
+
+
+def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut) -> llm.record.Recorded:
     folder = hf.resolve(model)
     config, params = hf.load_pretrained(folder)
     network, tokenizer = models.build(config), data.load_tokenizer(folder)
     name = llm.record.identify(model, config, params, tokenizer)
     recorder = llm.record.Recorder(name, cache, llm.record.make_count_tokens(tokenizer), ledger)
     generate = llm.engine.make_generate(network, params, tokenizer)
-    return llm.record.record(recorder, generate, llm.engine.make_score_options(network, params, tokenizer))
+    recorded = llm.record.record(recorder, generate, llm.engine.make_score_options(network, params, tokenizer))
+    room = llm.fitting.room(tokenizer, network.config.max_length)
+    return llm.fitting.fitting(recorded, name, cache, room, left_out)
 
 
 def count_words(prompt: str) -> int:

@@ -12,6 +12,7 @@ from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
+from jaxalign.io.llm.fitting import LeftOut
 from jaxalign.io.report import Curves, Texts
 from jaxalign.numerics import Ratio
 
@@ -26,12 +27,17 @@ def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
 
 
 def _row(run: Run, questions: Sequence[Question]) -> Row:
-    """An answer that could not be read is not counted as wrong, but left out and shown."""
+    """A question without an answer that could be read is not answered right, and counted apart too.
+
+    ``unread scores`` is the share of all questions about options, to answer or to weigh, without scores that could be
+    read.
+    """
     shares, right, read = _outcomes(run, questions)
     sampled = sum(len(prediction.samples) for prediction in run.predictions)
     row = {
         "unparsed answers": exactly(1 - float(read.mean())),
         "unparsed texts": exactly(sum(prediction.unparsed for prediction in run.predictions) / max(sampled, 1)),
+        "unread scores": exactly(run.scored.share),
         "tokens a question": exactly(run.tokens / len(questions)),
     }
     scored = [s for p in run.predictions for s in p.samples if s.probabilities is not None and s.choice is not None]
@@ -39,9 +45,10 @@ def _row(run: Run, questions: Sequence[Question]) -> Row:
         # An answer that was written need not be the likeliest one: what soft aggregation sees and votes do not.
         unlikely = sum(sample.choice != int(np.argmax(sample.probabilities)) for sample in scored)
         row["samples off the likeliest answer"] = exactly(unlikely / len(scored))
+    accuracy = {"accuracy": estimate(Ratio(right * read, np.ones_like(read)))}
     if not read.any():
-        return row
-    return {"accuracy": estimate(Ratio(right * read, read)), "ECE": calibration_error(shares, right, read > 0)} | row
+        return accuracy | row
+    return accuracy | {"ECE": calibration_error(shares, right, read > 0)} | row
 
 
 def _outcomes(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,6 +85,17 @@ def describe(question: Question, prediction: Prediction) -> dict[str, str]:
         "question": question.text,
         "answer": f"{answers[prediction.choice]}; known: {answers[question.answer]}",
         "explanations": "\n".join(lines),
+    }
+
+
+def name_left_out(left_out: LeftOut, questions: Sequence[Question]) -> dict[str, str]:
+    """The questions that did not fit into the model's context in one step or more, by their names, with reasons."""
+    asked = {prompt.rpartition("Question: ")[2]: reason for prompt, reason in left_out.reasons.items()}
+    return {
+        question.id or f"question {number + 1}": reason
+        for number, question in enumerate(questions)
+        for text, reason in asked.items()
+        if text.startswith(f"{question.text}\n")
     }
 
 

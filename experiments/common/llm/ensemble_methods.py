@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine
 from jaxalign import ensemble
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig, Bootstrapped, FewShot, Prediction, Sample, Scorer
 from jaxalign.ensemble.aggregation import AggregateFn
-from jaxalign.io.llm import Usage
 
 BOOTSTRAPPED = "bootstrapped"
 MATCHED = "self-consistency, equal tokens"
@@ -28,10 +28,22 @@ class Setting(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The predictions of one method, and what they cost together with the samples they rest on."""
+    """The predictions of one method; what they and the samples that they rest on cost, and left unread."""
 
     predictions: list[Prediction]
     tokens: int
+    scored: Scored = Scored()
+
+
+class Cost(NamedTuple):
+    """What some steps took."""
+
+    tokens: int
+    scored: Scored
+
+    def plus(self, other: "Cost") -> "Cost":
+        """Both together."""
+        return Cost(self.tokens + other.tokens, self.scored.plus(other.scored))
 
 
 def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[Setting], Scorer]:
@@ -72,27 +84,32 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
     Raises:
       ValueError: for a scorer that nothing has.
     """
-    if unknown := set(scorers) - SCORERS.keys():
-        raise ValueError(f"unknown scorers {sorted(unknown)}; there are {', '.join(SCORERS)}")
+    check_names(scorers)
     runs = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
     drawn, drawing = _step(setting, functools.partial(_draw, questions=questions, n=setting.num_samples))
     scored, scoring = _step(
         setting, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn)
     )
-    runs["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing.tokens)
-    runs["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.tokens + scoring.tokens)
+    runs["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing)
+    runs["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.plus(scoring))
     for name in scorers:
         (scorer, weighed), weighing = _step(setting, functools.partial(_weigh, name, questions, scored))
-        spent = drawing.tokens + weighing.tokens
+        spent = drawing.plus(weighing)
         if name == BOOTSTRAPPED:
             runs["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
-        spent += scoring.tokens
+        spent = spent.plus(scoring)
         runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
         if MATCHED not in runs:
-            count = round(setting.num_samples * spent / max(drawing.tokens, 1))
+            count = round(setting.num_samples * spent.tokens / max(drawing.tokens, 1))
             more, sampling = _step(setting, functools.partial(_draw, questions=questions, n=count))
-            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling.tokens)
+            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling)
     return runs
+
+
+def check_names(scorers: Sequence[str]) -> None:
+    """Raises ValueError for a scorer that nothing has."""
+    if unknown := set(scorers) - SCORERS.keys():
+        raise ValueError(f"unknown scorers {sorted(unknown)}; there are {', '.join(SCORERS)}")
 
 
 def _in_context(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
@@ -134,16 +151,17 @@ def _weigh(name: str, questions, samples, setting: Setting) -> tuple[str, list[t
     return scorer.name, ensemble.weigh_samples(scorer, questions, samples)
 
 
-def _step(setting: Setting, step: Callable) -> tuple[object, Usage]:
-    before = setting.engine.ledger.asked
+def _step(setting: Setting, step: Callable) -> tuple[object, Cost]:
+    engine = setting.engine
+    before, scored = engine.ledger.asked, engine.count.scored
     found = step(setting)
-    return found, setting.engine.ledger.asked.minus(before)
+    return found, Cost(engine.ledger.asked.minus(before).tokens, engine.count.scored.minus(scored))
 
 
 def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> Run:
     predictions, spent = _step(setting, method)
-    return Run(predictions, spent.tokens)
+    return Run(predictions, *spent)
 
 
-def _predict(questions, samples, aggregate: AggregateFn, tokens: int, scorer: str = "") -> Run:
-    return Run(ensemble.predict(questions, samples, aggregate, scorer=scorer), tokens)
+def _predict(questions, samples, aggregate: AggregateFn, cost: Cost, scorer: str = "") -> Run:
+    return Run(ensemble.predict(questions, samples, aggregate, scorer=scorer), *cost)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from experiments.common.llm import puzzles_world
-from experiments.common.llm.engine import Engine, open_engine
+from experiments.common.llm.engine import Engine, counting, open_engine
 from experiments.common.llm.judge_worlds import read_file
 from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from jaxalign import data, ensemble
@@ -32,7 +32,7 @@ class EnsembleWorld(NamedTuple):
 
 def open_answerer(config, ledger: Ledger) -> Engine:
     """The model that answers; see :func:`~experiments.common.llm.engine.open_engine`."""
-    return SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config, ledger)
+    return counting(SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config, ledger))
 
 
 def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:

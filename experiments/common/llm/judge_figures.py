@@ -31,14 +31,18 @@ def tables(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> dict[str
 def figures(name: str, run: Run, pairs: Sequence[PreferencePair]) -> Row:
     """Accuracies, orders, calibration and cost, with 95 % bootstrap intervals over pairs.
 
-    Unparsed judgements are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of
-    0.5 have no better side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself.
+    ``unread scores`` is the share of all questions about options whose scores could not be read. Unparsed judgements
+    are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of 0.5 have no better
+    side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself.
     """
     arrays = order_arrays(run.judgements)
     targets = np.array([pair.target for pair in pairs], np.float32)
     decided = np.array([judgement.verdict is not Verdict.TIE for judgement in run.judgements])
     where = arrays.where & (decided if name == LONGER else True) & (targets != 0.5)
-    unparsed = {"unparsed judgements": exactly(1 - float(arrays.where.mean()))}
+    unparsed = {
+        "unparsed judgements": exactly(1 - float(arrays.where.mean())),
+        "unread scores": exactly(run.scored.share),
+    }
     if not where.any():
         return unparsed
     asked = sum(judgement.asked for judgement in run.judgements)

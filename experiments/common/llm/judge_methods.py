@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine
 from jaxalign import judge
 from jaxalign.data import PreferencePair
@@ -27,12 +28,13 @@ class Setting(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one judge said of the pairs of a test and of a validation set, and what the test cost."""
+    """What one judge said of the pairs of a test and of a validation set, and what the test cost and left unread."""
 
     judgements: list[Judgement]
     calibrated: list[Judgement]
     temperature: float
     spent: Usage
+    scored: Scored = Scored()
 
 
 MakeJudge = Callable[[Setting], JudgeFn]
@@ -90,8 +92,7 @@ def run_methods(
     Raises:
       ValueError: for a name that nothing has.
     """
-    if unknown := set(names) - METHODS.keys() - {MATCHED}:
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join([*METHODS, MATCHED])}")
+    check_names(names)
     runs: dict[str, Run] = {}
     for name in names:
         make = matched(runs) if name == MATCHED else METHODS[name]
@@ -104,16 +105,23 @@ def run_methods(
     return runs
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raises ValueError for a name that nothing has."""
+    if unknown := set(names) - METHODS.keys() - {MATCHED}:
+        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join([*METHODS, MATCHED])}")
+
+
 def run_method(
     make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
 ) -> Run:
     """One judge: the temperature is fitted on the validation pairs and applied to the others."""
-    before = setting.engine.ledger.asked
+    before, scored_before = setting.engine.ledger.asked, setting.engine.count.scored
     judgements = make(setting)(pairs)
     spent = setting.engine.ledger.asked.minus(before)
+    scored = setting.engine.count.scored.minus(scored_before)
     temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
     calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
-    return Run(judgements, calibrated, temperature, spent)
+    return Run(judgements, calibrated, temperature, spent, scored)
 
 
 def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:

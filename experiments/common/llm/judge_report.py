@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from experiments.common.llm.judge_methods import Run
 from experiments.common.llm.reliability import reliability_curve
-from jaxalign.data import PreferencePair
+from jaxalign.data import PreferencePair, render_comparison
 from jaxalign.data.comparisons import render_context
+from jaxalign.io.llm.fitting import LeftOut
 from jaxalign.io.report import Curves, Table, Texts
-from jaxalign.judge import Judgement, order_arrays
+from jaxalign.judge import Judgement, JudgeTask, order_arrays
+from jaxalign.judge.prompts import QUESTION
 
 SHOWN = 6  # pairs of which everything is shown
 CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart
@@ -49,6 +51,17 @@ def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict
         "second": pair.second,
         "probability that the first is better": "\n".join([f"known: {pair.target:g}", *verdicts]),
     }
+
+
+def name_left_out(left_out: LeftOut, task: JudgeTask, pairs: Sequence[PreferencePair]) -> dict[str, str]:
+    """The pairs that did not fit into the model's context in one step or more, by their names, with reasons."""
+    names = {
+        render_comparison(shown.prompt, shown.first, shown.second, task.kind): pair.id or f"pair {number + 1}"
+        for number, pair in enumerate(pairs)
+        for shown in (pair, pair.swapped())
+    }
+    heads = {prompt.rpartition(f"\n\n{QUESTION} ")[0]: reason for prompt, reason in left_out.reasons.items()}
+    return {names[head]: reason for head, reason in heads.items() if head in names}
 
 
 def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> None:

@@ -10,7 +10,7 @@
 What was asked once is in a file, and is neither paid nor computed again.
 """
 
-from jaxalign.io.llm import engine, generate, ledger, options, record, service
+from jaxalign.io.llm import engine, fitting, generate, ledger, options, record, service
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
 from jaxalign.io.llm.runs import NotRecordedError, Run, Usage, complete, missing, replay, usage_of
@@ -18,4 +18,4 @@ from jaxalign.io.llm.wire import Answer, Request
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
-__all__ += ["engine", "generate", "ledger", "options", "record", "service"]
+__all__ += ["engine", "fitting", "generate", "ledger", "options", "record", "service"]

@@ -15,19 +15,22 @@ so that a file has scores of one kind; :mod:`jaxalign.io.llm.abilities` says wha
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxalign.data.answers import bare_option, check_options, make_frequency_scores, parse_option
+from jaxalign.data.answers import check_options, make_frequency_scores
 from jaxalign.io.llm.abilities import Abilities
 from jaxalign.io.llm.echo import Echo, scores_of_echoes
+from jaxalign.io.llm.fitting import LeftOut, tolerant
 from jaxalign.io.llm.generate import make_short_generate
-from jaxalign.io.llm.replies import Answer, logprob
+from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.service import Service
 from jaxalign.io.llm.wire import Asked, Request
+from jaxalign.prompting import bare
 from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
 
 TOP_TOKENS = 20  # what most servers give at most
+_ROUNDING = 1 + 1e-6
 
 
 class Way(NamedTuple):
@@ -39,14 +42,18 @@ class Way(NamedTuple):
     score: ScoreOptionsFn
 
 
-def make_score_options(service: Service) -> ScoreOptionsFn:
+def make_score_options(service: Service, left_out: LeftOut | None = None) -> ScoreOptionsFn:
     """The first way that fits and that the server knows, for each prompt by itself.
+
+    Args:
+      left_out: prompts that are too long for the server go there and have scores of -inf, instead of being an error.
 
     Raises:
       ValueError: (when called) options that do not exclude one another.
       RequestError, StoppedError, NotRecordedError: (when called) as ``service.ask`` raises them.
     """
-    ways = echo_way(service), first_token_way(service), frequency_way(service)
+    asked = service if left_out is None else tolerant(service, left_out)
+    ways = echo_way(asked), first_token_way(asked), frequency_way(asked)
     abilities = Abilities(service)
 
     def score_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
@@ -73,7 +80,7 @@ def echo_way(service: Service) -> Way:
     def score(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         requests = [Echo(prompt, o) for prompt, each in zip(prompts, options, strict=True) for o in ("", *each)]
         answers = iter(service.ask(requests))
-        return [scores_of_echoes(next(answers), [next(answers) for _ in each]) for each in options]
+        return [_scores_of_echoes(next(answers), [next(answers) for _ in each]) for each in options]
 
     return Way("echo", lambda prompt, options: isinstance(prompt, str), lambda prompt, options: Echo(prompt), score)
 
@@ -97,52 +104,65 @@ def frequency_way(service: Service) -> Way:
     return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_short_generate(service)))
 
 
+def _scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore]:
+    """Unread where one of the texts was too long."""
+    if any(answer.logprobs[0] is None for answer in (alone, *joint)):
+        return [OptionScore(-math.inf, 1) for _ in joint]
+    return scores_of_echoes(alone, joint)
+
+
 def differ_at_once(prompt: Prompt, options: Sequence[str]) -> bool:
     """Whether the first characters of options, blanks and case aside, tell them apart.
 
     >>> differ_at_once("", (" Yes", " No")), differ_at_once("", (" entailment", " else"))
     (True, False)
     """
-    first = [bare_option(option)[:1] for option in options]
+    first = [bare(option).casefold()[:1] for option in options]
     return all(first) and len(set(first)) == len(first)
 
 
 def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[OptionScore]:
     """The logarithm of the probability that an answer's first token names an option, or is its beginning.
 
-    A token names what :func:`jaxalign.data.parse_option` reads in it: "A", " a" and "(A" are one. An option that none
-    of the most likely tokens names gets an upper bound instead: another token is no likelier than the last of these,
-    and than what they leave of the probability. (Of -inf, certainty would follow.) An answer without any token, or
-    without a log-probability (null or NaN), names no option: all are -inf.
+    A token names an option whatever its case, blanks and brackets: "A", " a" and "(A" are one. An option that none of
+    the most likely tokens names gets an upper bound instead: another token is no likelier than the last of these, and
+    than what they leave of the probability. (Of -inf, certainty would follow.)
+
+    All options are -inf, which stands for unread, where it is not known which one is the likeliest: no token came, a
+    log-probability is no number, no token names an option, or none that does is above the bound of the others.
     """
-    if not answer.logprobs[0]:
-        return [OptionScore(-math.inf, 1) for _ in options]
-    first = answer.logprobs[0][0]
-    top = _known(first.get("top_logprobs") or ())
-    tokens = _known([first]) | top
-    if not tokens:
-        return [OptionScore(-math.inf, 1) for _ in options]
+    unread = [OptionScore(-math.inf, 1) for _ in options]
+    tokens, least = _likeliest(answer)
     mass = [0.0] * len(options)
-    for token, logp in tokens.items():
+    for token, p in tokens.items():
         if (place := _named(token, options)) is not None:
-            mass[place] += math.exp(logp)
-    rest = max(1 - sum(map(math.exp, tokens.values())), 0.0)
-    bound = min(rest, math.exp(min(top.values(), default=0.0)))
+            mass[place] += p
+    bound = min(max(1 - sum(tokens.values()), 0.0), least)
+    if not all(p >= 0 for p in tokens.values()) or not any(mass) or (0.0 in mass and max(mass) <= bound * _ROUNDING):
+        return unread
     return [OptionScore(math.log(p) if p else -math.inf, 1) for p in (each or bound for each in mass)]
 
 
-def _known(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Log-probabilities by their tokens, where there are any."""
-    pairs = [(each["token"], logprob(each["logprob"])) for each in entries]
-    return {token: logp for token, logp in pairs if logp is not None}
+def _likeliest(answer: Answer) -> tuple[dict[str, float], float]:
+    """The probabilities of the first tokens that are told, NaN for what is no number, and that of the last of them."""
+    if not answer.logprobs or not answer.logprobs[0]:
+        return {}, 1.0
+    first = answer.logprobs[0][0]
+    top = {str(each.get("token")): _probability(each.get("logprob")) for each in first.get("top_logprobs") or ()}
+    return {str(first.get("token")): _probability(first.get("logprob"))} | top, min(top.values(), default=1.0)
+
+
+def _probability(logp: Any) -> float:
+    """NaN for what is no log-probability; a little above 0 is rounding."""
+    return math.exp(logp) if isinstance(logp, int | float) and logp < 0.1 else math.nan
 
 
 def _named(token: str, options: Sequence[str]) -> int | None:
-    if (place := parse_option(token, options)) is not None:
-        return place
-    begun = bare_option(token)
-    fitting = [n for n, option in enumerate(options) if begun and bare_option(option).startswith(begun)]
-    return fitting[0] if len(fitting) == 1 else None
+    said = bare(token).casefold()
+    names = [bare(option).casefold() for option in options]
+    fitting = [n for n, name in enumerate(names) if said and name.startswith(said)]
+    whole = [n for n in fitting if names[n] == said]
+    return (whole or fitting)[0] if len(whole or fitting) == 1 else None
 
 
 def _find_out(abilities: Abilities, ways: Sequence[Way], pairs: Sequence[tuple[Prompt, Sequence[str]]]) -> None:
