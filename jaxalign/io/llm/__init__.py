@@ -13,8 +13,9 @@ What was asked once is in a file, and is neither paid nor computed again.
 from jaxalign.io.llm import engine, fitting, generate, ledger, options, record, service
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
+from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import NotRecordedError, Run, Usage, complete, missing, replay, usage_of
-from jaxalign.io.llm.wire import Answer, Request
+from jaxalign.io.llm.wire import Request
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
