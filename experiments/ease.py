@@ -31,7 +31,7 @@ from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,4 +101,5 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run_alone(main, PRESETS)

@@ -26,7 +26,7 @@ from experiments.common.proteins import benchmark, methods, world
 from experiments.common.proteins.methods import METHODS
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,4 +145,5 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run_alone(main, PRESETS)

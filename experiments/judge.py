@@ -29,7 +29,7 @@ from experiments.common.llm import accounts, forecast, judge_figures, judge_meth
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
 from jaxalign.data import PreferencePair
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 from jaxalign.judge import StructuredConfig
 
 
@@ -116,4 +116,5 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run_alone(main, PRESETS)

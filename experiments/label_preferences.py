@@ -30,7 +30,7 @@ from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Set
 from experiments.common.llm.judge_worlds import open_judge, read_file
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import records, writers
+from jaxalign.io import edge, records, writers
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -185,4 +185,5 @@ def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run_alone(main, PRESETS)

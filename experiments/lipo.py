@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from experiments.common import alpacaeval_task, judge, machines, report, sequence_task, stages
 from experiments.common.task import Task
 from jaxalign import data, losses, metrics, numerics
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,4 +221,5 @@ def make_task(config: Config, seed: int) -> Task:
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run(main, PRESETS)

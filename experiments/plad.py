@@ -26,7 +26,7 @@ import jax
 from experiments.common import machines, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
-from jaxalign.io import processes, writers
+from jaxalign.io import edge, processes, writers
 from jaxalign.io.report import Curves
 
 
@@ -144,4 +144,5 @@ def folder_name(method: str) -> str:
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run(main, PRESETS)

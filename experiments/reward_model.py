@@ -22,7 +22,7 @@ import jax
 from experiments.common import machines, report
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import start_backbone
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,4 +92,5 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run(main, PRESETS)

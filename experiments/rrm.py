@@ -29,7 +29,7 @@ from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
-from jaxalign.io import writers
+from jaxalign.io import edge, writers
 from jaxalign.io.report import Curves
 
 
@@ -170,4 +170,5 @@ def curve(config: Config, tables):
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     machines.run(main, PRESETS)

@@ -13,7 +13,7 @@ import jax
 import tyro
 
 from jaxalign import data, models
-from jaxalign.io import hf, scoring
+from jaxalign.io import edge, hf, scoring
 from jaxalign.typing import RewardFn
 
 
@@ -91,4 +91,5 @@ def score(
 
 
 if __name__ == "__main__":
+    edge.explain_errors()
     tyro.cli(main, description=__doc__)
