@@ -27,7 +27,7 @@ from experiments.common import lists, machines
 from experiments.common.llm import accounts, forecast, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
-from experiments.common.llm.judge_worlds import open_judge, read_file
+from experiments.common.llm.judge_worlds import open_judge
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import edge, records, writers
@@ -125,7 +125,7 @@ def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceR
         tuple(responses) if config.group_by or len(responses) > 1 else responses[0],
         id=config.group_by or None,
     )
-    rows = read_file(config.data, columns, group_by_id=bool(config.group_by)).records
+    rows = data.read_file(config.data, columns, group_by_id=bool(config.group_by)).records
     cut = [_first_responses(row, config.list_size) for row in rows]
     return cut, []
 

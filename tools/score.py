@@ -74,8 +74,7 @@ def score(
     scorer: Scorer, file: pathlib.Path, out: pathlib.Path, columns, limits, sizes, *, skip_bad_rows: bool
 ) -> None:
     """Reads, scores, writes, and prints what there was."""
-    read = data.read_parquet if file.suffix == ".parquet" else data.read_jsonl
-    source = read(file, columns, skip_bad_rows=skip_bad_rows)
+    source = data.read_file(file, columns, skip_bad_rows=skip_bad_rows)
     encode_fn = functools.partial(data.encode_lists, tokenizer=scorer.tokenizer, **limits)
     name = "/".join([scorer.name, *map(str, limits.values())])
     report = scoring.score_file(

@@ -51,11 +51,12 @@ _MODULE_OF = {
         "record": ("Message", "PreferenceRecord", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
         "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),
-        "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
+        "sources": ("Source", "SourceReport", "read_file", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
         "teacher_pairs": ("Outputs", "PairReport", "QualityReport", "order_by_quality", "pseudo_pairs"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
         "tokenizer_files": ("load_tokenizer", "tokenizer_fingerprint"),
+        "transcripts": ("TranscriptColumns", "parse_transcript"),
         "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
     }.items()
     for name in names

@@ -42,9 +42,9 @@ def explanation(error: BaseException, trace: TracebackType | None = None) -> str
     """
     if isinstance(error, OSError):
         return _one_line(_of_path(error))
-    if isinstance(error, ValueError | RuntimeError | ImportError) and _is_deliberate(trace or error.__traceback__):
-        return _one_line(str(error))
-    return None
+    own = _is_own(type(error).__module__)
+    refusal = own or isinstance(error, ValueError | RuntimeError | ImportError)
+    return _one_line(str(error)) if refusal and _is_deliberate(trace or error.__traceback__) else None
 
 
 def _of_path(error: OSError) -> str:
@@ -61,8 +61,12 @@ def _is_deliberate(trace: TracebackType | None) -> bool:
         return False
     while trace.tb_next is not None:
         trace = trace.tb_next
-    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in PACKAGES and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+    return _is_own(module) and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
 
 
 def _one_line(text: str) -> str:

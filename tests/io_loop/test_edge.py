@@ -10,6 +10,7 @@ import pytest
 
 from jaxalign import data, losses
 from jaxalign.io import edge, hf
+from jaxalign.io.llm.http import RequestError
 from tests.architecture import subprocesses
 
 
@@ -93,6 +94,12 @@ def test_a_raise_in_another_package_is_none_of_ours(monkeypatch):
     assert edge.explanation(caught(_raise, ValueError("text"))) == "text"
     monkeypatch.setitem(globals(), "__name__", "numpy.something")
     assert edge.explanation(caught(_raise, ValueError("text"))) is None
+
+
+def test_errors_of_its_own_kinds_count_too(monkeypatch):
+    monkeypatch.setitem(globals(), "__name__", "jaxalign.something")
+    assert edge.explanation(caught(_raise, RequestError("status 401"))) == "status 401"
+    assert edge.explanation(caught(_raise, KeyError("name"))) is None
 
 
 PROGRAM = """

@@ -98,8 +98,7 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
         prompt, source = row["prompt"], str(row.get("model", ""))
         return PreferenceRecord(prompt, (row["response"],), (1.0,), source=source, id=prompt_id(prompt))
 
-    read = data.read_parquet if path.suffix == ".parquet" else data.read_jsonl
-    rows = read(path, row_fn).records
+    rows = data.read_file(path, row_fn).records
     by_id: dict[str, list[PreferenceRecord]] = {}
     for row in rows:
         if row.source == name or not name:

@@ -1,6 +1,5 @@
 """The pairs that judges are compared on, and the model that they ask."""
 
-import pathlib
 import random
 from typing import NamedTuple
 
@@ -9,7 +8,6 @@ from experiments.common.llm.engine import Engine, open_engine
 from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import data
 from jaxalign.data import JudgedPairColumns, PreferencePair
-from jaxalign.data.sources import RowFn, Source
 from jaxalign.io.llm.ledger import Ledger
 
 
@@ -41,13 +39,8 @@ def make_world(config, seed: int) -> JudgeWorld:
         pairs = data.read_parquet(config.data / "pairs.parquet", data.LLMBAR).records
     else:
         prompt, first, second, label = config.columns
-        pairs = read_file(config.data, JudgedPairColumns(prompt, first, second, label)).records
+        pairs = data.read_file(config.data, JudgedPairColumns(prompt, first, second, label)).records
     return JudgeWorld(*split_pairs(pairs, num_validation, num_test, seed))
-
-
-def read_file(path: pathlib.Path, row_fn: RowFn, **options) -> Source:
-    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`jaxalign.data.read_jsonl`."""
-    return (data.read_parquet if path.suffix == ".parquet" else data.read_jsonl)(path, row_fn, **options)
 
 
 def split_pairs(
