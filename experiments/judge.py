@@ -24,7 +24,8 @@ import functools
 import pathlib
 from typing import Literal
 
-from experiments.common import machines, report
+from experiments.common import machines, origin, report
+from experiments.common.fields import Count
 from experiments.common.llm import accounts, forecast, judge_figures, judge_methods, judge_report, judge_worlds
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
@@ -32,29 +33,31 @@ from jaxalign.data import PreferencePair
 from jaxalign.io import edge, writers
 from jaxalign.judge import StructuredConfig
 
+Method = Literal[*METHODS]
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "llmbar", "files"] = "made"
+    task: Literal["made", "llmbar", "files"] = "made"  # pairs made on the spot, or from files
     data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
     columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files: of the data
-    question: Literal["rating", "summarisation", "retrieval"] = "rating"
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
-    methods: tuple[str, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)
+    methods: tuple[Method, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)
     num_pairs: tuple[int, int] = (150, 300)  # to calibrate on, and to test on; others take what there is
-    num_aspects: int = 4
+    num_aspects: int = 4  # that texts are compared by
     num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
     aspect_counts: tuple[int, ...] = ()  # a structured judge with each, besides
-    candidate_counts: tuple[int, ...] = ()
+    candidate_counts: tuple[int, ...] = ()  # likewise
     temperature: float = 0.7  # of contrasts
     max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
-    seeds: int = 3
+    seeds: Count = 3  # repetitions of everything, of which figures are means
     budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
-    output: pathlib.Path = pathlib.Path("runs/judge")
+    output: pathlib.Path = pathlib.Path("runs/judge")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -78,16 +81,16 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
     with accounts.limited(config) as ledger:
         engine = judge_worlds.open_judge(config, ledger)
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
-    spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(
-        config.output, f"Judges: {config.task}", tables, caption=spread, sections=[*runs[0][1], accounts.bill(ledger)]
-    )
+    spread, sections = report.spread(config.seeds, "pairs"), [*runs[0][1], accounts.bill(ledger)]
+    asked = {"model": engine.name, "told": accounts.told(engine)}
+    return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=sections, **asked)
 
 
 def run_seed(config: Config, seed: int, engine: Engine):
@@ -117,4 +120,4 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run_alone(main, PRESETS)
+    machines.run_alone(main, PRESETS, __doc__)

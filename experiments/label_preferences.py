@@ -16,21 +16,23 @@ import functools
 import itertools
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from experiments.common import lists, machines
+from experiments.common import lists, machines, origin, report
 from experiments.common.llm import accounts, forecast, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
 from experiments.common.llm.judge_worlds import open_judge
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.data.comparisons import render_context
 from jaxalign.io import edge, records, writers
+from jaxalign.io.report import Histogram, Table, Texts
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -38,28 +40,29 @@ from jaxalign.judge import Judgement, StructuredConfig
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "files"] = "made"
+    task: Literal["made", "files"] = "made"  # lists made on the spot, or from files
     data: pathlib.Path | None = None  # files: JSON lines or parquet
     columns: tuple[str, ...] = ("prompt", "responses")  # prompt; a column of lists, or several with a response each
     group_by: str = ""  # the column whose rows of one value are one list, where a row has only one response
-    question: Literal["rating", "summarisation", "retrieval"] = "rating"
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     generator: str = ""  # the model that wrote the responses, to be told if it is the judge
-    method: str = STRUCTURED
-    num_aspects: int = 4
+    method: Literal[*METHODS] = STRUCTURED  # how the judge is asked
+    num_aspects: int = 4  # that texts are compared by
     num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
     temperature: float = 0.7  # of contrasts
     max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
-    num_lists: int = 60  # made
+    num_lists: int = 60  # made: how many
     list_size: int = 4  # responses of each list that are judged, the first ones
     validation: float = 0.2  # the share of the lists that goes to validation.parquet
-    seed: int = 0
+    seed: int = 0  # of the lists that are made and of what the judge draws
     budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
-    output: pathlib.Path = pathlib.Path("runs/label_preferences")
+    output: pathlib.Path = pathlib.Path("runs/label_preferences")  # the folder of the run
 
 
+SHOWN = 6  # lists that the report shows
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files")}
 
@@ -70,6 +73,7 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
     if config.model and config.model == config.generator:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
+    run = origin.begin(__spec__.name, PRESETS, config)
     writers.write_config(config.output, dataclasses.replace(config, budget_tokens=None, replay=None))
     unlabelled, truth = make_lists(config)
     pairs, owners = all_pairs(unlabelled)
@@ -94,6 +98,10 @@ def main(config: Config) -> dict[str, float]:
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
     print(
         f"asked for {ledger.asked.tokens:,} tokens in {ledger.seconds:.1f} s, {ledger.paid.tokens:,} of them paid now"
+    )
+    sections = [*show(figures, labelled), accounts.bill(ledger)]
+    report.write_sections(
+        run, f"Preference labels: {config.task}", sections, model=judge.name, told=accounts.told(judge)
     )
     return figures
 
@@ -180,10 +188,29 @@ def write(config: Config, labelled: Sequence[PreferenceRecord]) -> None:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), config.output / f"{part}.parquet")
 
 
+def show(figures: Mapping[str, float], labelled: Sequence[PreferenceRecord]) -> list:
+    """The figures, how labels are spread, and the first lists with theirs, as sections of a report."""
+    labels = [label for record in labelled for label in record.labels]
+    texts = [
+        {"prompt": render_context(record.prompt)}
+        | {
+            f"response {n}, label {preference:.3f}": response
+            for n, (response, preference) in enumerate(zip(record.responses, record.labels, strict=True), 1)
+        }
+        for record in labelled[:SHOWN]
+    ]
+    caption = "A label is the response's mean chance to win against the others of its list, itself counting one half."
+    return [
+        Table("Figures", ("figure", "value"), list(figures.items())),
+        Histogram("Labels", {"all responses": labels}, x_label="label", caption=caption),
+        Texts("The first lists", texts),
+    ]
+
+
 def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
     return dataclasses.replace(record, responses=record.responses[:count], labels=record.labels[:count])
 
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run_alone(main, PRESETS)
+    machines.run_alone(main, PRESETS, __doc__)

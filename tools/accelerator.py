@@ -93,4 +93,4 @@ def write(line: str, file: IO[str]) -> None:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -56,4 +56,4 @@ def make_table(name: str, rounds: int, models: tuple[str, ...]) -> Table:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -66,4 +66,4 @@ def _run_of(folder: pathlib.Path) -> pathlib.Path:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

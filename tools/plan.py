@@ -110,4 +110,4 @@ def search_batch(plan: Plan, sizes: MeshSizes) -> str:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -70,4 +70,4 @@ def _show(task: protein.Task, row, classes, top: int, threshold: float) -> str:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -108,4 +108,4 @@ def _eos_ids(directory: pathlib.Path) -> list[int]:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    tyro.cli(main, description=__doc__)
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from experiments.common.llm.engine import Engine
 from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.report import Table
 from jaxalign.io.signals import termination
@@ -28,6 +29,16 @@ def limited(config) -> Iterator[Ledger]:
         except StoppedError as stopped:
             print(stopped, file=sys.stderr)
             raise SystemExit(0 if ledger.stop() else 1) from None
+
+
+def told(engine: Engine) -> dict[str, str]:
+    """What the head of a report says of the model: how options were scored, and what it all took."""
+    asked, paid = engine.ledger.asked, engine.ledger.paid
+    return {
+        "options scored": engine.scored_by(),
+        "cost": f"{asked.requests:,} answers of {asked.tokens:,} tokens, prompts included, of which this run paid "
+        f"{paid.requests:,} answers of {paid.tokens:,} tokens",
+    }
 
 
 def bill(ledger: Ledger) -> Table:

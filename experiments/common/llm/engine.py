@@ -11,6 +11,12 @@ from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.llm.wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
+_WAYS = {
+    "echo": "the log-probability of each whole option, as the server gives it",
+    "first token": "the server's most likely first tokens of an answer",
+    "frequency": f"how often {FREQUENCY_SAMPLES} sampled answers name each option",
+}
+
 
 class Engine(NamedTuple):
     """A model as the callables that judges and ensembles are given, and the counts of what they take."""
@@ -22,6 +28,7 @@ class Engine(NamedTuple):
     ledger: Ledger
     known: Callable[[], list[llm.Answer]] = list  # what is in the file, and not paid again
     requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
+    scored_by: Callable[[], str] = lambda: "by the log-probability of each whole option, computed in this process"
 
 
 def open_engine(config, ledger: Ledger) -> Engine:
@@ -50,7 +57,8 @@ def open_engine(config, ledger: Ledger) -> Engine:
         score_options = llm.options.make_score_options(service)
         generate = llm.generate.make_generate(service)
         known = functools.partial(_paid, cache)
-        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests)
+        scored_by = functools.partial(_ways, ledger)
+        return Engine(config.model, generate, score_options, guess_tokens, ledger, known, _most_requests, scored_by)
     remembered = llm.record.find_replay if config.replay else _load
     return Engine(config.model, *remembered(config.model, cache, ledger), ledger, functools.partial(_paid, cache))
 
@@ -58,6 +66,12 @@ def open_engine(config, ledger: Ledger) -> Engine:
 def _most_requests(options: Sequence[str]) -> int:
     """To score options on a server: the prompt with each and alone, or sampled answers."""
     return max(len(options) + 1, FREQUENCY_SAMPLES)
+
+
+def _ways(ledger: Ledger) -> str:
+    """How a server scored options; :mod:`jaxalign.io.llm.options` says what each way is."""
+    said = (f"by {_WAYS.get(way, way)} for {count:,} prompts" for way, count in ledger.ways.items())
+    return "; ".join(said) or "no options were scored"
 
 
 def _paid(cache: llm.Cache) -> list[llm.Answer]:
@@ -97,7 +111,8 @@ def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, le
         ledger.add(_words(zip(prompts, written, strict=True)), llm.Usage())
         return scores
 
-    return Engine(name, counted_generate, counted_scores, count_words, ledger)
+    scored_by = "by the simulated model, which tells its probabilities"
+    return Engine(name, counted_generate, counted_scores, count_words, ledger, scored_by=lambda: scored_by)
 
 
 def _check(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
-from jaxalign.io.report import Curves, Texts
+from jaxalign.io.report import Reliability, Texts
 from jaxalign.numerics import Ratio
 
 SHOWN = 8  # questions of which a report shows every explanation
@@ -60,9 +60,13 @@ def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
     weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
     name = weighed[-1] if weighed else next(reversed(runs))
     shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
-    caption = f"By {name}: the weight of each explanation, the answer it came with, and the probability of each option."
+    caption = (
+        f"These are explanations of {name}: each with its weight, the answer that it came with, and the probability of "
+        f"each option."
+    )
     axes = "share of the answer", "share of questions in which it is right"
-    return [Curves("Reliability", curves, *axes), Texts("Explanations", shown, caption)]
+    diagonal = "On the dotted diagonal, answers are right as often as their share says."
+    return [Reliability("Reliability", {"": curves}, *axes, diagonal), Texts("Explanations", shown, caption)]
 
 
 def describe(question: Question, prediction: Prediction) -> dict[str, str]:

@@ -6,6 +6,7 @@ service = llm.service.asking(client, cache, ledger=ledger)
 print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 """
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable
@@ -29,6 +30,7 @@ class Ledger:
       paid: what was not in the file.
       seconds: in which a model was asked.
       retries: attempts after the first.
+      ways: how many prompts had their options scored in which way.
     """
 
     budget_tokens: int | None = None
@@ -37,6 +39,7 @@ class Ledger:
     paid: Usage = Usage()
     seconds: float = 0.0
     retries: int = 0
+    ways: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     @property
     def left(self) -> int | None:

@@ -60,6 +60,7 @@ def make_score_options(service: Service) -> ScoreOptionsFn:
                 shortest = min(places, key=lambda place: len(str(pairs[place][0])))  # least likely to be too long
                 known[way.name] = _is_known(service, way, *pairs[shortest])
             if places and known[way.name]:
+                service.ledger.ways[way.name] += len(places)
                 found = way.score([prompts[place] for place in places], [options[place] for place in places])
                 scores |= dict(zip(places, found, strict=True))
         return [scores[place] for place in range(len(pairs))]
