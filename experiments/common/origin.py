@@ -61,8 +61,8 @@ def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -
             "command": Code(command(run.module, run.presets, run.config)),
             "preset": preset,
             "fields that differ from it": list(differences(run.presets[preset], run.config)) or "none",
-            "model": list(_models(run.config)) or model or "from scratch, of the size that the fields say",
-            "data": run.data or f"made on the spot: {run.config.task}, anew for each seed",
+            "model": list(_models(run.config)) or model or _from_scratch(run.config),
+            "data": run.data or f"made on the spot for each seed (task {run.config.task})",
             **(told or {}),
             "code": machine.describe_code(),
             "versions": machine.describe_versions(),
@@ -133,6 +133,11 @@ def _models(config: Any) -> Iterator[str]:
     for name in MODELS:
         if value := getattr(config, name, ""):
             yield f"{name}: {_describe_model(value)}"
+
+
+def _from_scratch(config: Any) -> str:
+    width, layers = getattr(config, "size", None) or (config.width, config.num_layers)
+    return f"from scratch: width {width}, {layers} layers"
 
 
 def _describe_model(name: str) -> str:

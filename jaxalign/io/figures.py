@@ -70,7 +70,7 @@ def draw_reliability(panels: Mapping[str, Series], x_label: str, y_label: str) -
     for title, series in panels.items():
         figure, axes, words = _lines(series, x_label, y_label, marker="o", markersize=3.5)
         marks = _marks(axes)
-        axes.plot([0, 1], [0, 1], color=_INK, linestyle=(0, (2, 3)), linewidth=1, alpha=0.6, gid="diagonal")
+        axes.plot([0, 1], [0, 1], color=_INK, linestyle=(0, (2, 3)), linewidth=1, alpha=0.6)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         described = f"{_name(title)}Lines over {x_label}, beside the diagonal of perfect calibration: {words}."
         drawings.append(Drawing(_to_svg(figure), described, marks))

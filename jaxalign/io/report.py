@@ -78,6 +78,11 @@ class Table:
     caption: str = ""
     template = "table.html"
 
+    @property
+    def text_columns(self) -> set[int]:
+        """The columns with texts, which are read from the left, unlike numbers; an empty text is a missing number."""
+        return {place for row in self.rows for place, value in enumerate(row) if isinstance(value, str) and value}
+
 
 @dataclasses.dataclass(frozen=True)
 class Curves:

@@ -71,16 +71,17 @@ def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
 
 def describe(question: Question, prediction: Prediction) -> dict[str, str]:
     """A question with its answer and everything that led to it."""
-    answers = {None: "no answer"} | dict(enumerate(question.options))
+    answers = {None: "no answer"} | {n: f"answer {option}" for n, option in enumerate(question.options)}
     lines = []
     for sample in prediction.samples:
         weight = "" if sample.weight is None else f"weight {sample.weight:.2f}, "
         chances = ", ".join(f"{p:.2f} {o}" for p, o in zip(sample.probabilities or (), question.options, strict=False))
         order = " ".join(map(str, sample.order))
-        lines.append(f"{weight}{answers[sample.choice]}: {sample.explanation}\n  ({chances}; demonstrations {order})")
+        said = answers[sample.choice]
+        lines.append(f"{weight}{said}: {sample.explanation}\n  ({chances}; demonstrations {order})")
     return {
         "question": question.text,
-        "answer": f"{answers[prediction.choice]}; known: {answers[question.answer]}",
+        "answer": f"The method gives {answers[prediction.choice]}. Right is {answers[question.answer]}.",
         "explanations": "\n".join(lines),
     }
 
