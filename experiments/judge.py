@@ -51,7 +51,7 @@ class Config:
     num_aspects: int = 4  # that texts are compared by
     num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
     aspect_counts: tuple[int, ...] = ()  # a structured judge with each, besides
-    candidate_counts: tuple[int, ...] = ()  # likewise
+    candidate_counts: tuple[int, ...] = ()  # likewise, a judge with each
     temperature: float = 0.7  # of contrasts
     max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
     seeds: Count = 3  # repetitions of everything, of which figures are means
