@@ -70,7 +70,7 @@ class Config:
     num_aspects: CountOrNone = 4  # that texts are compared by
     num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
     aspect_counts: tuple[CountOrNone, ...] = ()  # a structured judge with each, besides
-    candidate_counts: tuple[Count, ...] = ()  # likewise
+    candidate_counts: tuple[Count, ...] = ()  # likewise, a judge with each
     temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
     max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
     seeds: Count = 3  # repetitions of everything, of which figures are means

@@ -54,7 +54,7 @@ class Config:
     num_prompts: Count = 4096  # to learn from
     warm_steps: Count = 100  # of supervised fine-tuning on the teacher's texts
     steps: Count = 150  # of each method
-    batch: Count = 64  # prompts
+    batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
     lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
     beta: Rate = 1.0  # the margin in nats
