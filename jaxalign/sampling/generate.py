@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, start
 from jaxalign.sampling.readers import split_weights
 from jaxalign.sampling.rules import Rule
@@ -41,7 +42,13 @@ def generate(
 
     Consumes ``key``; sample k of row b draws from its own key, so it does not depend on the other rows' texts.
     Sharded parameters and prompts (``jaxalign.sharding``) give the same tokens on any mesh.
+
+    Raises:
+      ValueError: the model's rotary positions depend on a text's final length from fewer than P + R tokens on.
     """
+    check_one_rotation(
+        model.config, prompt_tokens.shape[1] + max_new_tokens, "shorten the prompts or lower max_new_tokens"
+    )
     weights = split_weights(model, params)
     prompts = prefill(model, weights, prompt_tokens, prompt_mask, rule)
     b, k = prompt_tokens.shape[0], num_samples

@@ -18,11 +18,12 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from jaxalign.io.hf.families import FAMILIES
+from jaxalign.io.hf.json_files import save_json
 from jaxalign.io.hf.read import listing, unexpected, unreadable
 from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import open_files
-from jaxalign.io.hf.write import replacing, save_json
+from jaxalign.io.hf.write import replacing
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
 from jaxalign.models.axes import INPUT_AXES, split_shape
 from jaxalign.models.lora import chosen
