@@ -213,6 +213,7 @@ class EncoderDecoderConfig:
 
     # What is asked of every language model, and is the same in all of this line.
     logit_softcap: ClassVar[None] = None
+    rope_scaling: ClassVar[None] = None
     max_length: ClassVar[float] = math.inf  # relative positions have no last one
 
     def __post_init__(self):

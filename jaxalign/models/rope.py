@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxalign.models.config import DecoderConfig, RopeScaling
+from jaxalign.models.config import LanguageModelConfig, RopeScaling
 
 Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
 """Cosines and sines of each position's angles."""
@@ -100,13 +100,13 @@ def _frequencies_beyond(head_dim, base, scaling, lengths) -> Float[Array, "..."]
     return (base * stretch ** (head_dim / (head_dim - 2))) ** jnp.asarray(-exponents, jnp.float32)
 
 
-def check_one_rotation(config: DecoderConfig, length: int, remedy: str) -> None:
+def check_one_rotation(config: LanguageModelConfig, length: int, remedy: str) -> None:
     """Refuses sequences of up to ``length`` tokens that share keys, where their rotation would depend on their length.
 
     Raises:
       ValueError: ``length`` is beyond the model's ``rope_scaling.limit``.
     """
-    scaling = getattr(config, "rope_scaling", None)
+    scaling = config.rope_scaling
     if scaling is not None and scaling.limit is not None and length > scaling.limit:
         raise ValueError(
             f"rotary scaling of kind {scaling.kind!r} turns sequences of more than {scaling.limit} tokens by angles "
