@@ -26,46 +26,48 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from typing import Literal
+from typing import Annotated, Literal
 
-from experiments.common import machines, report
+from experiments.common import machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range
 from experiments.common.llm import accounts, counting, ensemble_figures, ensemble_methods, ensemble_worlds, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.ensemble_methods import BOOTSTRAPPED, SCORERS, Run, Setting
 from experiments.common.llm.server import Server, settings
 from jaxalign.data import Question
-from jaxalign.data.answers import check_counts
 from jaxalign.ensemble import BootstrapConfig
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
 
 TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts and the unread scores, and is no vote."
+Scorer = Literal[*SCORERS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "files"] = "made"
+    task: Literal["made", "files"] = "made"  # puzzles made on the spot, or questions from files
     data: pathlib.Path | None = None  # files: JSON lines or parquet
-    kind: Literal["esnli", "anli", "csqa", "openbookqa", "strategyqa", "nli", "choice", "boolean"] = "choice"  # files
+    # files: the data set whose columns they have, or the kind of their questions
+    kind: Literal["esnli", "anli", "csqa", "openbookqa", "strategyqa", "nli", "choice", "boolean"] = "choice"
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     server: Server = Server()  # how it is asked
     answers: Literal["text", "letter"] = "text"  # how options are named; letter where one option begins another
-    scorers: tuple[str, ...] = (BOOTSTRAPPED, "zero-shot", "lexical overlap")
-    num_questions: tuple[int, int] = (48, 300)  # demonstrations, and questions to test on
-    max_prompt: int = 3500  # tokens that demonstrations and a question may have
-    num_samples: int = 9  # explanations of each question
-    temperature: float = 0.7  # that they are drawn at
+    scorers: tuple[Scorer, ...] = (BOOTSTRAPPED, "zero-shot", "lexical overlap")  # of explanations, a row each
+    num_questions: tuple[CountOrNone, Count] = (48, 300)  # demonstrations, and questions to test on
+    max_prompt: Count = 3500  # tokens that demonstrations and a question may have
+    num_samples: Count = 9  # explanations of each question
+    temperature: Annotated[float, Range(0)] = 0.7  # that they are drawn at
     shuffle: Literal["once", "each"] = "once"  # demonstrations: for each question, or for each of its samples
-    num_shown: int = 8  # other demonstrations before the one that is bootstrapped
-    num_bootstrap: int = 8  # explanations of each demonstration
-    max_shots: int = 32  # of the scorer, good and bad together
-    max_tokens: int = 256  # of an explanation
-    seeds: int = 3
-    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    num_shown: CountOrNone = 8  # other demonstrations before the one that is bootstrapped
+    num_bootstrap: Count = 8  # explanations of each demonstration
+    max_shots: CountOrNone = 32  # of the scorer, good and bad together
+    max_tokens: Count = 256  # of an explanation
+    seeds: Count = 3  # repetitions of everything, of which figures are means
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
-    output: pathlib.Path = pathlib.Path("runs/ease")
+    output: pathlib.Path = pathlib.Path("runs/ease")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -78,6 +80,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Answers every question in every way and returns the figures; what a server said is kept and not asked again."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     check(config)
     run_folder.open_run(
         config.output,
@@ -92,24 +95,15 @@ def main(config: Config) -> dict[str, float]:
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
-    spread = "95 % bootstrap intervals over questions" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(
-        config.output,
-        f"EASE: {config.task}",
-        tables,
-        caption=spread,
-        sections=[*runs[0][1], accounts.bill(ledger, engine.paid())],
-    )
+    spread = report.spread(config.seeds, "questions")
+    sections = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    asked = {"model": engine.name, "told": accounts.told(engine)}
+    return report.report_tables(run, f"EASE: {config.task}", tables, caption=spread, sections=sections, **asked)
 
 
 def check(config: Config) -> None:
     """Raises ValueError, naming the field, for what no run can be made of."""
     ensemble_methods.check_names(config.scorers)
-    num_shown, num_test = config.num_questions
-    counts = {"num_samples": config.num_samples, "max_prompt": config.max_prompt, "seeds": config.seeds}
-    check_counts(**{"num_questions[1]": num_test}, **counts)
-    if num_shown < 0:
-        raise ValueError(f"num_questions[0]: expected at least 0, got {num_shown}")
     bootstrap_config(config, 0)
 
 
@@ -140,4 +134,5 @@ def bootstrap_config(config: Config, seed: int) -> BootstrapConfig:
 
 
 if __name__ == "__main__":
-    machines.run_alone(main, PRESETS)
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

@@ -17,38 +17,42 @@ number of the paper's tables was at hand, so none is matched.
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 
-from experiments.common import machines, report
+from experiments.common import machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range, Rate
 from experiments.common.proteins import benchmark, methods, world
 from experiments.common.proteins.methods import METHODS
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
+
+Method = Literal[*METHODS]
+MadeTask = Literal[*world.TASKS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "files"] = "made"
+    task: Literal["made", "files"] = "made"  # proteins made on the spot, or structures from files
     data: pathlib.Path | None = None  # files: the folder with structures/ and annotations/
-    num_workers: int = 0  # files: processes that read structures
-    tasks: tuple[str, ...] = ("interface", "fold", "site")  # made: of experiments/common/proteins/world.py
-    num_graphs: tuple[int, int] = (1000, 400)  # made: to learn from, and held out
-    num_layers: int = 3
-    width: int = 48
-    edge_width: int = 24
-    num_heads: int = 4
-    dropout: float = 0.1
-    batch: tuple[int, int, int] = (4096, 768, 16)  # at most so many edges, nodes and graphs
-    steps: int = 300  # of each network
-    learning_rate: float = 1e-3
-    methods: tuple[str, ...] = ("multi-task", "single-task")
-    seeds: int = 1
-    output: pathlib.Path = pathlib.Path("runs/hemenet")
+    num_workers: CountOrNone = 0  # files: processes that read structures
+    tasks: tuple[MadeTask, ...] = ("interface", "fold", "site")  # made: what is to be predicted
+    num_graphs: tuple[Count, Count] = (1000, 400)  # made: to learn from, and held out
+    num_layers: Count = 3  # of the encoder
+    width: Count = 48  # of a node
+    edge_width: Count = 24  # of an edge
+    num_heads: Count = 4  # of attention over edges
+    dropout: Annotated[float, Range(0, 0.99)] = 0.1  # share of features that are left out in training
+    batch: tuple[Count, Count, Count] = (4096, 768, 16)  # at most so many edges, nodes and graphs
+    steps: Count = 300  # of each network
+    learning_rate: Rate = 1e-3  # at its peak
+    methods: tuple[Method, ...] = ("multi-task", "single-task")  # each gets a row of the tables
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/hemenet")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -91,6 +95,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     run_folder.open_run(
@@ -102,10 +107,10 @@ def main(config: Config) -> dict[str, float]:
     )
     by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
-    spread = "95 % bootstrap intervals over rows" if config.seeds == 1 else f"means of {config.seeds} seeds"
+    spread = report.spread(config.seeds, "rows")
     runs = {name: config.output / "seed-0" / name for name in config.methods if not METHODS[name].one_task_each}
     sections = [report.draw(report.Curve("Loss of all tasks", "loss", runs))] if runs else []
-    return report.report_tables(config.output, f"HeMeNet: {config.task}", tables, caption=spread, sections=sections)
+    return report.report_tables(run, f"HeMeNet: {config.task}", tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, report.Figures]:
@@ -151,4 +156,5 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
 
 
 if __name__ == "__main__":
-    machines.run_alone(main, PRESETS)
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

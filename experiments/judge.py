@@ -29,9 +29,10 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from typing import Literal
+from typing import Annotated, Literal
 
-from experiments.common import machines, report
+from experiments.common import machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range
 from experiments.common.llm import (
     accounts,
     counting,
@@ -44,38 +45,38 @@ from experiments.common.llm import (
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
 from experiments.common.llm.server import Server, settings
-from jaxalign.data.answers import check_counts
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
 from jaxalign.judge import StructuredConfig
 
 TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, judgements and scores, and is no vote."
+Method = Literal[*METHODS, MATCHED]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "llmbar", "files"] = "made"
+    task: Literal["made", "llmbar", "files"] = "made"  # pairs made on the spot, or from files
     data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
     columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files; label "": first wins
     labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
     skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
-    question: Literal["rating", "summarisation", "retrieval"] = "rating"
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     server: Server = Server()  # how it is asked
-    methods: tuple[str, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)
-    num_pairs: tuple[int, int] = (150, 300)  # to calibrate on, and to test on; others take what there is
-    num_aspects: int = 4
-    num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
-    aspect_counts: tuple[int, ...] = ()  # a structured judge with each, besides
-    candidate_counts: tuple[int, ...] = ()
-    temperature: float = 0.7  # of contrasts
-    max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
-    seeds: int = 3
-    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    methods: tuple[Method, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)  # a row each
+    num_pairs: tuple[Count, Count] = (150, 300)  # to calibrate on, and to test on; others take what there is
+    num_aspects: CountOrNone = 4  # that texts are compared by
+    num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
+    aspect_counts: tuple[CountOrNone, ...] = ()  # a structured judge with each, besides
+    candidate_counts: tuple[Count, ...] = ()  # likewise
+    temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
+    max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
+    seeds: Count = 3  # repetitions of everything, of which figures are means
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
-    output: pathlib.Path = pathlib.Path("runs/judge")
+    output: pathlib.Path = pathlib.Path("runs/judge")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -99,6 +100,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     check(config)
     run_folder.open_run(
         config.output,
@@ -113,24 +115,15 @@ def main(config: Config) -> dict[str, float]:
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
-    spread = "95 % bootstrap intervals over pairs" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    return report.report_tables(
-        config.output,
-        f"Judges: {config.task}",
-        tables,
-        caption=spread,
-        sections=[*runs[0][1], accounts.bill(ledger, engine.paid())],
-    )
+    spread = report.spread(config.seeds, "pairs")
+    sections = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    asked = {"model": engine.name, "told": accounts.told(engine)}
+    return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=sections, **asked)
 
 
 def check(config: Config) -> None:
     """Raises ValueError, naming the field, for what no run can be made of."""
     judge_methods.check_names(config.methods)
-    for count in (config.num_aspects, *config.aspect_counts):
-        structured_config(dataclasses.replace(config, num_aspects=count), 0)
-    for count in config.candidate_counts:
-        structured_config(dataclasses.replace(config, num_candidates=count), 0)
-    check_counts(seeds=config.seeds, **dict(zip(("num_pairs[0]", "num_pairs[1]"), config.num_pairs, strict=True)))
     judge_worlds.read_targets(config.labels)
 
 
@@ -175,4 +168,5 @@ def structured_config(config: Config, seed: int) -> StructuredConfig:
 
 
 if __name__ == "__main__":
-    machines.run_alone(main, PRESETS)
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

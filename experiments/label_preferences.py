@@ -18,21 +18,24 @@ import itertools
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from experiments.common import lists, machines
+from experiments.common import lists, machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range
 from experiments.common.llm import accounts, counting, forecast, judge_report, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
-from experiments.common.llm.judge_worlds import open_judge, read_file
+from experiments.common.llm.judge_worlds import open_judge
 from experiments.common.llm.server import Server, settings
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import records, run_folder
+from jaxalign.data.comparisons import render_context
+from jaxalign.io import edge, records, run_folder
+from jaxalign.io.report import Histogram, Table, Texts
 from jaxalign.judge import Judgement, StructuredConfig
 
 
@@ -40,35 +43,38 @@ from jaxalign.judge import Judgement, StructuredConfig
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "files"] = "made"
+    task: Literal["made", "files"] = "made"  # lists made on the spot, or from files
     data: pathlib.Path | None = None  # files: JSON lines or parquet
     columns: tuple[str, ...] = ("prompt", "responses")  # prompt; a column of lists, or several with a response each
     group_by: str = ""  # the column whose rows of one value are one list, where a row has only one response
-    question: Literal["rating", "summarisation", "retrieval"] = "rating"
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
     model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     server: Server = Server()  # how it is asked
     generator: str = ""  # the model that wrote the responses, to be told if it is the judge
-    method: str = STRUCTURED
-    num_aspects: int = 4
-    num_candidates: int = 4  # contrasts of each aspect, of which one is chosen
-    temperature: float = 0.7  # of contrasts
-    max_tokens: int = 256  # of a contrast; a chain of thought has twice as many
-    num_lists: int = 60  # made
-    list_size: int = 4  # responses of each list that are judged, the first ones
+    method: Literal[*METHODS] = STRUCTURED  # how the judge is asked
+    num_aspects: CountOrNone = 4  # that texts are compared by
+    num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
+    temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
+    max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
+    num_lists: Annotated[int, Range(2)] = 60  # made: how many, some to train on and some to validate on
+    list_size: Annotated[int, Range(2)] = 4  # responses of each list that are judged, the first ones
     validation: float = 0.2  # the share of the lists that goes to validation.parquet
-    seed: int = 0
-    budget_tokens: int | None = None  # stop, and keep what was answered, once a run has paid so many
+    seed: int = 0  # of the lists that are made and of what the judge draws
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
-    output: pathlib.Path = pathlib.Path("runs/label_preferences")
+    output: pathlib.Path = pathlib.Path("runs/label_preferences")  # the folder of the run
 
 
+SHOWN = 6  # lists that the report shows
+TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, pairs and scores, and is no vote."
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files")}
 
 
 def main(config: Config) -> dict[str, float]:
     """Judges, writes and returns what it took; against the truth where that is known."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     check(config)
     if config.model and config.model == config.generator:
         warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
@@ -121,6 +127,11 @@ def main(config: Config) -> dict[str, float]:
         print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
     print(accounts.sentence(ledger, judge.paid()))
+    lacking = counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG)
+    sections = [*show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid())]
+    report.write_sections(
+        run, f"Preference labels: {config.task}", sections, model=judge.name, told=accounts.told(judge)
+    )
     return figures
 
 
@@ -145,13 +156,6 @@ def check(config: Config) -> None:
     """Raises ValueError, naming the field, for what no run can be made of."""
     if config.method not in METHODS:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
-    structured_config(config)
-    if config.num_lists < 2:
-        raise ValueError(
-            f"num_lists: expected at least 2, one to train on and one to validate on, got {config.num_lists}"
-        )
-    if config.list_size < 2:
-        raise ValueError(f"list_size: expected at least 2 responses to compare, got {config.list_size}")
     if not 0 < config.validation < 1:
         raise ValueError(f"validation: expected a share of the lists between 0 and 1, got {config.validation}")
     if config.task == "files" and len(config.columns) < 2:
@@ -172,7 +176,7 @@ def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceR
         tuple(responses) if config.group_by or len(responses) > 1 else responses[0],
         id=config.group_by or None,
     )
-    rows = read_file(config.data, columns, group_by_id=bool(config.group_by)).records
+    rows = data.read_file(config.data, columns, group_by_id=bool(config.group_by)).records
     cut = [_first_responses(row, config.list_size) for row in rows]
     return cut, [], sum(len(row.responses) for row in rows) - sum(len(row.responses) for row in cut)
 
@@ -269,9 +273,29 @@ def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapp
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), config.output / f"{part}.parquet")
 
 
+def show(figures: Mapping[str, float], labelled: Sequence[PreferenceRecord]) -> list:
+    """The figures, how labels are spread, and the first lists with theirs, as sections of a report."""
+    labels = [label for record in labelled for label in record.labels]
+    texts = [
+        {"prompt": render_context(record.prompt)}
+        | {
+            f"response {n}, label {preference:.3f}": response
+            for n, (response, preference) in enumerate(zip(record.responses, record.labels, strict=True), 1)
+        }
+        for record in labelled[:SHOWN]
+    ]
+    caption = "A label is the response's mean chance to win against the others of its list, itself counting one half."
+    return [
+        Table("Figures", ("figure", "value"), list(figures.items())),
+        Histogram("Labels", {"all responses": labels}, x_label="label", caption=caption),
+        Texts("The first lists", texts),
+    ]
+
+
 def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
     return dataclasses.replace(record, responses=record.responses[:count], labels=record.labels[:count])
 
 
 if __name__ == "__main__":
-    machines.run_alone(main, PRESETS)
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

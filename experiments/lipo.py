@@ -5,6 +5,7 @@
     ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
     ./tools/run experiments.lipo alpacaeval --data FOLDER --batch 2 8192   # lists packed into 2 rows of 8,192 tokens
+    ./tools/run experiments.lipo alpacaeval-gpu --data FOLDER   # all losses, a model of 12 layers, one GPU
     ./tools/run experiments.lipo tldr --data FOLDER   # T5-large, batch, rate and beta of the paper; such lists
 
 Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
@@ -20,42 +21,54 @@ last checkpoint instead of the best by proxy win rate.
 import dataclasses
 import functools
 import pathlib
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
-from experiments.common import alpacaeval_task, judge, machines, report, sequence_task, stages
+from experiments.common import alpacaeval_task, judge, machines, origin, report, sequence_task, stages
+from experiments.common.fields import Count, CountOrNone, Range, Rate
 from experiments.common.task import Task
 from jaxalign import data, losses, metrics, numerics
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
+
+RANKING_LOSSES = {
+    "point-mse": lambda key: losses.pointwise_mse_loss,
+    "point-sigmoid": lambda key: losses.pointwise_sigmoid_loss,
+    "softmax": lambda key: losses.softmax_loss,
+    "pair-hinge": lambda key: losses.pairwise_hinge_loss,
+    "pair-logistic": lambda key: losses.pairwise_logistic_loss,
+    "list-mle": lambda key: functools.partial(losses.list_mle_loss, key=key),
+    "lambda": lambda key: functools.partial(losses.lambda_loss, key=key),
+}
+Loss = Literal[*RANKING_LOSSES, "dpo"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["sequences", "alpacaeval"] = "sequences"
+    task: Literal["sequences", "alpacaeval"] = "sequences"  # a world made on the spot, or lists from files
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
     model: str = ""  # a Hugging Face directory or hub id to start from; empty: from scratch, of the size below
-    size: tuple[int, int] = (64, 3)  # width and layers
-    vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
+    size: tuple[Count, Count] = (64, 3)  # width and layers
+    vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
-    num_prompts: int = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
-    limits: tuple[int, int] = (128, 256)  # alpacaeval: tokens of a prompt and of a response
-    sft_steps: int = 500
-    sft_batch: tuple[int, int] = (32, 64)  # rows of packed demonstrations, and tokens in each
-    sft_learning_rate: float = 3e-3
-    judge_steps: int = 0  # sequences: of a pairwise reward model that labels the lists; 0: the true reward does
-    losses: tuple[str, ...] = ("lambda", "dpo")
-    steps: int = 120  # of alignment, for each loss
-    batch: tuple[int, int] = (32, 0)  # lists, and 0; or rows, and tokens in each, which hold as many lists as fit
-    learning_rate: float = 5e-4
-    lora: tuple[int, stages.Base] = (0, "float")  # of alignment: rank of adapters (0: none), and their base
-    list_size: int = 8
-    beta: float = 1.0  # the paper's 0.05 for models whose log-probabilities can move by hundreds of nats
-    seeds: int = 1
-    output: pathlib.Path = pathlib.Path("runs/lipo")
+    num_prompts: Count = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
+    limits: tuple[Count, Count] = (128, 256)  # alpacaeval: tokens of a prompt and of a response
+    sft_steps: Count = 500  # of supervised fine-tuning
+    sft_batch: tuple[Count, Count] = (32, 64)  # rows of packed demonstrations, and tokens in each
+    sft_learning_rate: Rate = 3e-3  # at its peak
+    judge_steps: CountOrNone = 0  # sequences: of a pairwise reward model that labels the lists; 0: the true reward does
+    losses: tuple[Loss, ...] = ("lambda", "dpo")  # each aligns the same start, and gets a row of the table
+    steps: Count = 120  # of alignment, for each loss
+    batch: tuple[Count, CountOrNone] = (32, 0)  # lists, and 0; or rows and the tokens of each, as many lists as fit
+    learning_rate: Rate = 5e-4  # of alignment, at its peak
+    lora: tuple[CountOrNone, stages.Base] = (0, "float")  # of alignment: rank of adapters (0: none), and their base
+    list_size: Annotated[int, Range(2)] = 8  # responses of a list
+    beta: Rate = 1.0  # reward of a nat; the paper's 0.05 for models whose log-probabilities can move by hundreds
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/lipo")  # the folder of the run; the same command continues in it
 
 
 JUDGE = {"batch": 64, "learning_rate": 1e-3}  # comparisons of a step
@@ -109,16 +122,6 @@ PRESETS = {
     ),
 }
 
-RANKING_LOSSES = {
-    "point-mse": lambda key: losses.pointwise_mse_loss,
-    "point-sigmoid": lambda key: losses.pointwise_sigmoid_loss,
-    "softmax": lambda key: losses.softmax_loss,
-    "pair-hinge": lambda key: losses.pairwise_hinge_loss,
-    "pair-logistic": lambda key: losses.pairwise_logistic_loss,
-    "list-mle": lambda key: functools.partial(losses.list_mle_loss, key=key),
-    "lambda": lambda key: functools.partial(losses.lambda_loss, key=key),
-}
-
 
 def make_alignment_loss(model, name: str, beta: float):
     """``loss_fn(params, batch, key)`` for a ranking loss on whole lists, or DPO on each list's best and worst.
@@ -160,6 +163,7 @@ def pick(values, places):
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     if config.judge_steps and config.task != "sequences":
         raise ValueError(
             f"--judge-steps {config.judge_steps}: the reward model learns from responses that the sequence world "
@@ -179,16 +183,14 @@ def main(config: Config) -> dict[str, float]:
     first = config.output / "seed-0"
     aligned = {name: first / name for name in config.losses}
     curves = [
-        report.Curve("Supervised fine-tuning: nats per token", "loss", {"SFT": first / "sft"}),
+        report.Curve("Supervised fine-tuning: loss", "loss", {"SFT": first / "sft"}, "nats per token"),
         report.Curve("Alignment: loss", "loss", aligned),
-        report.Curve("Alignment: pairs in the order of their labels", "accuracy", aligned),
+        report.Curve("Alignment: pairs in the order of their labels", "accuracy", aligned, "share"),
         report.Curve("Alignment: implicit reward of the best response above the worst", "margin", aligned),
-        report.Curve("Alignment: log-ratio to the SFT policy, nats per response", "log_ratio", aligned),
+        report.Curve("Alignment: log-ratio to the SFT policy", "log_ratio", aligned, "nats per response"),
     ]
-    spread = "95 % bootstrap intervals over prompts" if len(runs) == 1 else f"means of {len(runs)} seeds, t-intervals"
-    report.write_report(
-        config.output, f"LiPO: {config.task}", figures, caption=spread, curves=curves, samples=runs[0][1]
-    )
+    spread = report.spread(config.seeds, "prompts")
+    report.write_report(run, f"LiPO: {config.task}", figures, caption=spread, curves=curves, samples=runs[0][1])
     return {f"{policy}/{name}": figure.value for policy, row in figures.items() for name, figure in row.items()}
 
 
@@ -236,4 +238,5 @@ def make_task(config: Config, seed: int) -> Task:
 
 
 if __name__ == "__main__":
-    machines.run(main, PRESETS)
+    edge.explain_errors()
+    machines.run(main, PRESETS, __doc__)

@@ -24,40 +24,44 @@ from typing import Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, report, stages
+from experiments.common import alpacaeval_task, machines, origin, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
+from experiments.common.fields import Count, CountOrNone, Rate
 from experiments.common.llm.server import Server, settings
-from jaxalign.io import processes, run_folder
+from jaxalign.io import edge, processes, run_folder
 from jaxalign.io.report import Curves
+
+Method = Literal[*METHODS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["sequences", "files"] = "sequences"
+    task: Literal["sequences", "files"] = "sequences"  # a world made on the spot, or texts from files
     teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
     teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
     teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
-    max_tokens: int = 0  # files: of a text that a server writes; 0: as many as a response may have
+    max_tokens: CountOrNone = 0  # files: of a text that a server writes; 0: as many as a response may have
     server: Server = Server()  # files: how a server is asked
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
-    size: tuple[int, int] = (64, 3)  # width and layers of the student
-    teacher_size: tuple[int, int] = (64, 4)  # sequences
-    vocab_size: int = 2048  # of the tokenizer that a student from scratch gets
-    limits: tuple[int, int] = (9, 8)  # tokens of a prompt and of a response
-    num_prompts: int = 4096  # to learn from
-    warm_steps: int = 100  # of supervised fine-tuning on the teacher's texts
-    steps: int = 150  # of each method
-    batch: int = 64  # prompts
-    learning_rate: float = 3e-4
-    lora: tuple[int, stages.Base] = (0, "float")  # rank of adapters (0: none, all parameters learn), and their base
-    beta: float = 1.0  # the margin in nats
-    methods: tuple[str, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
-    seeds: int = 1
-    output: pathlib.Path = pathlib.Path("runs/plad")
+    size: tuple[Count, Count] = (64, 3)  # width and layers of the student
+    teacher_size: tuple[Count, Count] = (64, 4)  # sequences: likewise of the teacher
+    vocab_size: Count = 2048  # tokens of the tokenizer that a student from scratch gets
+    limits: tuple[Count, Count] = (9, 8)  # tokens of a prompt and of a response
+    num_prompts: Count = 4096  # to learn from
+    warm_steps: Count = 100  # of supervised fine-tuning on the teacher's texts
+    steps: Count = 150  # of each method
+    batch: Count = 64  # prompts
+    learning_rate: Rate = 3e-4  # at its peak
+    lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
+    beta: Rate = 1.0  # the margin in nats
+    # each gets a row of the tables
+    methods: tuple[Method, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/plad")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -94,6 +98,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    origin_of_run = origin.begin(__spec__.name, PRESETS, config)
     if unknown := set(config.methods) - METHODS.keys():
         raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     run_folder.open_run(
@@ -110,18 +115,18 @@ def main(config: Config) -> dict[str, float]:
     if config.seeds > 1:  # warm starts differ from seed to seed, often by more than methods do
         gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
         tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
-    spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
+    spread = report.spread(config.seeds, "prompts")
     folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
     pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
-    curves = [report.Curve("Loss of each method", "loss", folders)]
+    sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
     if pairs:
-        curves.append(report.Curve("Log-probability of the preferred text, nats", "chosen", pairs))
-        curves.append(report.Curve("Log-probability of the other text, nats", "rejected", pairs))
-    sections = [report.draw(curve) for curve in curves]
+        sides = {"of the preferred text": "chosen", "of the other text": "rejected"}
+        curves = [report.Curve(title, metric, pairs, "nats") for title, metric in sides.items()]
+        sections.append(report.draw_together("Log-probability", curves))
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
-    return report.report_tables(config.output, f"PLaD: {config.task}", tables, caption=spread, sections=sections)
+    return report.report_tables(origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
@@ -158,4 +163,5 @@ def folder_name(method: str) -> str:
 
 
 if __name__ == "__main__":
-    machines.run(main, PRESETS)
+    edge.explain_errors()
+    machines.run(main, PRESETS, __doc__)

@@ -15,38 +15,41 @@ Departures: the ``pairwise`` kind needs a decoder, so with an encoder as backbon
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, report
+from experiments.common import alpacaeval_task, machines, origin, report
+from experiments.common.fields import Count, Range, Rate
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import start_backbone
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
+
+Kind = Literal[*kinds.TRAIN]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["sequences", "alpacaeval"] = "sequences"
+    task: Literal["sequences", "alpacaeval"] = "sequences"  # a world made on the spot, or lists from files
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
     backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, of the size below
-    size: tuple[int, int] = (64, 5)  # width and layers; comparing takes more of them than scoring
-    vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
-    limits: tuple[int, int] = (10, 9)  # tokens of a prompt and of a response
-    num_pairs: int = 4096  # of training
-    pretrain_steps: int = 400  # of the decoder from scratch, on demonstrations
-    pretrain_batch: tuple[int, int] = (32, 64)  # rows, and tokens in each
-    pretrain_learning_rate: float = 3e-3
-    kinds: tuple[str, ...] = ("bradley-terry", "listwise", "pairwise")
-    list_size: int = 8  # of listwise training
-    steps: int = 400
-    verdict_steps: int = 1400  # of the pairwise kind, which learns from one token a comparison
-    batch: int = 32  # pairs; lists make up as many responses
-    learning_rate: float = 1e-3
-    seeds: int = 1
-    output: pathlib.Path = pathlib.Path("runs/reward_model")
+    size: tuple[Count, Count] = (64, 5)  # width and layers; comparing takes more of them than scoring
+    vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
+    limits: tuple[Count, Count] = (10, 9)  # tokens of a prompt and of a response
+    num_pairs: Count = 4096  # of training
+    pretrain_steps: Count = 400  # of the decoder from scratch, on demonstrations
+    pretrain_batch: tuple[Count, Count] = (32, 64)  # rows, and tokens in each
+    pretrain_learning_rate: Rate = 3e-3  # at its peak
+    kinds: tuple[Kind, ...] = ("bradley-terry", "listwise", "pairwise")  # each gets a row of the tables
+    list_size: Annotated[int, Range(2)] = 8  # responses of a list of listwise training
+    steps: Count = 400  # of the kinds that score one response
+    verdict_steps: Count = 1400  # of the pairwise kind, which learns from one token a comparison
+    batch: Count = 32  # pairs; lists make up as many responses
+    learning_rate: Rate = 1e-3  # at its peak
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/reward_model")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
@@ -69,6 +72,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    run = origin.begin(__spec__.name, PRESETS, config)
     unknown = set(config.kinds) - kinds.TRAIN.keys()
     if unknown:
         raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds.TRAIN)}")
@@ -82,11 +86,8 @@ def main(config: Config) -> dict[str, float]:
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
-    spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
-    sections = figures.sections(tables, runs[0][1])
-    return report.report_tables(
-        config.output, f"Reward models: {config.task}", tables, caption=spread, sections=sections
-    )
+    spread, sections = report.spread(config.seeds, "prompts"), figures.sections(tables, runs[0][1])
+    return report.report_tables(run, f"Reward models: {config.task}", tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
@@ -99,4 +100,5 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 
 
 if __name__ == "__main__":
-    machines.run(main, PRESETS)
+    edge.explain_errors()
+    machines.run(main, PRESETS, __doc__)

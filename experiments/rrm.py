@@ -2,6 +2,7 @@
 
     ./tools/run experiments.rrm                            # a world with a planted artifact; minutes on a CPU
     ./tools/run experiments.rrm ablations                  # without the filter, without neutral triplets, filter only
+    ./tools/run experiments.rrm curve                      # with the artifact in 0 to 30 % of the training pairs
     ./tools/run experiments.rrm alpacaeval --data FOLDER   # real lists; --backbone DIR for a pretrained model
 
 Claims: pairs of one prompt cannot tell what a response owes to the prompt from what it owes to its own looks. Pairs
@@ -23,42 +24,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import alpacaeval_task, machines, report
+from experiments.common import alpacaeval_task, machines, origin, report
+from experiments.common.fields import Count, Rate, Share
 from experiments.common.rewards import figures, worlds
 from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
-from jaxalign.io import run_folder
+from jaxalign.io import edge, run_folder
 from jaxalign.io.report import Curves
+
+VARIANTS = ("RM", "RRM", "no filter", "no neutral", "filter only")
+Variant = Literal[*VARIANTS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["sequences", "alpacaeval"] = "sequences"
+    task: Literal["sequences", "alpacaeval"] = "sequences"  # a world made on the spot, or lists from files
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
     backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, of the size below
-    size: tuple[int, int] = (64, 3)  # width and layers
-    vocab_size: int = 2048  # of the tokenizer that alpacaeval trains
-    limits: tuple[int, int] = (9, 9)  # tokens of a prompt and of a response
-    num_pairs: int = 4096  # of training
-    pretrain_steps: int = 300  # of the decoder from scratch, on demonstrations
-    pretrain_batch: tuple[int, int] = (32, 64)  # rows, and tokens in each
-    pretrain_learning_rate: float = 3e-3
-    variants: tuple[str, ...] = ("RM", "RRM")
-    rates: tuple[float, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
-    share: float = 0.5  # of the triplets that are scored
-    threshold: float = 0.2  # a triplet is kept if the probability is off its target by as much
-    steps: int = 500
-    batch: int = 64  # pairs
-    learning_rate: float = 1e-3
-    seeds: int = 1
-    output: pathlib.Path = pathlib.Path("runs/rrm")
+    size: tuple[Count, Count] = (64, 3)  # width and layers
+    vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
+    limits: tuple[Count, Count] = (9, 9)  # tokens of a prompt and of a response
+    num_pairs: Count = 4096  # of training
+    pretrain_steps: Count = 300  # of the decoder from scratch, on demonstrations
+    pretrain_batch: tuple[Count, Count] = (32, 64)  # rows, and tokens in each
+    pretrain_learning_rate: Rate = 3e-3  # at its peak
+    variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
+    rates: tuple[Share, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
+    share: Share = 0.5  # of the triplets that are scored
+    threshold: Share = 0.2  # a triplet is kept if the probability is off its target by as much
+    steps: Count = 500  # of each reward model
+    batch: Count = 64  # pairs
+    learning_rate: Rate = 1e-3  # at its peak
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/rrm")  # the folder of the run; the same command continues in it
 
 
-VARIANTS = ("RM", "RRM", "no filter", "no neutral", "filter only")
 DEFAULT = Config()
 PRESETS = {
     "default": DEFAULT,
@@ -118,6 +122,9 @@ def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, proba
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    run = origin.begin(__spec__.name, PRESETS, config)
+    if unknown := set(config.variants) - set(VARIANTS):
+        raise ValueError(f"unknown variants {sorted(unknown)}; there are {', '.join(VARIANTS)}")
     run_folder.open_run(
         config.output,
         config,
@@ -128,12 +135,11 @@ def main(config: Config) -> dict[str, float]:
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
-    spread = "95 % bootstrap intervals over prompts" if config.seeds == 1 else f"means of {config.seeds} seeds"
+    spread = report.spread(config.seeds, "prompts")
     axes = "% of chosen responses in training", "% of choices changed"
     sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]
     sections += figures.sections(tables, runs[0][1])
-    title = f"RRM: {config.task}"
-    return report.report_tables(config.output, title, tables, caption=spread, sections=sections)
+    return report.report_tables(run, f"RRM: {config.task}", tables, caption=spread, sections=sections)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
@@ -177,4 +183,5 @@ def curve(config: Config, tables):
 
 
 if __name__ == "__main__":
-    machines.run(main, PRESETS)
+    edge.explain_errors()
+    machines.run(main, PRESETS, __doc__)

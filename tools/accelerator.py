@@ -16,6 +16,8 @@ from typing import IO, NamedTuple
 
 import tyro
 
+from jaxalign.io import edge
+
 GRACE = 45.0  # seconds beyond a part's share for the row that it is at
 
 
@@ -90,4 +92,5 @@ def write(line: str, file: IO[str]) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

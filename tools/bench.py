@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import tyro
 
+from jaxalign.io import edge
 from tools.benchmarks.measure import Table, describe_machine, within
 
 Name = Literal[
@@ -54,4 +55,5 @@ def make_table(name: str, rounds: int, models: tuple[str, ...]) -> Table:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxalign.data import load_tokenizer
-from jaxalign.io import checkpoints, hf, model_config
+from jaxalign.io import checkpoints, edge, hf, model_config
 
 
 def main(
@@ -65,4 +65,5 @@ def _run_of(folder: pathlib.Path) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -11,6 +11,7 @@ from typing import Literal
 import jax
 import tyro
 
+from jaxalign.io import edge
 from jaxalign.sharding import describe_shardings
 from tools.benchmarks.measure import render_row
 from tools.model_shapes import find_model
@@ -108,4 +109,5 @@ def search_batch(plan: Plan, sizes: MeshSizes) -> str:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from jaxalign import protein
+from jaxalign.io import edge
 from jaxalign.io.protein_model import ProteinModel, load_protein
 
 
@@ -68,4 +69,5 @@ def _show(task: protein.Task, row, classes, top: int, threshold: float) -> str:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -15,7 +15,7 @@ import tyro
 
 from jaxalign import models, sampling, sharding
 from jaxalign.data import load_tokenizer
-from jaxalign.io import completions, hf
+from jaxalign.io import completions, edge, hf
 
 
 def main(
@@ -104,4 +104,5 @@ def _eos_ids(directory: pathlib.Path) -> list[int]:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

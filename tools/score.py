@@ -15,7 +15,7 @@ import jax
 import tyro
 
 from jaxalign import data, models
-from jaxalign.io import hf, keys, scoring
+from jaxalign.io import edge, hf, keys, scoring
 from jaxalign.typing import RewardFn
 
 
@@ -79,8 +79,7 @@ def score(
     scorer: Scorer, file: pathlib.Path, out: pathlib.Path, columns, limits, sizes, *, skip_bad_rows: bool
 ) -> None:
     """Reads, scores, writes, and prints what there was."""
-    read = data.read_parquet if file.suffix == ".parquet" else data.read_jsonl
-    source = read(file, columns, skip_bad_rows=skip_bad_rows)
+    source = data.read_file(file, columns, skip_bad_rows=skip_bad_rows)
     encode_fn = functools.partial(data.encode_reward_lists, tokenizer=scorer.tokenizer, **limits)
     name = "/".join([scorer.name, *map(str, limits.values())])
     report = scoring.score_file(
@@ -104,4 +103,5 @@ def score(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    edge.explain_errors()
+    tyro.cli(main, prog=f"./tools/run {__spec__.name}", description=__doc__)

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ import tyro
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from experiments.common import fields
 from jaxalign import models, sharding
 from jaxalign.data import EncodedLists
 from jaxalign.io import launch
@@ -31,8 +33,8 @@ class Machines:
     """Flags of every experiment. They change results by rounding only, so a run may go on with others."""
 
     mesh: tuple[int, int, int, int] = (1, -1, 1, 1)  # devices along data, fsdp, context, tensor; -1: all the others
-    coordinator: str | None = None  # HOST:PORT of process 0, where no cluster says it; then also:
-    num_processes: int | None = None
+    coordinator: str | None = None  # HOST:PORT of process 0, where no cluster says it; then also the two that follow
+    num_processes: int | None = None  # of the run
     process_id: int | None = None  # of this process, from 0
 
 
@@ -45,11 +47,19 @@ class Command(Generic[Config]):
 
 
 _sizes = Machines().mesh  # until the command line has been read
+_preset: str | None = None  # likewise
 
 
-def run(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
-    """``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes."""
-    global _sizes
+def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
+    """``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes.
+
+    Args:
+      description: what ``--help`` begins with: the docstring of the experiment.
+    """
+    global _sizes, _preset
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(render_help(description, presets), flush=True)
+    _preset = preset_name(presets, sys.argv[1:])
     config, machines = command_line(presets, sys.argv[1:])
     launch.initialize(
         coordinator=machines.coordinator, num_processes=machines.num_processes, process_id=machines.process_id
@@ -61,7 +71,7 @@ def run(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
         main(config)
 
 
-def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
+def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
     """:func:`run` for experiments that have nothing to share out.
 
     Raises:
@@ -75,22 +85,74 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any]) -> None:
             raise ValueError(f"this experiment has nothing to lay out over a mesh, got --mesh {_sizes}; leave it out")
         return main(config)
 
-    run(alone, presets)
+    run(alone, presets, description)
 
 
 def command_line(presets: Mapping[str, Any], arguments: list[str]) -> tuple[Any, Machines]:
     """The config of a preset, by default the first, with fields changed by flags, and what it runs on."""
-    given = bool(arguments) and not arguments[0].startswith("-")
-    name = arguments[0] if given else next(iter(presets))
-    if name not in presets:
-        sys.exit(f"unknown preset {name!r}; there are {', '.join(presets)}")
+    name = preset_name(presets, arguments)
     command = tyro.cli(
         Command[type(presets[name])],
         default=Command(presets[name], Machines()),
-        args=arguments[given:],
+        args=arguments[_names_preset(arguments) :],
+        prog=f"./tools/run {_module()} {name}",
+        description=f"Every field of the preset {name} is a flag; its values are the defaults.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
     return command.config, command.machines
+
+
+def preset_name(presets: Mapping[str, Any], arguments: list[str]) -> str:
+    """The preset that a command line names, by default the first.
+
+    Raises:
+      SystemExit: there is none of that name.
+    """
+    name = arguments[0] if _names_preset(arguments) else next(iter(presets))
+    if name not in presets:
+        sys.exit(f"unknown preset {name!r}; there are {', '.join(presets)}")
+    return name
+
+
+def render_help(description: str, presets: Mapping[str, Any]) -> str:
+    """What the experiment does, and its presets, each with what it changes of the first one."""
+    first = next(iter(presets))
+    lines = [description.strip(), "", f"Presets, by default {first}, of which the others change:", ""]
+    width = max(map(len, presets))
+    for name, config in presets.items():
+        changed = [
+            f"{field.replace('_', '-')} {_shown(value)}"
+            for field, value in fields.flat(config).items()
+            if value != fields.flat(presets[first])[field] and field != "output"
+        ]
+        lines.append(
+            f"    {name:{width}}  {textwrap.shorten('; '.join(changed) or 'nothing', 110, placeholder=' ...')}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def chosen_preset() -> str | None:
+    """The preset of the command line, None where there was none."""
+    return _preset
+
+
+def mesh_sizes() -> tuple[int, int, int, int]:
+    """What the command line says of the mesh."""
+    return _sizes
+
+
+def _module() -> str:
+    """What was started, as ``python -m`` takes it."""
+    spec = sys.modules["__main__"].__spec__
+    return "EXPERIMENT" if spec is None else spec.name
+
+
+def _names_preset(arguments: list[str]) -> bool:
+    return bool(arguments) and not arguments[0].startswith("-")
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def mesh() -> Mesh:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from experiments.common import origin
 from experiments.common.task import Row, Sample, exactly
 from jaxalign.io import launch, report
+from jaxalign.io.figures import Series
 
 Figures = Mapping[str, Row]
 """Held-out figures by policy."""
@@ -20,6 +22,7 @@ class Curve(NamedTuple):
     title: str
     metric: str
     runs: Mapping[str, pathlib.Path]
+    unit: str = ""
 
 
 def summarise(by_seed: Sequence[Figures]) -> Figures:
@@ -49,6 +52,17 @@ def subtract(figures: Figures, policy: str) -> Figures:
     }
 
 
+def spread(seeds: int, over: str) -> str:
+    """What the two ends of a figure are, as a sentence.
+
+    Args:
+      over: what is resampled where there is one seed: prompts, pairs, questions.
+    """
+    if seeds == 1:
+        return f"Below each figure stand the ends of its 95 % bootstrap interval over {over}."
+    return f"Each figure is the mean of {seeds} seeds, with the ends of its 95 % t-interval below."
+
+
 def print_table(figures: Figures) -> None:
     """One line a policy."""
     width = max(map(len, figures))
@@ -57,11 +71,14 @@ def print_table(figures: Figures) -> None:
 
 
 def show(figure: report.Estimate) -> str:
+    """The number with its interval, or alone where it is exact."""
+    if figure.low == figure.value == figure.high:
+        return f"{figure.value:.4f}"
     return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
 
 
 def write_report(
-    directory: pathlib.Path,
+    run: origin.Run,
     title: str,
     figures: Figures,
     *,
@@ -69,7 +86,7 @@ def write_report(
     curves: Sequence[Curve],
     samples: Mapping[str, Sequence[Sample]],
 ) -> None:
-    """Writes ``report.html``.
+    """Writes ``report.html`` of a run, which opens with what was run on what.
 
     Args:
       caption: how the figures came about.
@@ -90,18 +107,40 @@ def write_report(
         report.Table("Held-out figures", ("policy", *names), rows, caption=caption),
         *map(draw, curves),
         report.Histogram("Length of responses", lengths, x_label="tokens, end of sequence included"),
-        report.Texts("Samples", shown, caption="Held-out prompts, one sample of each policy."),
+        report.Texts("Samples", shown, caption="Each policy has written one response to each held-out prompt."),
     ]
-    path = report.write_report(directory / "report.html", title, summary={}, sections=sections)
+    write_sections(run, title, sections)
+
+
+def write_sections(run: origin.Run, title: str, sections: Sequence[report.Section], **said) -> None:
+    """Writes ``report.html`` of a run, which opens with what was run on what.
+
+    Args:
+      said: as for :func:`experiments.common.origin.facts`.
+    """
+    if not launch.is_main():
+        return
+    opening = origin.facts(run, **said)
+    path = report.write_report(run.config.output / "report.html", title, summary={}, sections=[opening, *sections])
     print(f"report: {path}")
 
 
 def report_tables(
-    directory: pathlib.Path, title: str, tables: Mapping[str, Figures], *, caption: str, sections: Sequence = ()
+    run: origin.Run,
+    title: str,
+    tables: Mapping[str, Figures],
+    *,
+    caption: str,
+    sections: Sequence = (),
+    **said,
 ) -> dict[str, float]:
-    """Prints a table for each test, writes them and ``sections`` to ``report.html``, and returns all values by name.
+    """Prints a table for each test, writes ``report.html`` of a run, and returns all values by name.
 
-    A rule that lacks a figure has an empty cell.
+    The report opens with what was run on what; tables and ``sections`` follow. A rule that lacks a figure has an empty
+    cell.
+
+    Args:
+      said: as for :func:`experiments.common.origin.facts`.
     """
     shown = []
     for test, figures in tables.items():
@@ -110,9 +149,7 @@ def report_tables(
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
         rows = [(rule, *(row.get(name, "") for name in names)) for rule, row in figures.items()]
         shown.append(report.Table(test, ("method", *names), rows, caption=caption))
-    if launch.is_main():
-        path = report.write_report(directory / "report.html", title, summary={}, sections=[*shown, *sections])
-        print(f"report: {path}")
+    write_sections(run, title, [*shown, *sections], **said)
     return {
         f"{test}/{rule}/{name}": figure.value
         for test, figures in tables.items()
@@ -123,10 +160,18 @@ def report_tables(
 
 def draw(curve: Curve) -> report.Curves:
     """The metric of each run, as a section of a report, empty but in process 0."""
+    return report.Curves(curve.title, _series(curve), y_label=curve.unit)
+
+
+def draw_together(title: str, curves: Sequence[Curve]) -> report.Panels:
+    """Several curves of one unit, with the same axes; likewise."""
+    return report.Panels(title, {curve.title: _series(curve) for curve in curves}, y_label=curves[0].unit)
+
+
+def _series(curve: Curve) -> Series:
     if not launch.is_main():
-        return report.Curves(curve.title, {})
-    series = {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
-    return report.Curves(curve.title, series)
+        return {}
+    return {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
 
 
 def _over_seeds(values: Sequence[float]) -> report.Estimate:

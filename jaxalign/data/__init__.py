@@ -50,13 +50,14 @@ _MODULE_OF = {
         "record": ("Answer", "Message", "PreferenceRecord", "answer_text", "labels_from_ranks"),
         "reference": ("fingerprint", "load_reference_logps"),
         "scoring": ("compare_lists", "label_lists", "make_preference_fn", "relabel", "score_lists"),
-        "sources": ("Source", "SourceReport", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
+        "sources": ("Source", "SourceReport", "read_file", "read_jsonl", "read_parquet", "read_rows", "read_tfds"),
         "spm": ("load_sentencepiece", "train_sentencepiece"),
         "teacher_pairs": ("Outputs", "PairReport", "QualityReport", "order_by_quality", "pseudo_pairs"),
         "tokenizer": ("HfTokenizer", "Tokenizer"),
         "tokenizer_files": ("load_tokenizer", "tokenizer_fingerprint"),
-        "turns": ("EncodedRecord", "encode_continued", "encode_prompt", "encode_rendered", "encode_written"),
+        "transcripts": ("TranscriptColumns", "parse_transcript"),
         "triplets": ("TripletChunks", "TripletPairs", "TripletReport", "augmented_pairs", "training_pairs"),
+        "turns": ("EncodedRecord", "encode_continued", "encode_prompt", "encode_rendered", "encode_written"),
     }.items()
     for name in names
 }

@@ -1,4 +1,4 @@
-"""Readers: parquet, JSON lines, TFDS and rows in memory, all into records.
+"""Readers: parquet, JSON lines (compressed or not), TFDS and rows in memory, all into records.
 
 Shared arguments:
   row_fn: makes a record of a row: a :class:`~jaxalign.data.PreferenceRecord`, see :mod:`jaxalign.data.columns`, or a
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxalign.data import files
 from jaxalign.data.record import PreferenceRecord
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -68,14 +69,14 @@ def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip
 
 
 def read_jsonl(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
-    """Records of one or several files with one JSON object per line; blank lines do not count."""
+    """Records of one or several files of JSON objects, one a line or in one array, compressed or not."""
+    lines = ((f"{path}, row {n}", line) for path in _listed(paths) for n, line in files.json_rows(path))
+    return _collect(lines, row_fn, group_by_id, skip_bad_rows, parse=_json_object)
 
-    def lines() -> Iterator[tuple[str, bytes]]:
-        for path in _listed(paths):
-            with open(path, "rb") as file:
-                yield from ((f"{path}, row {n}", line) for n, line in enumerate(file, 1) if line.strip())
 
-    return _collect(lines(), row_fn, group_by_id, skip_bad_rows, parse=_json_object)
+def read_file(path: str | os.PathLike, row_fn: RowFn, **options: bool) -> Source:
+    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`read_jsonl`."""
+    return (read_parquet if files.is_parquet(path) else read_jsonl)(path, row_fn, **options)
 
 
 def read_tfds(

@@ -1,7 +1,8 @@
 """``report.html``: one file that shows what a run did, without scripts and without anything from elsewhere.
 
 A report is a title, a summary and sections; each section has a ``title`` and a ``caption`` that says what to see, and
-its texts are escaped. An experiment lists what it has:
+its texts are escaped. Passwords in URLs, and the values of environment variables that hold keys and tokens, are left
+out wherever they stand. An experiment lists what it has:
 
     write_report(
         directory / "report.html", "LiPO on the synthetic world",
@@ -17,9 +18,12 @@ its texts are escaped. An experiment lists what it has:
 
 import dataclasses
 import datetime
+import html
 import math
 import numbers
+import os
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,14 +39,33 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # how variables of the environment that hold some end
+_SECRET_LENGTH = 8  # shorter values are words that occur in texts
 
 
 class Estimate(NamedTuple):
-    """A number with the ends of its interval; one within [0, 1] is also drawn, with a line at one half."""
+    """A number with the ends of its interval; one within [0, 1] is also drawn, with a line at one half.
+
+    Where both ends are the number itself, it is exact and stands alone.
+    """
 
     value: float
     low: float
     high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Names with what there is to say of each: texts, numbers, or lists of texts. A :class:`Code` is shown as such."""
+
+    title: str
+    facts: Mapping[str, Any]
+    caption: str = ""
+    template = "facts.html"
+
+
+class Code(str):
+    """What can be copied and run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,25 +78,64 @@ class Table:
     caption: str = ""
     template = "table.html"
 
+    @property
+    def text_columns(self) -> set[int]:
+        """The columns with texts, which are read from the left, unlike numbers; an empty text is a missing number."""
+        return {place for row in self.rows for place, value in enumerate(row) if isinstance(value, str) and value}
+
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
     """Lines: ``series`` maps labels to (x, y). Long ones are drawn as means, with a band from least to greatest."""
 
     title: str
-    series: Mapping[str, tuple[figures.Numbers, figures.Numbers]]
+    series: figures.Series
     x_label: str = "step"
     y_label: str = ""
     caption: str = ""
     template = "figure.html"
 
-    def draw(self) -> figures.Drawing:
-        return figures.draw_curves(self.series, self.x_label, self.y_label)
+    @property
+    def panels(self) -> Mapping[str, figures.Series]:
+        return {"": self.series}
+
+    def draw(self) -> list[figures.Drawing]:
+        return figures.draw_panels(self.panels, self.x_label, self.y_label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Panels:
+    """Several figures of lines of one meaning, by title: they have the same axes."""
+
+    title: str
+    panels: Mapping[str, figures.Series]
+    x_label: str = "step"
+    y_label: str = ""
+    caption: str = ""
+    template = "figure.html"
+
+    def draw(self) -> list[figures.Drawing]:
+        return figures.draw_panels(self.panels, self.x_label, self.y_label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """How often what has a probability comes true: lines by title and label, beside the diagonal of the unit square."""
+
+    title: str
+    panels: Mapping[str, figures.Series]
+    x_label: str
+    y_label: str
+    caption: str = ""
+    template = "figure.html"
+
+    def draw(self) -> list[figures.Drawing]:
+        return figures.draw_reliability(self.panels, self.x_label, self.y_label)
 
 
 @dataclasses.dataclass(frozen=True)
 class Histogram:
-    """How often values occur: ``samples`` maps labels to values; all share the bins, and each sums to one."""
+    """How often values occur: ``samples`` maps labels to values; each has a row, all share axes and bins."""
 
     title: str
     samples: Mapping[str, figures.Numbers]
@@ -81,8 +143,12 @@ class Histogram:
     caption: str = ""
     template = "figure.html"
 
-    def draw(self) -> figures.Drawing:
-        return figures.draw_histogram(self.samples, self.x_label)
+    @property
+    def panels(self) -> Mapping[str, Mapping[str, figures.Numbers]]:
+        return {"": self.samples}
+
+    def draw(self) -> list[figures.Drawing]:
+        return [figures.draw_histograms(self.samples, self.x_label)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +161,7 @@ class Texts:
     template = "texts.html"
 
 
-Section = Table | Curves | Histogram | Texts
+Section = Facts | Table | Curves | Panels | Reliability | Histogram | Texts
 
 
 def write_report(
@@ -110,10 +176,10 @@ def write_report(
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")
-    html = _TEMPLATES.get_template("report.html").render(
+    page = _TEMPLATES.get_template("report.html").render(
         title=title, subtitle=subtitle, summary=summary, sections=sections, written=written
     )
-    path.write_text(html, encoding="utf-8")
+    path.write_text(without_secrets(page, os.environ), encoding="utf-8")
     return path
 
 
@@ -140,6 +206,19 @@ def metric_series(
     return series
 
 
+def without_secrets(text: str, environment: Mapping[str, str]) -> str:
+    """The text without user names and passwords in URLs, and without the keys and tokens of the environment.
+
+    >>> without_secrets("http://me:abc@host/v1, key 0123456789", {"MY_API_KEY": "0123456789"})
+    'http://[user and password]@host/v1, key [MY_API_KEY]'
+    """
+    text = re.sub(r"(?<=://)[^\s/@:<>\"']*:[^\s/@<>\"']+(?=@)", "[user and password]", text)
+    for name, value in environment.items():
+        if len(value) >= _SECRET_LENGTH and name.upper().endswith(_SECRETS):
+            text = text.replace(value, f"[{name}]").replace(html.escape(value), f"[{name}]")
+    return text
+
+
 def format_number(value: Any) -> str:
     """Texts as they are, integers and thousands with separators, other numbers with three digits."""
     if isinstance(value, str | bool):
@@ -154,4 +233,6 @@ def format_number(value: Any) -> str:
 
 _TEMPLATES.filters["number"] = format_number
 _TEMPLATES.tests["estimate"] = lambda value: isinstance(value, Estimate)
+_TEMPLATES.tests["code"] = lambda value: isinstance(value, Code)
+_TEMPLATES.tests["exact"] = lambda value: value.low == value.value == value.high or math.isnan(value.low + value.high)
 _TEMPLATES.tests["share"] = lambda value: 0 <= value.low <= value.high <= 1

@@ -1,4 +1,6 @@
+import html as html_module
 import html.parser
+import json
 import re
 import shutil
 import subprocess
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxalign.io import figures, report
-from jaxalign.io.report import Curves, Estimate, Histogram, Table, Texts
+from jaxalign.io.report import Code, Curves, Estimate, Facts, Histogram, Panels, Reliability, Table, Texts
 from jaxalign.io.writers import MetricsWriter
 
 ATTACK = "<script>document.title = 'broken'</script><img src=http://example.org/x.png> & \"quoted\""
@@ -73,6 +75,84 @@ def test_odd_data_is_drawn(tmp_path):
     ]
     text = report.write_report(tmp_path / "odd.html", "odd", summary={}, sections=odd).read_text()
     assert text.count("<svg") == 4 and "no finite value" in text
+
+
+def texts_of(svg):
+    return re.findall(r">([^<>]+)</text>", svg)
+
+
+def test_panels_of_one_meaning_share_their_axes():
+    low, high = {"m": ([1, 10], [-3.0, -1.0])}, {"m": ([1, 40], [5.0, 7.0])}
+    drawings = Panels("Log-probability", {"preferred": low, "other": high, "nothing": {}}).draw()
+    ticks = [texts_of(drawing.svg) for drawing in drawings]
+    assert ticks[0] == ticks[1] == ticks[2] and "40" in ticks[0] and "−2" in ticks[0]
+    assert [drawing.legend for drawing in drawings[:2]] == [[figures.Mark("m", "#0072B2", "solid")]] * 2
+    assert drawings[0].description.startswith("preferred. Lines over step: m from -3 to -1")
+
+
+def test_reliability_has_its_diagonal_and_the_unit_square():
+    points = {"judge": ([0.4, 0.6], [0.1, 0.9]), "other": ([0.5], [0.5])}
+    (one, two) = Reliability("Reliability", {"before": points, "after": {}}, "said", "found").draw()
+    for drawing in (one, two):
+        assert drawing.svg.count("stroke-dasharray: 2,3") == 1
+        assert texts_of(drawing.svg)[:6] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+        assert "the diagonal of perfect calibration" in drawing.description
+    assert [mark.label for mark in one.legend] == ["judge", "other"] and not two.legend
+
+
+def test_each_histogram_has_a_row_and_a_colour_of_its_own():
+    (drawing,) = Histogram("Lengths", {name: [n, n + 2] for n, name in enumerate("abc")}, x_label="tokens").draw()
+    assert {colour for colour in figures._COLOURS if f"fill: {colour.lower()}" in drawing.svg} == set(
+        figures._COLOURS[:3]
+    )
+    assert texts_of(drawing.svg).count("share") == 3 and {"a", "b", "c"} <= set(texts_of(drawing.svg))
+
+
+def test_more_lines_than_colours_can_be_told_apart():
+    (drawing,) = Curves("Many", {f"loss {n}": ([1, 2], [n, n]) for n in range(15)}).draw()
+    assert len({(mark.color, mark.line) for mark in drawing.legend}) == 15
+
+
+def test_facts_are_shown_as_text_lists_and_code(tmp_path):
+    facts = Facts("What", {"command": Code("python -m x --model 'a b'"), "fields": ["one <b>", "two"], "rows": 12345})
+    text = report.write_report(tmp_path / "a.html", "a", summary={}, sections=[facts]).read_text()
+    assert "<code>python -m x --model &#39;a b&#39;</code>" in text
+    assert "<li>one &lt;b&gt;</li><li>two</li>" in text and "12,345" in text
+
+
+def test_exact_numbers_have_no_interval(tmp_path):
+    rows = [("a", Estimate(0.25, 0.25, 0.25), ""), ("b", Estimate(0.25, 0.2, 0.3), Estimate(0.5, 0.4, 0.6))]
+    path = report.write_report(tmp_path / "a.html", "a", summary={}, sections=[Table("t", ("method", "x", "y"), rows)])
+    assert path.read_text().count('class="interval"') == 2
+    assert path.read_text().count('class="text"') == 1  # the heading of the methods: a missing number is no text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("--endpoint https://me:pass-word@host:80/v1", "--endpoint https://[user and password]@host:80/v1"),
+        ("http://:secret@host and ftp://a:b@c", "http://[user and password]@host and ftp://[user and password]@c"),
+        ("https://host/v1 me@mail.org a:b@c 12:30", "https://host/v1 me@mail.org a:b@c 12:30"),
+        ("sk-0123&<>456789 here", "[OPENAI_API_KEY] here"),
+        ("sk-0123&amp;&lt;&gt;456789 escaped", "[OPENAI_API_KEY] escaped"),
+        ("hf_abcdefgh EMPTY plain", "[HF_TOKEN] EMPTY plain"),
+    ],
+)
+def test_secrets_are_left_out(text, kept):
+    environment = {
+        "OPENAI_API_KEY": "sk-0123&<>456789",
+        "HF_TOKEN": "hf_abcdefgh",
+        "X_KEY": "EMPTY",
+        "HOME": "escaped!",
+    }
+    assert report.without_secrets(text, environment) == kept
+
+
+def test_a_report_holds_no_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_SERVICE_API_KEY", "0123456789abcdef")
+    facts = Facts("What", {"command": Code("x --endpoint http://me:word@host --key 0123456789abcdef")})
+    path = report.write_report(tmp_path / "a.html", "a 0123456789abcdef", summary={}, sections=[facts])
+    assert "0123456789abcdef" not in path.read_text() and "word@" not in path.read_text()
 
 
 class Outline(html.parser.HTMLParser):
@@ -145,3 +225,61 @@ def test_the_browser_test_would_notice(tmp_path):
     path.write_text(re.sub("<meta http-equiv[^>]*>", "", path.read_text()))  # without the policy, the script runs
     page, _ = browse(path, "--dump-dom")
     assert title(page) == "broken"
+
+
+MEASURE = """
+<script>
+const cut = [];
+for (const element of document.body.querySelectorAll("*")) {
+  const box = element.getBoundingClientRect();
+  if (element.closest("svg") && element.tagName !== "svg") continue;
+  let scrolled = false;
+  for (let up = element; up; up = up.parentElement) scrolled ||= getComputedStyle(up).overflowX === "auto";
+  if (!scrolled && box.width && (box.right > innerWidth + 1 || box.left < -1)) cut.push(element.tagName);
+}
+const page = document.documentElement;
+const scrolls = [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1);
+document.title = JSON.stringify({
+  cut, width: innerWidth, wider: page.scrollWidth > innerWidth,
+  scrolls: scrolls.length,
+  bars: scrolls.filter(each => each.offsetHeight > each.clientHeight).length,
+  headings: [...document.querySelectorAll("thead th")].every(each => each.scrollWidth <= each.clientWidth + 1),
+});
+</script>
+"""
+
+
+def measure(path, width):
+    """What a browser window of so many pixels cuts off; narrow ones are frames, since windows have a least width."""
+    page = path.with_name(f"measured-{width}.html")
+    page.write_text(re.sub("<meta http-equiv[^>]*>", "", path.read_text()).replace("</body>", f"{MEASURE}</body>"))
+    frame = path.with_name(f"frame-{width}.html")
+    frame.write_text(
+        f'<body style="margin:0"><iframe src="{page.name}" style="border:0;width:{width}px;height:900px"></iframe>'
+        "<script>onload = () => { document.title = frames[0].document.title }</script></body>"
+    )
+    dom, _ = browse(frame, "--dump-dom", "--allow-file-access-from-files", f"--window-size={max(width, 600)},900")
+    return json.loads(html_module.unescape(title(dom)))
+
+
+@pytest.mark.parametrize(("width", "scrolling"), [(400, 2), (1100, 0), (1600, 0)])
+def test_nothing_is_cut_off(width, scrolling, tmp_path):
+    """A table of a judge has ten columns: it fits a laptop, and on a phone it scrolls and shows that it does."""
+    interval, exact = Estimate(0.705, 0.0833, 0.0906), Estimate(1234.0, 1234.0, 1234.0)
+    columns = ["method", "accuracy", "either order", "orders agree", "first shown wins", "ECE", "ECE calibrated"]
+    columns += ["unparsed judgements", "unparsed texts", "tokens a pair"]
+    rows = [(name, *[interval] * 6, *[exact] * 3) for name in ("direct", "self-consistency, equal tokens")]
+    long = "no_blank_in_this_word_" * 20
+    contents = [
+        Facts("What was run on what", {"command": Code(f"python -m x --data /{long}"), "data": [long, "short"]}),
+        Table("Figures", columns, rows, caption=long),
+        Table("Comparison", ("", *(f"aspect {n}" for n in range(3))), [("only the first", "text " * 40, "", long)]),
+        *sections(),
+        Panels("Panels", {"a": {long: ([1, 2], [1, 2])}, "b": {}}),
+        Texts("Samples", [{long: long}]),
+    ]
+    path = report.write_report(tmp_path / "a.html", f"Title {long}", summary={long: long}, sections=contents)
+    found = measure(path, width)
+    assert found == {
+        "cut": [], "width": width, "wider": False, "scrolls": scrolling, "bars": scrolling, "headings": True,
+    }  # fmt: skip

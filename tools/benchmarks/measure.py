@@ -2,16 +2,14 @@
 
 import datetime
 import os
-import pathlib
-import platform
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jaxlib
+
+from jaxalign.io import machine
 
 
 class Table(NamedTuple):
@@ -107,18 +105,10 @@ def on_accelerator() -> bool:
 
 def describe_machine() -> str:
     """Device, date, versions, and how busy the machine is."""
-    device = jax.devices()[0]
-    cpu = f"{_cpu_name()}, {os.cpu_count()} cores"
     parts = [
-        f"{jax.device_count()} x {device.device_kind} ({cpu})" if on_accelerator() else cpu,
+        machine.describe_hardware(),
         datetime.date.today().isoformat(),
-        f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, Python {platform.python_version()}",
+        machine.describe_versions(),
         f"load average {os.getloadavg()[0]:.1f}",
     ]
     return "; ".join(parts)
-
-
-def _cpu_name() -> str:
-    path = pathlib.Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", path.read_text(), re.MULTILINE) if path.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()

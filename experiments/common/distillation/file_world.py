@@ -23,7 +23,7 @@ from experiments.common.distillation import figures
 from experiments.common.distillation.texts import asked_texts, sampled_texts, texts_of
 from experiments.common.distillation.world import Texts, World
 from experiments.common.draw import draw
-from experiments.common.llm.server import is_url
+from experiments.common.fields import is_url
 from experiments.common.task import Policy, Row
 from jaxalign import data
 from jaxalign.data import HfTokenizer, Message, PreferenceRecord
@@ -100,8 +100,7 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
         prompt, source = row["prompt"], str(row.get("model", ""))
         return PreferenceRecord(prompt, (row["response"],), (1.0,), source=source, id=prompt_id(prompt))
 
-    read = data.read_parquet if path.suffix == ".parquet" else data.read_jsonl
-    rows = read(path, row_fn).records
+    rows = data.read_file(path, row_fn).records
     by_id: dict[str, list[PreferenceRecord]] = {}
     for row in rows:
         if row.source == name or not name:

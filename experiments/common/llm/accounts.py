@@ -5,7 +5,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from jaxalign.io.llm import Answer, usage_of
+from experiments.common.llm.engine import Engine
+from jaxalign.io.llm import Answer, Usage, usage_of
 from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.report import Table
 from jaxalign.io.signals import termination
@@ -29,6 +30,16 @@ def limited(config) -> Iterator[Ledger]:
         except StoppedError as stopped:
             print(stopped, file=sys.stderr)
             raise SystemExit(0 if ledger.stop() else 1) from None
+
+
+def told(engine: Engine) -> dict[str, str]:
+    """What the head of a report says of the model: how options were scored, and what the folder has cost."""
+    total, now = usage_of(engine.paid()), engine.ledger.paid
+    return {
+        "options scored": engine.scored_by(),
+        "cost": f"{_counted(total)} were paid for this folder in all, prompts included, of which this process paid "
+        f"{_counted(now)}; it asked for {_counted(engine.ledger.asked)}",
+    }
 
 
 def bill(ledger: Ledger, paid: Sequence[Answer]) -> Table:
@@ -71,3 +82,7 @@ def sentence(ledger: Ledger, paid: Sequence[Answer]) -> str:
         f"paid for this folder in all, {ledger.paid.tokens:,} of them now"
     )
     return f"{said}. {ledger.shortcomings()}".rstrip(". ") + "."
+
+
+def _counted(usage: Usage) -> str:
+    return f"{usage.requests:,} answers of {usage.tokens:,} tokens"

@@ -13,6 +13,12 @@ from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.llm.wire import guess_tokens
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
+_WAYS = {
+    "echo": "the log-probability of each whole option, as the server gives it",
+    "first token": "the server's most likely first tokens of an answer",
+    "frequency": f"how often {FREQUENCY_SAMPLES} sampled answers name each option",
+}
+
 
 class Engine(NamedTuple):
     """A model as the callables that judges and ensembles are given, and the counts of what they take."""
@@ -27,6 +33,7 @@ class Engine(NamedTuple):
     requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
     count: Count = Count()  # of scores, if the engine is one that counts
     left_out: llm.fitting.LeftOut = llm.fitting.LeftOut()  # prompts that were too long
+    scored_by: Callable[[], str] = lambda: "by the log-probability of each whole option, computed in this process"
 
 
 def open_engine(config, ledger: Ledger) -> Engine:
@@ -55,7 +62,7 @@ def open_engine(config, ledger: Ledger) -> Engine:
         generate = llm.generate.make_generate(llm.fitting.tolerant(service, left_out))
         known = functools.partial(_paid, cache, config.model, service.server)
         asked = Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
-        return asked._replace(left_out=left_out)
+        return asked._replace(left_out=left_out, scored_by=functools.partial(_ways, ledger))
     remembered = _replay if config.replay else _load
     asked = remembered(config.model, cache, ledger, left_out)
     return Engine(config.model, *asked, ledger, paid, paid, left_out=left_out)
@@ -79,6 +86,12 @@ def counting(engine: Engine) -> Engine:
 def _most_requests(options: Sequence[str]) -> int:
     """To score options on a server: the prompt with each and alone, or sampled answers."""
     return max(len(options) + 1, FREQUENCY_SAMPLES)
+
+
+def _ways(ledger: Ledger) -> str:
+    """How a server scored options; :mod:`jaxalign.io.llm.options` says what each way is."""
+    said = (f"by {_WAYS.get(way, way)} for {count:,} prompts" for way, count in ledger.ways.items())
+    return "; ".join(said) or "no options were scored"
 
 
 def _paid(cache: llm.Cache, model: str | None = None, server: str = "") -> list[llm.Answer]:
@@ -126,7 +139,8 @@ def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, le
         ledger.add(_words(zip(prompts, written, strict=True)), llm.Usage())
         return scores
 
-    return Engine(name, counted_generate, counted_scores, count_words, ledger)
+    scored_by = "by the simulated model, which tells its probabilities"
+    return Engine(name, counted_generate, counted_scores, count_words, ledger, scored_by=lambda: scored_by)
 
 
 def _check(ledger: Ledger) -> None:

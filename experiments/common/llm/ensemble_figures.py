@@ -13,7 +13,7 @@ from experiments.common.task import Row, estimate, exactly
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
 from jaxalign.io.llm.fitting import LeftOut
-from jaxalign.io.report import Curves, Texts
+from jaxalign.io.report import Reliability, Texts
 from jaxalign.numerics import Ratio
 
 SHOWN = 8  # questions of which a report shows every explanation
@@ -67,23 +67,28 @@ def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
     weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
     name = weighed[-1] if weighed else next(reversed(runs))
     shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
-    caption = f"By {name}: the weight of each explanation, the answer it came with, and the probability of each option."
+    caption = (
+        f"These are explanations of {name}: each with its weight, the answer that it came with, and the probability of "
+        f"each option."
+    )
     axes = "share of the answer", "share of questions in which it is right"
-    return [Curves("Reliability", curves, *axes), Texts("Explanations", shown, caption)]
+    diagonal = "On the dotted diagonal, answers are right as often as their share says."
+    return [Reliability("Reliability", {"": curves}, *axes, diagonal), Texts("Explanations", shown, caption)]
 
 
 def describe(question: Question, prediction: Prediction) -> dict[str, str]:
     """A question with its answer and everything that led to it."""
-    answers = {None: "no answer"} | dict(enumerate(question.options))
+    answers = {None: "no answer"} | {n: f"answer {option}" for n, option in enumerate(question.options)}
     lines = []
     for sample in prediction.samples:
         weight = "" if sample.weight is None else f"weight {sample.weight:.2f}, "
         chances = ", ".join(f"{p:.2f} {o}" for p, o in zip(sample.probabilities or (), question.options, strict=False))
         order = " ".join(map(str, sample.order))
-        lines.append(f"{weight}{answers[sample.choice]}: {sample.explanation}\n  ({chances}; demonstrations {order})")
+        said = answers[sample.choice]
+        lines.append(f"{weight}{said}: {sample.explanation}\n  ({chances}; demonstrations {order})")
     return {
         "question": question.text,
-        "answer": f"{answers[prediction.choice]}; known: {answers[question.answer]}",
+        "answer": f"The method gives {answers[prediction.choice]}. Right is {answers[question.answer]}.",
         "explanations": "\n".join(lines),
     }
 

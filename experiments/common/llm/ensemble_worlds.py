@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from experiments.common.llm import puzzles_world
 from experiments.common.llm.engine import Engine, counting, open_engine
-from experiments.common.llm.judge_worlds import read_file
 from experiments.common.llm.simulated_answerer import SimulatedAnswerer
 from jaxalign import data, ensemble
 from jaxalign.data import Question
@@ -47,7 +46,7 @@ def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:
     else:
         if config.data is None:
             raise ValueError("expected --data FILE with questions, answers and explanations, got none")
-        questions = read_file(config.data, KINDS[config.kind]).records
+        questions = data.read_file(config.data, KINDS[config.kind]).records
     num_shown, num_test = config.num_questions
     split = data.split_questions(questions, num_demonstrations=num_shown, num_test=num_test, seed=seed)
     shots = ensemble.FewShot(tuple(split.demonstrations), style=style)

@@ -10,12 +10,21 @@ from experiments.common.llm.reliability import reliability_curve
 from jaxalign.data import PreferencePair, render_comparison
 from jaxalign.data.comparisons import render_context
 from jaxalign.io.llm.fitting import LeftOut
-from jaxalign.io.report import Curves, Table, Texts
-from jaxalign.judge import Judgement, JudgeTask, order_arrays
+from jaxalign.io.report import Reliability, Table, Texts
+from jaxalign.judge import Judgement, JudgeTask, Verdict, order_arrays
 from jaxalign.judge.prompts import QUESTION
 
 SHOWN = 6  # pairs of which everything is shown
 CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart
+
+
+_VERDICTS = {
+    Verdict.FIRST: "both orders are for the first",
+    Verdict.SECOND: "both orders are for the second",
+    Verdict.TIE: "an order is for neither, which makes a tie",
+    Verdict.INCONSISTENT: "the two orders are for different texts",
+    Verdict.UNPARSED: "an order could not be read",
+}
 
 
 def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
@@ -24,7 +33,9 @@ def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
     drawn_runs = dict(itertools.islice(runs.items(), CURVES))
     plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
     calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
-    drawn: list = [Curves("Reliability", plain, *axes), Curves("Reliability, calibrated", calibrated, *axes)]
+    panels = {"as the judges say": plain, "calibrated on validation pairs": calibrated}
+    caption = "On the dotted diagonal, what is said to be likely is as often so."
+    drawn: list = [Reliability("Reliability", panels, *axes, caption)]
     with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]
     shown = range(min(SHOWN, len(pairs)))
     drawn += [comparison_table(name, n, runs[name].judgements[n]) for name in with_tables[:1] for n in shown]
@@ -37,19 +48,19 @@ def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
         (part, *("; ".join(column.contrast[place]) or "none" for column in judgement.table))
         for place, part in enumerate(("only the first", "only the second", "both"))
     ]
-    caption = f"By {name}: the first is better with {_percent(judgement.probability)}, {judgement.verdict.value}."
+    caption = f"{name} says: {describe_judgement(judgement)}"
     return Table(f"Pair {number + 1}: comparison", ("", *(column.aspect for column in judgement.table)), rows, caption)
 
 
 def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict[str, str]:
     """A pair with what each judge says of it."""
     said = {name: run.judgements[number] for name, run in runs.items()}
-    verdicts = (f"{name}: {_percent(each.probability)}, {each.verdict.value}" for name, each in said.items())
+    verdicts = (f"{name} says: {describe_judgement(each)}" for name, each in said.items())
     return {
         f"prompt of pair {number + 1}": render_context(pair.prompt),
         "first": pair.first,
         "second": pair.second,
-        "probability that the first is better": "\n".join([f"known: {pair.target:g}", *verdicts]),
+        "which is better": "\n".join([_known(pair.target), *verdicts]),
     }
 
 
@@ -95,5 +106,15 @@ def _reliability(judgements: Sequence[Judgement], pairs: Sequence[PreferencePair
     return reliability_curve(arrays.probability[arrays.where], read)
 
 
-def _percent(probability: float | None) -> str:
-    return "nothing that could be read" if probability is None else f"{probability:.1%}"
+def describe_judgement(judgement: Judgement) -> str:
+    """A probability and a verdict as a sentence."""
+    if judgement.probability is None:
+        return "nothing that could be read in both orders."
+    chance = f"the first text is better with a probability of {judgement.probability:.1%}"
+    return f"{chance}, and {_VERDICTS[judgement.verdict]}."
+
+
+def _known(target: float) -> str:
+    if target in (0, 1):
+        return f"It is known that the {'first' if target else 'second'} text is better."
+    return f"It is known that the first text is better with a probability of {target:.1%}."

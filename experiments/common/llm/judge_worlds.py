@@ -1,8 +1,6 @@
 """The pairs that judges are compared on, and the model that they ask."""
 
 import dataclasses
-import itertools
-import pathlib
 import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,8 +9,7 @@ from experiments.common.llm import reports_world
 from experiments.common.llm.engine import Engine, counting, open_engine
 from experiments.common.llm.simulated_judge import SimulatedJudge
 from jaxalign import data
-from jaxalign.data import JudgedPairColumns, PreferencePair
-from jaxalign.data.sources import RowFn, Source
+from jaxalign.data import JudgedPairColumns, PreferencePair, Source
 from jaxalign.io.llm.ledger import Ledger
 
 TARGETS = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -66,17 +63,17 @@ def read_pairs(config) -> Source:
     """
     prompt, first, second, label = config.columns
     columns = JudgedPairColumns(prompt, first, second, label, read_targets(config.labels))
-    numbers, values = itertools.count(1), set()
+    values = set()
 
     def row_fn(row: Mapping) -> PreferencePair:
-        number = next(numbers)
         values.add(str(row.get(label)).strip())
-        return dataclasses.replace(columns(row), id=f"row {number}")
+        return columns(row)
 
-    source = read_file(config.data, row_fn, skip_bad_rows=config.skip_bad_rows)
+    source = data.read_file(config.data, row_fn, skip_bad_rows=config.skip_bad_rows)
     if columns.targets is None and label and values & {"0", "0.0"}:
         raise ValueError(f"{config.data}: {label}: {REMEDY_OF_ZERO}")
-    return source
+    numbered = zip(source.records, source.rows, strict=True)
+    return source._replace(records=[dataclasses.replace(pair, id=f"row {row + 1}") for pair, row in numbered])
 
 
 def read_targets(labels: Sequence[str]) -> dict[str, float] | None:
@@ -95,11 +92,6 @@ def read_targets(labels: Sequence[str]) -> dict[str, float] | None:
             f"labels: expected VALUE=first, VALUE=second or VALUE=tie, each value once, got {' '.join(labels)!r}"
         )
     return targets or None
-
-
-def read_file(path: pathlib.Path, row_fn: RowFn, **options) -> Source:
-    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`jaxalign.data.read_jsonl`."""
-    return (data.read_parquet if path.suffix == ".parquet" else data.read_jsonl)(path, row_fn, **options)
 
 
 def split_pairs(

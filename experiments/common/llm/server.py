@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
+from experiments.common.fields import Count, CountOrNone, Rate, is_url
 from jaxalign.io import llm
 from jaxalign.io.llm.http import check_base_url
 from jaxalign.io.llm.ledger import Ledger
@@ -12,10 +13,10 @@ from jaxalign.io.llm.ledger import Ledger
 class Server:
     """Flags of every experiment that asks a server; the API key comes from an environment variable."""
 
-    timeout: float = 120.0  # seconds that a server may be silent, and that its reply may take
-    max_retries: int = 6  # of a request, after its first attempt
-    concurrency: int = 8  # requests under way at once
-    thinking_tokens: int = 0  # added to every limit of tokens, for models that think before they answer
+    timeout: Rate = 120.0  # seconds that a server may be silent, and that its reply may take
+    max_retries: CountOrNone = 6  # of a request, after its first attempt
+    concurrency: Count = 8  # requests under way at once
+    thinking_tokens: CountOrNone = 0  # added to every limit of tokens, for models that think before they answer
     token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # what the server calls this limit
     key_variable: str = "OPENAI_API_KEY"  # the environment variable with the API key
     known_as: str = ""  # the URL at which the answers in the folder were asked, if the same model has moved
@@ -49,8 +50,3 @@ def settings(config: Any) -> Any:
             check_base_url(url)
             changes[name] = config.server.known_as or url
     return dataclasses.replace(config, server=kept, **changes)
-
-
-def is_url(text: str) -> bool:
-    """Whether a teacher or a model is a server."""
-    return text.strip().lower().startswith(("http://", "https://"))

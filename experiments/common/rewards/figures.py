@@ -13,7 +13,8 @@ from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Row
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io.report import Curves, Estimate
+from jaxalign.io import report as reports
+from jaxalign.io.report import Estimate
 
 BEST_OF = (1, 2, 4, 8, 16)  # responses to choose the best of, where a test has as many
 BEST_OF_TABLE = "{}: true label of the best of n by each rule"
@@ -52,14 +53,15 @@ def evaluate(task: RewardTask, judges: Mapping[str, JudgeFn]) -> tuple[dict[str,
     return tables, reliability
 
 
-def sections(tables: Mapping[str, Figures], reliability: Reliability) -> list[Curves]:
+def sections(tables: Mapping[str, Figures], reliability: Reliability) -> list[reports.Section]:
     """What to draw of :func:`evaluate`, all of it on the first test."""
     axes = "probability that the first response wins", "share of pairs in which it does"
     first = next(iter(tables))
-    drawn = [Curves(f"{first}: reliability", reliability, *axes)]
+    diagonal = "On the dotted diagonal, what is said to be likely is as often so."
+    drawn: list = [reports.Reliability(f"{first}: reliability", {"": reliability}, *axes, diagonal)]
     if best := tables.get(BEST_OF_TABLE.format(first)):
         lines = {rule: (BEST_OF[: len(row)], [figure.value for figure in row.values()]) for rule, row in best.items()}
-        drawn.append(Curves(BEST_OF_TABLE.format(first), lines, "n", "mean true label"))
+        drawn.append(reports.Curves(BEST_OF_TABLE.format(first), lines, "n", "mean true label"))
     return drawn
 
 

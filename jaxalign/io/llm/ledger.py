@@ -6,6 +6,7 @@ service = llm.service.asking(client, cache, ledger=ledger)
 print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 """
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ class Ledger:
       retries: attempts after the first.
       texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
         tokens (finish reason "length"), and those without a character.
+      ways: how many prompts had their options scored in which way.
     """
 
     budget_tokens: int | None = None
@@ -45,6 +47,7 @@ class Ledger:
     texts: int = 0
     cut: int = 0
     empty: int = 0
+    ways: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     @property
     def left(self) -> int | None:

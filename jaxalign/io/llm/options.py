@@ -67,6 +67,7 @@ def make_score_options(service: Service, left_out: LeftOut | None = None) -> Sco
             if places:
                 abilities.tell(way.name)
             if places and abilities.known[way.name]:
+                service.ledger.ways[way.name] += len(places)
                 found = way.score([prompts[place] for place in places], [options[place] for place in places])
                 scores |= dict(zip(places, found, strict=True))
         return [scores[place] for place in range(len(pairs))]
