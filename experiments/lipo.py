@@ -205,6 +205,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         judgement = judge.relabel(task, lists, sft, directory / "judge", judge_key, **sizes)
         print(f"the reward model orders {judgement.agreement:.1%} of the pairs as the true labels do")
         lists = judgement.lists
+    if config.lora[0] and (config.sft_steps or not config.model):  # what the adapters are for, once
+        stages.export(directory / "sft" / "hf", sft, task.tokenizer)
     reference_logps = stages.reference_logps(config, lists, sft, directory)
     figures = {**task.baselines(test_key), "SFT": task.evaluate(sft, sft, test_key)}
     samples = {"SFT": task.samples(sft, test_key)}
@@ -212,7 +214,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         loss_fn = make_alignment_loss(sft.model, name, config.beta)
         policy = stages.align(config, task, lists, reference_logps, sft, loss_fn, directory / name, align_key)
         figures[name], samples[name] = task.evaluate(policy, sft, test_key), task.samples(policy, test_key)
-        stages.export(directory / name / "hf", policy, task.tokenizer)
+        if not config.lora[0]:
+            stages.export(directory / name / "hf", policy, task.tokenizer)
     return figures, samples
 
 

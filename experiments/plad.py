@@ -135,13 +135,16 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     world = worlds.make_world(config, seed, directory, world_key)
     run.check_methods(config.methods, world)
     start = run.warm_start(config, world, directory / "warm", warm_key)
+    if config.lora[0]:  # what the methods' adapters are for, once
+        stages.export(directory / "warm" / "hf", start, world.tokenizer)
     policies, costs = {"warm start": start}, {}
     for method in config.methods:
         place = directory / folder_name(method)
         rounds = run.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
         costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
-        stages.export(place / "hf", policies[method], world.tokenizer)
+        if not config.lora[0] or len(rounds) > 2:  # the adapter of a later round is for the model of the one before
+            stages.export(place / "hf", policies[method], world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher
     held_out = world.evaluate(policies, test_key)

@@ -18,7 +18,7 @@ def main(
     checkpoint: Annotated[pathlib.Path, tyro.conf.arg(metavar="CHECKPOINT")],
     out: Annotated[pathlib.Path, tyro.conf.arg(metavar="OUT")],
     /,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     max_shard_gb: float = 5.0,
     title: str = "",
     license: str = "",
@@ -29,7 +29,7 @@ def main(
     Args:
         checkpoint: the folder of a run, of its checkpoints, or of one checkpoint.
         out: the directory to write; an earlier export there is replaced.
-        dtype: of the stored weights.
+        dtype: of the stored weights; by default that of the model that training started from, float32 for a new one.
         max_shard_gb: size of a weight file, in 10^9 bytes.
         title: of the model card; by default the name of the run.
         license: for the model card, an identifier that the Hugging Face hub knows, such as apache-2.0.

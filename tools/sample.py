@@ -6,7 +6,6 @@ command goes on where it was; with other weights, another tokenizer, template or
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Annotated
 
@@ -100,10 +99,8 @@ def _load(directory: pathlib.Path, mesh, rules):
 
 
 def _eos_ids(directory: pathlib.Path) -> list[int]:
-    """Tokens that end a text by generation_config.json: a chat model's end of turn, for instance."""
-    file = directory / "generation_config.json"
-    stated = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
-    return [] if stated is None else [stated] if isinstance(stated, int) else list(stated)
+    """Tokens that end a text beside the tokenizer's own: a chat model's end of turn, for instance."""
+    return hf.end_ids(directory)
 
 
 if __name__ == "__main__":

@@ -36,24 +36,30 @@ def encode_options(
 
     Args:
       prompt: a text, which follows the beginning-of-sequence token, or a chat, whose assistant says the option.
-      ended: the end-of-sequence token belongs to each option. Otherwise "Yes" counts whatever follows it.
+      ended: the end of the text, or of the assistant's turn, belongs to each option. Otherwise "Yes" counts whatever
+        follows it.
 
     Raises:
       ValueError: options that do not exclude one another, as texts or as tokens; no token is left to condition on.
     """
     check_options(options)
     alone = encode_continued(prompt, "", tokenizer)
-    joint = [encode_continued(prompt, option, tokenizer) for option in options]
+    joint = [_joint(prompt, option, tokenizer, ended) for option in options]
     common = len(_common_prefix([alone, *joint]))
     if not common:
         raise ValueError(
             "the prompt has no token before its options, or its only token is joined to one, and a score needs "
             "something to be conditioned on; begin with a text, or use a tokenizer with a beginning-of-sequence token"
         )
-    end = [tokenizer.eos_id] if ended else []
-    suffixes = [[*tokens[common:], *end] for tokens in joint]
+    suffixes = [tokens[common:] for tokens in joint]
     _check_tokens(options, suffixes)
     return EncodedOptions(joint[0][:common], suffixes)
+
+
+def _joint(prompt: Prompt, option: str, tokenizer: Tokenizer, ended: bool) -> list[int]:
+    if ended and not isinstance(prompt, str) and not tokenizer.separator_ids:
+        return tokenizer.encode_answered(prompt, option).ids
+    return [*encode_continued(prompt, option, tokenizer), *([tokenizer.eos_id] if ended else [])]
 
 
 def _check_tokens(options: Sequence[str], suffixes: Sequence[list[int]]) -> None:

@@ -16,6 +16,7 @@ import tokenizers
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import decoders, models, normalizers, processors
 
+from jaxalign.data.added_tokens import extra_tokens
 from jaxalign.data.tokenizer import HfTokenizer
 
 SPACE = "\u2581"
@@ -83,6 +84,13 @@ def load_sentencepiece(
         ``extra_ids`` are so many sentinels behind the pieces, ``<extra_id_0>`` the last.
       chat_template: Jinja source.
     """
+    return HfTokenizer(*read_sentencepiece(path, config or {}), chat_template=chat_template)
+
+
+def read_sentencepiece(
+    path: str | os.PathLike, config: Mapping[str, Any]
+) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
+    """What an :class:`HfTokenizer` is made of: the model as a tokenizer, and ``config`` with its special tokens."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(pathlib.Path(path).read_bytes())
     backend = tokenizers.Tokenizer(_model(proto))
     backend.normalizer = _normalizer(proto.normalizer_spec)
@@ -91,11 +99,10 @@ def load_sentencepiece(
         special = piece.type in (_Piece.CONTROL, _Piece.UNKNOWN)
         if special or piece.type == _Piece.USER_DEFINED:
             backend.add_tokens([tokenizers.AddedToken(piece.piece, special=special, normalized=False)])
-    for number in reversed(range((config or {}).get("extra_ids", 0))):
+    for number in reversed(range(_count_sentinels(config))):
         backend.add_tokens([tokenizers.AddedToken(f"<extra_id_{number}>", special=True, normalized=False)])
     ids = {"bos": proto.trainer_spec.bos_id, "eos": proto.trainer_spec.eos_id, "pad": proto.trainer_spec.pad_id}
     named = {f"{name}_token": proto.pieces[index].piece for name, index in ids.items() if index >= 0}
-    config = {**named, "unk_token": proto.pieces[proto.trainer_spec.unk_id].piece, **(config or {})}
     if ids["bos"] >= 0:
         bos = named["bos_token"]
         backend.post_processor = processors.TemplateProcessing(
@@ -106,7 +113,13 @@ def load_sentencepiece(
         backend.post_processor = processors.TemplateProcessing(
             single=f"$A {eos}", pair=f"$A {eos} $B:1 {eos}:1", special_tokens=[(eos, ids["eos"])]
         )
-    return HfTokenizer(backend, config, chat_template=chat_template)
+    return backend, {**named, "unk_token": proto.pieces[proto.trainer_spec.unk_id].piece, **config}
+
+
+def _count_sentinels(config: Mapping[str, Any]) -> int:
+    """T5's; older files list them by name, in the order of their numbers and not of their ids."""
+    listed = [token for token in extra_tokens(config) if re.fullmatch(r"<extra_id_\d+>", str(token))]
+    return config.get("extra_ids", len(listed))
 
 
 def _sentences(texts: Iterable[str]) -> Iterator[str]:

@@ -102,14 +102,26 @@ class HfTokenizer:
       config: what tokenizer_config.json holds: the names of special tokens, ``add_bos_token``, ``tokenizer_class``.
         BERT's ``cls_token`` and ``sep_token`` begin and end a sequence where no others are named.
       chat_template: Jinja source; without one, chats are written as ``role: content``.
+      tool_template: Jinja source for chats with tools, where it is another one.
+      files: those that the tokenizer was read from, by name; :meth:`save` writes them as they are.
 
     Raises:
       ValueError: if the config names no end-of-sequence token, or one that the vocabulary lacks.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, config: Mapping[str, Any], *, chat_template: str | None = None):
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        config: Mapping[str, Any],
+        *,
+        chat_template: str | None = None,
+        tool_template: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ):
         self._config = dict(config)
+        self.files = dict(files or {})
         self._chat_template = chat_template
+        self._tool_template = tool_template
         self._special_tokens = {
             name: token["content"] if isinstance(token, Mapping) else token
             for name, token in config.items()
@@ -165,8 +177,9 @@ class HfTokenizer:
         return AnsweredChat(encoding.ids, _token_spans(encoding.offsets, generated) if generated else None)
 
     def _rendered(self, messages: Sequence[Message], add_generation_prompt: bool, tools: Tools) -> chat.Rendered:
+        template = chat.PLAIN_TEMPLATE if self._chat_template is None else self._chat_template
         return chat.render_marked(
-            chat.PLAIN_TEMPLATE if self._chat_template is None else self._chat_template,
+            self._tool_template if tools and self._tool_template is not None else template,
             messages,
             add_generation_prompt=add_generation_prompt,
             special_tokens=self._special_tokens,
@@ -176,13 +189,15 @@ class HfTokenizer:
     def save(self, directory: str | os.PathLike) -> None:
         # Beside a config.json of model_type qwen2, transformers insists on its byte-level class whatever is written
         # here, and misreads a SentencePiece tokenizer; every other family that jaxalign exports takes this one.
-        directory = pathlib.Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
         config = {"tokenizer_class": "PreTrainedTokenizerFast", **self._config, **self._special_tokens}
         if self._chat_template is not None:
             config["chat_template"] = self._chat_template
-        (directory / "tokenizer.json").write_text(self._backend.to_str(pretty=True), encoding="utf-8")
-        (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        texts = {"tokenizer.json": self._backend.to_str(pretty=True)}
+        texts["tokenizer_config.json"] = json.dumps(config, indent=2)
+        for name, content in {**{name: text.encode() for name, text in texts.items()}, **self.files}.items():
+            file = pathlib.Path(directory) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
     @functools.cached_property
     def vocabulary(self) -> Mapping[str, int]:

@@ -31,7 +31,7 @@ class Checkpoints:
     Every process of a run makes one and calls the same methods at the same steps.
     """
 
-    def __init__(self, directory: str | pathlib.Path, *, keep: int | None = 3):
+    def __init__(self, directory: str | pathlib.Path, *, keep: int | None = 2):
         self.directory = pathlib.Path(directory).absolute()
         self._saving: int | None = None
         self._manager = _manager(

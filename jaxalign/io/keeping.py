@@ -16,6 +16,29 @@ from jaxalign.training import TrainState
 Score = Callable[[Mapping[str, float]], float]
 
 
+def room(state: Any, num_checkpoints: int, *, best: bool) -> str:
+    """What a run will keep on disk, in words.
+
+    >>> room({"params": jax.numpy.zeros(3_000_000)}, 2, best=True)
+    'will keep 2 checkpoints of 12 MB and the best one, 36 MB in all,'
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    checkpoints = f"{num_checkpoints} checkpoint{'s' * (num_checkpoints != 1)} of {in_units(size)}"
+    also = " and the best one" if best else ""
+    return f"will keep {checkpoints}{also}, {in_units((num_checkpoints + best) * size)} in all,"
+
+
+def in_units(num_bytes: int) -> str:
+    """A size for people.
+
+    >>> in_units(84), in_units(1234), in_units(1_614_000_000)
+    ('84 bytes', '1.2 kB', '1.6 GB')
+    """
+    power = min((len(str(num_bytes)) - 1) // 3, 4)
+    value = num_bytes / 1000**power
+    return f"{value:.{int(0 < power and value < 10)}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 class Keeper(contextlib.ExitStack):
     """Saves and restores the state of a run together with its data iterator. A context manager."""
 

@@ -14,7 +14,7 @@ import jax
 from jaxtyping import Array
 
 from jaxalign.io import launch
-from jaxalign.io.keeping import BestKeeper, Keeper, Score
+from jaxalign.io.keeping import BestKeeper, Keeper, Score, room
 from jaxalign.io.logbook import Logbook, NotFiniteError
 from jaxalign.io.signals import termination
 from jaxalign.io.timing import Timing
@@ -43,7 +43,7 @@ def fit(
     eval_every: int | None = None,
     best: Score | None = None,
     checkpoint_every: int | None = 1000,
-    keep: int | None = 3,
+    keep: int | None = 2,
     log_every: int = 1,
 ) -> TrainState:
     """Trains up to step ``num_steps`` and returns the final state; continues from ``directory`` when it holds a run.
@@ -58,7 +58,7 @@ def fit(
       eval_fn: called every ``eval_every`` steps and after the last; its metrics are logged as ``eval/<name>``.
       best: scores an evaluation (names without the prefix); the state with the highest score is kept in ``best/``.
       checkpoint_every: steps between checkpoints; one more is made at the end, and on SIGTERM.
-      keep: how many checkpoints stay (None: all).
+      keep: how many checkpoints stay (None: all). What they will take on disk is printed at the start.
       log_every: steps between rows of ``metrics.jsonl``; steps with an evaluation and the last have theirs anyway.
 
     Raises:
@@ -74,6 +74,10 @@ def fit(
         start, state = keeper.resume(state)
         if start >= num_steps:
             return state
+        if launch.is_main():
+            num_saves = 1 if checkpoint_every is None else -(-num_steps // checkpoint_every)
+            stays = room(state, num_saves if keep is None else min(keep, num_saves), best=best is not None)
+            print(f"{name or directory.name}: {stays} in {directory}", file=sys.stderr)
         best_keeper = best and stack.enter_context(BestKeeper(directory, iterator, score=best, start=start))
         timing = stack.enter_context(Timing())
         span = {"name": name or directory.name, "start": start, "num_steps": num_steps, "log_every": log_every}

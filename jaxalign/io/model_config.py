@@ -11,12 +11,13 @@ from jaxalign.models import (
     EncoderConfig,
     EncoderDecoderConfig,
     ModelConfig,
+    Origin,
     RewardConfig,
     RopeScaling,
 )
 
 NAME = "model.json"
-KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeScaling
+KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeScaling, Origin
 
 
 def save_config(folder: str | pathlib.Path, config: ModelConfig) -> None:

@@ -131,9 +131,9 @@ def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[
 
 def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> list[dict[str, Any]]:
     """For each record its rewards, or why it has none."""
-    encoded = [encode_fn([record]) for record in records]
-    results = [{"skipped": problem} if (problem := _too_long(lists)) else {} for lists in encoded]
-    fitting = [lists for lists, result in zip(encoded, results, strict=True) if not result]
+    encoded = [_encoded(encode_fn, record) for record in records]
+    results = [{"skipped": problem} if problem else {} for _, problem in encoded]
+    fitting = [lists for lists, problem in encoded if not problem]
     scores = iter(raw_scores(join_lists(fitting), reward_fn, **sizes) if fitting else ())
     for record, result in zip(records, results, strict=True):
         if not result:
@@ -141,6 +141,15 @@ def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> 
             problem = not_finite(rewards)
             result |= {"skipped": problem} if problem else {"rewards": rewards.tolist()}
     return results
+
+
+def _encoded(encode_fn: EncodeFn, record: PreferenceRecord) -> tuple[EncodedLists | None, str]:
+    """A record as token ids, and what is wrong with it."""
+    try:
+        lists = encode_fn([record])
+    except ValueError as error:  # a chat template may refuse a chat
+        return None, str(error).removeprefix("record 0, counted from 0").lstrip(":, ")
+    return lists, _too_long(lists)
 
 
 def _too_long(lists: EncodedLists) -> str:

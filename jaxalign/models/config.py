@@ -10,14 +10,70 @@ everything from inputs that wait in host memory (GPU and TPU)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class RopeScaling:
-    """Stretched rotary frequencies: every frequency by ``factor``, or Llama 3's blend of long and short wavelengths."""
+class Origin:
+    """What the directory that a model was read from says beyond what is modelled, so that an export can say it again.
 
-    kind: Literal["linear", "llama3"]
+    It travels with the config, but two configs that differ in it alone are the same model: equal, with one hash.
+    """
+
+    config: str  # config.json, as JSON
+    generation: str | None = None  # generation_config.json, as JSON; None: there is none
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None  # of the weights in the files
+    tokenizer: str = ""  # a hash of the tokenizer's files
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    """Rotary positions stretched beyond the length of pretraining; fields of other kinds stay at their defaults.
+
+    - ``"linear"``: every frequency by ``factor``.
+    - ``"llama3"``: a blend of long wavelengths, stretched, and short ones, kept.
+    - ``"yarn"`` (arXiv 2309.00071): the same by a ramp over frequencies, and cosines and sines times a factor.
+    - ``"dynamic"``: a base that grows with sequences longer than ``original_max_length``.
+    - ``"longrope"`` (arXiv 2402.13753): every frequency by a factor of its own, from one list in sequences of up to
+      ``original_max_length`` tokens and from another in longer ones.
+    """
+
+    kind: Literal["linear", "llama3", "dynamic", "yarn", "longrope"]
     factor: float
-    low_frequency_factor: float = 1.0
-    high_frequency_factor: float = 4.0
-    original_max_length: int = 8192
+    low_frequency_factor: float = 1.0  # llama3
+    high_frequency_factor: float = 4.0  # llama3
+    original_max_length: int = 8192  # tokens; all but linear
+    beta_fast: float = 32.0  # yarn: turns in the original length of the first frequency that is not kept
+    beta_slow: float = 1.0  # yarn: of the last one that is not wholly stretched
+    truncate: bool = True  # yarn: the ramp begins and ends at whole numbers
+    attention_factor: float | None = None  # yarn and longrope: of cosines and sines; None: what the papers recommend
+    short_factors: tuple[float, ...] = ()  # longrope: one for each of head_dim / 2 frequencies
+    long_factors: tuple[float, ...] = ()
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens beyond which the rotation depends on a sequence's final length; None: it never does."""
+        return self.original_max_length if self.kind in ("dynamic", "longrope") else None
+
+    def check_heads(self, head_dim: int) -> None:
+        """Raises ValueError if heads of this width cannot be rotated so."""
+        if self.kind == "dynamic" and head_dim <= 2:
+            raise ValueError(f"rope_scaling of kind 'dynamic' needs heads wider than 2, got head_dim {head_dim}")
+        for name in ("short_factors", "long_factors") if self.kind == "longrope" else ():
+            if (count := len(getattr(self, name))) != head_dim // 2:
+                raise ValueError(
+                    f"rope_scaling.{name} has {count} entries for heads of {head_dim}; give {head_dim // 2}, one for "
+                    f"each frequency"
+                )
+
+    @property
+    def rotation_scale(self) -> float:
+        """What cosines and sines are multiplied by."""
+        if self.kind not in ("yarn", "longrope"):
+            return 1.0
+        if self.attention_factor is not None:
+            return self.attention_factor
+        if self.factor <= 1:
+            return 1.0
+        if self.kind == "yarn":
+            return 0.1 * math.log(self.factor) + 1
+        return math.sqrt(1 + math.log(self.factor) / math.log(self.original_max_length))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +118,8 @@ class DecoderConfig:
     remat: Remat = "none"
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn: GPU and bfloat16 only; capped logits stay with xla
 
+    origin: Origin | None = dataclasses.field(default=None, compare=False, repr=False)
+
     def __post_init__(self):
         if self.num_heads % self.num_kv_heads:
             raise ValueError(
@@ -74,6 +132,8 @@ class DecoderConfig:
             )
         if any(self.windowed_layers) and self.window is None:
             raise ValueError("windowed_layers marks layers, but window is None; give the number of tokens they see")
+        if self.rope_scaling is not None:
+            self.rope_scaling.check_heads(self.head_dim)
 
     @property
     def layer_windows(self) -> tuple[bool, ...]:
@@ -103,6 +163,8 @@ class EncoderConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; sums, norms and parameters are float32
     float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
+
+    origin: Origin | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self):
         if self.width % self.num_heads:
@@ -147,8 +209,11 @@ class EncoderDecoderConfig:
     float8: bool = False  # the layers' linear maps multiply in float8 instead, see jaxalign.models.float8
     remat: Remat = "none"
 
+    origin: Origin | None = dataclasses.field(default=None, compare=False, repr=False)
+
     # What is asked of every language model, and is the same in all of this line.
     logit_softcap: ClassVar[None] = None
+    rope_scaling: ClassVar[None] = None
     max_length: ClassVar[float] = math.inf  # relative positions have no last one
 
     def __post_init__(self):

@@ -16,17 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_packed_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.layers import (
-    GatedMlp,
-    RmsNorm,
-    Rope,
-    embed_tokens,
-    make_rope,
-    project,
-    rope_frequencies,
-    rotate,
-    scan_layers,
-)
+from jaxalign.models.layers import GatedMlp, RmsNorm, embed_tokens, project, scan_layers
+from jaxalign.models.rope import Rope, check_one_rotation, lengths_if_needed, make_rope, rotate
 from jaxalign.models.streams import Streams, count_positions, join_row, rows_of_streams, split_row, split_streams
 from jaxalign.sharding import constrain, num_shards
 from jaxalign.typing import PackedListBatch, Params
@@ -77,7 +68,7 @@ class Decoder(nn.Module):
         self.embedding = self.param("embedding", nn.initializers.normal(0.02), (c.vocab_size, c.width))
         self.layers = Layer(c)
         self.final_norm = RmsNorm(c.norm_epsilon, c.norm_unit_offset)
-        if not c.tied_embeddings:
+        if not c.tied_embeddings or self.has_variable("params", "unembedding"):
             self.unembedding = self.param("unembedding", nn.initializers.normal(0.02), (c.width, c.vocab_size))
 
     def __call__(
@@ -114,7 +105,8 @@ class Decoder(nn.Module):
             segments = segments if mask is None else jnp.where(mask, segments, 0)
             default = count_positions(segments != 0)
         positions = default if positions is None else positions
-        return self.run(tokens, positions, attend_rows(self.config, positions, segments))[0]
+        lengths = lengths_if_needed(self.config.rope_scaling, positions, segments)
+        return self.run(tokens, positions, attend_rows(self.config, positions, segments), lengths=lengths)[0]
 
     @nn.nowrap
     def split_streams(self, *prompts_and_responses: Array) -> Streams:
@@ -130,6 +122,8 @@ class Decoder(nn.Module):
         return self._run_streams(batch, attend_packed_lists(self.config, batch))
 
     def _run_streams(self, streams: Streams | PackedListBatch, attend: Attend) -> Float[Array, "B K R D"]:
+        longest = streams.prompt_tokens.shape[1] + streams.response_tokens.shape[2]
+        check_one_rotation(self.config, longest, "pass shared_prompt=False, or shorter prompts and responses")
         tokens = join_row(streams.prompt_tokens, streams.response_tokens)
         positions = join_row(streams.prompt_positions, streams.response_positions)
         hidden, _ = self.run(tokens, positions, attend)
@@ -141,15 +135,17 @@ class Decoder(nn.Module):
         hidden = self.hidden(tokens, mask=valid, positions=positions)
         return hidden[:, streams.prompt_tokens.shape[1] :].reshape(*streams.response_tokens.shape, -1)
 
-    def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=()):
+    def run(self, tokens: Int[Array, "B T"], positions: Int[Array, "B T"], attend: Attend, cache=(), *, lengths=None):
         """Embed, all layers, final norm: ``(hidden [B, T, D], cache)``. What a token sees is up to ``attend``.
+
+        ``lengths``: see :func:`jaxalign.models.rope.make_rope`.
 
         Raises:
           ValueError: the mesh splits rows over a number of devices that does not divide T.
         """
         c = self.config
         _check_even(tokens.shape[1])
-        x, ropes = self._embed(tokens, positions)
+        x, ropes = self._embed(tokens, positions, lengths)
 
         def step(layer, carry, info):
             x, cache = carry
@@ -181,21 +177,21 @@ class Decoder(nn.Module):
             after.append(cache)
         return self.final_norm(x), tuple(after)
 
-    def _embed(self, tokens, positions) -> tuple[Array, tuple[Rope, Rope | None]]:
+    def _embed(self, tokens, positions, lengths=None) -> tuple[Array, tuple[Rope, Rope | None]]:
         c = self.config
         # Rows of the table are looked up where they lie; were their width split, whole batches would be exchanged.
         table, cast = (constrain(t, "vocab", None) for t in (self.embedding, self.embedding.astype(c.dtype)))
         x = embed_tokens(table, cast, tokens)
         if c.embedding_scale:
             x = x * jnp.asarray(c.width**0.5, c.dtype)
-        rope = make_rope(positions, rope_frequencies(c.head_dim, c.rope_base, c.rope_scaling))
+        rope = make_rope(positions, c.head_dim, c.rope_base, c.rope_scaling, lengths)
         if c.local_rope_base is None:
             return x, (rope, None)
-        return x, (rope, make_rope(positions, rope_frequencies(c.head_dim, c.local_rope_base, None)))
+        return x, (rope, make_rope(positions, c.head_dim, c.local_rope_base, None))
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
         """Hidden states to next-token logits, float32, soft-capped if the model is."""
-        matrix = self.embedding.T if self.config.tied_embeddings else self.unembedding
+        matrix = self.unembedding if self.has_variable("params", "unembedding") else self.embedding.T
         logits = jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
         cap = self.config.logit_softcap
         return logits if cap is None else cap * jnp.tanh(logits / cap)

@@ -60,7 +60,7 @@ class EncoderDecoder(nn.Module):
         self.embedding = self.param("embedding", nn.initializers.normal(1.0), (c.vocab_size, c.width))
         self.encoder = RelativeStack(c, EncoderLayer, bidirectional=True)
         self.decoder = RelativeStack(c, DecoderLayer, bidirectional=False)
-        if not c.tied_embeddings:
+        if not c.tied_embeddings or self.has_variable("params", "unembedding"):
             self.unembedding = self.param("unembedding", nn.initializers.normal(0.02), (c.width, c.vocab_size))
 
     def __call__(
@@ -180,9 +180,8 @@ class EncoderDecoder(nn.Module):
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
         """The decoder's states to logits, float32."""
-        c = self.config
-        matrix = self.embedding.T if c.tied_embeddings else self.unembedding
-        return jnp.matmul(hidden, matrix.astype(c.dtype), preferred_element_type=jnp.float32)
+        matrix = self.unembedding if self.has_variable("params", "unembedding") else self.embedding.T
+        return jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
 
     def _finish(self, x):
         hidden = self.decoder.final_norm(x)

@@ -1,4 +1,4 @@
-"""The parts of layers: norms, rotary positions, projections, gated MLP, and the scan over layers.
+"""The parts of layers: norms, projections, gated MLP, and the scan over layers.
 
 Parameters are float32; they are cast to the compute dtype where they are multiplied. Norms run in float32.
 """
@@ -10,13 +10,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from jaxalign.models import float8 as float8_products
 from jaxalign.models import quantization
-from jaxalign.models.config import DecoderConfig, RopeScaling
+from jaxalign.models.config import DecoderConfig
 from jaxalign.models.products import multiply
 
 ACTIVATIONS = {
@@ -47,9 +46,6 @@ REMAT_POLICIES = {
 }
 """What the backward pass keeps of each layer but its input: results of matrix products (of plain attention, none),
 nothing, or nothing and the input in host memory. XLA's CPU backend has no other memory and leaves inputs there."""
-
-Rope = tuple[Float[Array, "B T 1 half"], Float[Array, "B T 1 half"]]
-"""Cosines and sines of each position's angles."""
 
 
 @jax.custom_vjp
@@ -106,33 +102,6 @@ class LayerNorm(nn.Module):
         wide = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
         weight, bias = (jnp.broadcast_to(p.astype(jnp.float32), wide.shape) for p in (weight, bias))
         return (wide * weight + bias).astype(x.dtype)
-
-
-def rope_frequencies(head_dim: int, base: float, scaling: RopeScaling | None) -> np.ndarray:
-    """Radians a token for each of the ``head_dim / 2`` rotated pairs."""
-    frequencies = base ** -(np.arange(0, head_dim, 2, dtype=np.float64) / head_dim)
-    if scaling is None:
-        return frequencies
-    if scaling.kind == "linear":
-        return frequencies / scaling.factor
-    # Llama 3: wavelengths beyond the original context are stretched, short ones kept, those between blended.
-    turns = scaling.original_max_length * frequencies / (2 * np.pi)
-    keep = (turns - scaling.low_frequency_factor) / (scaling.high_frequency_factor - scaling.low_frequency_factor)
-    keep = np.clip(keep, 0, 1)
-    return frequencies * (keep + (1 - keep) / scaling.factor)
-
-
-def make_rope(positions: Int[Array, "B T"], frequencies: np.ndarray) -> Rope:
-    """Cosines and sines for :func:`rotate`."""
-    angles = positions[:, :, None, None].astype(jnp.float32) * jnp.asarray(frequencies, jnp.float32)[None, None, None]
-    return jnp.cos(angles), jnp.sin(angles)
-
-
-def rotate(x: Float[Array, "B T H D"], rope: Rope) -> Float[Array, "B T H D"]:
-    """Rotary position embedding (Su et al., 2021), pairing element i with i + D/2 as Hugging Face's weights do."""
-    cos, sin = rope
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
 
 
 def project(

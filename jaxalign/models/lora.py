@@ -13,6 +13,11 @@ policy. :func:`merge_lora` adds it in, for export and for generation. Shared arg
   :func:`jaxalign.models.quantize_base`; adapters are float32.
 - ``adapter``: from :func:`init_lora` or :func:`jaxalign.io.hf.load_adapter`.
 
+Maps may differ in rank and alpha, and layers too: factors are as wide as the highest rank of a map's layers, and what
+is beyond a layer's own rank takes no part. A tied embedding that is trained stays the output matrix; with
+``ensure_weight_tying=False``, as in PEFT by default, what is trained of the two leaves the other as it was, and the
+adapted parameters have an output matrix of their own.
+
 Training needs nothing else, for instance::
 
     config = models.LoraConfig(rank=16, alpha=32.0)
@@ -32,6 +37,7 @@ from collections.abc import Iterable
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxalign import numerics
@@ -56,15 +62,46 @@ class LoraConfig:
     whole: tuple[str, ...] | None = None  # parameters, or all below a name, trained in full; None: a reward's head
     rank_stabilized: bool = False  # rsLoRA
     dora: bool = False
+    rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()  # a map and its own rank, or one for each layer
+    alpha_pattern: tuple[tuple[str, float | tuple[float, ...]], ...] = ()  # likewise; of several, the first that fits
+    ensure_weight_tying: bool = True  # a tied embedding that is trained stays the output matrix; False: each apart
 
     def __post_init__(self):
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}")
+        ranks = (rank for _, value in self.rank_pattern for rank in (value if isinstance(value, tuple) else (value,)))
+        for rank in (self.rank, *ranks):
+            if rank < 1:
+                raise ValueError(f"rank must be at least 1, got {rank}")
 
     @property
     def scale(self) -> float:
         """Of the product: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
+
+    def ranks(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
+        """The rank of the map at ``path``, or ``[layers]`` of them where ``stack`` is ``(layers,)``."""
+        return _by_layer("rank_pattern", self.rank_pattern, self.rank, path, stack)
+
+    def alphas(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
+        """Likewise alpha."""
+        return _by_layer("alpha_pattern", self.alpha_pattern, self.alpha, path, stack)
+
+    def scales(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
+        """``[*stack, rank]``: what each row of B is multiplied by. Layers of less rank than others have zeros."""
+        ranks = self.ranks(path, stack)
+        scales = self.alphas(path, stack) / (np.sqrt(ranks) if self.rank_stabilized else ranks)
+        return np.where(_within(ranks), scales[..., None], 0).astype(np.float32)
+
+
+def _within(ranks: np.ndarray) -> np.ndarray:
+    """``[*stack, rank]``: which columns of A and rows of B are within their layer's rank."""
+    return np.arange(ranks.max()) < ranks[..., None]
+
+
+def _by_layer(field, pattern, default, path, stack) -> np.ndarray:
+    value = np.asarray(next((value for name, value in pattern if _ends(name, path)), default))
+    if value.ndim and value.shape != stack:
+        raise ValueError(f"{field} has {len(value)} values for {path}, which has {stack or 'no'} layers; give one each")
+    return np.broadcast_to(value, stack)
 
 
 def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
@@ -78,16 +115,17 @@ def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
     Raises:
       ValueError: a target is no linear map of the model, or a name of ``whole`` no parameter.
     """
-    leaves = _flatten(params)
+    leaves = _base(params, config)
     maps, whole = chosen(leaves, config)
     adapter = {path: leaves[path].astype(jnp.float32) for path in whole}
     for path, map_key in zip(maps, jax.random.split(key, len(maps)), strict=True):
         stack, inputs, outputs = split_shape(path, leaves[path].shape)
         bound = 1 / math.sqrt(math.prod(inputs))
-        adapter[f"{path}_lora_a"] = jax.random.uniform(
-            map_key, (*stack, *inputs, config.rank), minval=-bound, maxval=bound
-        )
-        adapter[f"{path}_lora_b"] = jnp.zeros((*stack, config.rank, *outputs))
+        there = _within(config.ranks(path, stack))
+        rank = there.shape[-1]
+        first = jax.random.uniform(map_key, (*stack, *inputs, rank), minval=-bound, maxval=bound)
+        adapter[f"{path}_lora_a"] = first * np.expand_dims(there, tuple(range(len(stack), len(stack) + len(inputs))))
+        adapter[f"{path}_lora_b"] = jnp.zeros((*stack, rank, *outputs))
         if config.dora:
             adapter[f"{path}_magnitude"] = _norm(path, leaves[path], adapter, config)
     return _unflatten(adapter)
@@ -102,12 +140,12 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
     Raises:
       ValueError: the adapter is of another model, or of another ``config``.
     """
-    leaves, factors = _flatten(params), _flatten(adapter)
+    leaves, factors = _base(params, config), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     for path in adapted(factors):
         if is_stacked(path):
             leaves[f"{path}_lora_a"] = factors[f"{path}_lora_a"]
-            leaves[f"{path}_lora_b"] = config.scale * factors[f"{path}_lora_b"]
+            leaves[f"{path}_lora_b"] = _scaled(path, leaves[path].shape, factors, config)
             if config.dora:
                 leaves[f"{path}_gain"] = _gain(path, leaves[path], factors, config)
         else:
@@ -123,7 +161,7 @@ def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
     Raises:
       ValueError: as :func:`apply_lora`.
     """
-    leaves, factors = _flatten(dequantize_base(params)), _flatten(adapter)
+    leaves, factors = _base(dequantize_base(params), config), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
     whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
@@ -155,7 +193,8 @@ def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[st
     """
     paths = sorted(paths)
     maps = [path for path in paths if is_map(path)]
-    _check_names("linear map", config.targets, maps, _ends)
+    patterns = [name for name, _ in (*config.rank_pattern, *config.alpha_pattern)]
+    _check_names("linear map", [*config.targets, *patterns], maps, _ends)
     _check_names("parameter", config.whole or (), paths, _is_below)
     below = ("head",) if config.whole is None else config.whole
     whole = [path for path in paths if any(_is_below(name, path) for name in below)]
@@ -210,8 +249,23 @@ def _norms(leaf, first, second):
 def _matrices(path, shape, factors, config):
     """A ``[*stack, inputs, rank]`` and ``scale * B [*stack, rank, outputs]``, with flat inputs and outputs."""
     stack, inputs, outputs = split_shape(path, shape)
-    first = factors[f"{path}_lora_a"].reshape(*stack, math.prod(inputs), config.rank)
-    return first, config.scale * factors[f"{path}_lora_b"].reshape(*stack, config.rank, math.prod(outputs))
+    first = factors[f"{path}_lora_a"].reshape(*stack, math.prod(inputs), -1)
+    return first, _scaled(path, shape, factors, config).reshape(*stack, first.shape[-1], math.prod(outputs))
+
+
+def _scaled(path, shape, factors, config):
+    """``scale * B``."""
+    stack, _, outputs = split_shape(path, shape)
+    scales = config.scales(path, stack)
+    return factors[f"{path}_lora_b"] * scales.reshape(*scales.shape, *[1] * len(outputs))
+
+
+def _base(params, config):
+    """The base's parameters by path, with an output matrix where the adapter takes it and the embedding for two."""
+    leaves = _flatten(params)
+    if not config.ensure_weight_tying and "embedding" in leaves:
+        leaves.setdefault("unembedding", leaves["embedding"].T)
+    return leaves
 
 
 def _whole(factors):
@@ -242,9 +296,10 @@ def _check_adapter(leaves, factors, config):
         raise ValueError(f"the adapter changes {', '.join(strange)}, which the model lacks; it has {', '.join(leaves)}")
     for path in maps:
         rank, dora = factors[f"{path}_lora_a"].shape[-1], f"{path}_magnitude" in factors
-        if (rank, dora) != (config.rank, config.dora):
+        expected = config.ranks(path, split_shape(path, leaves[path].shape)[0]).max()
+        if (rank, dora) != (expected, config.dora):
             raise ValueError(
-                f"the adapter of {path} has rank {rank} and dora={dora}, the LoraConfig rank {config.rank} and "
+                f"the adapter of {path} has rank {rank} and dora={dora}, the LoraConfig rank {expected} and "
                 f"dora={config.dora}; pass the LoraConfig that it was made with"
             )
 

@@ -40,6 +40,6 @@ def response_hidden(model, params: Params, batch: ListBatch, *, shared_prompt: b
 
 
 def unembedding(config: LanguageModelConfig, params: Params) -> Float[Array, "D V"]:
-    """The output matrix, in the model's compute dtype."""
-    matrix = params["embedding"].T if config.tied_embeddings else params["unembedding"]
+    """The output matrix, in the model's compute dtype: the embedding's, if the parameters have none of its own."""
+    matrix = params["unembedding"] if "unembedding" in params else params["embedding"].T
     return matrix.astype(config.dtype)

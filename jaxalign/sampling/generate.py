@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.checks import check_sizes
 from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, start
 from jaxalign.sampling.readers import split_weights
@@ -44,9 +45,13 @@ def generate(
     Sharded parameters and prompts (``jaxalign.sharding``) give the same tokens on any mesh.
 
     Raises:
-      ValueError: ``num_samples`` or ``max_new_tokens`` is no whole number of at least 1.
+      ValueError: a number of samples or tokens that is no whole number of at least 1; a model whose rotary positions
+        depend on a text's final length from fewer than P + R tokens on.
     """
     check_sizes(num_samples=num_samples, max_new_tokens=max_new_tokens)
+    check_one_rotation(
+        model.config, prompt_tokens.shape[1] + max_new_tokens, "shorten the prompts or lower max_new_tokens"
+    )
     weights = split_weights(model, params)
     prompts = prefill(model, weights, prompt_tokens, prompt_mask, rule)
     b, k = prompt_tokens.shape[0], num_samples

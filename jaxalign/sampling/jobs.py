@@ -17,6 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from jaxalign.models import LanguageModelConfig
+from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.checks import check_sizes
 from jaxalign.sampling.decode import (
     Prompts,
@@ -177,6 +178,7 @@ def _check_room(config: LanguageModelConfig, max_prompt_tokens: int, max_new_tok
             f"{max_prompt_tokens} tokens of prompt and {max_new_tokens} new ones exceed the model's context of "
             f"{config.max_length}; lower max_prompt_tokens or max_new_tokens"
         )
+    check_one_rotation(config, max_prompt_tokens + max_new_tokens, "lower max_prompt_tokens or max_new_tokens")
 
 
 def _place(slots: Sequences, sharding: NamedSharding | None) -> Sequences:

@@ -119,6 +119,25 @@ def test_templates_by_name(byte_level, tmp_path):
     assert data.load_tokenizer(tmp_path).render_chat(CHAT) == "D"
 
 
+@pytest.mark.parametrize("where", ["config", "files"])
+def test_a_chat_with_tools_has_the_template_for_them(byte_level, tmp_path, where):
+    """As transformers chooses: ``tool_use`` where tools are given, ``default`` otherwise."""
+    backend, config = byte_level
+    templates = {"default": "{{ messages[0].content }}", "tool_use": "{{ tools[0].name + messages[0].content }}"}
+    data.HfTokenizer(backend, config).save(tmp_path)
+    if where == "config":
+        stated = [{"name": name, "template": template} for name, template in templates.items()]
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": stated}))
+    else:
+        (tmp_path / "additional_chat_templates").mkdir()
+        (tmp_path / "chat_template.jinja").write_text(templates["default"])
+        (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text(templates["tool_use"])
+    ours, theirs = data.load_tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for tools in (), ({"name": "add"},):
+        expected = theirs.apply_chat_template(CHAT[:1], tools=list(tools) or None, return_dict=False)
+        assert ours.encode_chat(CHAT[:1], tools=tools, add_generation_prompt=False) == expected
+
+
 def test_loads_a_sentencepiece_model_with_its_config(spm_path, tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(spm_path.read_bytes())
     assert data.load_tokenizer(tmp_path).eos_id == 1

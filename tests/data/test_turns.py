@@ -208,3 +208,15 @@ def test_no_token_of_the_prompt_left_is_an_error(byte_level):
     ours = data.HfTokenizer(backend, config | {"add_bos_token": False})
     with pytest.raises(ValueError, match="an empty prompt needs a tokenizer with a beginning-of-sequence token"):
         data.encode_lists([PreferenceRecord("", ("a",), (1.0,))], ours, **LIMITS)
+
+
+@pytest.mark.parametrize("name", ["ChatML", "Gemma", "Llama 2"])
+def test_an_option_with_its_end_is_the_assistants_turn(name, load):
+    ours, theirs = load(chat_styles.STYLES[name])
+    encoded = data.encode_options([USER], ("Yes.", "No."), ours, ended=True)
+    assert [[*encoded.prompt, *option] for option in encoded.options] == [
+        ids_of(theirs, [USER, said(option)]) for option in ("Yes.", "No.")
+    ]
+    open_ended = data.encode_options([USER], ("Yes.", "No."), ours)
+    for option, ended in zip(open_ended.options, encoded.options, strict=True):
+        assert ended[: len(option)] == option and len(ended) > len(option)

@@ -102,12 +102,16 @@ def test_plad(t5, folder, tmp_path):
     figures = plad.main(config)
     assert np.isfinite(figures["held-out/PLaD ranking/tau of likelihood"])
     assert np.isfinite(figures["held-out/JSD/ROUGE-L"])
-    # What was trained of the warm start and of JSD on top of it is two adapters of rank 2.
+    # What was trained of the warm start is an adapter of rank 2, and so is JSD, of which no merged copy is kept.
     folder = tmp_path / "run" / "seed-0"
     base = transformers.AutoModelForSeq2SeqLM.from_pretrained(t5)
-    for name in "warm", "JSD":
-        base = peft.PeftModel.from_pretrained(base, folder / name / "adapter").merge_and_unload()
-    exported = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder / "JSD" / "hf")
+    base = peft.PeftModel.from_pretrained(base, folder / "warm" / "adapter").merge_and_unload()
+    exported = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder / "warm" / "hf")
+    assert {path.name for path in (folder / "JSD" / "adapter").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    assert not list((folder / "JSD").rglob("model*.safetensors"))
     for (name, ours), theirs in zip(exported.named_parameters(), base.parameters(), strict=True):
         np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6, err_msg=name)
 

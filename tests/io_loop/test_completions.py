@@ -2,7 +2,6 @@
 
 import errno
 import json
-import string
 
 import jax
 import jax.numpy as jnp
@@ -11,32 +10,11 @@ import pytest
 
 from jaxalign import models, sampling
 from jaxalign.io import completions
+from tests.letters import Letters
 
 CONFIG = models.DecoderConfig(29, 16, 24, 2, 4, 2, 4, window=3, windowed_layers=(True, False), max_length=40)
 TEXTS = ["ab", "some longer prompt".replace(" ", ""), "z", "ab"]
 OPTIONS = {"num_samples": 2, "max_new_tokens": 6, "num_slots": 3, "stride": 4}
-
-
-class Letters:
-    """One id per lower-case letter, from 3 on: 0 pads, 1 ends, 2 begins."""
-
-    vocab_size, pad_id, eos_id, bos_id = 29, 0, 1, 2
-    separator_ids = ()
-
-    def encode(self, text):
-        return [3 + string.ascii_lowercase.index(letter) for letter in text]
-
-    def decode(self, ids):
-        return "".join(string.ascii_lowercase[token - 3] for token in ids if token > 2)
-
-    def render_chat(self, messages, *, add_generation_prompt=True):
-        return "".join(message["content"] for message in messages)
-
-    def encode_chat(self, messages, *, add_generation_prompt=True, continuation=""):
-        return [self.bos_id, *self.encode(self.render_chat(messages) + continuation)]
-
-    def save(self, directory):
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")

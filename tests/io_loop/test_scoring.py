@@ -21,10 +21,11 @@ def encode(records):
     def ids(text):
         return [3 + string.ascii_lowercase.index(letter) for letter in text]
 
-    def prompt_fn(record):
-        return [2], ids(data.render_context(record.prompt).removeprefix("user: "))
+    def encode_fn(record):
+        prompt = ids(data.render_context(record.prompt).removeprefix("user: "))
+        return [2], data.EncodedRecord(prompt, [[*ids(text), 1] for text in record.responses])
 
-    return encoding.encode_parts(records, prompt_fn, lambda text: [*ids(text), 1], pad_id=0, limits=(4, 5))
+    return encoding.encode_parts(records, encode_fn, pad_id=0, limits=(4, 5))
 
 
 def length(batch):

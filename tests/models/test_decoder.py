@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from jaxalign import models
-from jaxalign.models import attention, layers
+from jaxalign.models import attention, layers, rope
 
 
 @pytest.mark.parametrize("name", tiny.CONFIGS)
@@ -86,7 +86,7 @@ def test_llama3_rope_scaling_by_hand():
     scaling = models.RopeScaling("llama3", factor=8.0, original_max_length=64)
     blend = (64 * 0.1 / (2 * np.pi) - 1) / (4 - 1)
     expected = [1.0, 0.1 * (blend + (1 - blend) / 8), 0.01 / 8, 0.001 / 8]
-    np.testing.assert_allclose(layers.rope_frequencies(8, 1e4, scaling), expected, rtol=1e-12)
+    np.testing.assert_allclose(rope.rope_frequencies(8, 1e4, scaling), expected, rtol=1e-12)
 
 
 def test_attention_equals_jax_nn(float64):

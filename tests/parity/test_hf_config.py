@@ -330,8 +330,10 @@ def test_old_linear_scaling_is_called_type():
         ({"model_type": "gpt2"}, "'gpt2' is not known; known are llama, mistral, qwen2, .*, gemma3$"),
         ({}, "model_type None is not known"),
         ({key: QWEN3_0_6B[key] for key in ("model_type", "vocab_size")}, "qwen3 model lacks 'hidden_size'"),
-        (QWEN3_0_6B | {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type = 'yarn'; expected 'default'"),
-        (LLAMA_3_2_1B | {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type = 'dynamic'; expected"),
+        (
+            QWEN3_0_6B | {"rope_scaling": {"rope_type": "proportional"}},
+            r"\['rope_type'\] = 'proportional'; expected one",
+        ),
         (LLAMA_3_2_1B | {"rope_scaling": {"type": "linear"}}, "a 'factor', which rope_type 'linear' needs"),
         (QWEN2_5_0_5B | {"rope_scaling": {"type": "default", "mrope_section": [1]}}, r"\['mrope_section'\]"),
         (LLAMA_3_2_1B | {"hidden_act": "relu"}, "hidden_act = 'relu'; expected one of .*silu"),

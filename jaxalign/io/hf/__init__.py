@@ -12,6 +12,7 @@ from jaxalign.io.hf.config import config_from_json, config_to_json, read_config
 from jaxalign.io.hf.families import FAMILIES
 from jaxalign.io.hf.read import load_pretrained
 from jaxalign.io.hf.resolve import resolve
+from jaxalign.io.hf.token_ids import end_ids
 from jaxalign.io.hf.write import save_pretrained
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ModelCard",
     "config_from_json",
     "config_to_json",
+    "end_ids",
     "load_adapter",
     "load_pretrained",
     "read_config",

@@ -3,8 +3,11 @@
 Tensors are named after the module that they adapt, in one layer: ``base_model.model.<module>.lora_A.weight [rank,
 inputs]``, ``lora_B.weight [outputs, rank]``, ``lora_magnitude_vector [outputs]``. Parameters trained whole keep their
 names. Which modules are adapted is read off these names, not off ``target_modules``.
+
+A tied embedding, trained whole, is apart from the output matrix to peft, unless ``ensure_weight_tying`` is set.
 """
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -17,14 +20,18 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save_file
 
+from jaxalign.io.hf import adapter_patterns
+from jaxalign.io.hf.adapter_patterns import ends
 from jaxalign.io.hf.families import FAMILIES
+from jaxalign.io.hf.json_files import save_json
+from jaxalign.io.hf.names import UNEMBEDDING
 from jaxalign.io.hf.read import listing, unexpected, unreadable
 from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
-from jaxalign.io.hf.weights import open_files
-from jaxalign.io.hf.write import replacing, save_json
+from jaxalign.io.hf.weights import Stored, open_files
+from jaxalign.io.hf.write import replacing
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
-from jaxalign.models.axes import INPUT_AXES, split_shape
+from jaxalign.models.axes import is_map, split_shape
 from jaxalign.models.lora import chosen
 from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
@@ -39,10 +46,11 @@ TASKS = {
 }
 # Keys of adapter_config.json: those that are read, and those that change nothing once the tensors are there. Whatever
 # else is set, in this release of peft or a later one, asks for something that is not here.
-READ = ("peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "bias", "init_lora_weights")
-IDLE = """auto_mapping base_model_name_or_path ensure_weight_tying eva_config exclude_modules inference_mode
-layers_pattern layers_to_transform lora_dropout megatron_core modules_to_save peft_version qalora_group_size revision
-runtime_config target_modules task_type""".split()
+READ = """peft_type r lora_alpha use_rslora use_dora bias init_lora_weights rank_pattern alpha_pattern modules_to_save
+ensure_weight_tying""".split()
+IDLE = """auto_mapping base_model_name_or_path eva_config exclude_modules inference_mode layers_pattern
+layers_to_transform lora_dropout megatron_core peft_version qalora_group_size revision runtime_config target_modules
+task_type""".split()
 # Other ways to initialise change the base's weights, without which the tensors are of no use.
 INITS = (True, False, "gaussian", "eva", "orthogonal")
 
@@ -63,13 +71,15 @@ def save_adapter(
       FileExistsError: ``directory`` holds something else.
     """
     directory = pathlib.Path(directory)
-    leaves, shapes = flax.traverse_util.flatten_dict(adapter, sep="/"), abstract_params(config)
-    maps, whole = chosen(shapes, lora)
+    leaves, config = flax.traverse_util.flatten_dict(adapter, sep="/"), adapted_config(config, lora)
+    maps, whole = chosen(abstract_params(config), lora)
     places = _places(config, lora, maps, whole)
     _check(config, leaves, places)
-    keys = _config_keys(config, lora, maps, whole) | {"base_model_name_or_path": base}
+    keys = _config_keys(config, lora, places, maps, whole) | {"base_model_name_or_path": base}
     with replacing(directory, _is_adapter) as folder:
-        tensors = {f"{ROOT}{slot.prefix}{slot.name}": slot.take(leaves[slot.path], "float32") for slot in places}
+        tensors = {f"{ROOT}{slot.prefix}{slot.name}": _take(slot, leaves[slot.path]) for slot in places}
+        if _stays_tied(config, whole):  # peft writes both names of what it trains as one
+            tensors[ROOT + UNEMBEDDING] = tensors[ROOT + FAMILIES[config.family].names["embedding"].template]
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         save_json(folder / CONFIG, keys)
     return directory
@@ -93,33 +103,42 @@ def load_adapter(directory: str | pathlib.Path, config: ModelConfig) -> tuple[Lo
     _check_keys(keys, directory / CONFIG)
     with open_files([directory / WEIGHTS]) as found:
         stored = {_plain(name, config): tensor for name, tensor in found.items()}
+        apart = _apart(config, keys, stored)
+        config = dataclasses.replace(config, tied_embeddings=False) if apart else config
+        stored = _without_copies(config, stored)
         maps, whole = _contents(config, stored)
-        lora = _lora_config(config, keys, maps, whole)
+        lora = dataclasses.replace(_lora_config(config, keys, maps, whole), ensure_weight_tying=not apart)
         places = _places(config, lora, maps, whole)
         problems = unreadable(places, stored) + unexpected(stored.keys() - {slot.name for slot in places}, stored)
         if problems:
             raise ValueError(f"the adapter in {directory} does not fit this {config.family} model:" + listing(problems))
         adapter = {}
         for path, group in itertools.groupby(places, key=lambda slot: slot.path):
-            group = list(group)
-            leaf = np.empty(_shape(group), np.float32)
-            for slot in group:
-                slot.fill(leaf, stored[slot.name].read())
-            adapter[path] = jnp.asarray(leaf)
+            adapter[path] = jnp.asarray(_read(list(group), stored, directory))
     return lora, flax.traverse_util.unflatten_dict(adapter, sep="/")
+
+
+def adapted_config(config: ModelConfig, lora: LoraConfig) -> ModelConfig:
+    """Of the model with the adapter: untied, if it trains the output matrix apart from the embedding."""
+    if lora.ensure_weight_tying or not getattr(config, "tied_embeddings", False):
+        return config
+    return dataclasses.replace(config, tied_embeddings=False)
 
 
 def _places(config: ModelConfig, lora: LoraConfig, maps: Iterable[str], whole: Iterable[str]) -> list[Slot]:
     """Every tensor of an adapter, parameter by parameter."""
     places = []
-    for slot in slots(config, abstract_params(config)):
+    for slot in slots(config, shapes := abstract_params(config)):
         if slot.path in whole:
-            places.append(slot)
+            # To peft, T5's stacks have modules of their own, all with the tensor that files hold once.
+            places += [slot._replace(name=name) for name in _stack_names(config, slot.name) or [slot.name]]
         elif slot.path in maps:
-            _, inputs, outputs = split_shape(slot.path, slot.shape)
+            stack, inputs, outputs = split_shape(slot.path, shapes[slot.path].shape)
+            ranks = lora.ranks(slot.path, stack)
+            rank = int(ranks if slot.layer is None else ranks[slot.layer])
             kinds = {
-                "_lora_a": (".lora_A.weight", (*inputs, lora.rank), len(inputs)),
-                "_lora_b": (".lora_B.weight", (lora.rank, *outputs), 1),
+                "_lora_a": (".lora_A.weight", (*inputs, rank), len(inputs)),
+                "_lora_b": (".lora_B.weight", (rank, *outputs), 1),
             }
             if lora.dora:
                 kinds["_magnitude"] = (".lora_magnitude_vector", outputs, 0)
@@ -130,13 +149,44 @@ def _places(config: ModelConfig, lora: LoraConfig, maps: Iterable[str], whole: I
     return sorted(places, key=lambda slot: slot.path)
 
 
+def _stack_names(config, name):
+    return [copy for copy, kept in FAMILIES[config.family].copies.items() if kept == name and copy != UNEMBEDDING]
+
+
 def _module(slot):
     return slot.name.rpartition(".")[0]
 
 
-def _shape(group):
-    """Of the parameter that these tensors make up."""
-    return group[0].shape if group[0].layer is None else (len(group), *group[0].shape)
+def _shape(group: list[Slot]) -> tuple[int, ...]:
+    """Of the parameter that these tensors make up: as wide as the widest layer."""
+    widest = tuple(map(max, zip(*(slot.shape for slot in group), strict=True)))
+    return widest if group[0].layer is None else (len(group), *widest)
+
+
+def _place(slot: Slot, leaf: Any) -> Any:
+    """Where the tensor stands in its parameter; a layer of less rank than others fills a part of its room."""
+    room = leaf if slot.layer is None else leaf[slot.layer]
+    return room[tuple(map(slice, slot.shape))]
+
+
+def _take(slot: Slot, leaf: Any) -> np.ndarray:
+    return slot._replace(layer=None).take(_place(slot, np.asarray(leaf)), "float32")
+
+
+def _read(group: list[Slot], stored: Mapping[str, Stored], directory: pathlib.Path) -> np.ndarray:
+    """The parameter that these tensors make up."""
+    leaf = np.zeros(_shape(group), np.float32)
+    for number, slot in enumerate(group):
+        tensor = np.empty(slot.shape, np.float32)
+        slot._replace(layer=None).fill(tensor, stored[slot.name].read())
+        if slot.layer is None and number and not np.array_equal(tensor, leaf):
+            names = " and ".join(each.name for each in group)
+            raise ValueError(
+                f"the adapter in {directory} has other values for {names}, which are one parameter here; merge it with "
+                f"peft, or train with one of both"
+            )
+        _place(slot, leaf)[...] = tensor
+    return leaf
 
 
 def _check(config, leaves, places):
@@ -148,17 +198,24 @@ def _check(config, leaves, places):
         )
 
 
-def _config_keys(config: ModelConfig, lora: LoraConfig, maps: list[str], whole: list[str]) -> dict[str, Any]:
+def _stays_tied(config: ModelConfig, whole: Iterable[str]) -> bool:
+    return "embedding" in whole and getattr(config, "tied_embeddings", False)
+
+
+def _config_keys(
+    config: ModelConfig, lora: LoraConfig, places: list[Slot], maps: list[str], whole: list[str]
+) -> dict[str, Any]:
     """adapter_config.json, without the base's name."""
-    if "embedding" in whole and getattr(config, "tied_embeddings", False):
+    tied = _stays_tied(config, whole)
+    if tied and isinstance(config, EncoderDecoderConfig):
         raise ValueError(
-            "peft would train a tied embedding apart from the output matrix, so this adapter cannot be written; "
-            "merge it (models.merge_lora) and save the model"
+            f"peft cannot train a {config.family} model's embedding and keep it tied to the output matrix, so this "
+            "adapter cannot be written; merge it (models.merge_lora) and save the model"
         )
-    places = slots(config, abstract_params(config))
-    modules = {slot.prefix + _module(slot): slot.path for slot in places if slot.name.endswith(".weight")}
+    base = slots(config, abstract_params(config))
+    modules = {slot.prefix + _module(slot): slot for slot in base if slot.name.endswith(".weight")}
     saved = {slot.prefix + _module(slot) for slot in places if slot.path in whole}
-    targets = [module for module, path in modules.items() if path in maps]
+    targets = [module for module, slot in modules.items() if slot.path in maps]
     if both := sorted(saved.intersection(targets)):
         raise ValueError(f"peft cannot adapt a module and train its bias whole, as asked for {', '.join(both)}")
     return {
@@ -166,25 +223,18 @@ def _config_keys(config: ModelConfig, lora: LoraConfig, maps: list[str], whole: 
         "task_type": TASKS[type(config)],
         "r": lora.rank,
         "lora_alpha": lora.alpha,
+        **adapter_patterns.write(
+            lora, {module: slot for module, slot in modules.items() if slot.path in maps}, modules
+        ),
         "use_rslora": lora.rank_stabilized,
         "use_dora": lora.dora,
-        "target_modules": _ends(targets, modules, "."),
+        "target_modules": ends(targets, modules, "."),
         "modules_to_save": sorted(saved) or None,
+        "ensure_weight_tying": tied,
         "bias": "none",
         "lora_dropout": 0.0,
         "inference_mode": True,
     }
-
-
-def _ends(names: Iterable[str], everything: Iterable[str], separator: str) -> list[str]:
-    """The shortest ends that fit all of ``names`` and nothing else of ``everything``."""
-    names, ends = set(names), set()
-    others = [separator + other for other in everything if other not in names]
-    for name in names:
-        parts = name.split(separator)
-        candidates = (separator.join(parts[start:]) for start in reversed(range(len(parts))))
-        ends.add(next((end for end in candidates if not any(o.endswith(separator + end) for o in others)), name))
-    return sorted(ends)
 
 
 def _is_adapter(directory):
@@ -209,24 +259,53 @@ def _plain(name: str, config: ModelConfig) -> str:
     return FAMILIES[config.family].spelling.plain(name) or name
 
 
+def _apart(config: ModelConfig, keys: Mapping[str, Any], stored: Iterable[str]) -> bool:
+    """Whether the adapter trains a tied base's embedding and output matrix apart from each other.
+
+    Embeddings that peft stores without being told to, since a vocabulary was resized, are the base's, and stay tied.
+    """
+    if not getattr(config, "tied_embeddings", False) or keys.get("ensure_weight_tying"):
+        return False
+    embedding = FAMILIES[config.family].names["embedding"].template
+    both = {name.rpartition(".")[0] for name in (UNEMBEDDING, *(_stack_names(config, embedding) or [embedding]))}
+    there = {name.rpartition(".")[0] for name in stored}
+    whole = [module for module in both & there if module.endswith(tuple(keys.get("modules_to_save") or ()))]
+    return bool(whole) or f"{UNEMBEDDING.rpartition('.')[0]}.lora_A.weight" in stored
+
+
+def _without_copies(config: ModelConfig, stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """The tensors without those that the base has, too: of modules that are adapted, and of the tied output matrix."""
+    shapes = {slot.name: slot.stored_shape for slot in slots(config, abstract_params(config))}
+    kept = {}
+    for name, tensor in stored.items():
+        of_base = ".base_layer." in name and shapes.get(name.replace(".base_layer.", ".")) == tensor.shape
+        original = FAMILIES[config.family].copies.get(UNEMBEDDING)
+        copy = name == UNEMBEDDING and getattr(config, "tied_embeddings", False) and original in stored
+        if not of_base and not (copy and np.array_equal(tensor.read(), stored[original].read())):
+            kept[name] = tensor
+    return kept
+
+
 def _contents(config: ModelConfig, stored: Iterable[str]) -> tuple[list[str], list[str]]:
     """The paths of the maps that the tensors adapt, and of the parameters that they hold whole."""
     places = slots(config, abstract_params(config))
     maps = {slot.path for slot in places if f"{_module(slot)}.lora_A.weight" in stored}
-    whole = {slot.path for slot in places if slot.name in stored}
-    return sorted(path for path in maps if path.rpartition("/")[2] in INPUT_AXES), sorted(whole)
+    whole = {slot.path for slot in places if set(_stack_names(config, slot.name) or [slot.name]) <= set(stored)}
+    return sorted(path for path in maps if is_map(path)), sorted(whole)
 
 
 def _lora_config(config: ModelConfig, keys: Mapping[str, Any], maps: list[str], whole: list[str]) -> LoraConfig:
     """With the shortest names that choose these parameters."""
-    known = list(abstract_params(config))
+    known = abstract_params(config)
     usual_maps, usual_whole = chosen(known, LoraConfig(1, 1.0))
-    every_map = [path for path in known if path.rpartition("/")[2] in INPUT_AXES]
+    every_map = [path for path in known if is_map(path)]
+    adapted = {slot.prefix + _module(slot): slot for slot in slots(config, known) if slot.path in maps}
     return LoraConfig(
         rank=keys["r"],
         alpha=float(keys["lora_alpha"]),
-        targets=() if maps == usual_maps else tuple(_ends(maps, every_map, "/")),
+        targets=() if maps == usual_maps else tuple(ends(maps, every_map, "/")),
         whole=None if whole == usual_whole else tuple(whole),
         rank_stabilized=bool(keys.get("use_rslora")),
         dora=bool(keys.get("use_dora")),
+        **adapter_patterns.read(keys, adapted, every_map),
     )

@@ -4,17 +4,34 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS
+from jaxalign.data.tokenizer_files import digest_files, read_tokenizer_files
+from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS, Classifier, Family
+from jaxalign.io.hf.json_files import read_json
 from jaxalign.io.hf.parts import refuse
 from jaxalign.io.hf.weights import open_tensors
-from jaxalign.models import DecoderConfig, EncoderConfig, ModelConfig, NetworkConfig, RewardConfig, backbone_config
+from jaxalign.models import (
+    DecoderConfig,
+    EncoderConfig,
+    ModelConfig,
+    NetworkConfig,
+    Origin,
+    RewardConfig,
+    backbone_config,
+)
 
 # How a model is run, which is not part of what it is.
 RUNTIME = ("dtype", "float8", "remat", "attention")
+UNSAID = (*RUNTIME, "origin")
 LABEL = "REWARD"
+# Keys beside a larger model's text_config that are about its text part.
+SHARED_KEYS = ("tie_word_embeddings", "dtype", "torch_dtype", "architectures", "id2label", "num_labels")
+HEAD_KEYS = ("id2label", "label2id", "num_labels", "problem_type")  # they describe a classifier's head
+CODE_KEYS = ("auto_map",)  # names of program files, which do not come with a model
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 def read_config(directory: str | pathlib.Path) -> ModelConfig:
@@ -24,91 +41,169 @@ def read_config(directory: str | pathlib.Path) -> ModelConfig:
       FileNotFoundError: no config.json, or no weights where they are asked.
       ValueError: it is of an unknown family, or asks for something that the models do not have.
     """
-    file = pathlib.Path(directory) / "config.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; pass the directory that holds a model's config.json")
-    try:
-        keys = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file} is not JSON ({error}); download or export it again") from error
+    directory = pathlib.Path(directory)
+    keys = read_json(directory / "config.json")
+    if keys is None:
+        raise FileNotFoundError(
+            f"{directory / 'config.json'} is missing; pass the directory that holds a model's config.json"
+        )
     config = config_from_json(keys)
-    family = FAMILIES[config.family]
-    if not family.told_by_weights:
-        return config
     network = backbone_config(config)
-    with open_tensors(pathlib.Path(directory), family.spelling) as stored:
-        found = {field: tell(network, stored) for field, tell in family.told_by_weights.items()}
-    return _with_backbone(config, dataclasses.replace(network, **found))
+    generation = read_json(directory / "generation_config.json")
+    origin = dataclasses.replace(
+        network.origin,
+        generation=None if generation is None else json.dumps(generation),
+        tokenizer=digest_files(read_tokenizer_files(directory)),
+    )
+    network = dataclasses.replace(network, origin=origin)
+    if told := FAMILIES[config.family].told_by_weights:
+        with open_tensors(directory, FAMILIES[config.family].spelling) as stored:
+            found = {field: tell(network, stored) for field, tell in told.items()}
+        network = dataclasses.replace(network, **found)
+    return with_network(config, network)
 
 
 def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
     """What config.json's ``keys`` describe; its ``dtype`` becomes the compute dtype if that is bfloat16.
 
-    A sequence classifier is a reward model, if it has one label.
+    A sequence classifier is a reward model, if it has one label. The config's ``origin`` holds what is not modelled.
 
     Raises:
       ValueError: the family is unknown, a key is missing, or a value has no counterpart here.
     """
-    if keys.get("model_type") in TEXT_PARTS:
-        shared = ("tie_word_embeddings", "dtype", "torch_dtype", "architectures", "id2label")
-        outer = {key: keys[key] for key in shared if keys.get(key) is not None}
-        keys = keys.get("text_config", {}) | outer | {"model_type": TEXT_PARTS[keys["model_type"]]}
+    keys = _modelled_part(keys)
+    network = _read_network(keys)
+    if not is_classifier(keys):
+        return network
+    classifier = FAMILIES[network.family].classifier
+    if classifier is None:
+        raise refuse(keys, "architectures", keys["architectures"], FAMILIES[network.family].architecture)
+    if _num_labels(keys) != 1:
+        raise refuse(
+            keys,
+            "num_labels" if keys.get("num_labels") is not None else "id2label",
+            keys["num_labels"] if keys.get("num_labels") is not None else keys.get("id2label"),
+            "one label, which makes a classifier a reward model",
+        )
+    return RewardConfig(network, classifier.pooling)
+
+
+def _modelled_part(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a larger model's text part, with those beside it that are about it; of another model, all."""
+    name = keys.get("model_type")
+    if name not in TEXT_PARTS:
+        return dict(keys)
+    beside = {key: keys[key] for key in SHARED_KEYS if keys.get(key) is not None}
+    ids = {key: keys[key] for key in TOKEN_IDS if keys.get(key) is not None}
+    return {**ids, **keys.get("text_config", {}), **beside, "model_type": TEXT_PARTS[name]}
+
+
+def _read_network(keys: Mapping[str, Any]) -> NetworkConfig:
     name = keys.get("model_type")
     if name not in FAMILIES:
         raise ValueError(f"model_type {name!r} is not known; known are {', '.join([*FAMILIES, *TEXT_PARTS])}")
     family = FAMILIES[name]
     stored = keys.get("dtype") or keys.get("torch_dtype")
     fields = dict(family.fixed) | {"family": name, "dtype": "bfloat16" if stored == "bfloat16" else "float32"}
-    keys = {**family.defaults, **keys}
+    said = {**family.defaults, **keys}
     for part in family.parts:
-        fields |= part.read(keys)
-    network = canonical(family.config(**fields))
-    if not str((keys.get("architectures") or [None])[0]).endswith("ForSequenceClassification"):
-        return network
-    if family.classifier is None:
-        raise refuse(keys, "architectures", keys["architectures"], family.architecture)
-    labels = keys.get("id2label") or dict.fromkeys(range(2))  # transformers' default
-    if len(labels) != 1:
-        raise refuse(keys, "id2label", labels, "one label, which makes a classifier a reward model")
-    return RewardConfig(network, family.classifier.pooling)
+        fields |= part.read(said)
+    origin = Origin(json.dumps(keys), dtype=stored if stored in DTYPES else None)
+    return canonical(family.config(**fields, origin=origin))
+
+
+def is_classifier(keys: Mapping[str, Any]) -> bool:
+    """Whether config.json is of a sequence classifier."""
+    return str((keys.get("architectures") or [None])[0]).endswith("ForSequenceClassification")
+
+
+def _num_labels(keys: Mapping[str, Any]) -> int:
+    """As in transformers: ``num_labels`` goes before ``id2label``, and two is the default."""
+    stated, labels = keys.get("num_labels"), keys.get("id2label")
+    if stated is not None:
+        if not isinstance(stated, int) or isinstance(stated, bool):
+            raise refuse(keys, "num_labels", stated, "a whole number")
+        return stated
+    if labels is None:
+        return 2
+    if not isinstance(labels, Mapping):
+        raise refuse(keys, "id2label", labels, "an object with a name for each label, such as {'0': 'REWARD'}")
+    return len(labels)
 
 
 def config_to_json(config: ModelConfig) -> dict[str, Any]:
-    """config.json as transformers 5 reads it, without dtype and token ids.
+    """config.json as transformers 5 reads it.
+
+    A config that was read from a file keeps what the file says, in its spelling, wherever it still says what the config
+    is; dtype and token ids are those of the file.
 
     Raises:
       ValueError: the family is unknown, or its config.json cannot say what ``config`` says.
     """
-    if config.family not in FAMILIES:
-        raise ValueError(f"family {config.family!r} is not known; known are {', '.join(FAMILIES)}")
+    network, keys = backbone_config(config), stated_keys(config)
+    family = _family_of(network)
+    was_classifier = is_classifier(keys)
+    keys = _written(network, family, keys)
     if isinstance(config, RewardConfig):
-        return config_to_json(config.backbone) | _classifier_keys(config)
-    family = FAMILIES[config.family]
-    if not isinstance(config, family.config):
+        keys["architectures"] = [_classifier(config).architecture]
+        if not was_classifier:
+            keys = _without(keys, HEAD_KEYS) | {"id2label": {"0": LABEL}, "label2id": {LABEL: 0}}
+    elif was_classifier:
+        keys = _without(keys, HEAD_KEYS)
+    return keys
+
+
+def stated_keys(config: ModelConfig) -> dict[str, Any]:
+    """What config.json said where ``config`` was read from; nothing if it is new."""
+    origin = backbone_config(config).origin
+    return {} if origin is None else _without(json.loads(origin.config), CODE_KEYS)
+
+
+def _family_of(network: NetworkConfig) -> Family:
+    if network.family not in FAMILIES:
+        raise ValueError(f"family {network.family!r} is not known; known are {', '.join(FAMILIES)}")
+    family = FAMILIES[network.family]
+    if not isinstance(network, family.config):
         raise ValueError(
-            f"a {config.family} model is described by {family.config.__name__}, got {type(config).__name__}"
+            f"a {network.family} model is described by {family.config.__name__}, got {type(network).__name__}"
         )
-    if family.whole_heads and config.width % config.num_heads:
+    if family.whole_heads and network.width % network.num_heads:
         raise ValueError(
-            f"transformers refuses a {config.family} model whose width ({config.width}) is not a multiple of its "
-            f"number of heads ({config.num_heads}), whatever head_dim is; change one, or use another family"
+            f"transformers refuses a {network.family} model whose width ({network.width}) is not a multiple of its "
+            f"number of heads ({network.num_heads}), whatever head_dim is; change one, or use another family"
         )
-    keys = {"architectures": [family.architecture], "model_type": config.family}
+    return family
+
+
+def _written(network: NetworkConfig, family: Family, stated: dict[str, Any]) -> dict[str, Any]:
+    """The network's config.json: ``stated``, of which each part that no longer fits is written anew."""
+    before = _read_network(stated) if stated else None
+    keys = stated | {"architectures": [family.architecture], "model_type": network.family}
+    if before is not None and before.family != network.family:
+        keys = _without(keys, [name for part in FAMILIES[before.family].parts for name in part.names])
+        before = None
+    now = canonical(network)
     for part in family.parts:
-        keys |= part.write(config)
-    unsaid = RUNTIME + tuple(family.told_by_weights)
-    lost = _differences(canonical(config), config_from_json(keys), unsaid)
+        fields = () if before is None else part.read({**family.defaults, **stated})
+        if before is None or not all(_equal(getattr(before, name), getattr(now, name)) for name in fields):
+            keys = _without(keys, part.names) | part.write(network)
+    lost = _differences(now, _read_network(keys), (*UNSAID, *family.told_by_weights))
     if lost:
         raise ValueError(
-            f"a {config.family} config.json cannot express "
+            f"a {network.family} config.json cannot express "
             + "; ".join(f"{name} = {ours!r} (it would read back as {theirs!r})" for name, ours, theirs in lost)
             + f"; change these or use another family of {', '.join(FAMILIES)}"
         )
     return keys
 
 
-def _classifier_keys(config):
-    """What makes a classifier of the backbone's config.json, with one label."""
+def _without(keys: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    names = set(names)
+    return {key: value for key, value in keys.items() if key not in names}
+
+
+def _classifier(config: RewardConfig) -> Classifier:
+    """How transformers makes a classifier with one label of the backbone."""
     classifier = FAMILIES[config.family].classifier
     if classifier is None:
         raise ValueError(
@@ -125,17 +220,18 @@ def _classifier_keys(config):
             f"transformers' {classifier.architecture} has a pooler before its classifier, this backbone has none; "
             f"train with pooler=True in its EncoderConfig, or keep the model as a checkpoint (jaxalign.io.checkpoints)"
         )
-    return {"architectures": [classifier.architecture], "id2label": {"0": LABEL}, "label2id": {LABEL: 0}}
+    return classifier
 
 
 def without_runtime(config: ModelConfig) -> ModelConfig:
     """The same model, run in the default way."""
     network = backbone_config(config)
     defaults = {field.name: field.default for field in dataclasses.fields(network) if field.name in RUNTIME}
-    return _with_backbone(config, dataclasses.replace(network, **defaults))
+    return with_network(config, dataclasses.replace(network, **defaults))
 
 
-def _with_backbone(config, network):
+def with_network(config: ModelConfig, network: NetworkConfig) -> ModelConfig:
+    """The config with this network in the place of its own."""
     return dataclasses.replace(config, backbone=network) if isinstance(config, RewardConfig) else network
 
 

@@ -18,6 +18,7 @@ WINDOWED, FULL = "sliding_attention", "full_attention"
 class Part(NamedTuple):
     """``read(keys) -> fields`` and ``write(config) -> keys``."""
 
+    names: tuple[str, ...]  # of the keys that are read, older spellings included
     read: Callable[[Mapping[str, Any]], dict[str, Any]]
     write: Callable[[NetworkConfig], dict[str, Any]]
 
@@ -37,6 +38,7 @@ def refuse(keys: Mapping[str, Any], name: str, value: Any, expected: str) -> Val
 def copied(**fields: str) -> Part:
     """Keys that hold what a field holds."""
     return Part(
+        tuple(fields),
         lambda keys: {field: take(keys, key) for key, field in fields.items()},
         lambda config: {key: getattr(config, field) for key, field in fields.items()},
     )
@@ -47,9 +49,12 @@ def reals(**fields: str) -> Part:
 
     def read(keys):
         values = {field: take(keys, key) for key, field in fields.items()}
+        for key, field in fields.items():
+            if isinstance(values[field], bool) or not isinstance(values[field], int | float | None):
+                raise refuse(keys, key, values[field], "a number")
         return {field: None if value is None else float(value) for field, value in values.items()}
 
-    return Part(read, copied(**fields).write)
+    return Part(tuple(fields), read, copied(**fields).write)
 
 
 def must_be(key: str, *values: Any) -> Part:
@@ -60,19 +65,23 @@ def must_be(key: str, *values: Any) -> Part:
             raise refuse(keys, key, keys[key], f"one of {values}: nothing else is implemented")
         return {}
 
-    return Part(read, lambda config: {})
+    return Part((key,), read, lambda config: {})
 
 
 def _read_sizes(keys):
     names = {"vocab_size": "vocab_size", "width": "hidden_size", "mlp_width": "intermediate_size"}
     names |= {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
-    sizes = {field: int(take(keys, key)) for field, key in names.items()}
-    heads = sizes["num_heads"]
-    return sizes | {
-        "num_kv_heads": keys.get("num_key_value_heads") or heads,
-        "head_dim": keys.get("head_dim") or sizes["width"] // heads,
-        "max_length": int(take(keys, "max_position_embeddings")),
-    }
+    names |= {"max_length": "max_position_embeddings"}
+    sizes = {field: _count(keys, key, take(keys, key)) for field, key in names.items()}
+    others = {"num_kv_heads": "num_key_value_heads", "head_dim": "head_dim"}
+    usual = {"num_kv_heads": sizes["num_heads"], "head_dim": sizes["width"] // sizes["num_heads"]}
+    return sizes | {field: _count(keys, key, keys.get(key) or usual[field]) for field, key in others.items()}
+
+
+def _count(keys, name, value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
+        raise refuse(keys, name, value, "a whole number above 0")
+    return int(value)
 
 
 def _write_sizes(config):
@@ -88,7 +97,20 @@ def _write_sizes(config):
     }
 
 
-SIZES = Part(_read_sizes, _write_sizes)
+SIZES = Part(
+    (
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "max_position_embeddings",
+    ),
+    _read_sizes,
+    _write_sizes,
+)
 
 
 def activation(key: str, known: Mapping[str, str] = ACTIVATIONS) -> Part:
@@ -101,7 +123,7 @@ def activation(key: str, known: Mapping[str, str] = ACTIVATIONS) -> Part:
             raise refuse(keys, key, name, f"one of {list(known)}")
         return {"activation": known[name]}
 
-    return Part(read, lambda config: {key: names[config.activation]})
+    return Part((key,), read, lambda config: {key: names[config.activation]})
 
 
 def _write_query_scale(config):
@@ -110,14 +132,18 @@ def _write_query_scale(config):
     return {"query_pre_attn_scalar": max(1, round(scale**-2))}
 
 
-QUERY_SCALE = Part(lambda keys: {"query_scale": take(keys, "query_pre_attn_scalar") ** -0.5}, _write_query_scale)
+QUERY_SCALE = Part(
+    ("query_pre_attn_scalar",),
+    lambda keys: {"query_scale": take(keys, "query_pre_attn_scalar") ** -0.5},
+    _write_query_scale,
+)
 
 
 def _write_one_window(config):
     return {"sliding_window": config.window if all(config.layer_windows) else None}
 
 
-ONE_WINDOW = Part(lambda keys: {"window": take(keys, "sliding_window")}, _write_one_window)
+ONE_WINDOW = Part(("sliding_window",), lambda keys: {"window": take(keys, "sliding_window")}, _write_one_window)
 """Mistral: every layer has the window, or none."""
 
 
@@ -145,7 +171,8 @@ def every_nth_full(pattern: int) -> Part:
         # transformers wants a number here even where no layer uses it.
         return {"layer_types": _layer_types(config), "sliding_window": config.window or config.max_length}
 
-    return Part(lambda keys: _read_layer_types(keys, take(keys, "sliding_window"), default_types), write)
+    names = ("layer_types", "sliding_window", "sliding_window_pattern", "_sliding_window_pattern")
+    return Part(names, lambda keys: _read_layer_types(keys, take(keys, "sliding_window"), default_types), write)
 
 
 def _read_upper_windows(keys):
@@ -166,10 +193,15 @@ def _write_upper_windows(config):
     }
 
 
-UPPER_WINDOWS = Part(_read_upper_windows, _write_upper_windows)
+UPPER_WINDOWS = Part(
+    ("layer_types", "use_sliding_window", "sliding_window", "max_window_layers"),
+    _read_upper_windows,
+    _write_upper_windows,
+)
 """Qwen: layers from ``max_window_layers`` up have the window, if ``use_sliding_window``."""
 
 T5_DECODER_LAYERS = Part(
+    ("num_decoder_layers",),
     lambda keys: {"num_decoder_layers": keys.get("num_decoder_layers") or take(keys, "num_layers")},
     copied(num_decoder_layers="num_decoder_layers").write,
 )
@@ -198,7 +230,7 @@ def _write_t5_mlp(config):
     return {"feed_forward_proj": names[config.activation, config.gated_mlp]}
 
 
-T5_MLP = Part(_read_t5_mlp, _write_t5_mlp)
+T5_MLP = Part(("feed_forward_proj",), _read_t5_mlp, _write_t5_mlp)
 
 
 def _read_t5_output(keys):
@@ -207,6 +239,7 @@ def _read_t5_output(keys):
 
 
 T5_OUTPUT = Part(
+    ("tie_word_embeddings", "scale_decoder_outputs"),
     _read_t5_output,
     lambda config: {"tie_word_embeddings": config.tied_embeddings, "scale_decoder_outputs": config.output_scale},
 )
@@ -218,5 +251,5 @@ def _read_start(keys):
     return {"start_id": int(take(keys, "pad_token_id") if start is None else start)}
 
 
-T5_START = Part(_read_start, lambda config: {"decoder_start_token_id": config.start_id})
+T5_START = Part(("decoder_start_token_id",), _read_start, lambda config: {"decoder_start_token_id": config.start_id})
 """T5 begins with its padding token where a file does not say."""

@@ -1,6 +1,9 @@
 """Models from Hugging Face directories."""
 
+import collections
+import dataclasses
 import itertools
+import math
 import pathlib
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -10,16 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxalign.io.hf.config import read_config
+from jaxalign.io.hf.config import read_config, with_network
 from jaxalign.io.hf.families import FAMILIES
 from jaxalign.io.hf.names import UNEMBEDDING
 from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import Stored, open_tensors
-from jaxalign.models import LanguageModelConfig, ModelConfig
+from jaxalign.models import LanguageModelConfig, ModelConfig, backbone_config
 from jaxalign.typing import Params
 
-DTYPES = ("F32", "BF16", "F16")  # safetensors' names
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+"""Those that are read, by safetensors' names."""
 SHOWN = 8  # problems that an error lists
 
 
@@ -34,7 +38,8 @@ def load_pretrained(
     of BERT's pretraining (``cls.*``) and stored constants are left out.
 
     Args:
-      dtype: of the parameters, whatever the files hold; the config's own ``dtype`` is what they are multiplied in.
+      dtype: of the parameters, whatever the files hold; the config's own ``dtype`` is what they are multiplied in,
+        and its ``origin`` remembers that of the files.
       shardings: one sharding per parameter in a tree like the parameters; each is placed as soon as it is read.
         Make it from :func:`read_config` and ``jax.eval_shape`` of the model's ``init``.
 
@@ -55,7 +60,18 @@ def load_pretrained(
             for slot in group:
                 slot.fill(leaf, stored[slot.name].read())
             params[path] = jax.device_put(leaf, targets[path])
+        config = _with_dtype(config, [stored[slot.name] for slot in places])
     return config, flax.traverse_util.unflatten_dict(params, sep="/")
+
+
+def _with_dtype(config: ModelConfig, tensors: list[Stored]) -> ModelConfig:
+    """The config with the dtype that most weights have in the files, in which it will be exported."""
+    elements = collections.Counter()
+    for tensor in tensors:
+        elements[DTYPES[tensor.dtype]] += math.prod(tensor.shape)
+    network = backbone_config(config)
+    origin = dataclasses.replace(network.origin, dtype=elements.most_common(1)[0][0])
+    return with_network(config, dataclasses.replace(network, origin=origin))
 
 
 def _flat_shardings(shardings, shapes):

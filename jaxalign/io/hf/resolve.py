@@ -3,6 +3,8 @@
 import pathlib
 import re
 
+from jaxalign.data import tokenizer_files
+
 FILES = [
     "config.json",
     "generation_config.json",
@@ -10,10 +12,9 @@ FILES = [
     "model.safetensors.index.json",
     "adapter_config.json",
     "adapter_model.safetensors",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "chat_template*",
+    *tokenizer_files.FILES,
 ]
+"""Patterns of what is fetched."""
 
 
 def resolve(directory_or_hub_id: str | pathlib.Path) -> pathlib.Path:

@@ -1,23 +1,27 @@
 """Models to Hugging Face directories."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import flax
 import jax.numpy as jnp
+import numpy as np
 from safetensors.numpy import save_file
 
 import jaxalign
 from jaxalign.io.hf.card import PLAIN_CARD, ModelCard, render_card
 from jaxalign.io.hf.config import config_to_json
+from jaxalign.io.hf.json_files import save_json
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
-from jaxalign.models import LanguageModelConfig, ModelConfig, RewardConfig, backbone_config
+from jaxalign.io.hf.token_ids import changed_ids, generation_keys
+from jaxalign.models import ModelConfig, backbone_config
 from jaxalign.typing import Params
 
 # In config.json: says that a directory is an export, which a later one may replace.
@@ -30,7 +34,7 @@ def save_pretrained(
     params: Params,
     tokenizer: Any = None,
     *,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     max_shard_bytes: int | float = 5e9,
     card: ModelCard = PLAIN_CARD,
 ) -> pathlib.Path:
@@ -40,47 +44,45 @@ def save_pretrained(
     written as transformers' sequence classifier with one label, which pools in one way only: a decoder's last token, or
     a BERT's first through its pooler. It needs a tokenizer whose padding is not its end of sequence to score batches.
 
+    A model that was loaded keeps what its config.json and generation_config.json say beyond what has been changed here,
+    and a loaded tokenizer its files. Parameters with an output matrix of their own are written as untied.
+
     Args:
-      tokenizer: a :class:`jaxalign.data.Tokenizer`; its files and token ids are written.
-      dtype: of the stored weights.
+      tokenizer: a :class:`jaxalign.data.Tokenizer`; its files are written, and its token ids where the model came with
+        another tokenizer.
+      dtype: of the stored weights; None: that of the files that the model was loaded from, float32 for a new one.
       max_shard_bytes: weights beyond this are split into files of at most this size, as far as single tensors fit.
 
     Raises:
       ValueError: the family, or transformers' classifier of it, cannot express ``config``; ``params`` are not its
-        parameters; or the tokenizer has more tokens than it.
+        parameters, or too large for ``dtype``; or the tokenizer has more tokens than it.
       FileExistsError: ``directory`` holds something other than an export.
     """
     directory = pathlib.Path(directory)
-    keys = config_to_json(config)
-    leaves, shapes = flax.traverse_util.flatten_dict(params, sep="/"), abstract_params(config)
+    leaves = flax.traverse_util.flatten_dict(params, sep="/")
+    if "unembedding" in leaves and getattr(config, "tied_embeddings", False):
+        config = dataclasses.replace(config, tied_embeddings=False)
+    keys, shapes = config_to_json(config), abstract_params(config)
     _check(config, leaves, shapes)
-    vocab_size = backbone_config(config).vocab_size
-    if tokenizer is not None and tokenizer.vocab_size > vocab_size:
+    network = backbone_config(config)
+    if tokenizer is not None and tokenizer.vocab_size > network.vocab_size:
         raise ValueError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model rows for {vocab_size}; "
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model rows for {network.vocab_size}; "
             f"pass the tokenizer that the model was trained with"
         )
-    ids = _token_ids(config, tokenizer)
+    dtype = dtype or (network.origin.dtype if network.origin else None) or "float32"
+    keys |= changed_ids(config, keys, tokenizer)
+    keys |= {"dtype": dtype, MARK: jaxalign.__version__} | ({"torch_dtype": dtype} if "torch_dtype" in keys else {})
     with replacing(directory, _is_export) as folder:
         _save_weights(folder, slots(config, shapes), leaves, dtype, max_shard_bytes)
-        save_json(folder / "config.json", keys | ids | {"dtype": dtype, MARK: jaxalign.__version__})
-        if isinstance(config, LanguageModelConfig):
-            start = {key: keys[key] for key in ("decoder_start_token_id",) if key in keys}
-            save_json(folder / "generation_config.json", ids | start)
+        save_json(folder / "config.json", keys)
+        if (generation := generation_keys(config, tokenizer)) is not None:
+            save_json(folder / "generation_config.json", generation)
         num_params = sum(leaf.size for leaf in leaves.values())
         (folder / "README.md").write_text(render_card(card, config, num_params, dtype), encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
     return directory
-
-
-def _token_ids(config, tokenizer):
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_id", None) for name in ("bos", "eos", "pad")}
-    if isinstance(config, RewardConfig) and ids["pad_token_id"] == ids["eos_token_id"]:
-        # transformers reads a decoder's score at the last token that is not padding: at the one before the end of
-        # sequence, if that is padding too. With no such id it scores one row at a time and refuses more.
-        ids["pad_token_id"] = None
-    return ids
 
 
 def _check(config, leaves, expected):
@@ -126,13 +128,24 @@ def _save_weights(folder, places, leaves, dtype, max_shard_bytes):
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         file = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        tensors = {slot.prefix + slot.name: slot.take(leaves[slot.path], dtype) for slot in shard}
+        tensors = {slot.prefix + slot.name: _taken(slot, leaves[slot.path], dtype) for slot in shard}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file)
     if len(shards) > 1:
         size = sum(leaf.size for leaf in leaves.values()) * jnp.dtype(dtype).itemsize
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
         save_json(folder / "model.safetensors.index.json", index)
+
+
+def _taken(slot: Slot, leaf: Any, dtype: str) -> np.ndarray:
+    with np.errstate(over="ignore"):  # which is reported below
+        tensor = slot.take(leaf, dtype)
+    if dtype == "float16" and not np.isfinite(tensor).all() and np.isfinite(slot.take(leaf, "float32")).all():
+        raise ValueError(
+            f"{slot.path} has weights beyond {np.finfo(np.float16).max:.0f}, the largest float16; "
+            "pass dtype='bfloat16' or 'float32'"
+        )
+    return tensor
 
 
 def _split(places: list[Slot], itemsize: int, max_bytes: int | float) -> list[list[Slot]]:
@@ -146,8 +159,3 @@ def _split(places: list[Slot], itemsize: int, max_bytes: int | float) -> list[li
         shards[-1].append(slot)
         room -= size
     return shards
-
-
-def save_json(file: pathlib.Path, keys: Mapping[str, Any]) -> None:
-    """Indented, as transformers writes it."""
-    file.write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
