@@ -58,7 +58,8 @@ class Config:
 
     task: Literal["made", "llmbar", "files"] = "made"  # pairs made on the spot, or from files
     data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
-    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files: of the data; label "": first wins
+    # files: the names of the columns; a label of "" says that the first response of each row is the better one
+    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")
     labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
     skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
     question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts

@@ -1,7 +1,6 @@
 """What ``--help`` tells of every experiment and tool, and how each ends when its user makes a mistake."""
 
 import ast
-import dataclasses
 import pathlib
 import re
 import runpy
@@ -10,7 +9,7 @@ import sys
 import pytest
 
 from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
-from experiments.common import machines
+from experiments.common import fields, machines
 
 EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)
 ROOT = pathlib.Path(__file__).parents[2]
@@ -41,10 +40,10 @@ def test_help_of_an_experiment(module, monkeypatch, capsys):
     for name in list(module.PRESETS)[1:]:
         assert re.search(rf"tools/run experiments\.\w+ {name}\b", module.__doc__), f"{name} is not in the docstring"
     flags = plain(told)
-    for field in dataclasses.fields(module.Config):
-        flag = "--" + field.name.replace("_", "-")
+    for name in fields.flat(next(iter(module.PRESETS.values()))):
+        flag = "--" + name.replace("_", "-")
         values = r"(?:[A-Z{\[][^a-z]*|{[^}]*}[^a-z]*|\[{[^}]*} \[\.\.\.\]\] )"
-        found = re.search(rf" {flag} {values}(\w[^()]+)", flags)
+        found = re.search(rf" {flag}(?:, --no-{flag[2:]} | {values})(\w[^()]+)", flags)
         assert found and len(found[1].split()) > 1, f"{flag} is not explained"
 
 
