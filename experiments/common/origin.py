@@ -172,13 +172,13 @@ def _describe_folder(folder: pathlib.Path) -> str:
 
 
 def _count_rows(path: pathlib.Path) -> int | None:
-    if files.is_parquet(path):
-        import pyarrow.parquet
-
-        return pyarrow.parquet.ParquetFile(path).metadata.num_rows
     try:
+        if files.is_parquet(path):
+            import pyarrow.parquet
+
+            return pyarrow.parquet.ParquetFile(path).metadata.num_rows
         return sum(1 for _ in files.json_rows(path)) if path.suffix not in (".csv", ".tsv", ".txt") else None
-    except ValueError:  # not of rows
+    except ValueError:  # whoever reads the file says what is wrong with it
         return None
 
 
