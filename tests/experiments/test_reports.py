@@ -12,9 +12,11 @@ import pytest
 
 from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
 from experiments.common import machines
+from experiments.common.distillation.texts import asked_cost, asked_texts
 from experiments.common.llm import judge_report
-from jaxalign.data import PreferencePair
+from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import edge
+from jaxalign.io.llm import Cache
 from jaxalign.judge import Judgement, Orders
 from tests.io_loop import chat_server
 
@@ -172,3 +174,16 @@ def test_presets_fields_and_values_that_there_are_not(module, arguments, words, 
         machines.command_line(module.PRESETS, arguments)
     assert ended.value.code not in (0, None)
     assert words in (ended.value.code if isinstance(ended.value.code, str) else capsys.readouterr().err)
+
+
+def test_what_a_teacher_took_of_a_server(tmp_path):
+    """Over all starts: what was answered before is asked no more, and still counts."""
+    records = [PreferenceRecord(f"prompt {n}", ("",), (0.0,), id=str(n)) for n in range(3)]
+    with chat_server.serving() as server:
+        for start in (records[:1], records):
+            asked_texts(tmp_path / "teacher.jsonl", server.url, "m", start, max_new_tokens=4)
+        assert len(server.bodies) == 3
+    answers = Cache(tmp_path / "teacher.jsonl").answers()
+    tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
+    cost = asked_cost([tmp_path / "teacher.jsonl"])
+    assert cost == f"3 answers of {tokens} tokens, prompts included, paid over all starts of this run"

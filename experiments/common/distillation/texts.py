@@ -60,6 +60,12 @@ def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
     }
 
 
+def asked_cost(paths: Sequence[pathlib.Path]) -> str:
+    """What these files of :func:`asked_texts` took of a server, over all starts of the run, in words."""
+    usage = llm.usage_of(answer for path in paths for answer in llm.Cache(path).answers())
+    return f"{usage.requests:,} answers of {usage.tokens:,} tokens, prompts included, paid over all starts of this run"
+
+
 def asked_texts(
     path: pathlib.Path, endpoint: str, model: str, records: Sequence[PreferenceRecord], *, max_new_tokens: int
 ) -> Texts:
