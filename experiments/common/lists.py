@@ -1,6 +1,7 @@
 """Held-out lists side by side, and metrics of them with intervals over prompts."""
 
 import functools
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from experiments.common.task import estimate
 from jaxalign import metrics
 from jaxalign.data import PreferenceRecord
+from jaxalign.data.record import Answer
 from jaxalign.io.report import Estimate
 from jaxalign.numerics import Ratio
 
@@ -34,8 +36,13 @@ def padded(records: Sequence[PreferenceRecord]) -> Padded:
     for row, record in enumerate(records):
         count = len(record.labels)
         labels[row, :count], where[row, :count] = record.labels, True
-        lengths[row, :count] = [len(response) for response in record.responses]
+        lengths[row, :count] = list(map(_length, record.responses))
     return Padded(labels, lengths, where)
+
+
+def _length(answer: Answer) -> int:
+    """A message that says more than a text, for instance a tool call, is as long as its JSON."""
+    return len(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
 
 def over_prompts(metric, *arrays: np.ndarray, **more: np.ndarray) -> Estimate:
