@@ -58,7 +58,8 @@ class Config:
 
     task: Literal["made", "llmbar", "files"] = "made"  # pairs made on the spot, or from files
     data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
-    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")  # files; label "": first wins
+    # files: the names of the columns; a label of "" says that the first response of each row is the better one
+    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")
     labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
     skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
     question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
@@ -70,7 +71,7 @@ class Config:
     num_aspects: CountOrNone = 4  # that texts are compared by
     num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
     aspect_counts: tuple[CountOrNone, ...] = ()  # a structured judge with each, besides
-    candidate_counts: tuple[Count, ...] = ()  # likewise
+    candidate_counts: tuple[Count, ...] = ()  # likewise, a judge with each
     temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
     max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
     seeds: Count = 3  # repetitions of everything, of which figures are means

@@ -27,7 +27,8 @@ import jax
 from experiments.common import alpacaeval_task, machines, origin, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
-from experiments.common.fields import Count, CountOrNone, Rate
+from experiments.common.distillation.texts import asked_cost
+from experiments.common.fields import Count, CountOrNone, Rate, is_url
 from experiments.common.llm.server import Server, settings
 from jaxalign.io import edge, processes, run_folder
 from jaxalign.io.report import Curves
@@ -54,7 +55,7 @@ class Config:
     num_prompts: Count = 4096  # to learn from
     warm_steps: Count = 100  # of supervised fine-tuning on the teacher's texts
     steps: Count = 150  # of each method
-    batch: Count = 64  # prompts
+    batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
     lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
     beta: Rate = 1.0  # the margin in nats
@@ -126,7 +127,11 @@ def main(config: Config) -> dict[str, float]:
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
-    return report.report_tables(origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections)
+    asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.teacher) else []
+    told = {"cost": asked_cost(asked)} if asked else {}
+    return report.report_tables(
+        origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told
+    )
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):

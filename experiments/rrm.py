@@ -57,7 +57,7 @@ class Config:
     share: Share = 0.5  # of the triplets that are scored
     threshold: Share = 0.2  # a triplet is kept if the probability is off its target by as much
     steps: Count = 500  # of each reward model
-    batch: Count = 64  # pairs
+    batch: Count = 64  # pairs of a step
     learning_rate: Rate = 1e-3  # at its peak
     seeds: Count = 1  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/rrm")  # the folder of the run; the same command continues in it

@@ -2,6 +2,8 @@
 
 The folder holds ``train.parquet`` and ``validation.parquet`` in long form, one row a response: ``prompt_id``,
 ``prompt``, ``response``, ``preference`` in [0, 1] (AlpacaEval 2 has the probability that it beats GPT-4 Turbo's).
+JSON lines do as well (``train.jsonl``, ``train.jsonl.gz``, ...), and so do pairs, one a row: ``chosen`` and
+``rejected`` with ``prompt``, or whole chats or HH-RLHF's transcripts without.
 Nothing is sampled: the implicit reward ``log pi(y|x) - log pi_SFT(y|x)`` of an aligned policy ranks held-out lists.
 Judges like length, so every figure stands beside its length-matched form and beside the rule "longer wins".
 """
@@ -9,7 +11,7 @@ Judges like length, so every figure stands beside its length-matched form and be
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -20,11 +22,13 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
+from jaxalign.data.comparisons import render_context
 from jaxalign.io import hf, keys, processes
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
-FILES = ("train.parquet", "validation.parquet")
 BEST = 4  # responses of each prompt that are demonstrations
+SUFFIXES = (".parquet", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
+FILES = tuple(f"{part}{suffix}" for part in ("train", "validation") for suffix in SUFFIXES)
 LIST_SIZE = 8  # responses scored at once
 NUM_SAMPLES = 16  # validation prompts that the report shows responses to
 
@@ -76,7 +80,7 @@ def make_task(
         prompts = encode([record.unanswered() for record in validation[:NUM_SAMPLES]])
         tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
         return [
-            Sample(record.prompt, tokenizer.decode(ids), len(ids))
+            Sample(render_context(record.prompt), tokenizer.decode(ids), len(ids))
             for record, (ids,) in zip(validation, tokens, strict=False)
         ]
 
@@ -85,19 +89,53 @@ def make_task(
 
 
 def read_lists(folder: pathlib.Path | None) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
-    """Training and validation lists."""
-    if folder is None or not (folder / "train.parquet").exists():
-        raise ValueError(f"expected --data FOLDER with train.parquet and validation.parquet, got {folder}")
-    parts = (folder / f"{part}.parquet" for part in ("train", "validation"))
-    train, validation = (data.read_parquet(part, COLUMNS, group_by_id=True).records for part in parts)
+    """Training and validation lists.
+
+    Raises:
+      ValueError: a file is missing, or there are two of which it could be; a row that is no list or pair.
+    """
+    train, validation = (read_part(part_file(folder, part)) for part in ("train", "validation"))
     return train, validation
+
+
+def part_file(folder: pathlib.Path | None, part: str) -> pathlib.Path:
+    """The file of ``train`` or ``validation`` in a folder, however it is stored."""
+    there = [] if folder is None else [folder / f"{part}{suffix}" for suffix in SUFFIXES]
+    there = [path for path in there if path.is_file()]
+    if len(there) == 1:
+        return there[0]
+    found = f", which has {' and '.join(path.name for path in there)}: remove all but one" if there else ""
+    raise ValueError(
+        f"expected --data FOLDER with train.parquet and validation.parquet (or {', '.join(SUFFIXES[1:])}), got "
+        f"{folder}{found}"
+    )
+
+
+def read_part(path: pathlib.Path) -> list[PreferenceRecord]:
+    """Lists of a file in long form, or of pairs, as its first row has it."""
+    first = next(iter(data.read_file(path, dict).records))
+    if "preference" in first or "chosen" not in first:
+        return data.read_file(path, COLUMNS, group_by_id=True).records
+    return data.read_file(path, pair_columns(first)).records
+
+
+def pair_columns(row: Mapping) -> Callable[[Mapping], PreferenceRecord]:
+    """How the pairs of a file are read of which this is a row: transcripts, chats, or texts after a prompt."""
+    prompt = "prompt" if "prompt" in row else None
+    text = row.get("prompt") or row["chosen"]
+    is_transcript = isinstance(text, str) and (text.rstrip().endswith("\n\nAssistant:") or prompt is None)
+    return (data.TranscriptColumns if is_transcript else data.PairColumns)(prompt=prompt)
 
 
 def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_size: int, work: pathlib.Path):
     """That of ``model``, or one that is trained on the records and kept in ``work``."""
     if model:
         return data.load_tokenizer(hf.resolve(model))
-    texts = [text for record in records for text in (record.prompt, *record.best(2).responses)]
+    texts = [
+        text
+        for record in records
+        for text in (render_context(record.prompt), *map(data.answer_text, record.best(2).responses))
+    ]
     path = work / f"sentencepiece-{vocab_size}-{keys.digest(texts)[:12]}.model"
 
     def train() -> None:

@@ -50,7 +50,7 @@ def check(config: Any) -> None:
             try:
                 check_base_url(value)
             except ValueError as error:
-                raise ValueError(f"{flag}: {error}") from None
+                raise ValueError(f"{flag}: {str(error).removeprefix('base_url: ')}") from None
 
 
 def flat(config: Any) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def _count_rows(path: pathlib.Path) -> int | None:
 
             return pyarrow.parquet.ParquetFile(path).metadata.num_rows
         return sum(1 for _ in files.json_rows(path)) if path.suffix not in (".csv", ".tsv", ".txt") else None
-    except ValueError:  # not of rows, or damaged, which its reader tells
+    except ValueError:  # whoever reads the file says what is wrong with it
         return None
 
 

@@ -58,6 +58,8 @@ def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip
     import pyarrow.parquet
 
     def rows(path) -> Iterator[Mapping]:
+        if not files.is_parquet(path):
+            raise ValueError(f"{path}: not a parquet file that can be read: it does not begin as one")
         try:
             for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
                 yield from batch.to_pylist()

@@ -27,6 +27,7 @@ from experiments.common.fields import is_url
 from experiments.common.task import Policy, Row
 from jaxalign import data
 from jaxalign.data import HfTokenizer, Message, PreferenceRecord
+from jaxalign.data.columns import value_of
 from jaxalign.io import hf, processes
 
 HELD_OUT = 10  # one prompt in so many
@@ -97,8 +98,8 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
     """
 
     def row_fn(row: Mapping) -> PreferenceRecord:
-        prompt, source = row["prompt"], str(row.get("model", ""))
-        return PreferenceRecord(prompt, (row["response"],), (1.0,), source=source, id=prompt_id(prompt))
+        prompt, source = value_of(row, "prompt"), str(row.get("model", ""))
+        return PreferenceRecord(prompt, (value_of(row, "response"),), (1.0,), source=source, id=prompt_id(prompt))
 
     rows = data.read_file(path, row_fn).records
     by_id: dict[str, list[PreferenceRecord]] = {}

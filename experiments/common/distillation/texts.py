@@ -80,6 +80,11 @@ def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
     }
 
 
+def asked_cost(paths: Sequence[pathlib.Path]) -> str:
+    """What these files of :func:`asked_texts` took of a server, over all starts of the run, in words."""
+    return accounts.cost(llm.usage_of(answer for path in paths for answer in llm.Cache(path).answers()))
+
+
 def asked_texts(
     path: pathlib.Path,
     endpoint: str,

@@ -34,12 +34,16 @@ def limited(config) -> Iterator[Ledger]:
 
 def told(engine: Engine) -> dict[str, str]:
     """What the head of a report says of the model: how options were scored, and what the folder has cost."""
-    total, now = usage_of(engine.paid()), engine.ledger.paid
+    paid = usage_of(engine.paid())
     return {
         "options scored": engine.scored_by(),
-        "cost": f"{_counted(total)} were paid for this folder in all, prompts included, of which this process paid "
-        f"{_counted(now)}; it asked for {_counted(engine.ledger.asked)}",
+        "cost": f"{cost(paid)}; this start paid {_counted(engine.ledger.paid)}",
     }
+
+
+def cost(paid: Usage) -> str:
+    """What all answers in a folder took, in words."""
+    return f"{_counted(paid)}, prompts included, paid for this folder in all"
 
 
 def bill(ledger: Ledger, paid: Sequence[Answer]) -> Table:

@@ -33,7 +33,7 @@ def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
     drawn_runs = dict(itertools.islice(runs.items(), CURVES))
     plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
     calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
-    panels = {"as the judges say": plain, "calibrated on validation pairs": calibrated}
+    panels = {"Reliability, uncalibrated": plain, "Reliability, calibrated": calibrated}
     caption = "On the dotted diagonal, what is said to be likely is as often so."
     drawn: list = [Reliability("Reliability", panels, *axes, caption)]
     with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]

@@ -110,7 +110,10 @@ def check_base_url(given: str) -> str:
     url = urllib.parse.urlsplit(text)
     if url.username is not None or url.password is not None or url.query or url.fragment or "@" in url.netloc:
         # The URL is not shown: such places hold secrets.
-        raise ValueError("base_url: expected no user name, query or fragment; an API key goes into the environment")
+        raise ValueError(
+            "base_url: expected a URL without user name, password, query and fragment, which may be secrets; an API "
+            "key goes into the environment"
+        )
     broken = any(character.isspace() or not character.isprintable() for character in text)
     if url.scheme not in ("http", "https") or not url.hostname or broken:
         raise ValueError(f"base_url: expected http://HOST or https://HOST with a path, got {given!r}")
