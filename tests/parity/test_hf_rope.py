@@ -127,7 +127,9 @@ def test_sequences_that_share_keys(tmp_path):
     logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
     shared, separate = (logps(model, params, short, shared_prompt=each) for each in (True, False))
     np.testing.assert_allclose(shared, separate, rtol=1e-5)
-    with pytest.raises(ValueError, match="'longrope' turns sequences of more than 12 tokens .* pass shared_prompt=Fals"):
+    with pytest.raises(
+        ValueError, match="'longrope' turns sequences of more than 12 tokens .* pass shared_prompt=Fals"
+    ):
         logps(model, params, long, shared_prompt=True)
     options = dict(num_samples=1, eos_id=60, rule=sampling.sample())
     prompt = jnp.asarray(row(8)), jnp.ones((1, 8), bool)

@@ -241,7 +241,9 @@ def test_weights_beyond_float16(tmp_path):
     config = models.DecoderConfig(31, 16, 24, 1, 2, 1, 8)
     params = tiny.random_params(config)
     params["embedding"] = params["embedding"].at[0, 0].set(7e4)
-    with pytest.raises(ValueError, match="embedding has weights beyond 65504, the largest float16; pass dtype='bfloat16"):
+    with pytest.raises(
+        ValueError, match="embedding has weights beyond 65504, the largest float16; pass dtype='bfloat16"
+    ):
         hf.save_pretrained(tmp_path / "out", config, params, dtype="float16")
     assert dtypes(hf.save_pretrained(tmp_path / "out", config, params)) == {"F32"}
 
