@@ -76,7 +76,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="label_preferences",
         may_differ=("output",),
         files={"data": ()},
-        models=() if config.endpoint else ("model",),
+        models=() if config.endpoint or config.replay else ("model",),
     )
     unlabelled, truth = make_lists(config)
     pairs, owners = all_pairs(unlabelled)
