@@ -84,7 +84,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="label_preferences",
         may_differ=("output",),
         files={"data": ()},
-        models=() if config.endpoint else ("model",),
+        models=() if config.endpoint or config.replay else ("model",),
     )
     unlabelled, truth, beyond = make_lists(config)
     if len(unlabelled) < 2:
