@@ -86,6 +86,20 @@ def test_a_log_probability_that_is_none_is_missing_and_not_0(value):
     assert [score.logp for score in llm.options.scores_of_first_token(alone, (" A", " B"))] == [-math.inf] * 2
 
 
+@pytest.mark.parametrize("top, kept", [({"A": -0.5, "B": None}, [{"token": "A", "logprob": -0.5}]), ("A", []), (7, [])])
+def test_competitors_of_every_form(top, kept):
+    text = chat({"content": "B"}, logprobs={"content": [{"token": "B", "logprob": -1, "top_logprobs": top}]})
+    assert parse_answer(text).logprobs[0][0]["top_logprobs"] == kept
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_numbers_that_no_float_holds(number):
+    entry = {"token": "B", "logprob": number}
+    text = json.dumps({"choices": [{"message": {"content": "B"}, "logprobs": {"content": [entry]}}]})
+    assert parse_answer(text[:-1] + f', "usage": {{"prompt_tokens": {number}}}}}').prompt_tokens is None
+    assert parse_answer(text).logprobs[0][0]["logprob"] is None
+
+
 def test_a_log_probability_of_nothing_is_kept():
     text = chat({"content": "B"}, logprobs={"content": [{"token": "B", "logprob": -math.inf}]})
     assert parse_answer(text).logprobs[0][0]["logprob"] == -math.inf
