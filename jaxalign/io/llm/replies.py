@@ -141,7 +141,11 @@ def _load(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         if is_page(text):
             raise MalformedError(f"the reply is not JSON, but a web page: {_page_text(text)}") from None
-        where = f" ({error.msg} at character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
+        where = (
+            f" ({error.msg.removesuffix(' at')} at character {error.pos})"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
         raise MalformedError(f"the reply is not JSON: {_excerpt(text)}{where}") from None
 
 
