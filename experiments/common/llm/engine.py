@@ -1,7 +1,6 @@
 """The language model of an experiment, wherever it runs: asked, remembered, counted, or replayed from a file."""
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -46,7 +45,7 @@ def open_engine(config, ledger: Ledger) -> Engine:
         raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {config.replay} is no file")
     cache = llm.Cache(config.replay or config.output / "answers.jsonl")
     paid = functools.partial(_paid, cache)
-    if config.endpoint or (config.replay and _is_of_a_server(cache, config.model)):
+    if config.endpoint:
         service = _open_service(config, cache, ledger)
         score_options = llm.options.make_score_options(service)
         generate = llm.generate.make_generate(service)
@@ -56,15 +55,10 @@ def open_engine(config, ledger: Ledger) -> Engine:
     return Engine(config.model, *remembered(config.model, cache, ledger), ledger, paid, paid)
 
 
-def _is_of_a_server(cache: llm.Cache, model: str) -> bool:
-    """Whether answers of a model came from a server: those of models in this process have a hash in their name."""
-    return model in cache.models and not re.search("@[0-9a-f]{16}$", model)
-
-
 def _open_service(config, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
     if config.replay is None:
         return open_service(config.endpoint, config.model, config.server, cache, ledger=ledger)
-    name = open_client(config.endpoint, config.model, config.server).known_as if config.endpoint else ""
+    name = open_client(config.endpoint, config.model, config.server).known_as
     return llm.service.replaying(
         config.model, cache, ledger=ledger, server=name, thinking_tokens=config.server.thinking_tokens
     )

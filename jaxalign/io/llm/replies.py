@@ -240,23 +240,21 @@ def _count(value: Any) -> int | None:
 
 def _logprobs(value: Any) -> list[dict[str, Any]] | None:
     content = value.get("content") if isinstance(value, dict) else None
-    whole = isinstance(content, list) and all(
-        isinstance(each, dict) and "logprob" in each and isinstance(each.get("token"), str) for each in content
-    )
+    whole = isinstance(content, list) and all(_is_named(each) and "logprob" in each for each in content)
     return [_entry(each) for each in content] if whole else None
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    """The entry with numbers, and a list of those competitors of which a number is known."""
+    """The entry and its competitors, with numbers or None."""
     entry = {**entry, "logprob": logprob(entry["logprob"])}
     if entry.get("top_logprobs") is not None:
         top = entry["top_logprobs"]
         if isinstance(top, dict):  # by token, as of completions
             top = [{"token": token, "logprob": value} for token, value in top.items()]
-        entry["top_logprobs"] = [each for each in top if _is_known(each)] if isinstance(top, list) else []
+        named = [each for each in top if _is_named(each)] if isinstance(top, list) else []
+        entry["top_logprobs"] = [{**each, "logprob": logprob(each.get("logprob"))} for each in named]
     return entry
 
 
-def _is_known(entry: Any) -> bool:
-    named = isinstance(entry, dict) and isinstance(entry.get("token"), str)
-    return named and logprob(entry.get("logprob")) is not None
+def _is_named(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("token"), str)
