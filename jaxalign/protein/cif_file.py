@@ -17,6 +17,7 @@ from jaxalign.protein.rows import PLACEHOLDER, BadTable, Row, number
 # All that gemmi makes a structure of; what else a file holds is not worth its conversion to text.
 _CATEGORIES = ("atom_site", "entity", "entity_poly", "entity_poly_seq", "struct_asym")
 _COORDINATES = ("Cartn_x", "Cartn_y", "Cartn_z")
+_NEEDED = {"id", "label_alt_id", "label_atom_id", "label_comp_id", "label_asym_id"}  # by gemmi
 _NOTHING = (".", "?", "")
 
 
@@ -67,7 +68,12 @@ def _read_block(block: cif.Block) -> tuple[gemmi.Structure, Mended, int]:
     kept = [n for n, model in enumerate(models) if model == models[0]]
     rows = _rows(columns, kept)
     mended = mend(rows)
-    if len(kept) < len(models) or any(row.changed for row in rows) or not _as_before(rows, mended.rows):
+    if (
+        len(kept) < len(models)
+        or not _NEEDED <= raw.keys()
+        or any(row.changed for row in rows)
+        or not _as_before(rows, mended.rows)
+    ):
         _write(block, raw, dict(zip(map(id, rows), kept, strict=True)), mended.rows)
     structure = gemmi.make_structure_from_block(block)
     if (count := structure[0].count_atom_sites() if len(structure) else 0) != len(mended.rows):
@@ -160,6 +166,10 @@ def _write(block: cif.Block, raw: dict[str, list[str]], numbers: dict[int, int],
         for row, value in zip(rows, chosen.get(chain, [""] * len(rows)), strict=True)
     ]
     chosen["type_symbol"] = [row.element or "X" for row in rows]
+    chosen.setdefault("id", [str(n) for n in range(1, len(rows) + 1)])
+    chosen.setdefault("label_alt_id", ["."] * len(rows))
+    for tag, field in (("label_atom_id", "atom"), ("label_comp_id", "residue"), ("label_asym_id", "part")):
+        chosen.setdefault(tag, [cif.quote(getattr(row, field)) for row in rows])
     for tag in ("auth_comp_id", "label_comp_id"):
         if tag in raw:
             chosen[tag] = [

@@ -100,12 +100,10 @@ def _mol2_atom(n: int, row: Sequence[str]) -> Atom:
         )
     position = _position(n, row[1], row[2:5])
     symbol = row[5].partition(".")[0]
-    usual = symbol.capitalize() if symbol.upper() in _NO_ATOMS else symbol
-    # Types of force fields look alike: ca and CA are carbons there.
-    named = symbol.isupper() and len(symbol) == 2 and row[1].upper().startswith(symbol)
-    if usual != usual.capitalize() and not named:
-        usual = ""
-    if not (symbol.upper() in _NO_ATOMS or names.is_element(usual)):
+    # Two letters of a force field look like other elements: ca and CA are carbons there, os is an oxygen.
+    sure = len(symbol) == 1 or symbol.istitle() or symbol.upper() in ("CL", "BR")
+    named = symbol.isupper() and row[1].upper().startswith(symbol)
+    if not (symbol.upper() in _NO_ATOMS or (names.is_element(symbol) and (sure or named))):
         raise BadTable(
             f"line {n}: expected a type of Sybyl such as C.ar or Cl, got {row[5]!r}. Types of a force field do not say "
             "what an atom is: write the file with Sybyl's, for instance by antechamber -at sybyl or with Open Babel"
@@ -189,6 +187,6 @@ def _check_space(atoms: Sequence[Atom], *, dimension: str) -> None:
     if dimension == "2D" or (flat and dimension != "3D"):
         raise BadTable(
             f"expected atoms in space, got a drawing: {len(atoms)} atoms, all with z = 0. Make coordinates in space, "
-            "for instance with Open Babel's --gen3d; an sdf file of a molecule that is flat says 3D in columns 21-22 "
-            "of its second line"
+            "for instance with Open Babel's --gen3d; a molecule that is flat in space can be an sdf file that says 3D "
+            "in columns 21-22 of its second line"
         )

@@ -118,10 +118,10 @@ def _row(n: int, line: str, two_letters: bool) -> tuple[Row, str]:
     if not row.problem:
         return row, usual
     shorter = []
-    if line[20:21].strip() and line[21:22] == " ":
-        shorter.append(f"{line[:17]}{_three(line[17:21])}{line[21:]}")
     if line[11:12].isdigit():
         shorter.append(line[:6] + line[7:])
+    if " " not in line[17:21] and line[21:22] == " ":
+        shorter.append(f"{line[:17]}{_three(line[17:21])}{line[21:]}")
     for other in shorter:
         moved, placed = _fields(n, other, two_letters)
         if not moved.problem:
