@@ -17,6 +17,7 @@ number of the paper's tables was at hand, so none is matched.
 
 import dataclasses
 import pathlib
+import sys
 from typing import Literal
 
 import jax
@@ -24,7 +25,7 @@ import jax
 from experiments.common import machines, report
 from experiments.common.proteins import benchmark, methods, world
 from experiments.common.proteins.methods import METHODS
-from experiments.common.proteins.task import ProteinWorld
+from experiments.common.proteins.task import BadInput, ProteinWorld
 from jaxalign import protein
 from jaxalign.io import writers
 
@@ -92,7 +93,7 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     if unknown := set(config.methods) - METHODS.keys():
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+        raise BadInput(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
     writers.write_config(config.output, config)
     by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
@@ -135,7 +136,7 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
     if unknown := set(config.tasks) - world.TASKS.keys():
-        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
+        raise BadInput(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
     train, test = (
         world.make_graphs(count, 2 * seed + part, mirrored="hand" in config.tasks, alpha_carbons=alpha_carbons)
         for part, count in enumerate(config.num_graphs)
@@ -144,5 +145,13 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     return ProteinWorld(tasks, train, {"held-out": test}, {})
 
 
+def command(config: Config) -> None:
+    """:func:`main` for a command line, where a line says what was wrong with what was named."""
+    try:
+        main(config)
+    except BadInput as error:
+        sys.exit(f"experiments.hemenet: {error}")
+
+
 if __name__ == "__main__":
-    machines.run_alone(main, PRESETS)
+    machines.run_alone(command, PRESETS)

@@ -96,7 +96,8 @@ def read_structure(
     present = [chain.name for chain in model]
     kept = set(present if chains is None else chains)
     if absent := sorted(kept - set(present)):
-        raise ValueError(f"{path}: expected chains {', '.join(absent)}, got {', '.join(present)}. Choose among these")
+        wanted, got = (", ".join(name or "''" for name in each) for each in (absent, present))
+        raise ValueError(f"{path}: expected chains {wanted}, got {got}. Choose among these")
     counts["chains"] = len(set(present) - kept)
     for name in kept:
         counts += polymers.mended.get(name, Counter())

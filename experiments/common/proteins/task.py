@@ -13,3 +13,7 @@ class ProteinWorld(NamedTuple):
     train: Sequence[protein.LabelledGraph]
     tests: Mapping[str, Sequence[protein.LabelledGraph]]
     classes: Mapping[str, Sequence[str]]  # names, by task
+
+
+class BadInput(ValueError):
+    """What the user named is not there or not as it should be; the message says what, where, and the remedy."""
