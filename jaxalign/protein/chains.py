@@ -10,13 +10,13 @@ Everything else stays in the order of the file. Ligands and waters behind a TER 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign.protein import names
 from jaxalign.protein.rows import BadTable, Row, place_number
 
-_BOND = 2.0  # angstrom, more than any peptide bond
+_BOND = 1.8  # angstrom, more than any peptide bond
 _NEIGHBOURS = 4.3  # angstrom between alpha carbons, which mostly are 3.8 apart
 _CAPS = ("ACE", "FOR")  # these come before the first residue of a chain
 _STEP = 2.0**-10  # between what was moved to one place
@@ -68,18 +68,27 @@ class _Part:
                     "chains names of their own, or remove one of the two"
                 )
 
-    def ended_before(self, run: Run) -> bool:
-        """Whether the run begins another chain."""
+    def ended_before(self, run: Run, stretch: Sequence[Run]) -> bool:
+        """Whether the run begins another chain; with it begins the ``stretch`` of ascending numbers, if any."""
         first, last = run.first, self.last.first
-        behind_end = first.block != last.block
+        behind_end, unnamed = first.block != last.block, not first.chain
+        if _within(self.last, "C", run, "N", _BOND):
+            return False
         if first.number in self.atoms and (behind_end or first.number != last.number):
-            there = {(atom, altloc) for _, atom, altloc in self.atoms[first.number]}
-            return any((row.atom, row.altloc) in there for row in run.rows if not row.hydrogen)
+            return self._repeats(run)
         number, before = place_number(first), place_number(last)
-        unnamed = not first.chain
         if number is None or before is None:
             return behind_end and unnamed
-        return (behind_end and (unnamed or number <= before)) or (unnamed and number < before)
+        if behind_end and (unnamed or number <= before):
+            return True
+        # Numbers with insertion codes, and of parts of a fused protein, fall inside of a chain.
+        falls = number < before and first.number.lstrip("-").isdigit() and last.number.lstrip("-").isdigit()
+        return falls and (unnamed or any(self._repeats(other) for other in stretch))
+
+    def _repeats(self, run: Run) -> bool:
+        """Whether atoms of such names are there already."""
+        there = {(atom, altloc) for _, atom, altloc in self.atoms.get(run.first.number, ())}
+        return any((row.atom, row.altloc) in there for row in run.rows if not row.hydrogen)
 
 
 def runs_of(rows: Sequence[Row]) -> list[Run]:
@@ -121,6 +130,7 @@ def in_order(runs: Sequence[Run], counts: dict[str, Counter[str]]) -> list[Run]:
 def _split(chain: str, runs: Sequence[Run], taken: set[str]) -> list[_Part]:
     """The chains that have this name, the first of which keeps it; ``taken`` gets the names of the others."""
     solid_blocks = {run.first.block for run in runs if run.solid}
+    stretches = _stretches(run for run in runs if run.solid)
     parts: list[_Part] = []
     current: dict[str, _Part] = {}  # by segment
     waiting: list[Run] = []  # for a residue that says whether a chain begins with them
@@ -128,7 +138,7 @@ def _split(chain: str, runs: Sequence[Run], taken: set[str]) -> list[_Part]:
         if run.first.block not in solid_blocks or run.first.sequence is False:
             continue
         part = current.get(run.first.segment)
-        begins = part is None or (run.amino and part.ended_before(run))
+        begins = part is None or (run.amino and part.ended_before(run, stretches.get(id(run), ())))
         if run.solid:
             if begins:
                 part = _Part(_free_name(chain, len(parts) + 1, taken) if parts else chain)
@@ -144,6 +154,18 @@ def _split(chain: str, runs: Sequence[Run], taken: set[str]) -> list[_Part]:
     for run in waiting:
         _enter(run, current.get(run.first.segment, parts[0]), known=False)
     return parts
+
+
+def _stretches(runs: Iterable[Run]) -> dict[int, list[Run]]:
+    """Runs of ascending numbers, by the first of each."""
+    found: dict[int, list[Run]] = {}
+    stretch: list[Run] = []
+    for run in runs:
+        number, before = place_number(run.first), place_number(stretch[-1].first) if stretch else None
+        if before is None or number is None or number < before:
+            stretch = found.setdefault(id(run), [])
+        stretch.append(run)
+    return found
 
 
 def _enter(run: Run, part: _Part, *, known: bool) -> None:

@@ -76,7 +76,9 @@ def _drop_false_segments(rows: Sequence[Row]) -> None:
 def _without_repeated(rows: Sequence[Row], counts: dict[str, Counter[str]]) -> list[Row]:
     seen, kept = set(), []
     for row in rows:
-        key = (row.chain, row.number, row.residue, row.segment, row.atom, row.altloc, row.position)
+        # Where chains have no letters, a TER record is what tells one from the next.
+        chain = row.chain or row.block
+        key = (chain, row.number, row.residue, row.segment, row.atom, row.altloc, row.position)
         if key in seen and row.position is not None:
             counts[row.chain]["repeated"] += 1
         else:

@@ -131,7 +131,7 @@ def _row(n: int, line: str, two_letters: bool) -> tuple[Row, str]:
 
 
 def _fields(n: int, line: str, two_letters: bool) -> tuple[Row, str]:
-    line = f"{line.rstrip():<80}"
+    line = f"{line.rstrip()[:78]:<78}"  # charges, or in old files numbers of lines, are not needed
     changed, residue, chain = False, line[17:20].strip(), line[20:22].strip()
     if line[20] != " " and _is_four_letters(line, two_letters):
         residue, chain, changed = line[17:21], line[21].strip(), True
@@ -207,7 +207,7 @@ def _body(
     for n, row in enumerate(rows):
         line = lines[id(row)]
         if row.changed:
-            line = f"{line[:17]}{row.residue:>3}{line[20:72]}{row.segment:<4}{row.element:>2}{line[78:]}"
+            line = f"{line[:17]}{row.residue:>3}{line[20:72]}{row.segment:<4}{row.element:>2}"
         if row.part != row.chain:
             line = f"{line[:20]}{code_of[row.part]}{line[22:]}"
         yield line

@@ -1,21 +1,26 @@
 """Structures as arrays: a node per residue, with up to 14 heavy atoms as channels, and a node per ligand heavy atom.
 
-What becomes of a file; :class:`StructureReport` counts what is left out:
+What becomes of a file; :class:`StructureReport` counts what is left out or mended:
 
-- The first model (of ligand files: molecule) counts. Chains have the names that the authors gave them.
-- Waters are left out. So are the residues of nucleic acids, for which there is no type of node.
+- The first model (of ligand files: molecule) counts. Chains have the names that the authors gave them. Chains that
+  share one are kept apart as ``A``, ``A_2``, ``A_3``, see :mod:`jaxalign.protein.chains`: no edge of the sequence goes
+  from one to the other.
+- Waters are left out, by whatever name. So are the residues of nucleic acids, for which there is no type of node.
 - Residues are what gemmi takes for a part of a polymer, unless it is unknown there and has no alpha carbon, and amino
   acids in ATOM records. Insertion codes make residues of their own, in the order of the file. Modified residues have
-  the type of their parent, see :mod:`jaxalign.protein.vocabulary`.
+  the type of their parent, see :mod:`jaxalign.protein.vocabulary`, also where a file lists them behind the chain.
 - Everything else, be it a drug, a sugar, an ion or a free amino acid, is ligand, and belongs to the chain that its
   author's name says; sugars often have one of their own.
-- Hydrogens are left out, deuterium too.
+- Hydrogens are left out, deuterium and tritium too. Atoms of occupancy 0 count like others.
 - Of alternative conformations, residue and ligand keep one as a whole: that with the highest sum of occupancies over
-  heavy atoms, the first in the file among equals, and the atoms that have no alternative. Where the file has several
-  residues at one position (microheterogeneity), it is a node of the residue whose conformation wins.
+  heavy atoms, the first in the file among equals, and the atoms that have no alternative. An atom without a label is an
+  alternative to one of its name that has a label. Where the file has several residues at one position
+  (microheterogeneity), it is a node of the residue whose conformation wins, with the backbone atoms that they share.
 - A residue's atoms are channels in the order of the file, and without gaps: what is missing is not there. The terminal
   oxygen is an atom like others. After the 14th atom, the rest is cut.
-- Residues of which nothing is left are no nodes.
+- An atom's element is the file's. Where there is none, or none that an amino acid has, its name says it.
+- Residues of which nothing is left are no nodes. An atom that stands in the file twice, at one place, counts once.
+- A number that is none (stars, blanks, a comma, NaN) is an error; it is 0 nowhere.
 
 Source: HeMeNet (arXiv 2404.01693); what its public code makes of an entry without alternatives comes out exactly.
 """
