@@ -94,7 +94,7 @@ def _mend_elements(run: chains.Run, counts: dict[str, Counter[str]]) -> None:
         element = row.element
         mended = names.element_in_amino_acid(row.atom, element, standard=standard) if run.amino else None
         if mended is None and not names.is_element(element):
-            mended = names.element_of_columns(row.columns) if row.columns else "X"
+            mended = names.element_of_columns(row.columns) if row.columns and not element else "X"
             if mended == "X":
                 mended = names.element_of_name(row.atom, residue, alone=alone)
         if mended not in (None, element):
