@@ -6,6 +6,7 @@ behind it. "A and B", "A's", "A is worse", "not A", "A?", "A if ..." name no ans
 contradicted in what follows is none either, unless another one is given in its place.
 """
 
+import bisect
 import functools
 import json
 import re
@@ -16,6 +17,8 @@ from jaxalign.prompting.names import NOUN, Name, plain
 from jaxalign.prompting.thinking import final_text
 
 Value = float | int
+_MOST_MARKS = 100  # that are looked at, the last ones: models repeat themselves without an end
+_GLANCE = 300  # characters before a mark that are
 Names = tuple[Name, ...]
 
 _SUPERLATIVES = r"(?:better|best|preferred|correct|chosen|winning|right)"
@@ -29,20 +32,19 @@ VERDICT_KEYS = (
 _ADJECTIVES = r"(?:(?:final|overall|correct|right|best|better|actual|true|single|most\s+likely)[\s_]+)*"
 _IS = r"(?:is|are|would\s+be|must\s+be|should\s+be|will\s+be|remains|goes\s+to|has\s+to\s+be)"
 _BOX = re.compile(r"\\boxed\s*\{([^{}\n]*)\}|\[\[([^\[\]\n]*)\]\]")
-# Before a mark: whose answer it is that is spoken of, and that it is no statement.
-_OTHERS = re.compile(
-    r"(?:'s?|s'|\b(?-i:[A-Z])|\b(?:first|second|each|this|that|its|his|her|their|your|user|assistant|model|response|"
-    r"reference|gold|sample|example|wrong|incorrect|worse|worst|weaker|losing|rejected|bad|less|possible|alternative|other|previous|initial|original|suggested|"
-    r"no|an|every|any|either|both))[ \t]+$",
+# Before a mark: nothing that makes it another one's answer ("A's answer:", "student answer:"), and no denial.
+_BEFORE_A_MARK = re.compile(
+    r"(?:^|[^\w'\s]|'(?=\S)|\b(?:the|my|our|so|thus|hence|therefore|and|then|overall|is|says|with|say|now))\W*$",
     re.IGNORECASE,
 )
+_DETERMINED = re.compile(r"\W*(?:the|my|our)\b", re.IGNORECASE)
 _UNSAID = re.compile(
     r"(?:\b(?:not|never|doubt|whether|if|cannot|unlikely|unclear|says|claims?|argue|wonder)|n't)\s+(?:[\w']+\s+){0,4}\W*$"
     r"|^\W*(?:if|unless|suppose|assuming|when)\b|\bor\s+\"?$",
     re.IGNORECASE,
 )
 
-_OPENING = re.compile(r"[\s\"'(\[{<$\\]*")
+_OPENING = re.compile(r"[\s\"'(\[{<$\\]*+")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|overall|ultimately|finally|clearly|definitely|certainly|probably|obviously|simply|"
     r"likely|most\s+likely|that|i\s+think|i\s+believe|i(?:'d|\s+would)\s+say)\b[,:]?\s+)+",
@@ -81,6 +83,7 @@ _FAULT = re.compile(
     r"inferior|weaker|not|false)\b",
     re.IGNORECASE,
 )
+_TIE = re.compile(r"\W*(?:an?\s+)?(?:tie|tied|draw|equal)\b", re.IGNORECASE)
 _CORRECTION = re.compile(
     r"(?:^|[.!?;,:(\n-])\s*(?:(?:(?:but|and|oh|well|or|i(?:'ve|\s+have|\s+must|\s+need\s+to|\s+should)?)[,\s]+)*"
     r"(?:wait|actually|correction|scratch\s+that|(?:on\s+)?second\s+thoughts?|on\s+reflection|thinking\s+again|i\s+meant?|"
@@ -90,7 +93,8 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_A_RIVAL = re.compile(
-    rf"(?:\b(?:or|and|but|nor|else|then|otherwise|to|vs\.?|versus|also)|[/&,+=<>|-])\s*{NOUN}?[\"'(\[]*$", re.IGNORECASE
+    rf"(?:\b(?:or|and|but|nor|else|then|otherwise|to|vs\.?|versus|also)|[/&,+=<>|-])\s*{NOUN}?[\"'(\[]{{0,4}}$",
+    re.IGNORECASE,
 )
 _BEFORE_A_COMPARISON = re.compile(
     r"\b(?:because|since|as|than|over|for|not|unlike|whereas|while|of|given|between)\b", re.I
@@ -108,11 +112,11 @@ class _Forms(NamedTuple):
 @functools.lru_cache
 def _forms(keys: str) -> _Forms:
     says = (
-        rf"(?:\b(?:the|my|our|final|correct|right|best|overall)\s+{_ADJECTIVES}|^\W*|(?<=[.!?]\s)){keys}\s+{_IS}\b\s*"
+        rf"(?:\b(?:the|my|our|final|correct|right|best|overall)\s+{_ADJECTIVES}|^[^\w\n]*|(?<=[.!?]\s)){keys}\s+{_IS}\b\s*"
         r"(?:that\s+)?"
     )
-    colon = rf"(?<![\w'-]){_ADJECTIVES}{keys}\"?'?\s*(?:{_IS}\s*)?:+\s*"
-    heading = rf"^\W*{_ADJECTIVES}{keys}[ \t]*\n\s*"
+    colon = rf"(?<![\w-]){_ADJECTIVES}(?:{keys}|final)\"?'?\s*(?:{_IS}\s*)?:+\s*"
+    heading = rf"^[^\w\n]*{_ADJECTIVES}{keys}[ \t]*\n\s*"
     marks = tuple(re.compile(form, re.IGNORECASE | re.MULTILINE) for form in (says, colon, heading))
     tag = re.compile(rf"<\s*({_ADJECTIVES}{keys})\s*>(.*?)<\s*/\s*\1\s*>", re.IGNORECASE | re.DOTALL)
     return _Forms(marks, tag, re.compile(rf"{_ADJECTIVES}{keys}|preferred|better|best", re.IGNORECASE))
@@ -157,11 +161,11 @@ def find_marks(said: str, names: Names, keys: str) -> list[_Mark]:
     places = {match.end(): match.start() for form in _forms(keys).marks for match in form.finditer(said)}
     stops = sorted(places.values())
     marks = [_Mark(*box, read_whole(content, names)) for *box, content in _boxes(said, keys)]
-    for end, start in places.items():
-        sentence = re.split(r"[.!?\n]", said[:start])[-1]
-        if _OTHERS.search(sentence):
+    for end, start in sorted(places.items())[-_MOST_MARKS:]:
+        sentence = re.split(r"[.!?\n]", said[max(start - _GLANCE, 0) : start])[-1]
+        if not (_DETERMINED.match(said, start) or _BEFORE_A_MARK.search(sentence)):
             continue
-        until = min((stop for stop in stops if stop >= end), default=len(said))
+        until = next(iter(stops[bisect.bisect_left(stops, end) :]), len(said))
         value = None if _UNSAID.search(sentence) else read_beginning(said[end:until], names)
         if value is not None and re.match(r"[Aa]\s*$", said[end:until]) and not said[start:end].rstrip().endswith(":"):
             value = value if said[end] == "A" else None  # an article whose noun was cut off
@@ -232,10 +236,10 @@ def favours(names: Sequence[Name]) -> re.Pattern:
 def _favours(mentions: tuple[str, ...]) -> re.Pattern:
     one = "|".join(mentions) or "(?!)"
     return re.compile(
-        rf"(?:{one})[\"')\]]*(?:'s\s+|\s+(?:is|was|would\s+be|seems|looks|remains)\s+)(?:[\w-]+\s+){{0,3}}?{_GOOD}\b"
-        rf"|(?:{one})[\"')\]]*\s+(?:wins|won|beats)\b"
+        rf"(?:{one})[\"')\]]{{0,4}}(?:'s\s+|\s+(?:is|was|would\s+be|seems|looks|remains)\s+)(?:[\w-]+\s+){{0,3}}?{_GOOD}\b"
+        rf"|(?:{one})[\"')\]]{{0,4}}\s+(?:wins|won|beats)\b"
         rf"|(?:prefer|choose|pick|select|favou?r|go\s+with|went\s+with|going\s+with|vote\s+for|lean\s+towards?|"
-        rf"(?:switch|change|changed)\s+(?:\w+\s+){{0,2}}to)\s+{NOUN}?[\"'(\[]*(?:{one})",
+        rf"(?:switch|change|changed)\s+(?:\w+\s+){{0,2}}to)\s+{NOUN}?[\"'(\[]{{0,4}}(?:{one})",
         re.IGNORECASE,
     )
 
@@ -249,7 +253,7 @@ def _name_at(said: str, place: int, names: Names) -> tuple[Name, int] | None:
     """The longest name at a place, and where it ends; None if there is none, or several fit equally well."""
     found = []
     for name in names:
-        before = rf"{NOUN}?[\"'(\[{{<$]*" if name.label else ""
+        before = rf"{NOUN}?[\"'(\[{{<$]{{0,4}}" if name.label else ""
         match = re.compile(rf"{before}(?P<name>{name.pattern})", re.IGNORECASE).match(said, place)
         if match:
             exact = re.fullmatch(name.pattern, match["name"]) is not None
@@ -275,7 +279,7 @@ def _may_follow(name: Name, letter: str, closing: str, after: str) -> bool:
 
 def _settle(name: Name, sentence: str, rest: str, names: Names) -> Value | None:
     """The value of a name, in view of the rest of its sentence and of what follows."""
-    if rest.startswith("?") or _CONDITION.search(sentence) or _FAULT.match(sentence):
+    if rest.startswith("?") or any(form.match(sentence) for form in (_FAULT, _TIE)) or _CONDITION.search(sentence):
         return None
     whole = sentence + rest
     if corrections := list(_CORRECTION.finditer(whole)):
@@ -299,16 +303,17 @@ def _is_aside(before: str) -> bool:
 
 def _is_denied(name: Name, text: str) -> bool:
     denial = (
-        rf"{name.mention}[\"')\]]*\s+(?:isn't|loses|lost|(?:is|was)\s+(?:\w+\s+){{0,2}}?(?:worse|worst|wrong|incorrect|"
+        rf"{name.mention}[\"')\]]{{0,4}}\s+(?:isn't|loses|lost|(?:is|was)\s+(?:\w+\s+){{0,2}}?(?:worse|worst|wrong|incorrect|"
         r"inferior|weaker|not\s+(?:better|correct|right|the\b)))"
     )
     return bool(re.search(denial, text, re.IGNORECASE))
 
 
 def _stands_alone(name: Name, rest: str) -> bool:
-    """Whether one of the sentences that follow is another answer and nothing else."""
-    pattern = rf"(?:^|[.!?;\n])[\s\"'(\[]*{name.pattern}[\"')\]]*\s*(?=[.!?;\n]|$)"
-    return bool(re.search(pattern, rest, re.IGNORECASE))
+    """Whether a sentence that follows is another answer and nothing else, or begins a list of them."""
+    one = rf"(?:^|[.!?;\n])[\s\"'(\[-]*(?:[\w ]{{1,30}}:\s*)?{NOUN}?[\"'(\[]{{0,4}}{name.pattern}[\"')\]]{{0,4}}\s*"
+    ending = r"(?=[.!?;\n:=)]|$)" if name.label else r"(?=[.!?;\n]|$)"
+    return bool(re.search(one + ending, rest, re.IGNORECASE))
 
 
 def _boxes(said: str, keys: str):
