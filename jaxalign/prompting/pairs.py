@@ -65,18 +65,18 @@ _CONCLUSION = (
     r"^\W*(?:(?:overall|in\s+(?:conclusion|summary|short|the\s+end)|therefore|thus|so|hence|to\s+conclude|all\s+in\s+all|"
     r"on\s+balance|finally|ultimately|after\s+all|all\s+things\s+considered),?\s+)?(?:i\s+(?:think|believe|find)\s+(?:that\s+)?)?"
 )
-_ONE = rf"(?i:{NOUN})?[\"'(\[]*(?P<{{}}>[AB])[\"')\]]*(?!\w)"
+_LIKED, _RIVAL = (rf"(?i:{NOUN})?[\"'(\[]{{0,4}}(?P<{group}>[AB])[\"')\]]{{0,4}}(?!\w)" for group in ("one", "other"))
 _BETTER = (
     r"(?:is|was)\s+(?:(?:clearly|slightly|much|far|somewhat|marginally|overall|definitely|significantly|considerably|the|a\s+bit|"
     r"a\s+little|by\s+far)\s+)*(?:better|best|superior|preferable|preferred|stronger|winner)"
     rf"(?:\s+{_THINGS})?(?:\s+overall|\s+here)?"
 )
-_OTHER = rf"(?:\s+(?:than|over|to)\s+(?:{_ONE.format('other')}|the\s+other(?:\s+{_THINGS})?))?"
+_OTHER = rf"(?:\s+(?:than|over|to)\s+(?:{_RIVAL}|the\s+other(?:\s+{_THINGS})?))?"
 _STATEMENTS = [
     re.compile(rf"(?i:{_CONCLUSION}){form}\W*$")
     for form in (
-        rf"(?:[Tt]he\s+)?{_ONE.format('one')}\s+(?:{_BETTER}|wins){_OTHER}",
-        rf"(?:I|i)(?:'d|\s+would|\s+will)?\s+(?:prefer|choose|pick|select|favou?r|vote\s+for|go\s+with)\s+{_ONE.format('one')}{_OTHER}",
+        rf"(?:[Tt]he\s+)?{_LIKED}\s+(?:{_BETTER}|wins){_OTHER}",
+        rf"(?:I|i)(?:'d|\s+would|\s+will)?\s+(?:prefer|choose|pick|select|favou?r|vote\s+for|go\s+with)\s+{_LIKED}{_OTHER}",
     )
 ]
 _TIE_STATEMENTS = [re.compile(rf"(?i:{_CONCLUSION}(?:{form}))\W*$") for form in _TIE_SENTENCES]
