@@ -52,7 +52,7 @@ PLACES = {
         "special_tokens_map": {"additional_special_tokens": ["<|turn|>", "<img>"], "eos_token": "</s>"},
     },
     "special tokens of the map alone": {
-        "special_tokens_map": {"additional_special_tokens": [token("<|end|>"), "[INST]"], "unk_token": token("<img>")}
+        "special_tokens_map": {"additional_special_tokens": ["<|end|>", "[INST]"], "unk_token": token("<img>")}
     },
     "a decoder makes the older files void": {
         "tokenizer_config": decoder(token("<|end|>")),
