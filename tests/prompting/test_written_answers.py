@@ -1,5 +1,7 @@
 """Written-out answers with what a person reads in them: none is read as another one, and the clear ones are read."""
 
+import re
+
 import pytest
 
 from jaxalign import data
@@ -402,6 +404,21 @@ def test_what_is_clear_is_read_as_a_person_reads_it(read, text, person):
 @pytest.mark.parametrize("read, text", DOUBTFUL)
 def test_what_is_in_doubt_is_no_vote(read, text):
     assert read(text) is None
+
+
+def exchanged(text):
+    """The same said of A as of B, and of the first as of the second."""
+    names = {"A": "B", "B": "A", "a": "b", "b": "a", "first": "second", "second": "first"}
+    letters = re.sub(r"(?<![^\W_])([AB])(?!\w)|(?<=_)([ab])\b|(?<=\()([ab])(?=\))", lambda m: names[m[0]], text)
+    ordinals = re.sub(r"\b(first|second)(?= response| one)", lambda m: names[m[0]], letters)
+    return ordinals.translate(str.maketrans({"\uff22": "\uff21"}))  # of full width
+
+
+@pytest.mark.parametrize("text, person", [*CLEAR_VERDICTS, *((text, NONE) for text in DOUBTFUL_VERDICTS)])
+def test_both_letters_are_read_alike(text, person):
+    """A is an article as well, and B is none: where a person reads either, the exchanged text is read the other way."""
+    if text != "final verdict: b":
+        assert parse_verdict(exchanged(text)) == (None if person is None else 1 - person)
 
 
 def test_the_tables_are_long_enough():
