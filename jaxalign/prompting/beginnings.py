@@ -17,12 +17,13 @@ Names = tuple[Name, ...]
 _OPENING = re.compile(r"[\s\"'(\[{<$\\]*+")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|overall|ultimately|finally|clearly|definitely|certainly|probably|obviously|simply|"
-    r"likely|most\s+likely|that|i\s+think|i\s+believe|i(?:'d|\s+would)\s+say)\b[,:]?\s+)+",
+    r"likely|most\s+likely|that|i\s+think|i\s+believe|i(?:'d|\s+would|\s+will)?\s+(?:say|prefer|choose|pick|select|go\s+with|"
+    r"vote\s+for|favou?r))\b[,:]?\s+)+",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(r"[\"')\]}>$]*")
 _REASON = r"because|since|as|due\s+to|given"
-_COMPARED = re.compile(r"\s+(?:for|over|rather\s+than|instead\s+of)\b", re.IGNORECASE)
+_COMPARED = re.compile(r"\s+(?:over|rather\s+than|instead\s+of)\b", re.IGNORECASE)
 _GOOD = r"(?:better|best|superior|preferable|preferred|correct|right|stronger|the\s+winner)"
 _ADVERBS = (
     r"(?:(?:clearly|slightly|much|far|somewhat|marginally|overall|actually|still|indeed|definitely|certainly|probably|"
@@ -53,7 +54,9 @@ _FAULT = re.compile(
     r"inferior|weaker|not|false)\b",
     re.IGNORECASE,
 )
-_TIE = re.compile(r"\W*(?:an?\s+)?(?:tie|tied|draw|equal)\b", re.IGNORECASE)
+_TIE = re.compile(
+    r"\W*(?:(?:an?\s+)?(?:tie|tied|draw|equal)|(?:is\s+)?(?:just\s+|about\s+)?as\s+\w+\s+as)\b", re.IGNORECASE
+)
 _CORRECTION = re.compile(
     r"(?:^|[.!?;,:(\n-])\s*(?:(?:(?:but|and|oh|well|or|i(?:'ve|\s+have|\s+must|\s+need\s+to|\s+should)?)[,\s]+)*"
     r"(?:wait|actually|correction|scratch\s+that|(?:on\s+)?second\s+thoughts?|on\s+reflection|thinking\s+again|i\s+meant?|"
@@ -177,5 +180,6 @@ def _is_denied(name: Name, text: str) -> bool:
 def _stands_alone(name: Name, rest: str) -> bool:
     """Whether a sentence that follows is another answer and nothing else, or begins a list of them."""
     one = rf"(?:^|[.!?;\n])[\s\"'(\[-]*(?:[\w ]{{1,30}}:\s*)?{NOUN}?[\"'(\[]{{0,4}}{name.pattern}[\"')\]]{{0,4}}\s*"
-    ending = r"(?=[.!?;\n:=)]|$)" if name.label else r"(?=[.!?;\n]|$)"
+    more = r"(?:for|if|otherwise|when|in|on|too|also|as|either|equally|maybe|perhaps|instead)\b"
+    ending = rf"(?=[.!?;\n:=)]|$|{more})" if name.label else r"(?=[.!?;\n]|$)"
     return bool(re.search(one + ending, rest, re.IGNORECASE))

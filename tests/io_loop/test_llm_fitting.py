@@ -100,7 +100,7 @@ def test_options_of_long_prompts_have_no_scores(server, tmp_path):
     ],
 )
 def test_what_servers_say_of_long_prompts(message):
-    assert fitting.is_too_long(llm.RequestError(f"http://127.0.0.1/v1: status 400, {message}", refused=True))
+    assert fitting.is_too_long(llm.RequestError(f"http://127.0.0.1/v1: status 400, {message}"))
 
 
 @pytest.mark.parametrize(

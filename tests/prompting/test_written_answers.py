@@ -1,5 +1,7 @@
 """Written-out answers with what a person reads in them: none is read as another one, and the clear ones are read."""
 
+import re
+
 import pytest
 
 from jaxalign import data
@@ -88,6 +90,7 @@ CLEAR_VERDICTS = [
     ("Neither response is better.", TIE),
     ("Answer: no clear winner", TIE),
     ("I'd go with B.", B),
+    ("Answer: I prefer B", B),
     ("{'answer': 'A'}", A),
     ('{"reason": "the answer is B if short", "answer": "A"', A),
     ("<think>A? The answer is A. Hmm.</think>\n\nAnswer: B", B),
@@ -205,6 +208,18 @@ DOUBTFUL_VERDICTS = [
     '{"answer": "B is worse"}',
     '{"answer": ["A"]}',
     "I would not choose A.",
+    "Answer: A as good as B",
+    "Answer: A is as good as B",
+    "Answer: A for tone, B for facts",
+    "Answer: A for tone. B for facts.",
+    "Answer: A given brevity; B otherwise",
+    "Answer: A. B if length matters.",
+    "Answer: A is better than B in tone but B is better overall",
+    "Answer: A is better than B, though I would still choose B",
+    "Answer: tie, leaning A",
+    "Answer: neither, but A is slightly better",
+    "Answer: both, A more so",
+    "Answer: As good as B",
     "The answer would be A if it were shorter.",
     "When in doubt the answer is A",
     "Answer: \u0410",  # a Cyrillic letter
@@ -352,7 +367,27 @@ def read_text(text):
     return data.parse_option(text, TEXTS)
 
 
+NUMBERS = (" 1", " 2")
+CLEAR_NUMBERS = [
+    ("1", 0),
+    ("2.", 1),
+    ("Comparison 2", 1),
+    ("2 is better", 1),
+    ("(1) because it is true", 0),
+    ("[2]", 1),
+]
+DOUBTFUL_NUMBERS = [
+    "1 and 2", "1/2", "1 of 2", "2 points", "1st", "12", "1.5", "1. Comparison 2 is better", "1, 2", "not 1", "1 vs 2",
+    "3", "2 over 1?",
+]  # fmt: skip
+
+
+def read_number(text):
+    return data.parse_option(text, NUMBERS)
+
+
 TABLES = [
+    (read_number, CLEAR_NUMBERS, DOUBTFUL_NUMBERS),
     (parse_verdict, CLEAR_VERDICTS, DOUBTFUL_VERDICTS),
     (read_letter, CLEAR_LETTERS, DOUBTFUL_LETTERS),
     (read_text, CLEAR_TEXTS, DOUBTFUL_TEXTS),
@@ -369,6 +404,21 @@ def test_what_is_clear_is_read_as_a_person_reads_it(read, text, person):
 @pytest.mark.parametrize("read, text", DOUBTFUL)
 def test_what_is_in_doubt_is_no_vote(read, text):
     assert read(text) is None
+
+
+def exchanged(text):
+    """The same said of A as of B, and of the first as of the second."""
+    names = {"A": "B", "B": "A", "a": "b", "b": "a", "first": "second", "second": "first"}
+    letters = re.sub(r"(?<![^\W_])([AB])(?!\w)|(?<=_)([ab])\b|(?<=\()([ab])(?=\))", lambda m: names[m[0]], text)
+    ordinals = re.sub(r"\b(first|second)(?= response| one)", lambda m: names[m[0]], letters)
+    return ordinals.translate(str.maketrans({"\uff22": "\uff21"}))  # of full width
+
+
+@pytest.mark.parametrize("text, person", [*CLEAR_VERDICTS, *((text, NONE) for text in DOUBTFUL_VERDICTS)])
+def test_both_letters_are_read_alike(text, person):
+    """A is an article as well, and B is none: where a person reads either, the exchanged text is read the other way."""
+    if text != "final verdict: b":
+        assert parse_verdict(exchanged(text)) == (None if person is None else 1 - person)
 
 
 def test_the_tables_are_long_enough():
