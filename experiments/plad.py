@@ -27,7 +27,7 @@ from experiments.common import machines, origin, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
 from experiments.common.distillation.texts import asked_cost
-from experiments.common.fields import Count, CountOrNone, Rate
+from experiments.common.fields import Count, CountOrNone, Positive, Rate
 from jaxalign.io import edge, processes, writers
 from jaxalign.io.report import Curves
 
@@ -54,7 +54,7 @@ class Config:
     batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
     lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
-    beta: Rate = 1.0  # the margin in nats
+    beta: Positive = 1.0  # the margin in nats
     # each gets a row of the tables
     methods: tuple[Method, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
     seeds: Count = 1  # repetitions of everything, of which figures are means
