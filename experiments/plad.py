@@ -110,9 +110,12 @@ def main(config: Config) -> dict[str, float]:
     pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
     sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
     if pairs:
-        sides = {"of the preferred text": "chosen", "of the other text": "rejected"}
-        curves = [report.Curve(title, metric, pairs, "nats") for title, metric in sides.items()]
-        sections.append(report.draw_together("Log-probability", curves))
+        sides = {"preferred": "chosen", "other": "rejected"}
+        curves = [
+            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
+            for side, metric in sides.items()
+        ]
+        sections.append(report.draw_together("Log-probability of the texts of a pair", curves))
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
