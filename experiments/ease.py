@@ -88,7 +88,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="ease",
         may_differ=("output", "seeds", "scorers"),
         files={"data": ()},
-        models=() if config.endpoint else ("model",),
+        models=() if config.endpoint or config.replay else ("model",),
     )
     with accounts.limited(config) as ledger:
         engine = ensemble_worlds.open_answerer(config, ledger)

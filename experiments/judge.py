@@ -109,7 +109,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="judge",
         may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
         files={"data": ("pairs.parquet",)},
-        models=() if config.endpoint else ("model",),
+        models=() if config.endpoint or config.replay else ("model",),
     )
     with accounts.limited(config) as ledger:
         engine = judge_worlds.open_judge(config, ledger)

@@ -26,7 +26,7 @@ import pyarrow.parquet
 
 from experiments.common import lists, machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range
-from experiments.common.llm import accounts, counting, forecast, judge_report, reports_world
+from experiments.common.llm import accounts, counting, forecast, judge_report, list_labels, reports_world
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.judge_methods import METHODS, STRUCTURED, TASKS, Setting
 from experiments.common.llm.judge_worlds import open_judge
@@ -84,7 +84,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="label_preferences",
         may_differ=("output",),
         files={"data": ()},
-        models=() if config.endpoint else ("model",),
+        models=() if config.endpoint or config.replay else ("model",),
     )
     unlabelled, truth, beyond = make_lists(config)
     if len(unlabelled) < 2:
@@ -94,10 +94,10 @@ def main(config: Config) -> dict[str, float]:
         judge = open_judge(config, ledger)
         forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
         judgements = ask(config, pairs, judge)
-    places = read_places(unlabelled, judgements, owners)
-    labelled = keep(label(unlabelled, judgements, owners), places)
+    places = list_labels.read_places(unlabelled, judgements, owners)
+    labelled = list_labels.keep(label(unlabelled, judgements, owners), places)
     long = judge_report.name_left_out(judge.left_out, TASKS[config.question], pairs)
-    tell(unlabelled, labelled, beyond, config.list_size)
+    list_labels.tell(unlabelled, labelled, beyond, config.list_size)
     for name, reason in itertools.islice(long.items(), counting.SHOWN):
         print(f"  {name}: too long for the model: {reason}")
     if len(labelled) < 2:
@@ -121,7 +121,7 @@ def main(config: Config) -> dict[str, float]:
         "tokens a pair": ledger.asked.tokens / max(len(pairs), 1),
     }
     if truth:
-        found, true = lists.padded(labelled), lists.padded(keep(truth, places))
+        found, true = lists.padded(labelled), lists.padded(list_labels.keep(truth, places))
         accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
         figures["pairwise accuracy"] = accuracy.value
         print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
@@ -215,43 +215,6 @@ def label(
         dataclasses.replace(record, labels=tuple((mine / count).tolist()))
         for record, mine, count in zip(unlabelled, won, met, strict=True)
     ]
-
-
-def read_places(
-    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
-) -> list[list[int]]:
-    """The places in each list of the responses with a comparison that could be read."""
-    met: list[set[int]] = [set() for _ in unlabelled]
-    for judgement, (n, *places) in zip(judgements, owners, strict=True):
-        if judgement.probability is not None:
-            met[n].update(places)
-    return [sorted(places) for places in met]
-
-
-def keep(lists_: Sequence[PreferenceRecord], places: Sequence[Sequence[int]]) -> list[PreferenceRecord]:
-    """The lists with these of their responses, without the lists that have none."""
-    return [
-        dataclasses.replace(
-            record,
-            responses=tuple(record.responses[place] for place in kept),
-            labels=tuple(record.labels[place] for place in kept),
-        )
-        for record, kept in zip(lists_, places, strict=True)
-        if kept
-    ]
-
-
-def tell(
-    unlabelled: Sequence[PreferenceRecord], labelled: Sequence[PreferenceRecord], beyond: int, list_size: int
-) -> None:
-    """Says how many responses have a label, and why the others have none."""
-    judged, given = (sum(len(record.responses) for record in each) for each in (unlabelled, labelled))
-    print(f"labelled {given} of {judged + beyond} responses, in {len(labelled)} of {len(unlabelled)} lists")
-    if beyond:
-        print(f"  {beyond} are beyond the first {list_size} of their list: --list-size says how many are compared")
-    if judged > given:
-        alone = sum(len(record.responses) == 1 for record in unlabelled)
-        print(f"  {judged - given} have no comparison that could be read, {alone} of them being alone in their list")
 
 
 def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:

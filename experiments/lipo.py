@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import alpacaeval_task, judge, machines, origin, report, sequence_task, stages
-from experiments.common.fields import Count, CountOrNone, Range, Rate
+from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate
 from experiments.common.task import Task
 from jaxalign import data, losses, metrics, numerics
 from jaxalign.io import edge, run_folder
@@ -66,7 +66,7 @@ class Config:
     learning_rate: Rate = 5e-4  # of alignment, at its peak
     lora: tuple[CountOrNone, stages.Base] = (0, "float")  # of alignment: rank of adapters (0: none), and their base
     list_size: Annotated[int, Range(2)] = 8  # responses of a list
-    beta: Rate = 1.0  # reward of a nat; the paper's 0.05 for models whose log-probabilities can move by hundreds
+    beta: Positive = 1.0  # reward of a nat; the paper's 0.05 for models whose log-probabilities can move by hundreds
     seeds: Count = 1  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/lipo")  # the folder of the run; the same command continues in it
 

@@ -28,7 +28,7 @@ from experiments.common import alpacaeval_task, machines, origin, report, stages
 from experiments.common.distillation import figures, run, worlds
 from experiments.common.distillation.methods import METHODS
 from experiments.common.distillation.texts import asked_cost
-from experiments.common.fields import Count, CountOrNone, Rate, is_url
+from experiments.common.fields import Count, CountOrNone, Positive, Rate, is_url
 from experiments.common.llm.server import Server, settings
 from jaxalign.io import edge, processes, run_folder
 from jaxalign.io.report import Curves
@@ -58,7 +58,7 @@ class Config:
     batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
     lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
-    beta: Rate = 1.0  # the margin in nats
+    beta: Positive = 1.0  # the margin in nats
     # each gets a row of the tables
     methods: tuple[Method, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
     seeds: Count = 1  # repetitions of everything, of which figures are means
@@ -121,9 +121,12 @@ def main(config: Config) -> dict[str, float]:
     pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
     sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
     if pairs:
-        sides = {"of the preferred text": "chosen", "of the other text": "rejected"}
-        curves = [report.Curve(title, metric, pairs, "nats") for title, metric in sides.items()]
-        sections.append(report.draw_together("Log-probability", curves))
+        sides = {"preferred": "chosen", "other": "rejected"}
+        curves = [
+            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
+            for side, metric in sides.items()
+        ]
+        sections.append(report.draw_together("Log-probability of the texts of a pair", curves))
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))

@@ -58,6 +58,11 @@ def _run_of(folder: pathlib.Path) -> pathlib.Path:
     for run in folder.parent, folder.parent.parent:
         if (run / model_config.NAME).is_file():
             return run
+        if (run / "adapter").is_dir():
+            raise FileNotFoundError(
+                f"{folder} holds adapters without their base; {run / 'adapter'} has the last one in peft's format, "
+                f"which PeftModel.from_pretrained lays onto the base and merge_and_unload adds to it"
+            )
     raise FileNotFoundError(
         f"no {model_config.NAME} beside {folder} or one level above; pass a run, or write the file with "
         f"jaxalign.io.model_config.save_config"

@@ -1,10 +1,11 @@
 """What a trained protein network says of a structure: ``./tools/run tools.predict_protein FILE --model RUN/model``.
 
-FILE is a structure (pdb, ent, cif, bcif, each also .gz). Numbers are printed for the whole structure, classes for each
-chain, likeliest first.
+FILE is a structure (pdb, ent, cif, bcif, each also .gz). What of it was left out or mended is printed first, then
+numbers for the whole structure and classes for each chain, likeliest first.
 """
 
 import pathlib
+import sys
 from typing import Annotated
 
 import jax
@@ -14,6 +15,27 @@ import tyro
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import ProteinModel, load_protein
+
+REPORTED = {
+    "models": "models or molecules beyond the first, left out",
+    "chains": "chains that were not asked for, left out",
+    "waters": "waters, left out",
+    "nucleotides": "residues of nucleic acids, left out",
+    "ligands": "ligands, left out",
+    "hydrogens": "hydrogens, left out",
+    "alternatives": "atoms of other conformations, left out",
+    "variants": "residues of which another stands in the same place, left out",
+    "cut": "atoms beyond the 14th of a residue, left out",
+    "empty": "residues and ligands without a heavy atom, left out",
+    "without_alpha": "residues without an alpha carbon, left out",
+    "repeated": "atoms that stand in the file twice, kept once",
+    "dummies": "points that are no atoms, left out",
+    "free": "amino acids outside of chains, kept as ligands",
+    "elements": "atoms whose element was missing or wrong, and was read off their names",
+    "split": "chains that share a name in the file, kept apart as A_2 and so on",
+    "moved": "modified residues that stand behind their chain, brought back into it",
+}
+"""What the counts of a report mean, in words."""
 
 
 def main(
@@ -35,29 +57,52 @@ def main(
         top: how many classes of each task are printed for a chain.
         threshold: the least probability of a class that is printed.
     """
-    trained = load_protein(model)
-    structure = protein.read_structure(file, chains=chains or None)
-    if ligand is not None:
-        structure = protein.combine(structure, protein.read_structure(ligand))
-    predictions = predict(trained, structure)
-    print(f"{file.name}: {len(structure.names)} nodes, chains {', '.join(structure.chain_names)}")
+    try:
+        trained = load_protein(model)
+        structure = protein.read_structure(file, chains=chains or None)
+        if not structure.chain_names:
+            raise ValueError(f"{file}: expected a protein, got a ligand. Name the protein's file, and this as --ligand")
+        if ligand is not None:
+            structure = protein.combine(structure, protein.read_structure(ligand))
+        graph = graph_for(trained, structure)
+    except (ValueError, OSError) as error:  # of what the user named; what goes wrong later is a fault of the code
+        sys.exit(f"predict_protein: {error}")
+    print(f"{file.name}: {len(structure.names)} nodes, chains {', '.join(map(_shown, structure.chain_names))}")
+    for line in report_lines(structure.report):
+        print(f"  {line}")
+    batch = protein.batch_graphs([graph], [protein.size_of([graph])])
+    predictions = jax.device_get(protein.predict(trained.network, trained.variables, batch))
     for task in trained.network.config.tasks:
         values = predictions[task.name]
         for number, row in enumerate(values):
-            place = task.name if task.level == "graph" else f"{task.name} of chain {structure.chain_names[number]}"
+            chain = "" if task.level == "graph" else f" of chain {_shown(structure.chain_names[number])}"
+            place = f"{task.name}{chain}"
             print(f"  {place}: {_show(task, row, trained.classes, top, threshold)}")
     return predictions
 
 
-def predict(trained: ProteinModel, structure: protein.Structure) -> dict[str, np.ndarray]:
-    """By task: ``[1]`` numbers, ``[chains, size]`` probabilities."""
-    if trained.network.config.encoder.embedding_size:
+def graph_for(trained: ProteinModel, structure: protein.Structure) -> protein.ProteinGraph:
+    """The graph of a structure that a network reads.
+
+    Raises:
+      ValueError: it reads more than a structure has.
+    """
+    encoder = trained.network.config.encoder
+    if encoder.embedding_size:
         raise ValueError("this network reads embeddings of residues, which a file does not have; call it from Python")
-    if getattr(trained.network.config.encoder, "num_channels", None) == 1:
+    if getattr(encoder, "num_channels", None) == 1:
         structure = protein.alpha_carbons(structure)
-    graph = protein.make_graph(structure)
-    batch = protein.batch_graphs([graph], [protein.size_of([graph])])
-    return jax.device_get(protein.predict(trained.network, trained.variables, batch))
+    return protein.make_graph(structure)
+
+
+def report_lines(report: protein.StructureReport) -> list[str]:
+    """What a reader left out or mended, a line for each that occurs."""
+    return [f"{words}: {count}" for name, words in REPORTED.items() if (count := getattr(report, name))]
+
+
+def _shown(chain: str) -> str:
+    """The name of a chain; some files give none."""
+    return chain or "without a letter"
 
 
 def _show(task: protein.Task, row, classes, top: int, threshold: float) -> str:

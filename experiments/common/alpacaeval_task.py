@@ -106,8 +106,8 @@ def part_file(folder: pathlib.Path | None, part: str) -> pathlib.Path:
         return there[0]
     found = f", which has {' and '.join(path.name for path in there)}: remove all but one" if there else ""
     raise ValueError(
-        f"expected --data FOLDER with train.parquet and validation.parquet (or {', '.join(SUFFIXES[1:])}), got "
-        f"{folder}{found}"
+        f"expected --data FOLDER with train.parquet and validation.parquet, got {folder}{found}; both may also be "
+        f"{', '.join(SUFFIXES[1:])}"
     )
 
 

@@ -28,7 +28,9 @@ class Range(NamedTuple):
 Count = Annotated[int, Range(1)]
 CountOrNone = Annotated[int, Range(0)]
 """A number of something that may be left out, with 0."""
-Rate = Annotated[float, Range(0, above=True)]
+Rate = Annotated[float, Range(0)]
+"""A learning rate; at 0, a model stays what it is."""
+Positive = Annotated[float, Range(0, above=True)]
 Share = Annotated[float, Range(0, 1)]
 
 

@@ -16,22 +16,17 @@ FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 DECODER, OLD_EXTRA, EXTRA = "added_tokens_decoder", "additional_special_tokens", "extra_special_tokens"
 
 
-def add_tokens(
-    backend: tokenizers.Tokenizer,
-    config: Mapping[str, Any],
-    *,
-    special_map: Mapping[str, Any],
-    added: Mapping[str, int],
-) -> dict[str, Any]:
+def with_special_map(config: Mapping[str, Any], special_map: Mapping[str, Any]) -> dict[str, Any]:
+    """tokenizer_config.json with what special_tokens_map.json says, if that counts."""
+    return dict(config) if DECODER in config else {**config, **special_map}
+
+
+def add_tokens(backend: tokenizers.Tokenizer, config: Mapping[str, Any], added: Mapping[str, int]) -> None:
     """Makes one id of each token that stands beside the vocabulary; ``backend`` is changed.
 
     Args:
-      config: tokenizer_config.json.
-      special_map: special_tokens_map.json.
+      config: from :func:`with_special_map`.
       added: added_tokens.json.
-
-    Returns:
-      ``config`` with what special_tokens_map.json says.
 
     Raises:
       ValueError: a token is malformed, or would get another id than the one that is stated.
@@ -39,7 +34,6 @@ def add_tokens(
     if DECODER in config:
         stated = {int(index): _token(token, f"{DECODER}[{index!r}]") for index, token in config[DECODER].items()}
     else:
-        config = {**config, **special_map}
         special = {content for content, _ in _special_tokens(config)}
         stated = {
             index: AddedToken(content, special=content in special, normalized=content not in special)
@@ -54,7 +48,6 @@ def add_tokens(
                 f"the added token {token.content!r} is stated to have id {index}, but the vocabulary of {len(there)} "
                 f"and the other added tokens give it {found}; list the tokens in between too, or correct its id"
             )
-    return dict(config)
 
 
 def extra_tokens(config: Mapping[str, Any]) -> Sequence[Any]:

@@ -155,32 +155,31 @@ def _check_texts(row: Any, record: Any) -> None:
 
     JSON can spell one half of a surrogate pair; texts cut at a UTF-16 unit are written so.
     """
-    for field, text in _texts(record):
-        if not (found := SURROGATE.search(text)):
-            continue
-        columns = [field for field, text in _texts(row) if SURROGATE.search(text)]
-        raise ValueError(
-            f"{(columns or [field])[0]}: holds half of a surrogate pair, {found.group()!r} at character "
-            f"{found.start()}, which is no character and has no tokens. Remove it or write the whole character"
-        )
+    if not (half := _half_pair(record)):
+        return
+    fields = row if isinstance(row, Mapping) else getattr(record, "__dict__", {})
+    field = next((f"{name}: " for name, value in fields.items() if _half_pair(value)), "")
+    raise ValueError(
+        f"{field}holds half of a surrogate pair, {half.group()!r} at character {half.start()}, which is no character "
+        "and has no tokens. Remove it or write the whole character"
+    )
 
 
-def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a row or a record, with the field that it is in."""
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _texts(each, field or str(name))
-    elif dataclasses.is_dataclass(value):
-        for each in dataclasses.fields(value):
-            yield from _texts(getattr(value, each.name), field or each.name)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        for name in value._fields:
-            yield from _texts(getattr(value, name), field or name)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each, field)
+def _half_pair(value: Any) -> re.Match | None:
+    """The first in the texts of a row or a record."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            if not value.isascii() and (found := SURROGATE.search(value)):
+                return found
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+        elif dataclasses.is_dataclass(value):
+            left += getattr(value, "__dict__", {}).values()
+    return None
 
 
 def _check_key(key, part: list[PreferenceRecord] | None, record: PreferenceRecord) -> None:

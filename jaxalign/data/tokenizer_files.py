@@ -10,7 +10,7 @@ from typing import Any
 
 import tokenizers
 
-from jaxalign.data.added_tokens import add_tokens
+from jaxalign.data.added_tokens import add_tokens, with_special_map
 from jaxalign.data.spm import read_sentencepiece
 from jaxalign.data.tokenizer import HfTokenizer, Tokenizer
 
@@ -44,10 +44,11 @@ def load_tokenizer(directory: str | os.PathLike) -> HfTokenizer:
     files = read_tokenizer_files(directory)
     config = _json(directory, files, "tokenizer_config.json")
     templates = _chat_templates(config.pop("chat_template", None), files)
-    older = {name: _json(directory, files, f"{name}.json") for name in ("special_tokens_map", "added_tokens")}
+    config = with_special_map(config, _json(directory, files, "special_tokens_map.json"))
+    added = _json(directory, files, "added_tokens.json")
     try:
         backend, config = _backend(directory, files, config)
-        config = add_tokens(backend, config, special_map=older["special_tokens_map"], added=older["added_tokens"])
+        add_tokens(backend, config, added)
     except ValueError as error:
         raise ValueError(f"{directory}: {error}") from error
     return HfTokenizer(backend, config, **templates, files=files)

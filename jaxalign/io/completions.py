@@ -112,7 +112,7 @@ def write_completions(
     stop = Stops(stops, tokenizer.decode, getattr(tokenizer, "special_ids", {}))
     drawn = {"max_new_tokens": max_new_tokens, "eos_ids": list(eos_ids), "stops": list(stops), "key": _key_of(key)}
     made_with = {**keys.of_model(model.config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
-    drawn |= {"rule": keys.of_function(rule), "prompts": _digest(prompts), **made_with, **(settings or {})}
+    drawn |= {"rule": keys.digest(keys.of_function(rule)), "prompts": _digest(prompts), **made_with, **(settings or {})}
     keys.begin(path, {keys.FORMAT: FORMAT, **drawn})
     found = _resume(path)
     jobs = [

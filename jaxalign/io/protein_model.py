@@ -68,8 +68,13 @@ def load_protein(folder: str | os.PathLike) -> ProteinModel:
     file = folder / CONFIG
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; pass the folder 'model' of a run of experiments.hemenet")
-    content = json.loads(file.read_text(encoding="utf-8"))
-    config = from_json(content["config"], KNOWN, file)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        config, classes = from_json(content["config"], KNOWN, file), content["classes"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not as it was written ({error!r}); train or copy the model again") from error
+    if not (folder / VARIABLES).is_file():
+        raise FileNotFoundError(f"{folder / VARIABLES} is missing; copy the whole folder of the model")
     try:
         flat = load_file(folder / VARIABLES)
     except SafetensorError as error:
@@ -78,7 +83,7 @@ def load_protein(folder: str | os.PathLike) -> ProteinModel:
     expected = flax.traverse_util.flatten_dict(_shapes(network), sep="/")
     if wrong := sorted(name for name in flat | expected if np.shape(flat.get(name)) != np.shape(expected.get(name))):
         raise ValueError(f"{folder / VARIABLES} does not fit {CONFIG}: {', '.join(wrong[:5])}; export the model again")
-    return ProteinModel(network, flax.traverse_util.unflatten_dict(flat, sep="/"), content["classes"])
+    return ProteinModel(network, flax.traverse_util.unflatten_dict(flat, sep="/"), classes)
 
 
 def _shapes(network: ProteinNetwork) -> Params:

@@ -54,19 +54,23 @@ def _open(directory, config, experiment: str, may_differ: set[str], files, model
     settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))
     key = {"experiment": experiment, keys.FORMAT: FORMAT, "inputs": _inputs(config, files, models)}
     if results := _results(directory):
-        before = _read(directory, results)
-        old, new = before["settings"], dict(settings)
-        for name in may_differ | (before["key"]["inputs"].keys() & key["inputs"].keys()):
-            old.pop(name, None)
-            new.pop(name, None)
-        # A release that lacked a field did what its default does.
-        old |= {name: value for name, value in _defaults(config).items() if name in new and name not in old}
-        if changed := keys.changes(before["key"] | old, key | new):
+        if changed := _changes(_read(directory, results), key, settings, may_differ, _defaults(config)):
             raise ValueError(f"{directory} holds a run with other settings: {', '.join(changed)}. {_remedy(directory)}")
     directory.mkdir(parents=True, exist_ok=True)
     keys.write_json(directory / CONFIG, settings)
     keys.write_json(directory / RUN, key)
     return {**key, **settings}
+
+
+def _changes(before: Mapping[str, Key], key: Key, settings: Key, may_differ: set[str], defaults: Key) -> list[str]:
+    """Content is compared where it was looked at both times, paths and names where it was not."""
+    both = before["key"]["inputs"].keys() & key["inputs"].keys()
+    seen = [{**each, "inputs": {name: each["inputs"][name] for name in both}} for each in (before["key"], key)]
+    # A release that lacked a field did what its default does.
+    sides = {**defaults, **before["settings"]}, settings
+    old, new = ({name: side.get(name) for name in settings.keys() - may_differ - both} for side in sides)
+    gone = {name: value for name, value in before["settings"].items() if name not in settings}
+    return keys.changes({**seen[0], **old, **gone}, {**seen[1], **new})
 
 
 def _results(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -131,9 +131,9 @@ def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[
 
 def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> list[dict[str, Any]]:
     """For each record its rewards, or why it has none."""
-    encoded = [_encoded(encode_fn, record) for record in records]
-    results = [{"skipped": problem} if problem else {} for _, problem in encoded]
-    fitting = [lists for lists, problem in encoded if not problem]
+    encoded = [_encode(record, encode_fn) for record in records]
+    results = [{"skipped": problem} if (problem := _problem(lists)) else {} for lists in encoded]
+    fitting = [lists for lists, result in zip(encoded, results, strict=True) if not result]
     scores = iter(raw_scores(join_lists(fitting), reward_fn, **sizes) if fitting else ())
     for record, result in zip(records, results, strict=True):
         if not result:
@@ -143,16 +143,18 @@ def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> 
     return results
 
 
-def _encoded(encode_fn: EncodeFn, record: PreferenceRecord) -> tuple[EncodedLists | None, str]:
-    """A record as token ids, and what is wrong with it."""
+def _encode(record: PreferenceRecord, encode_fn: EncodeFn) -> EncodedLists | str:
+    """The record's tokens, or why it has none."""
     try:
-        lists = encode_fn([record])
-    except ValueError as error:  # a chat template may refuse a chat
-        return None, str(error).removeprefix("record 0, counted from 0").lstrip(":, ")
-    return lists, _too_long(lists)
+        return encode_fn([record])
+    except (ValueError, TypeError) as error:  # the latter of the tokenizers library, of texts that are none
+        reason = str(error).removeprefix("record 0, counted from 0").lstrip(":, ")  # it has another number here
+        return f"not encoded: {reason}"
 
 
-def _too_long(lists: EncodedLists) -> str:
+def _problem(lists: EncodedLists | str) -> str:
+    if isinstance(lists, str):
+        return lists
     if lists.report.prompts_truncated:
         return f"prompt: longer than the {lists.limits[0]} tokens that fit"
     if count := lists.report.responses_truncated:

@@ -121,8 +121,7 @@ def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
     for path, map_key in zip(maps, jax.random.split(key, len(maps)), strict=True):
         stack, inputs, outputs = split_shape(path, leaves[path].shape)
         bound = 1 / math.sqrt(math.prod(inputs))
-        there = _within(config.ranks(path, stack))
-        rank = there.shape[-1]
+        there, rank = _within(config.ranks(path, stack)), config.scales(path, stack).shape[-1]
         first = jax.random.uniform(map_key, (*stack, *inputs, rank), minval=-bound, maxval=bound)
         adapter[f"{path}_lora_a"] = first * np.expand_dims(there, tuple(range(len(stack), len(stack) + len(inputs))))
         adapter[f"{path}_lora_b"] = jnp.zeros((*stack, rank, *outputs))

@@ -24,7 +24,7 @@ _MARKDOWN = re.compile(r"(?<!\w)\*+|\*+(?!\w)|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|^[
 
 NOUN = (
     r"(?:(?:the\s+)?(?:correct\s+|best\s+|better\s+)?(?:option|choice|answer|response|text|assistant|model|summary|"
-    r"candidate|output|passage|version|letter|label)[\s_]*[:#]?\s*)"
+    r"candidate|output|passage|version|comparison|explanation|letter|label)[\s_]*[:#]?\s*)"
 )
 """What may stand before a letter or a number that names an answer."""
 

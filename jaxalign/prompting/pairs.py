@@ -9,7 +9,7 @@ from jaxalign.prompting.thinking import final_text
 _THINGS = (
     r"(?:responses?|texts?|answers?|summary|summaries|options?|ones?|choices?|assistants?|models?|outputs?|passages?)"
 )
-_A_AND_B = rf"{NOUN}?A\s+(?:and|&)\s+{NOUN}?B"
+_A_AND_B = rf"(?:{NOUN}?A\s+(?:and|&)\s+{NOUN}?B|{NOUN}?B\s+(?:and|&)\s+{NOUN}?A)"
 _BOTH = (
     rf"(?:both(?:\s+{_THINGS}|\s+of\s+them)?|(?:both\s+)?{_A_AND_B}|they|the\s+two(?:\s+{_THINGS})?|"
     rf"(?:the|these)\s+{_THINGS})"
@@ -18,9 +18,7 @@ _EQUAL = (
     r"(?:about\s+|roughly\s+|basically\s+|essentially\s+|all\s+)?(?:equal(?:ly\s+[\w-]+)?|tied|the\s+same|identical|"
     r"equivalent|comparable|on\s+(?:a\s+)?par|of\s+(?:equal|the\s+same)\s+quality)(?:\s+in\s+quality)?"
 )
-_BETWEEN = (
-    rf"(?:\s+between\s+(?:(?:{NOUN})?A\s+and\s+(?:{NOUN})?B|the\s+two(?:\s+{_THINGS})?|them|both(?:\s+{_THINGS})?))?"
-)
+_BETWEEN = rf"(?:\s+between\s+(?:{_A_AND_B}|the\s+two(?:\s+{_THINGS})?|them|both(?:\s+{_THINGS})?))?"
 _TIE_SENTENCES = (
     rf"(?:it|this)(?:'s|\s+is|\s+was)\s+(?:basically\s+|essentially\s+)?an?\s+(?:tie|draw|toss-?up){_BETWEEN}(?!\w)",
     rf"{_BOTH}\s+(?:are|were)\s+{_EQUAL}(?!\w)",
@@ -30,9 +28,9 @@ _TIE_SENTENCES = (
 _TIE_WORDS = (
     rf"(?:call\s+it\s+|declare\s+)?(?:an?\s+)?(?:tie|draw|tied|toss-?up|equal(?:ly\s+[\w-]+)?){_BETWEEN}(?!\w)",
     rf"{_BOTH}\s+are\s+(?:very\s+|quite\s+)?(?:good|fine|great|bad|poor|wrong|correct|right|acceptable)(?!\w)",
-    rf"neither(?:\s+(?:{NOUN})?A\s+nor\s+(?:{NOUN})?B|\s+of\s+them)?(?:\s+is\s+good)?(?!\w)",
-    rf"both(?:\s+{_THINGS}|\s+of\s+them|\s+A\s+and\s+B)?(?!\w)",
-    r"A\s*={1,2}\s*B(?!\w)",
+    rf"neither(?:\s+{NOUN}?A\s+nor\s+{NOUN}?B|\s+{NOUN}?B\s+nor\s+{NOUN}?A|\s+of\s+them)?(?:\s+is\s+good)?(?!\w)",
+    rf"both(?:\s+{_THINGS}|\s+of\s+them|\s+{_A_AND_B})?(?!\w)",
+    r"(?:A\s*={1,2}\s*B|B\s*={1,2}\s*A)(?!\w)",
     r"no\s+(?:clear\s+)?(?:winner|preference|difference)(?!\w)",
 )
 _TIE_MENTION = r"\b(?:tie|tied|draw|toss-?up|equally)\b"
@@ -65,18 +63,18 @@ _CONCLUSION = (
     r"^\W*(?:(?:overall|in\s+(?:conclusion|summary|short|the\s+end)|therefore|thus|so|hence|to\s+conclude|all\s+in\s+all|"
     r"on\s+balance|finally|ultimately|after\s+all|all\s+things\s+considered),?\s+)?(?:i\s+(?:think|believe|find)\s+(?:that\s+)?)?"
 )
-_ONE = rf"(?i:{NOUN})?[\"'(\[]*(?P<{{}}>[AB])[\"')\]]*(?!\w)"
+_LIKED, _RIVAL = (rf"(?i:{NOUN})?[\"'(\[]{{0,4}}(?P<{group}>[AB])[\"')\]]{{0,4}}(?!\w)" for group in ("one", "other"))
 _BETTER = (
     r"(?:is|was)\s+(?:(?:clearly|slightly|much|far|somewhat|marginally|overall|definitely|significantly|considerably|the|a\s+bit|"
     r"a\s+little|by\s+far)\s+)*(?:better|best|superior|preferable|preferred|stronger|winner)"
     rf"(?:\s+{_THINGS})?(?:\s+overall|\s+here)?"
 )
-_OTHER = rf"(?:\s+(?:than|over|to)\s+(?:{_ONE.format('other')}|the\s+other(?:\s+{_THINGS})?))?"
+_OTHER = rf"(?:\s+(?:than|over|to)\s+(?:{_RIVAL}|the\s+other(?:\s+{_THINGS})?))?"
 _STATEMENTS = [
     re.compile(rf"(?i:{_CONCLUSION}){form}\W*$")
     for form in (
-        rf"(?:[Tt]he\s+)?{_ONE.format('one')}\s+(?:{_BETTER}|wins){_OTHER}",
-        rf"(?:I|i)(?:'d|\s+would|\s+will)?\s+(?:prefer|choose|pick|select|favou?r|vote\s+for|go\s+with)\s+{_ONE.format('one')}{_OTHER}",
+        rf"(?:[Tt]he\s+)?{_LIKED}\s+(?:{_BETTER}|wins){_OTHER}",
+        rf"(?:I|i)(?:'d|\s+would|\s+will)?\s+(?:prefer|choose|pick|select|favou?r|vote\s+for|go\s+with)\s+{_LIKED}{_OTHER}",
     )
 ]
 _TIE_STATEMENTS = [re.compile(rf"(?i:{_CONCLUSION}(?:{form}))\W*$") for form in _TIE_SENTENCES]

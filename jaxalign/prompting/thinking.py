@@ -13,7 +13,7 @@ _CLOSE = re.compile(
 )
 # OpenAI's open models name the channel of each message; servers that leave out special tokens leave the names.
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
-_BARE_FINAL = re.compile(r"assistant\s*final(?=[^a-z]|$)")
+_BARE_FINAL = re.compile(r"assistantfinal")
 _BARE_CHANNEL = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z])")
 # Gemma's medical models: <unused94>thought ... <unused95>.
 _UNUSED_OPEN, _UNUSED_CLOSE = "<unused94>", "<unused95>"

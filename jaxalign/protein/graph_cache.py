@@ -18,7 +18,7 @@ from jaxalign.protein.files import file_format
 from jaxalign.protein.graphs import ProteinGraph, make_graph
 from jaxalign.protein.structures import Structure, StructureReport, combine, read_structure
 
-RULES = 1  # of reading and of edges; another number makes every file be written anew
+RULES = 2  # of reading and of edges; another number makes every file be written anew
 _EDGES = ("senders", "receivers", "relations")
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
 

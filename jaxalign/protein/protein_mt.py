@@ -13,7 +13,6 @@ Killed at any moment, the same command goes on with the first shard that is not 
 
 import collections
 import concurrent.futures
-import functools
 import hashlib
 import json
 import multiprocessing
@@ -28,10 +27,12 @@ from typing import Any, NamedTuple, SupportsIndex
 from jaxalign.protein import shards
 from jaxalign.protein.annotations import read_splits
 from jaxalign.protein.example import ProteinExample, decode_example
+from jaxalign.protein.function_key import function_key
+from jaxalign.protein.graph_cache import RULES
 from jaxalign.protein.labels import Sources, make_labeller
 from jaxalign.protein.structure_files import find_structures, listing
 
-FORMAT = 1
+FORMAT = 2
 Path = str | os.PathLike
 
 
@@ -61,6 +62,7 @@ def compile_protein_mt(
     drop_inexact: bool = False,
     skip_bad_rows: bool = False,
     progress_fn: Callable[[str, int, int], None] | None = None,
+    function_keys: Mapping[str, str] | None = None,
 ) -> dict[str, SplitReport]:
     """Compiles splits; what is finished already is kept.
 
@@ -74,13 +76,15 @@ def compile_protein_mt(
       num_workers: processes; 0 for none beside this one. The files are the same for any number.
       drop_inexact, skip_bad_rows: of the affinities, see :func:`~jaxalign.protein.affinities.read_affinities`.
       progress_fn: called with the split's name, finished shards and all of them.
+      function_keys: texts for ``read_structure`` and ``make_graph`` that change whenever these do; by default made of
+        their code, arguments and all that they read, see :mod:`jaxalign.protein.function_key`.
 
     Returns:
       A report per split, as in its ``report.json``.
 
     Raises:
       ValueError: a source's, naming file and line; the folder was compiled with other settings, naming them; a split
-        without any example.
+        without any example; a function depends on something of which no key can be made.
       OSError: the files could not be written.
     """
     if shard_size < 1 or num_workers < 0:
@@ -88,10 +92,14 @@ def compile_protein_mt(
     chosen = _chosen_splits(splits, only)
     labeller = make_labeller(sources, drop_inexact=drop_inexact, skip_bad_rows=skip_bad_rows)
     recipe = shards.Recipe(labeller, find_structures(structures), read_structure, make_graph)
+    functions = {"read_structure": read_structure, "make_graph": make_graph}
+    given = dict(function_keys or {})
+    if unknown := sorted(given.keys() - functions.keys()):
+        raise ValueError(f"expected function_keys of {', '.join(functions)}, got {', '.join(unknown)}")
     common = {
         "format": FORMAT,
-        "read_structure": _described(read_structure),
-        "make_graph": _described(make_graph),
+        "rules": RULES,
+        **{name: given.get(name) or function_key(function) for name, function in functions.items()},
         "settings": dict(settings or {}),
         "shard_size": shard_size,
         "drop_inexact": drop_inexact,
@@ -240,12 +248,6 @@ def _joined(entries: int, parts: Sequence[Mapping[str, Any]], bad_rows: Mapping[
     reasons.update(reason for reason, _ in dropped.values())
     examples = sum(part["examples"] for part in parts)
     return SplitReport(entries, examples, dict(labelled), dict(reasons), dropped, bad_rows)
-
-
-def _described(function: Callable) -> str:
-    if isinstance(function, functools.partial):
-        return f"{_described(function.func)} with {function.args}, {sorted(function.keywords.items())}"
-    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _digest(data: bytes) -> str:

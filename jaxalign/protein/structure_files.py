@@ -4,6 +4,8 @@
 one of its chain A alone; folders below the given one (``ab/pdb1abc.ent.gz``) are looked into. Other names are ignored.
 """
 
+import concurrent.futures
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -48,7 +50,17 @@ def structure_of(entry: str, structures: dict[str, str]) -> tuple[str, tuple[str
     return None if path is None else (path, (chain,) if chain else None)
 
 
-def listing(entries: Iterable[str], structures: dict[str, str]) -> list[tuple[str, str, int]]:
-    """Entry, file name and size in bytes of each entry that has a file: what a data set made of them depends on."""
-    used = ((entry, structure_of(entry, structures)) for entry in entries)
-    return [(entry, os.path.basename(file[0]), os.path.getsize(file[0])) for entry, file in used if file]
+def listing(entries: Iterable[str], structures: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Entry, file name and a hash of the content of each entry that has a file: what its example depends on."""
+    used = [(entry, file[0]) for entry in entries if (file := structure_of(entry, structures))]
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # reading is what takes long
+        digests = dict(pool.map(_digest, {path for _, path in used}))
+    return [(entry, os.path.basename(path), digests[path]) for entry, path in used]
+
+
+def _digest(path: str) -> tuple[str, str]:
+    try:
+        with open(path, "rb") as file:
+            return path, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:  # the entry will be dropped for it
+        return path, f"unreadable: {error.strerror}"

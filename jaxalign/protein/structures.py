@@ -1,21 +1,26 @@
 """Structures as arrays: a node per residue, with up to 14 heavy atoms as channels, and a node per ligand heavy atom.
 
-What becomes of a file; :class:`StructureReport` counts what is left out:
+What becomes of a file; :class:`StructureReport` counts what is left out or mended:
 
-- The first model (of ligand files: molecule) counts. Chains have the names that the authors gave them.
-- Waters are left out. So are the residues of nucleic acids, for which there is no type of node.
+- The first model (of ligand files: molecule) counts. Chains have the names that the authors gave them. Chains that
+  share one are kept apart as ``A``, ``A_2``, ``A_3``, see :mod:`jaxalign.protein.chains`: no edge of the sequence goes
+  from one to the other.
+- Waters are left out, by whatever name. So are the residues of nucleic acids, for which there is no type of node.
 - Residues are what gemmi takes for a part of a polymer, unless it is unknown there and has no alpha carbon, and amino
   acids in ATOM records. Insertion codes make residues of their own, in the order of the file. Modified residues have
-  the type of their parent, see :mod:`jaxalign.protein.vocabulary`.
+  the type of their parent, see :mod:`jaxalign.protein.vocabulary`, also where a file lists them behind the chain.
 - Everything else, be it a drug, a sugar, an ion or a free amino acid, is ligand, and belongs to the chain that its
   author's name says; sugars often have one of their own.
-- Hydrogens are left out, deuterium too.
+- Hydrogens are left out, deuterium and tritium too. Atoms of occupancy 0 count like others.
 - Of alternative conformations, residue and ligand keep one as a whole: that with the highest sum of occupancies over
-  heavy atoms, the first in the file among equals, and the atoms that have no alternative. Where the file has several
-  residues at one position (microheterogeneity), it is a node of the residue whose conformation wins.
+  heavy atoms, the first in the file among equals, and the atoms that have no alternative. An atom without a label is an
+  alternative to one of its name that has a label. Where the file has several residues at one position
+  (microheterogeneity), it is a node of the residue whose conformation wins, with the backbone atoms that they share.
 - A residue's atoms are channels in the order of the file, and without gaps: what is missing is not there. The terminal
   oxygen is an atom like others. After the 14th atom, the rest is cut.
-- Residues of which nothing is left are no nodes.
+- An atom's element is the file's. Where there is none, or none that an amino acid has, its name says it.
+- Residues of which nothing is left are no nodes. An atom that stands in the file twice, at one place, counts once.
+- A number that is none (stars, blanks, a comma, NaN) is an error; it is 0 nowhere.
 
 Source: HeMeNet (arXiv 2404.01693); what its public code makes of an entry without alternatives comes out exactly.
 """
@@ -34,7 +39,10 @@ from jaxalign.protein.vocabulary import NUM_CHANNELS, element_class
 
 
 class StructureReport(NamedTuple):
-    """How much of a file is no part of the structure. All but ``chains`` is counted in the chains that are kept."""
+    """How much of a file is no part of the structure, and, from ``free`` on, what was made of other parts.
+
+    All but ``chains`` is counted in the chains that are kept.
+    """
 
     models: int = 0  # models, or molecules of ligand files, beyond the first
     chains: int = 0  # chains that were not asked for
@@ -47,6 +55,12 @@ class StructureReport(NamedTuple):
     cut: int = 0  # heavy atoms beyond the 14th of a residue
     empty: int = 0  # residues and ligands without a heavy atom
     without_alpha: int = 0  # residues that :func:`alpha_carbons` left out
+    repeated: int = 0  # atoms that stand in the file again, at the same place
+    dummies: int = 0  # points of ligand files that are no atoms, such as lone pairs
+    free: int = 0  # amino acids outside of chains, which are kept as ligands
+    elements: int = 0  # atoms whose element was missing or could not be, and was read off their name
+    split: int = 0  # chains that share their name with another one in the file, as A_2 does with A
+    moved: int = 0  # modified residues that were brought back into their chain
 
 
 class Structure(NamedTuple):
@@ -81,14 +95,18 @@ def read_structure(
     content = files.read_bytes(path)
     if files.file_format(path) in files.LIGAND_SUFFIXES:
         return _ligand(path, files.parse_ligand(path, content))
-    models = files.parse_polymers(path, content)
-    counts: Counter[str] = Counter(models=len(models) - 1)
-    present = [chain.name for chain in models[0]]
+    polymers = files.parse_polymers(path, content)
+    model = polymers.structure[0]
+    counts: Counter[str] = Counter(models=polymers.others)
+    present = [chain.name for chain in model]
     kept = set(present if chains is None else chains)
     if absent := sorted(kept - set(present)):
-        raise ValueError(f"{path}: expected chains {', '.join(absent)}, got {', '.join(present)}. Choose among these")
+        wanted, got = (", ".join(name or "''" for name in each) for each in (absent, present))
+        raise ValueError(f"{path}: expected chains {wanted}, got {got}. Choose among these")
     counts["chains"] = len(set(present) - kept)
-    nodes = [node for c in models[0] if c.name in kept for node in chain_nodes(c, counts, ligands=ligands)]
+    for name in kept:
+        counts += polymers.mended.get(name, Counter())
+    nodes = [node for c in model if c.name in kept for node in chain_nodes(c, counts, ligands=ligands)]
     # A stable sort: ligands go last.
     nodes.sort(key=lambda node: node.chain is None)
     if not nodes or nodes[0].chain is None:
@@ -150,7 +168,7 @@ def _ligand(path: str | os.PathLike, ligand: files.Ligand) -> Structure:
             nodes.append(ligand_node(f"LIG {atom.name}", element, list(atom.position)))
     if not nodes:
         raise ValueError(f"{path}: expected heavy atoms, got only hydrogens, {len(ligand.atoms)}. Choose another file")
-    report = StructureReport(models=ligand.others, hydrogens=len(ligand.atoms) - len(nodes))
+    report = StructureReport(models=ligand.others, hydrogens=len(ligand.atoms) - len(nodes), **ligand.counts)
     return _structure(path, nodes, report)
 
 
@@ -162,9 +180,8 @@ def _structure(path: str | os.PathLike, nodes: list[Node], report: StructureRepo
         coordinates[n, :atoms], elements[n, :atoms], mask[n, :atoms] = node.positions, node.elements, True
         if node.chain is not None:
             chains[n] = chain_names.setdefault(node.chain, len(chain_names))
-    bad = np.flatnonzero(~np.isfinite(coordinates).all((1, 2)))
-    if bad.size:
-        raise ValueError(f"{path}: expected positions of atoms, got none for one of {nodes[bad[0]].name}. Correct it")
+    if mask.sum() > 1 and (coordinates[mask] == coordinates[mask][0]).all():
+        raise ValueError(f"{path}: expected atoms in space, got {mask.sum()} in one place. Make coordinates first")
     return Structure(
         coordinates=coordinates,
         elements=elements,

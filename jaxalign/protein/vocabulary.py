@@ -10,7 +10,8 @@ kinds of residues are unknown:
 
 import gemmi
 
-AMINO_ACIDS = tuple("GLY ALA SER PRO VAL THR CYS ILE LEU ASN ASP GLN LYS GLU MET HIS PHE ARG TYR TRP".split())
+from jaxalign.protein.names import AMINO_ACIDS, PROTONATION_STATES, usual_name
+
 UNKNOWN_TYPE = 20
 FIRST_LIGAND_TYPE = 21  # a ligand atom's type is this and its element class
 
@@ -18,13 +19,6 @@ ELEMENT_CLASSES = ("Super", "H", "C", "N", "O", "S", "P", "Metal", "Halogen", "o
 NUM_TYPES = FIRST_LIGAND_TYPE + len(ELEMENT_CLASSES)
 NUM_CHANNELS = 14  # heavy atoms of tryptophan, the largest amino acid
 
-_PROTONATION_STATES = {
-    **dict.fromkeys(("HID", "HIE", "HIP", "HSD", "HSE", "HSP"), "HIS"),
-    **dict.fromkeys(("CYX", "CYM"), "CYS"),
-    "ASH": "ASP",
-    "GLH": "GLU",
-    "LYN": "LYS",
-}
 _HALOGENS = ("F", "Cl", "Br", "I", "At", "Ts")
 _OTHER = ELEMENT_CLASSES.index("other")
 _TYPES = {name: number for number, name in enumerate(AMINO_ACIDS)}
@@ -32,12 +26,13 @@ _TYPE_OF_LETTER = {gemmi.find_tabulated_residue(name).one_letter_code: _TYPES[na
 
 
 def residue_type(name: str) -> int:
-    """The type of a residue in a polymer, 0 to 20, by its three-letter name.
+    """The type of a residue in a polymer, 0 to 20, by its name.
 
     >>> residue_type("ALA"), residue_type("MSE") == residue_type("MET"), residue_type("UNK")
     (1, True, 20)
     """
-    name = _PROTONATION_STATES.get(name, name)
+    name = usual_name(name, ())
+    name = PROTONATION_STATES.get(name, name)
     # Letters of nucleotides mean other things: A is adenosine.
     known = gemmi.find_tabulated_residue(name)
     return _TYPE_OF_LETTER.get(known.one_letter_code.upper(), UNKNOWN_TYPE) if known.is_amino_acid() else UNKNOWN_TYPE
@@ -51,7 +46,7 @@ def element_class(symbol: str) -> int:
     >>> [ELEMENT_CLASSES[element_class(symbol)] for symbol in ("C", "ZN", "Br", "Se", "D")]
     ['C', 'Metal', 'Halogen', 'other', 'H']
     """
-    element = gemmi.Element(symbol)
+    element = gemmi.Element("H" if symbol.upper() == "T" else symbol)  # tritium
     if element.is_hydrogen:
         return ELEMENT_CLASSES.index("H")
     if element.is_metal:

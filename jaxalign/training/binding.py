@@ -74,7 +74,8 @@ class Program:
             return
         self._looked = True
         # The call that follows finds this trace, so nothing is traced twice.
-        constants = [each for each in self._jitted.trace(*arguments).jaxpr.consts if hasattr(each, "nbytes")]
+        traced = self._jitted.trace(*arguments).jaxpr
+        constants = [each for each in getattr(traced, "consts", ()) if hasattr(each, "nbytes")]
         size = sum(each.nbytes for each in constants)
         if size < LARGE:
             return

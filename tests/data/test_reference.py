@@ -1,8 +1,10 @@
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxalign import data
+from jaxalign import data, models
 
 OPTIONS = dict(batch_size=2, list_size=2)
 
@@ -40,6 +42,16 @@ def test_another_model_or_other_data_have_files_of_their_own(tmp_path):
     for lists, model in (make_lists(), "a"), (make_lists(), "b"), (make_lists(2), "a"):
         data.load_reference_logps(tmp_path, lists, count_logps, model=model, **OPTIONS)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_equal_weights_under_another_config_have_another_name():
+    params = {"w": jnp.arange(3.0)}
+    config = models.DecoderConfig(32, 16, 24, 2, 4, 2, 4)
+    others = ({"rope_base": 5e5}, {"window": 4}, {"norm_epsilon": 1e-2}, {"dtype": "bfloat16"}, {"logit_softcap": 30.0})
+    configs = [config, *(dataclasses.replace(config, **change) for change in others)]
+    names = [data.fingerprint((each, params)) for each in configs]
+    assert len(set(names)) == len(names)
+    assert data.fingerprint((dataclasses.replace(config), {"w": np.arange(3, dtype=np.float32)})) == names[0]
 
 
 def test_a_computation_that_fails_leaves_nothing(tmp_path, monkeypatch):

@@ -122,6 +122,48 @@ def test_a_bad_row_is_named_or_skipped_and_counted(bad, message, tmp_path):
     assert report.problems[0].startswith(f"{path}, row 3: ")
 
 
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"responses": ["fine", "a\ud800b"], "labels": [0.5, 0.5]}, "responses: .*'.ud800' at character 1"),
+        ({"prompt": [{"role": "user", "content": "\udfff"}]}, "prompt: .*'.udfff' at character 0"),
+        ({"prompt": "cut \ud83d"}, "prompt: .*'.ud83d' at character 4"),
+        ({"set": "\udc00"}, "set: .*'.udc00'"),  # the source, whose column is called otherwise
+    ],
+)
+def test_half_a_surrogate_pair_is_a_bad_row(bad, field, tmp_path):
+    """JSON can spell it, and no tokenizer reads it: file, row and column are told here, or it is counted."""
+    path = tmp_path / "a.jsonl"
+    rows = [LISTS[0], {**LISTS[0], **bad}, {**LISTS[0], "prompt": "whole \U0001f600", "unused": "\ud800"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = data.ListColumns(source="set")
+    with pytest.raises(ValueError, match=rf"a\.jsonl, row 2: {field}.*Remove it or write the whole character"):
+        data.read_jsonl(path, columns)
+    source = data.read_jsonl(path, columns, skip_bad_rows=True)
+    assert [record.prompt for record in source.records] == [LISTS[0]["prompt"], "whole \U0001f600"]
+    assert (source.report.skipped, source.rows) == (1, [0, 2])
+
+
+def test_bytes_that_are_no_text_are_a_bad_row():
+    rows = [{**LISTS[0], "prompt": b"fine"}, {**LISTS[0], "prompt": b"\xff"}]
+    with pytest.raises(ValueError, match="row 2: .*invalid start byte"):
+        data.read_rows(rows, data.ListColumns())
+    assert data.read_rows(rows, data.ListColumns(), skip_bad_rows=True).report.skipped == 1
+
+
+def test_records_know_their_rows(tmp_path):
+    """Over several files, behind rows that were skipped; a group stands at its first row."""
+    good, bad = json.dumps(LISTS[0]), '{"prompt": 3}'
+    for name, lines in (("a", [bad, good, "", bad, good]), ("b", ["nothing", good])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    assert data.read_jsonl(paths, data.ListColumns(), skip_bad_rows=True).rows == [1, 3, 5]
+    rows = [{}, LONG[0], LONG[1], LONG[2], {**LONG[0], "prompt_id": "late"}]
+    grouped = data.read_rows(rows, LONG_COLUMNS, group_by_id=True, skip_bad_rows=True)
+    firsts = {record.id: row for record, row in zip(grouped.records, grouped.rows, strict=True)}
+    assert firsts == {"1": 1, "late": 4} | {str(LONG[n]["prompt_id"]): n + 1 for n in (2, 1, 0)}
+
+
 def test_a_bad_row_of_a_group_leaves_the_rest(tmp_path):
     rows = [*LONG, {**LONG[0], "preference": None}, {**LONG[0], "prompt": "another"}, {**LONG[0], "prompt_id": ""}]
     with pytest.raises(ValueError, match="row 4: preference: the row has no value here"):

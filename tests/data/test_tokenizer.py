@@ -127,7 +127,8 @@ def test_a_chat_with_tools_has_the_template_for_them(byte_level, tmp_path, where
     data.HfTokenizer(backend, config).save(tmp_path)
     if where == "config":
         stated = [{"name": name, "template": template} for name, template in templates.items()]
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": stated}))
+        file = tmp_path / "tokenizer_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": stated}))
     else:
         (tmp_path / "additional_chat_templates").mkdir()
         (tmp_path / "chat_template.jinja").write_text(templates["default"])

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -35,6 +37,20 @@ def test_what_cannot_be_read_does_not_vote():
     assert [method(unread, 2) for method in METHODS] == [None] * 4
     prediction = ensemble.Prediction(None, tuple(unread))
     assert prediction.choice is None and prediction.unparsed == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_number_has_no_vote(method):
+    read = sample(1, (0.2, 0.8), 0.5)
+    unread = [
+        sample(None, (math.nan, 0.5), 0.5),
+        sample(None, None, math.nan),
+        sample(None, (0.9, math.nan), math.nan),
+        sample(None, (math.inf, 0.0), 1.0),
+    ]
+    assert method([*unread, read], 2) == pytest.approx(method([read], 2)) and method(unread, 2) is None
+    if method in (ensemble.weighted_votes, ensemble.ease):
+        assert method([read, sample(0, (0.9, 0.1), math.nan)], 2) == pytest.approx(method([read], 2))
 
 
 def test_weights_of_zero_throughout_are_no_weights():

@@ -102,6 +102,56 @@ def test_a_sample_without_an_explanation_has_no_probabilities_and_no_weight():
     assert empty.weight == 0 and real.weight == 0  # "a" is no word of the question
 
 
+UNREAD = {
+    "absent": lambda options: [OptionScore(-math.inf, 1) for _ in options],
+    "NaN": lambda options: [OptionScore(math.nan, 1), *(OptionScore(-1.0, 1) for _ in options[1:])],
+    "null": lambda options: [*(OptionScore(-1.0, 1) for _ in options[1:]), OptionScore(None, 1)],
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("gold", [0, 1, 2])
+def test_without_any_score_there_is_no_answer(name, gold):
+    """Wherever the right one stands: no share, no first option, and nothing to explain."""
+
+    def score_options(asked, options):
+        return [UNREAD[name](each) for each in options]
+
+    model = fakes.ByLot()
+    questions = [Question(f"test {n}?", ("Yes", "Maybe", "No"), gold) for n in range(4)]
+    in_context = ensemble.predict_in_context(score_options, SHOTS, questions)
+    explained = ensemble.predict_then_explain(score_options, SHOTS, questions, generate=model.generate)
+    assert model.asked == []  # nobody is asked to explain no answer
+    samples = ensemble.draw_samples(model.generate, SHOTS, questions, n=3)
+    scored = ensemble.score_samples(score_options, SHOTS, questions, samples)
+    weighed = ensemble.weigh_samples(ensemble.make_scorer(score_options), questions, scored)
+    soft = ensemble.predict(questions, scored, ensemble.soft_aggregation)
+    both = ensemble.predict(questions, weighed, ensemble.ease)
+    for prediction in (*in_context, *explained, *soft, *both):
+        assert prediction.shares is None and prediction.choice is None
+    assert all(sample.probabilities is None and sample.weight is None for each in weighed for sample in each)
+    # Votes rest on what was written.
+    votes = ensemble.predict(questions, scored, ensemble.self_consistency)
+    assert all(prediction.choice is not None for prediction in votes)
+
+
+def test_one_score_that_could_not_be_read_is_left_out():
+    def score_options(asked, options):
+        known = [OptionScore(math.log(p), 1) for p in (0.1, 0.1, 0.6)]
+        return [UNREAD["absent"](options[0]), known, UNREAD["NaN"](options[0])]
+
+    samples = [(Sample("", "a", 0, (0,)), Sample("", "b", 0, (0,)), Sample("", "c", 1, (0,)))]
+    scored = ensemble.score_samples(score_options, SHOTS, fakes.QUESTIONS[:1], samples)
+    assert [sample.probabilities is None for sample in scored[0]] == [True, False, True]
+    (prediction,) = ensemble.predict(fakes.QUESTIONS[:1], scored, ensemble.soft_aggregation)
+    assert prediction.choice == 2 and prediction.shares == pytest.approx((0.125, 0.125, 0.75))
+
+
+def test_a_sample_is_at_least_one():
+    with pytest.raises(ValueError, match="n: expected at least 1, got 0"):
+        ensemble.draw_samples(fakes.ByLot().generate, SHOTS, fakes.QUESTIONS, n=0)
+
+
 def test_neighbours_in_a_batch_change_nothing():
     model = fakes.ByLot()
 

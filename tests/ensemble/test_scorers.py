@@ -29,6 +29,44 @@ def test_weights_normalised_and_raw():
         ensemble.make_scorer(always(0.3, 0.1), verbalizer=(" No", " Nothing"))
 
 
+@pytest.mark.parametrize("logps", [(-math.inf, -math.inf), (math.nan, -1.0), (-1.0, None), (None, None)])
+@pytest.mark.parametrize("weight_fn", [ensemble.normalised_weight, ensemble.raw_weight])
+def test_weights_that_could_not_be_read(logps, weight_fn):
+    unread = [OptionScore(logp, 1) for logp in logps]
+    assert weight_fn(unread) is None
+    scorer = ensemble.make_scorer(lambda asked, options: [unread for _ in asked], weight_fn=weight_fn)
+    assert scorer.weigh(GROUPS) == [[None, None], [None]]
+
+
+def test_comparisons_that_could_not_be_read():
+    """Of both orders one is left; without any the explanations have no weight, and one that is alone has one half."""
+    known, unread = always(0.9, 0.1)([""], None)[0], [OptionScore(-math.inf, 1)] * 2
+
+    def score_options(asked, options):
+        return [known, unread][: len(asked)]
+
+    assert ensemble.make_pairwise_scorer(score_options).weigh(GROUPS[:1]) == [pytest.approx([0.9, 0.1])]
+    nothing = ensemble.make_pairwise_scorer(lambda asked, options: [unread for _ in asked])
+    assert nothing.weigh(GROUPS) == [[None, None], [0.5]]
+    entailed = ensemble.make_entailment_scorer(lambda premises, hypotheses: [math.nan, 0.25])
+    assert entailed.weigh(GROUPS) == [[None, 0.25], [0.0]]
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"num_shown": -1}, "num_shown: expected at least 0, got -1"),
+        ({"num_samples": 0}, "num_samples: expected at least 1, got 0"),
+        ({"max_shots": -2}, "max_shots: expected at least 0, got -2"),
+        ({"max_tokens": 0}, "max_tokens: expected at least 1, got 0"),
+        ({"temperature": math.inf}, "temperature: expected a number of at least 0, got inf"),
+    ],
+)
+def test_sizes_that_make_no_bootstrap(fields, message):
+    with pytest.raises(ValueError, match=message):
+        BootstrapConfig(**fields)
+
+
 @pytest.mark.parametrize("verbalizer", [ensemble.YES_NO, ensemble.TRUE_FALSE, ensemble.NONSENSE])
 def test_the_verbalizer_is_what_is_scored(verbalizer):
     seen = []

@@ -84,7 +84,7 @@ def test_a_task_of_transcripts(tmp_path):
 
 
 def test_which_file_it_is(tmp_path):
-    with pytest.raises(ValueError, match="expected --data FOLDER with train.parquet and validation.parquet .or"):
+    with pytest.raises(ValueError, match="validation.parquet, got .*; both may also be .jsonl, .json, .jsonl.gz"):
         alpacaeval_task.read_lists(tmp_path)
     write(tmp_path / "train.jsonl", LONG)
     write(tmp_path / "train.parquet", LONG)

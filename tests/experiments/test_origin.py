@@ -137,7 +137,7 @@ def test_a_url_with_secrets_is_refused_before_anything_is_written(module, field,
     [
         (lipo, {"seeds": 0}, "--seeds: expected at least 1, got 0"),
         (lipo, {"size": (64, 0)}, "--size: expected at least 1, got 64 0"),
-        (lipo, {"learning_rate": float("nan")}, "--learning-rate: expected more than 0, got nan"),
+        (lipo, {"learning_rate": float("nan")}, "--learning-rate: expected at least 0, got nan"),
         (lipo, {"list_size": 1}, "--list-size: expected at least 2, got 1"),
         (rrm, {"rates": (0.1, 1.5)}, "--rates: expected at least 0 and at most 1, got 0.1 1.5"),
         (rrm, {"threshold": -0.1}, "--threshold: expected at least 0 and at most 1, got -0.1"),

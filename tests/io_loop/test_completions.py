@@ -1,5 +1,6 @@
 """Samples of a file of prompts: nothing lost, nothing twice, whatever breaks."""
 
+import dataclasses
 import errno
 import json
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxalign import models, sampling
-from jaxalign.io import completions
+from jaxalign.io import completions, keys
 from tests.letters import Letters
 
 CONFIG = models.DecoderConfig(29, 16, 24, 2, 4, 2, 4, window=3, windowed_layers=(True, False), max_length=40)
@@ -124,6 +125,91 @@ def test_other_settings_or_prompts_are_refused(model, tmp_path):
         write(path, model)
 
 
+class OtherLetters(Letters):
+    """The same letters, of which another begins a text."""
+
+    bos_id = 28
+
+
+def made_with(model, **change):
+    """``write`` with one thing changed of what samples are made with."""
+    built, params = model
+    config = dataclasses.replace(CONFIG, **change.pop("config", {}))
+    arguments = {"model": models.build(config), "params": params, "tokenizer": Letters(), "prompts": prompts()}
+    arguments |= {"key": jax.random.key(0), "rule": sampling.sample(), "show": False, **OPTIONS} | change
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda params: {"params": jax.tree.map(lambda x: 1.001 * x, params)}, "weights was '[0-9a-f]{12}…' and is"),
+        (lambda params: {"config": {"rope_base": 123.0}}, "config.rope_base was 10000.0 and is 123.0. Use those"),
+        (lambda params: {"config": {"window": 2}}, "config.window was 3 and is 2. Use those"),
+        (lambda params: {"tokenizer": OtherLetters()}, "tokenizer.bos_id was 2 and is 28, tokenizer.class was"),
+        (lambda params: {"rule": sampling.greedy}, "rule was"),
+        (lambda params: {"rule": sampling.sample(sampling.temperature(0.5))}, "rule was '[0-9a-f]{12}…' and is"),
+        (lambda params: {"max_new_tokens": 5}, "max_new_tokens was 6 and is 5"),
+        (lambda params: {"stops": ["ab"]}, r"stops was \[\] and is \['ab'\]"),
+        (lambda params: {"eos_ids": [7]}, r"eos_ids was \[\] and is \[7\]"),
+        (lambda params: {"key": jax.random.key(1)}, "key was"),
+        (lambda params: {"prompts": prompts(["ab"])}, "prompts was"),
+        (lambda params: {"prompts": prompts()[::-1]}, "prompts was"),
+    ],
+)
+def test_samples_of_two_kinds_are_never_in_one_file(model, whole, change, message):
+    before = whole.read_bytes()
+    arguments = made_with(model, **change(model[1]), num_samples=3)
+    with pytest.raises(ValueError, match=f"out.jsonl was begun with other settings: {message}"):
+        completions.write_completions(whole, **arguments)
+    assert whole.read_bytes() == before
+
+
+def test_a_file_of_an_older_release_stays_as_it_is(model, whole, tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(whole.read_bytes())
+    settings = json.loads(keys.settings_file(whole).read_text())
+    keys.settings_file(path).write_text(json.dumps({name: settings[name] for name in ("max_new_tokens", "prompts")}))
+    with pytest.raises(ValueError, match="begun by an older release, .*: name a new file"):
+        write(path, model)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+class Ended(Letters):
+    """A tokenizer with a special token that its text leaves out."""
+
+    special_ids = {"<end>": 5}
+
+    def decode(self, ids):
+        return super().decode([token for token in ids if token != 5])
+
+
+@pytest.mark.parametrize("stop", ["<end>", "b<end>", "a<end>"])
+def test_special_tokens_stop(model, tmp_path, stop):
+    """The rule writes b, b, <end>, b, ...: the third token is the end, unless another letter should stand before."""
+    third = sampling.Rule(
+        lambda logits, key, count: jnp.where(count % 4 == 2, 5, 4),
+        lambda tokens, mask, size: jnp.int32(0),
+        lambda count, token: count + 1,
+    )
+    arguments = made_with(model, rule=third, tokenizer=Ended(), stops=[stop], num_samples=1)
+    completions.write_completions(tmp_path / "out.jsonl", **arguments)
+    found = {(row["text"], row["finish"], tuple(row["tokens"])) for row in rows(tmp_path / "out.jsonl")}
+    expected = {
+        "<end>": ("bb", "stop_string", (4, 4, 5)),
+        "b<end>": ("b", "stop_string", (4, 4, 5)),
+        "a<end>": ("bbbbb", "length", (4, 4, 5, 4, 4, 4)),
+    }
+    assert found == {expected[stop]}
+
+
+@pytest.mark.parametrize("size", ["num_samples", "max_new_tokens", "num_slots", "stride"])
+def test_sizes_that_give_nothing_are_named_before_anything_is_written(model, tmp_path, size):
+    with pytest.raises(ValueError, match=f"{size} must be a whole number of at least 1, got 0"):
+        write(tmp_path / "out.jsonl", model, **{size: 0})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_damaged_line_is_named(model, whole, tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(b'{"id": "p0"}\n' + whole.read_bytes())
@@ -176,5 +262,9 @@ def test_prompts_from_a_file(tmp_path):
     path.write_text('{"text": "a"}\n{"prompt": "b"}\n')
     with pytest.raises(ValueError, match=r"prompts.jsonl, row 1: prompt: missing, the row has \['text'\]"):
         completions.read_prompts(path, Letters())
-    # A name is the row's, also behind a row that was skipped.
+    # A name is the row's, also behind rows that were skipped.
     assert completions.read_prompts(path, Letters(), skip_bad_rows=True) == [("1", [2, 4])]
+    lines = ['{"prompt": "a"}', '{"text": "b"}', "", "nothing", '{"prompt": "c", "id": "x"}', '{"prompt": "\\ud800"}']
+    path.write_text("\n".join([*lines, '{"prompt": "d"}']))
+    found = completions.read_prompts(path, Letters(), skip_bad_rows=True)
+    assert [prompt.id for prompt in found] == ["0", "x", "5"]

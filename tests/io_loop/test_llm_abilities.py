@@ -18,7 +18,6 @@ PROMPTS = [f"Is {n} even? Answer:" for n in range(6)]
 OPTIONS = [(" Yes", " No")] * 6
 WHOLE = 6 * 3  # requests of six prompts that are echoed, each alone and with two options
 CHAT = [{"role": "user", "content": "Is 0 even?"}]
-TOO_LONG = '{"error": {"message": "This model\'s maximum context length is 4 tokens; logprobs are not counted"}}'
 
 
 @pytest.fixture
@@ -81,7 +80,6 @@ def test_a_model_that_is_not_there_is_no_knowledge(server, path):
 
 PASSING = {
     "loading": status(400, '{"error": {"message": "the model is loading, try again"}}'),
-    "too long": status(400, TOO_LONG),
     "filtered": status(422, '{"error": {"code": "content_filter", "message": "echo was flagged by moderation"}}'),
     "busy": status(429, '{"error": {"message": "logprobs are not available, rate limit"}}'),
     "broken": status(500, '{"error": {"message": "logprobs failed; please contact support"}}'),
@@ -102,6 +100,36 @@ def test_what_passes_or_is_about_one_request_is_no_knowledge(server, path, name)
         score(server.url, path, timeout=0.2 if name == "silent" else 60.0)
     assert not notes(path) and len(server.bodies) == 1
     assert score(server.url, path) == ECHOED and len(server.bodies) == 1 + WHOLE
+
+
+LONG = [
+    (400, "This model's maximum context length is 4 tokens; logprobs are not counted"),
+    (
+        400,
+        '{"error": {"code": "context_length_exceeded", "message": "the request exceeds the available context size"}}',
+    ),
+    (413, "Payload Too Large"),
+    (422, '{"error": "`inputs` tokens + `max_new_tokens` must be <= 4"}'),
+    (500, '{"error": {"message": "the prompt is too long, echo is not supported"}}'),
+]
+
+
+@pytest.mark.parametrize("code, said", LONG)
+def test_a_prompt_that_is_too_long_shows_nothing_of_the_server(server, path, pauses, code, said, capsys):
+    """Neither that it knows a way, nor that it does not: the next prompts try again. It is an error at once."""
+    with chat_server.serving([status(code, said)] * 2) as full, pytest.raises(llm.RequestError, match=f"status {code}"):
+        score(full.url, path, max_retries=3)
+    assert len(full.bodies) == 2 and not notes(path) and not pauses and capsys.readouterr().err == ""
+    server.faults = [status(code, said)] * 2
+    client = llm.Client(server.url, "m", max_retries=0)
+    score_options = llm.options.make_score_options(
+        llm.service.asking(client, llm.Cache(path), concurrency=1, show=False)
+    )
+    with pytest.raises(llm.RequestError):
+        score_options(PROMPTS, OPTIONS)
+    assert score_options(PROMPTS, OPTIONS) == ECHOED and [row["note"] for row in notes(path)] == [
+        "can score options by echo"
+    ]
 
 
 @pytest.mark.parametrize("text", ["{}", '{"detail": "Bad request"}', '{"error": {"message": "invalid body"}}', "nope"])
@@ -226,7 +254,10 @@ def test_a_log_probability_that_is_missing_scores_no_option(server, path, value)
         (422, "top_logprobs: extra fields", Refusal.CANNOT),
         (400, "I do not know. Echo", Refusal.UNCLEAR),
         (400, "the prompt has an echo", Refusal.UNCLEAR),
-        (400, "the prompt is too long, and logprobs are not free", None),
+        (400, "the prompt is too long, and logprobs are not free", Refusal.TOO_LONG),
+        (500, "input (9 tokens) is too large to process", Refusal.TOO_LONG),
+        (500, "Requested tokens (9) exceed context window of 4", Refusal.TOO_LONG),
+        (429, "context length", None),
         (400, "logprobs: not now, retry in a minute", None),
         (401, "echo is not supported", None),
         (402, "no credit for logprobs", None),

@@ -78,12 +78,32 @@ def test_a_log_probability_that_is_none_is_missing_and_not_0(value):
     entry = f'{{"token": "B", "logprob": {value}, "top_logprobs": {top}}}'
     text = f'{{"choices": [{{"message": {{"content": "B"}}, "logprobs": {{"content": [{entry}]}}}}]}}'
     (found,) = parse_answer(text).logprobs[0]
-    assert found == {"token": "B", "logprob": None, "top_logprobs": [{"token": "A", "logprob": -0.5}]}
-    # B is unknown, so at most as likely as A, and as what A leaves.
-    scores = llm.options.scores_of_first_token(parse_answer(text), (" A", " B"))
-    assert [math.exp(score.logp) for score in scores] == pytest.approx([math.exp(-0.5), 1 - math.exp(-0.5)])
+    missing = {"token": "B", "logprob": None}
+    assert found == {**missing, "top_logprobs": [{"token": "A", "logprob": -0.5}, missing]}
     alone = parse_answer(text.replace(top, "null"))
     assert [score.logp for score in llm.options.scores_of_first_token(alone, (" A", " B"))] == [-math.inf] * 2
+
+
+COMPETITORS = [
+    ({"A": -0.5, "B": None}, [{"token": "A", "logprob": -0.5}, {"token": "B", "logprob": None}]),
+    ([{"token": 7, "logprob": -1}, {"token": "A"}], [{"token": "A", "logprob": None}]),
+    ("A", []),
+    (7, []),
+]
+
+
+@pytest.mark.parametrize("top, kept", COMPETITORS)
+def test_competitors_of_every_form(top, kept):
+    text = chat({"content": "B"}, logprobs={"content": [{"token": "B", "logprob": -1, "top_logprobs": top}]})
+    assert parse_answer(text).logprobs[0][0]["top_logprobs"] == kept
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_numbers_that_no_float_holds(number):
+    entry = {"token": "B", "logprob": number}
+    text = json.dumps({"choices": [{"message": {"content": "B"}, "logprobs": {"content": [entry]}}]})
+    assert parse_answer(text[:-1] + f', "usage": {{"prompt_tokens": {number}}}}}').prompt_tokens is None
+    assert parse_answer(text).logprobs[0][0]["logprob"] is None
 
 
 def test_a_log_probability_of_nothing_is_kept():

@@ -108,6 +108,12 @@ def test_models_in_this_process_have_no_server(path):
     assert texts(cache.answers()) == ["a", "b"] and cache.answers("m", "http://other/v1") == []
 
 
+def test_a_replay_of_a_server_as_if_it_were_in_this_process(server, path):
+    ask(server.url, path)
+    with pytest.raises(ValueError, match=f"has answers of 'tiny' by a server, {server.url}: name that URL as well"):
+        llm.record.find_replay("tiny", llm.Cache(path), llm.ledger.Ledger())
+
+
 def test_writers_of_two_servers_share_a_file(path):
     one, two = llm.Cache(path), llm.Cache(path)
     key = request_key("m", llm.Request("a"))

@@ -284,6 +284,18 @@ def test_a_key_is_hidden_in_every_form(server, cache, pauses, monkeypatch, secre
     assert "1234" not in "".join(traceback.format_exception(error.value)).replace("0123456789", "?")
 
 
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_key_that_is_not_set_is_named(server, cache, monkeypatch, code):
+    server.faults = [status(code, "who are you?")] * 2
+    with pytest.raises(
+        llm.RequestError, match=f"status {code}, 'who are you.' .the environment variable NONE holds no"
+    ):
+        ask(server.url, cache, key_variable="NONE")
+    with pytest.raises(llm.RequestError) as error:
+        ask(server.url, cache)
+    assert "environment variable" not in str(error.value)
+
+
 def test_the_name_of_the_limit(server, cache):
     asked = [llm.Request("a", max_tokens=7), llm.Request("b")]
     client = llm.Client(server.url, "tiny", token_limit="max_completion_tokens")

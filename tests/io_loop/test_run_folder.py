@@ -160,7 +160,7 @@ def test_files_and_models_are_their_content(tmp_path):
     (model / "tokenizer_config.json").write_text("{}")
     with pytest.raises(ValueError, match="inputs.model.tokenizer_config.json was None and is"):
         begin(run, dataclasses.replace(config, data=tmp_path / "moved"))
-    with pytest.raises(ValueError, match="data was '.* and is None, inputs.data.train.txt was"):
+    with pytest.raises(ValueError, match="other settings: data was '.* and is None, "):
         begin(run, dataclasses.replace(config, data=None))
 
 

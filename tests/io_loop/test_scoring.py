@@ -149,6 +149,40 @@ def test_a_file_of_something_else_is_not_continued(tmp_path, whole, change, mess
     assert out.read_bytes() == whole
 
 
+def test_the_part_of_a_key_that_differs_is_named(tmp_path):
+    out, settings = tmp_path / "out.jsonl", {"config": {"rope_base": 1.0}, "tokenizer": {"chat_template": "a"}}
+    score(out, settings=settings)
+    before = out.read_bytes()
+    for change, message in (
+        ({"config": {"rope_base": 2.0}}, "config.rope_base was 1.0 and is 2.0"),
+        ({"tokenizer": {"chat_template": "b"}}, "tokenizer.chat_template was 'a' and is 'b'"),
+        ({"max_prompt": 9}, "max_prompt was None and is 9"),
+    ):
+        with pytest.raises(ValueError, match=f"begun with other settings: {message}. Use those, or name a new file"):
+            score(out, settings=settings | change, reward_fn=unused)
+    assert score(out, settings=settings, reward_fn=unused).resumed == 11
+    assert out.read_bytes() == before
+
+
+def test_lines_say_which_row_they_are_of(tmp_path):
+    """Records are counted, and so are the rows of the source, whose numbers stay what they are behind a bad row."""
+    rows = [n + (n > 0) for n in range(11)]
+    score(tmp_path / "out.jsonl", rows=rows)
+    lines = scoring.read_scores(tmp_path / "out.jsonl")
+    assert [(line["index"], line["row"]) for line in lines] == list(enumerate(rows))
+    with pytest.raises(ValueError, match="line 2: row is 2, but this run would write 1"):
+        score(tmp_path / "out.jsonl", rows=range(11))
+    with pytest.raises(ValueError, match="row 8, id 'long': prompt: longer than"):
+        score(tmp_path / "bad.jsonl", [RECORDS[0], TOO_LONG], rows=[0, 7])
+
+
+def test_what_cannot_be_encoded_is_named_or_counted(tmp_path):
+    bad = data.PreferenceRecord("ab", ("A capital",), (0.5,), id="x")
+    with pytest.raises(ValueError, match="record 1, counted from 0, id 'x': not encoded: substring not found. Correct"):
+        score(tmp_path / "out.jsonl", [RECORDS[0], bad, RECORDS[1]])
+    assert score(tmp_path / "out.jsonl", [RECORDS[0], bad, RECORDS[1]], skip_bad_rows=True).skipped == 1
+
+
 def test_a_damaged_line_is_named(tmp_path, whole):
     lines = whole.splitlines(keepends=True)
     (tmp_path / "out.jsonl").write_bytes(b"".join([lines[0], b"{ruined\n", *lines[2:]]))

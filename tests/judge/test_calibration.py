@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +49,21 @@ def test_a_judge_that_is_twice_too_sure():
     assert calibrated[4].probability is None and calibrated[0].orders == judgements[0].orders
 
 
+def test_what_is_no_number_does_not_count():
+    """As in the test above, with NaN among the judgements and among the targets."""
+    judgements = [judgement(p) for p in (0.9, 0.9, 0.1, 0.1, math.nan, 0.2)]
+    targets = [1.0, 1.0, 0.0, 1.0, 1.0, math.nan]
+    temperature = judge.fit_judge_temperature(judgements, targets)
+    assert temperature == pytest.approx(2.0, rel=1e-3)
+    pairs = [PreferencePair("q", "a", "b", 1.0)] * 6
+    calibrated = judge.with_temperature(lambda pairs: judgements, temperature)(pairs)
+    assert calibrated[4].probability is None and calibrated[5].probability == pytest.approx(1 / 3, rel=1e-3)
+
+
 def test_what_cannot_be_calibrated():
     with pytest.raises(ValueError, match="no pair to calibrate on: 2 judgements"):
         judge.fit_judge_temperature([judgement(None), judgement(0.7)], [1.0, 0.5])
+    with pytest.raises(ValueError, match="no pair to calibrate on: 2 judgements"):
+        judge.fit_judge_temperature([judgement(math.nan), judgement(0.7)], [1.0, math.nan])
     with pytest.raises(ValueError, match="expected a temperature above 0, got 0.0"):
         judge.with_temperature(judge.judge_by_length, 0.0)

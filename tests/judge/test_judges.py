@@ -66,6 +66,66 @@ def test_direct_by_hand():
     assert shown == [prompts.render_verdict(judge.RATING, each) for each in (PAIR, PAIR.swapped())]
 
 
+UNREAD = {
+    "absent": [OptionScore(-math.inf, 1)] * 2,
+    "NaN": [OptionScore(math.nan, 1), OptionScore(-1.0, 1)],
+    "null": [OptionScore(-1.0, 1), OptionScore(None, 1)],
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("unread", [(0,), (1,), (0, 1)])
+def test_scores_that_could_not_be_read_are_no_verdict(name, unread):
+    """In either order or in both; the pair that could be read keeps its own."""
+
+    def score_options(asked, options):
+        found = [scores(0.6, 0.2), scores(0.9, 0.1), scores(0.1, 0.3), scores(0.2, 0.8)]
+        return [UNREAD[name] if place in [2 * order for order in unread] else each for place, each in enumerate(found)]
+
+    pairs = [PAIR, PreferencePair("r", "left", "right", 0.0)]
+    first, second = judge.make_direct_judge(score_options, judge.RATING)(pairs)
+    assert first.probability is None and first.verdict is Verdict.UNPARSED
+    assert [p is None for p in first.orders] == [order in unread for order in (0, 1)]
+    assert second.verdict is Verdict.FIRST and second.probability == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_structured_judge_without_any_score(name):
+    """Contrasts are there, and nothing is known of them: no verdict, and no candidate has won."""
+
+    def score_options(asked, options):
+        return [UNREAD[name]] * len(asked)
+
+    critic = judge.make_critic(score_options, judge.RATING)
+    clean, other, broken = candidate(CLEAN), candidate(Contrast(("w",), (), ())), candidate(BROKEN)
+    assert critic.prefer([(clean, other), (broken, clean)]) == [None, 0.0]
+    assert critic.rate([clean, broken]) == [None, None]
+    for select in (judge.knockout, judge.round_robin, judge.pointwise):
+        structured = judge.make_structured_judge(fakes.write_by_lot, score_options, judge.RATING, select=select)
+        assert all(each.verdict is Verdict.UNPARSED and each.table for each in structured(PAIRS[:1]))
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"num_candidates": 0}, "num_candidates: expected at least 1, got 0"),
+        ({"num_candidates": -3}, "num_candidates: expected at least 1, got -3"),
+        ({"num_aspects": -1}, "num_aspects: expected at least 0, got -1"),
+        ({"max_tokens": 0}, "max_tokens: expected at least 1, got 0"),
+        ({"temperature": math.nan}, "temperature: expected a number of at least 0, got nan"),
+        ({"temperature": -0.5}, "temperature: expected a number of at least 0"),
+    ],
+)
+def test_sizes_that_make_no_judge(fields, message):
+    with pytest.raises(ValueError, match=message):
+        StructuredConfig(**fields)
+
+
+def test_a_chain_of_thought_is_at_least_one():
+    with pytest.raises(ValueError, match="n: expected at least 1, got 0"):
+        judge.make_reasoning_judge(fakes.write_by_lot, judge.RATING, n=0)
+
+
 def test_votes_by_hand():
     def answers(first, second):
         texts = [[f"Answer: {word}" for word in words.split()] for words in (first, second)]

@@ -86,3 +86,19 @@ def test_those_that_do_not_ask():
     assert drawn == make_random(1)(groups, asked.critic) != make_random(2)(groups, asked.critic)
     assert drawn[7] == make_random(1)(groups[7:8], asked.critic)[0]  # neighbours change nothing
     assert all(70 < drawn.count(place) < 130 for place in range(3))
+
+
+def test_what_is_unread_is_no_win():
+    """Candidates are numbers; whoever meets 9 is not known to win or to lose."""
+
+    def prefer(matches):
+        return [None if 9 in match else float(match[0] > match[1]) for match in matches]
+
+    def rate(candidates):
+        return [None if each == 9 else each for each in candidates]
+
+    critic = Critic(prefer, rate)
+    groups = [[1, 9, 2], [9, 1], [1, 2], [9]]
+    assert knockout(groups, critic) == [2, 0, 1, 0]  # 1 stays after its match with 9, and then 2 wins
+    assert round_robin(groups, critic) == [2, 0, 1, 0]
+    assert pointwise(groups, critic) == [2, 1, 1, 0]

@@ -1,3 +1,5 @@
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,12 +39,27 @@ def test_exchanged_texts_give_exactly_the_complement(shown_first, shown_second):
         (0.2, 0.5, Verdict.TIE),
         (None, 0.9, Verdict.UNPARSED),
         (0.9, None, Verdict.UNPARSED),
+        (math.nan, 0.9, Verdict.UNPARSED),
+        (0.9, math.nan, Verdict.UNPARSED),
+        (None, math.nan, Verdict.UNPARSED),
     ],
 )
 def test_the_rule_of_two_orders(shown_first, shown_second, expected):
     mirrored = {Verdict.FIRST: Verdict.SECOND, Verdict.SECOND: Verdict.FIRST}
     assert Orders(shown_first, shown_second).verdict is expected
     assert Orders(shown_first, shown_second).swapped().verdict is mirrored.get(expected, expected)
+
+
+def test_no_number_is_no_judgement():
+    """NaN is neither a probability, nor below one half, nor a target."""
+    orders = [Orders(math.nan, 0.2), Orders(0.3, math.nan), Orders(math.nan, math.nan), Orders(0.3, 0.1)]
+    assert [each.probability for each in orders[:3]] == [None] * 3
+    assert Orders(math.nan, 0.25).swapped() == Orders(0.75, None)
+    judgements = [Judgement(each.probability, each) for each in orders] + [Judgement(math.nan, Orders(0.5, 0.5))]
+    arrays = order_arrays(judgements)
+    np.testing.assert_array_equal(arrays.where, [False, False, False, True, False])
+    assert np.isfinite(np.stack(arrays[:3])).all()
+    assert order_arrays([]).probability.shape == (0,)
 
 
 def test_a_judgement_is_exchanged_with_its_table():

@@ -1,6 +1,7 @@
 """config.json as it stands in well-known repositories, in old and new spelling; facts, without what does not matter."""
 
 import dataclasses
+import re
 
 import pytest
 import transformers
@@ -368,6 +369,40 @@ def test_configs_that_cannot_be_read(keys, message):
 def test_configs_that_a_family_cannot_express(name, changes, message):
     with pytest.raises(ValueError, match=message):
         hf.config_to_json(dataclasses.replace(EXPECTED[name][1], **changes))
+
+
+CLASSIFIER = {key: LLAMA_3_2_1B[key] for key in LLAMA_3_2_1B} | {"architectures": ["LlamaForSequenceClassification"]}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"num_labels": 1},
+        {"num_labels": 1, "id2label": None},
+        {"num_labels": 1, "id2label": {}},
+        {"id2label": {"0": "quality"}},
+        {"num_labels": 1, "id2label": {"0": "a", "1": "b"}},  # which transformers reads as one, with a warning
+        {"num_labels": 3, "id2label": {"0": "a"}},
+        {"num_labels": 2},
+        {"id2label": {"0": "a", "1": "b"}},
+        {"label2id": {"a": 0}},
+        {},
+    ],
+)
+def test_labels_are_counted_as_transformers_counts_them(labels):
+    keys = CLASSIFIER | labels
+    if transformers.LlamaConfig.from_dict(keys).num_labels == 1:
+        assert isinstance(hf.config_from_json(keys), models.RewardConfig)
+    else:
+        with pytest.raises(ValueError, match="expected one label, which makes a classifier a reward model"):
+            hf.config_from_json(keys)
+
+
+@pytest.mark.parametrize("labels", [{"num_labels": "1"}, {"num_labels": 1.0}, {"id2label": ["a"]}, {"id2label": "a"}])
+def test_odd_labels_are_named(labels):
+    ((name, value),) = labels.items()
+    with pytest.raises(ValueError, match=f"{name} = {re.escape(repr(value))}; expected"):
+        hf.config_from_json(CLASSIFIER | labels)
 
 
 def test_model_json(known, tmp_path):

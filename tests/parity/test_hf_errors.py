@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import transformers
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.numpy import load_file, save_file
 
 from jaxalign import models
 from jaxalign.io import hf
+from jaxalign.io.hf.resolve import FILES
 from jaxalign.models import DecoderConfig
 from tests.parity import tiny
 
@@ -145,3 +147,13 @@ def test_text_part_of_a_multimodal_model(tmp_path):
     save_file({name.replace(here, other): value for name, value in stored.items()}, file)
     _, again = hf.load_pretrained(tmp_path)
     jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_what_is_fetched_from_the_hub():
+    """All that is read of a repository, and neither pickles nor programs."""
+    read = """config.json generation_config.json model.safetensors model-00001-of-00002.safetensors
+    model.safetensors.index.json adapter_config.json adapter_model.safetensors tokenizer.json tokenizer_config.json
+    tokenizer.model spiece.model sentencepiece.bpe.model added_tokens.json special_tokens_map.json chat_template.jinja
+    additional_chat_templates/tool_use.jinja vocab.json merges.txt vocab.txt""".split()
+    other = "pytorch_model.bin modeling_mine.py README.md original/consolidated.00.pth onnx/model.onnx".split()
+    assert list(filter_repo_objects(read + other, allow_patterns=FILES)) == read

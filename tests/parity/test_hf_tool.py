@@ -63,3 +63,18 @@ def test_a_run_without_its_model(tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="no model.json beside .*checkpoints or one level above; pass a run"):
         export_hf.main(tmp_path / "run", tmp_path / "out")
+    (tmp_path / "run" / "adapter").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds adapters without their base; .*adapter has the last one"):
+        export_hf.main(tmp_path / "run", tmp_path / "out")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_dtype_of_the_model_that_training_started_from(dtype, run, tmp_path):
+    start = hf.save_pretrained(tmp_path / "start", CONFIG, run[1], dtype=dtype)
+    folder = tmp_path / "run"
+    model_config.save_config(folder, hf.load_pretrained(start)[0])
+    (folder / "checkpoints").symlink_to(run[0] / "checkpoints")
+    export_hf.main(folder, tmp_path / "out")
+    assert hf.load_pretrained(tmp_path / "out")[0].origin.dtype == dtype
+    export_hf.main(folder, tmp_path / "wide", dtype="float32")
+    assert hf.load_pretrained(tmp_path / "wide")[0].origin.dtype == "float32"

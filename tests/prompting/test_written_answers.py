@@ -1,5 +1,7 @@
 """Written-out answers with what a person reads in them: none is read as another one, and the clear ones are read."""
 
+import re
+
 import pytest
 
 from jaxalign import data
@@ -74,6 +76,23 @@ CLEAR_VERDICTS = [
     ("A and B are equally good.", TIE),
     ("It is a tie.", TIE),
     ("In conclusion, Response A is clearly the better one.", A),
+    ("Answer: A\nFinal: B", B),
+    ("Answer: A. Scratch that: tie.", TIE),
+    ("Answer: A. Sorry, I meant B.", B),
+    ("Answer: A -- no, B is better", B),
+    ("Answer: A\nActually, let me reconsider. B is better. Answer: B", B),
+    ("Answer: I think A is better", A),
+    ("Answer: definitely B!", B),
+    ("Answer: model_b", B),
+    ("Answer is A", A),
+    ("Winner: Response B (by a small margin)", B),
+    ("Preference: B < A", A),
+    ("Neither response is better.", TIE),
+    ("Answer: no clear winner", TIE),
+    ("I'd go with B.", B),
+    ("Answer: I prefer B", B),
+    ("{'answer': 'A'}", A),
+    ('{"reason": "the answer is B if short", "answer": "A"', A),
     ("<think>A? The answer is A. Hmm.</think>\n\nAnswer: B", B),
     ("A seems fine, answer: A?</think>Answer: B", B),
     ("<thinking>Answer: B</thinking>Answer: tie", TIE),
@@ -153,6 +172,58 @@ DOUBTFUL_VERDICTS = [
     "<|channel|>analysis<|message|>The answer is A",
     "analysisThe answer is A. Answer: A",
     "<unused94>thought\nAnswer: B",
+    "The answer is not A but B.",
+    "A is no better than B.",
+    "A loses to B.",
+    "Loser: A",
+    "Worse answer: B",
+    "The worse answer is A.",
+    "The wrong answer is B",
+    "Answer: anything but A",
+    "Answer: definitely not A",
+    "Answer: A is incorrect",
+    "Answer: A, B is incorrect",
+    "Answer: A > B > C",
+    "Answer: Both are bad, but A is less bad.",
+    "Answer: A (tie)",
+    "Answer: A...",
+    "Answer: A; B",
+    "Answer: A B",
+    "Answer: AB",
+    "Answer: A-",
+    "Answer: The first response is worse",
+    "Answer A: good. Answer B: bad.",
+    "Answer A: 8/10\nAnswer B: 6/10",
+    "Student answer: A",
+    "A's answer: B",
+    "The reference answer is B.",
+    "Their answer is B.",
+    "Which answer is better: A or B?",
+    "[[A]] or [[B]]",
+    "[[A]] [[B]]",
+    "\\boxed{A, B}",
+    "\\boxed{}",
+    "<answer>A or B</answer>",
+    "<answer>A</answer> <answer>B</answer>",
+    '{"answer": "B is worse"}',
+    '{"answer": ["A"]}',
+    "I would not choose A.",
+    "Answer: A as good as B",
+    "Answer: A is as good as B",
+    "Answer: A for tone, B for facts",
+    "Answer: A for tone. B for facts.",
+    "Answer: A given brevity; B otherwise",
+    "Answer: A. B if length matters.",
+    "Answer: A is better than B in tone but B is better overall",
+    "Answer: A is better than B, though I would still choose B",
+    "Answer: tie, leaning A",
+    "Answer: neither, but A is slightly better",
+    "Answer: both, A more so",
+    "Answer: As good as B",
+    "The answer would be A if it were shorter.",
+    "When in doubt the answer is A",
+    "Answer: \u0410",  # a Cyrillic letter
+    "A: concise. B: long-winded.",
     "",
     "...",
     "As a language model I take no sides.",
@@ -215,6 +286,21 @@ DOUBTFUL_LETTERS = [
     "I think",
     "<think>B",
     "A. Hmm, let me think",
+    "A) Paris\nB) Rome\nC) Oslo\nD) Bern",
+    "(A) Paris (B) Rome",
+    "A: concise. B: long-winded.",
+    "A: 7\nB: 9",
+    "A\nB",
+    "A (tie)",
+    "A, I guess, or B",
+    "a concise answer",
+    "Any of A to D",
+    "A-level",
+    "A.D. 1066",
+    "C++",
+    "D'accord",
+    "answer A or B",
+    "The answer is A\nThe answer is B or C",
     "",
 ]
 
@@ -260,6 +346,15 @@ DOUBTFUL_TEXTS = [
     "The answer is not Yes.",
     "I don't think the answer is yes.",
     "York",
+    "no wonder",
+    "No, yes",
+    "Maybe yes",
+    "Yes!? No.",
+    "The answer could be yes",
+    "Is it yes",
+    "It is not the case that the answer is yes",
+    "3 or 3.5",
+    "3 bank accounts",
     "<think>Yes",
 ]
 
@@ -272,7 +367,27 @@ def read_text(text):
     return data.parse_option(text, TEXTS)
 
 
+NUMBERS = (" 1", " 2")
+CLEAR_NUMBERS = [
+    ("1", 0),
+    ("2.", 1),
+    ("Comparison 2", 1),
+    ("2 is better", 1),
+    ("(1) because it is true", 0),
+    ("[2]", 1),
+]
+DOUBTFUL_NUMBERS = [
+    "1 and 2", "1/2", "1 of 2", "2 points", "1st", "12", "1.5", "1. Comparison 2 is better", "1, 2", "not 1", "1 vs 2",
+    "3", "2 over 1?",
+]  # fmt: skip
+
+
+def read_number(text):
+    return data.parse_option(text, NUMBERS)
+
+
 TABLES = [
+    (read_number, CLEAR_NUMBERS, DOUBTFUL_NUMBERS),
     (parse_verdict, CLEAR_VERDICTS, DOUBTFUL_VERDICTS),
     (read_letter, CLEAR_LETTERS, DOUBTFUL_LETTERS),
     (read_text, CLEAR_TEXTS, DOUBTFUL_TEXTS),
@@ -289,6 +404,21 @@ def test_what_is_clear_is_read_as_a_person_reads_it(read, text, person):
 @pytest.mark.parametrize("read, text", DOUBTFUL)
 def test_what_is_in_doubt_is_no_vote(read, text):
     assert read(text) is None
+
+
+def exchanged(text):
+    """The same said of A as of B, and of the first as of the second."""
+    names = {"A": "B", "B": "A", "a": "b", "b": "a", "first": "second", "second": "first"}
+    letters = re.sub(r"(?<![^\W_])([AB])(?!\w)|(?<=_)([ab])\b|(?<=\()([ab])(?=\))", lambda m: names[m[0]], text)
+    ordinals = re.sub(r"\b(first|second)(?= response| one)", lambda m: names[m[0]], letters)
+    return ordinals.translate(str.maketrans({"\uff22": "\uff21"}))  # of full width
+
+
+@pytest.mark.parametrize("text, person", [*CLEAR_VERDICTS, *((text, NONE) for text in DOUBTFUL_VERDICTS)])
+def test_both_letters_are_read_alike(text, person):
+    """A is an article as well, and B is none: where a person reads either, the exchanged text is read the other way."""
+    if text != "final verdict: b":
+        assert parse_verdict(exchanged(text)) == (None if person is None else 1 - person)
 
 
 def test_the_tables_are_long_enough():

@@ -134,3 +134,40 @@ def test_stop_strings_are_lists_of_texts():
 def test_text_before_the_first_of_several():
     assert sampling.text_before("one two three", ["three", "two"]) == "one "
     assert sampling.text_before("one two three", ["four"]) == "one two three"
+
+
+@pytest.mark.parametrize(
+    ("size", "value"),
+    [
+        ("num_slots", 0),
+        ("num_slots", -1),
+        ("stride", 0),
+        ("max_new_tokens", 0),
+        ("max_prompt_tokens", 0),
+    ],
+)
+def test_sizes_that_give_no_sample_are_named(size, value):
+    with pytest.raises(ValueError, match=f"{size} must be a whole number of at least 1, got {value}"):
+        run(all_jobs(), **{size: value})
+
+
+@pytest.mark.parametrize("size", ["num_samples", "max_new_tokens"])
+def test_generate_names_them_too(size):
+    model, params, _, _ = case()
+    tokens = np.ones((1, 2), np.int32)
+    with pytest.raises(ValueError, match=f"{size} must be a whole number of at least 1, got 0"):
+        options = {"num_samples": 1, **OPTIONS, size: 0}
+        sampling.generate(model, params, tokens, tokens > 0, jax.random.key(0), **options)
+
+
+def test_the_host_waits_once_a_stride_and_not_for_each_sample(monkeypatch):
+    """On one device; programs of several CPU devices go one at a time."""
+    params = case()[1]
+    fetched = []
+    get = jax.device_get
+    monkeypatch.setattr(jax, "device_get", lambda values: fetched.append(1) or get(values))
+    blocked, array = [], type(jax.tree.leaves(params)[0])
+    wait = array.block_until_ready
+    monkeypatch.setattr(array, "block_until_ready", lambda self: blocked.append(1) or wait(self))
+    assert_expected(run(all_jobs(), num_slots=16, stride=16))
+    assert (len(fetched), len(blocked)) == (1, 0)

@@ -126,6 +126,12 @@ def test_equal_rules_are_one_object():
     [
         (sampling.temperature, 0.0, "temperature must be positive, got 0.0; .* use greedy"),
         (sampling.top_k, 0, "at least 1 token, got 0; leave it out"),
+        (sampling.temperature, float("nan"), "temperature must be positive, got nan"),
+        (sampling.temperature, float("inf"), "temperature must be positive, got inf"),
+        (sampling.temperature, -1.0, "temperature must be positive, got -1.0"),
+        (sampling.top_p, float("nan"), r"mass in \(0, 1\], got nan"),
+        (sampling.min_p, float("nan"), r"in \[0, 1\], got nan"),
+        (sampling.repetition_penalty, float("nan"), r"positive \(above 1 discourages\), got nan"),
         (sampling.top_p, 0.0, r"mass in \(0, 1\], got 0.0"),
         (sampling.top_p, 1.5, r"mass in \(0, 1\], got 1.5"),
         (sampling.min_p, 1.5, r"in \[0, 1\], got 1.5"),

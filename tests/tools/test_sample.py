@@ -1,7 +1,10 @@
 """tools/sample.py: a model's folder and a file of prompts to a file of samples."""
 
 import json
+import pathlib
+import shutil
 
+import jax
 import numpy as np
 import pytest
 import tokenizers
@@ -66,6 +69,69 @@ def test_temperature_zero_equals_transformers_and_continues(model, prompts, tmp_
     np.testing.assert_array_equal(
         rows[0]["tokens"], next(row for row in rows[2:] if row["id"] == rows[0]["id"])["tokens"]
     )
+
+
+@pytest.fixture
+def copied(model, tmp_path):
+    return pathlib.Path(shutil.copytree(model, tmp_path / "model"))
+
+
+def change_json(file, **changes):
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def write_weights(folder):
+    params = jax.tree.map(lambda leaf: 0.9 * leaf, tiny.random_params(CONFIG))
+    hf.save_pretrained(folder, CONFIG, params, data.load_tokenizer(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (write_weights, {}, "weights was"),
+        (lambda folder: change_json(folder / "config.json", sliding_window=3), {}, "config.window was 4 and is 3"),
+        (
+            lambda folder: change_json(folder / "tokenizer_config.json", chat_template="{{ messages[0].content }}"),
+            {},
+            "tokenizer.chat_template was None and is",
+        ),
+        (lambda folder: None, {"temperature": 0.5}, ".*temperature was 0.0 and is 0.5"),
+        (lambda folder: None, {"seed": 3}, "key was"),
+        (lambda folder: None, {"stop": ("w5",)}, "stops was"),
+    ],
+)
+def test_what_samples_are_made_with_may_not_change_behind_a_path(copied, prompts, tmp_path, change, options, message):
+    out, same = tmp_path / "out.jsonl", {"max_new_tokens": 2, "temperature": 0.0, "slots": 8}
+    sample.main(str(copied), prompts, out, **same)
+    written = out.read_bytes()
+    change(copied)
+    with pytest.raises(ValueError, match=f"out.jsonl was begun with other settings: {message}"):
+        sample.main(str(copied), prompts, out, num_samples=2, **same | options)
+    assert out.read_bytes() == written
+
+
+def test_a_model_that_moved_is_the_same(copied, prompts, tmp_path, capsys):
+    out, same = tmp_path / "out.jsonl", {"max_new_tokens": 2, "temperature": 0.0, "slots": 8}
+    sample.main(str(copied), prompts, out, **same)
+    copied.rename(tmp_path / "moved")
+    sample.main(str(tmp_path / "moved"), prompts, out, **same)
+    assert "wrote 0 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens must be"),
+        ({"num_samples": 0}, "num_samples must be"),
+        ({"slots": 0}, "num_slots must be"),
+        ({"temperature": float("nan")}, "temperature must be positive, got nan"),
+        ({"repetition_penalty": float("nan")}, "repetition_penalty must be positive"),
+    ],
+)
+def test_numbers_that_give_no_sample_are_told(model, prompts, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        sample.main(str(model), prompts, tmp_path / "out.jsonl", **options)
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_ends_of_turn_come_from_the_model(model, tmp_path):

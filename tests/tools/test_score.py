@@ -2,12 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 import tokenizers
 
-from jaxalign import data
-from jaxalign.io import scoring
+from jaxalign import data, models
+from jaxalign.io import hf, keys, scoring
+from tests.parity import tiny
 from tools import score
 
 ROWS = [
@@ -63,3 +65,64 @@ def test_columns_of_the_command_line(scorer, file, tmp_path, monkeypatch, flags,
     assert found is scorer and path == file and out == tmp_path / "out.jsonl" and options == {"skip_bad_rows": True}
     assert columns == data.UnlabelledColumns("prompt", expected, None, "name")
     assert limits == {"max_prompt": 1024, "max_response": 1024} and sizes == {"batch_size": 4, "list_size": 4}
+
+
+@pytest.fixture
+def reward_model(scorer, tmp_path):
+    """A folder with a tiny reward model, whose tokenizer has a template."""
+    config = models.RewardConfig(models.DecoderConfig(4, 8, 12, 1, 2, 1, 4, family="llama", max_length=40))
+    folder = tmp_path / "model"
+    hf.save_pretrained(folder, config, tiny.random_params(config), scorer.tokenizer)
+    change_json(folder / "tokenizer_config.json", chat_template=TEMPLATE)
+    return folder
+
+
+TEMPLATE = "{% for m in messages %}{{ m.content + ' ' }}{% endfor %}"
+CHATS = [{"prompt": [{"role": "user", "content": "a"}], "responses": ["a b", "b"]}]
+
+
+def change_json(file, **changes):
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def change_weights(folder):
+    config, params = hf.load_pretrained(folder)
+    hf.save_pretrained(folder, config, jax.tree.map(lambda x: 1.5 * x, params), data.load_tokenizer(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (
+            lambda folder: change_json(folder / "tokenizer_config.json", chat_template=TEMPLATE + "b"),
+            {},
+            "tokenizer.chat_template was .* and is",
+        ),
+        (lambda folder: change_json(folder / "config.json", rms_norm_eps=0.1), {}, "config.backbone.norm_epsilon was"),
+        (
+            lambda folder: change_json(
+                folder / "config.json", rope_parameters={"rope_type": "default", "rope_theta": 9.0}
+            ),
+            {},
+            "config.backbone.rope_base was 10000.0 and is 9.0",
+        ),
+        (change_weights, {}, "weights was"),
+        (lambda folder: None, {"max_response": 9}, "max_response was 10 and is 9"),
+    ],
+)
+def test_rewards_of_two_models_are_never_in_one_file(reward_model, tmp_path, change, options, message):
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CHATS))
+    limits = {"max_prompt": 10, "max_response": 10}
+    arguments = str(reward_model), tmp_path / "chats.jsonl"
+    score.main(*arguments, tmp_path / "out.jsonl", **limits)
+    written = (tmp_path / "out.jsonl").read_bytes()
+    score.main(*arguments, tmp_path / "out.jsonl", **limits)
+    change(reward_model)
+    with pytest.raises(ValueError, match=f"out.jsonl was begun with other settings: {message}"):
+        score.main(*arguments, tmp_path / "out.jsonl", **limits | options)
+    assert (tmp_path / "out.jsonl").read_bytes() == written
+    # The lines know it too, should the file beside them be that of another.
+    score.main(*arguments, tmp_path / "new.jsonl", **limits | options)
+    keys.settings_file(tmp_path / "out.jsonl").write_bytes(keys.settings_file(tmp_path / "new.jsonl").read_bytes())
+    with pytest.raises(ValueError, match="out.jsonl, line 1: model is"):
+        score.main(*arguments, tmp_path / "out.jsonl", **limits | options)

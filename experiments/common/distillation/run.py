@@ -97,6 +97,7 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
         return pairs
 
     provenance = {
+        "student": student,
         "step": step,
         "samples": json.loads(keys.settings_file(path).read_text(encoding="utf-8")),
         "teacher": keys.digest(world.texts),

@@ -56,7 +56,7 @@ def sampled_texts(
         max_new_tokens=max_new_tokens,
         rule=sampling.sample(sampling.temperature(TEMPERATURE)),
         skip_long=True,
-        settings={"temperature": TEMPERATURE},
+        settings={"model": data.fingerprint(policy.params), "temperature": TEMPERATURE},
         num_slots=128,
     )
     samples = collections.defaultdict(dict)

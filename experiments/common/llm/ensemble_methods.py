@@ -100,7 +100,7 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
         spent = spent.plus(scoring)
         runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
         if MATCHED not in runs:
-            count = round(setting.num_samples * spent.tokens / max(drawing.tokens, 1))
+            count = max(round(setting.num_samples * spent.tokens / max(drawing.tokens, 1)), 1)
             more, sampling = _step(setting, functools.partial(_draw, questions=questions, n=count))
             runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling)
     return runs

@@ -57,11 +57,12 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
     """Compiles what ``config.data`` has, and reads it.
 
     Raises:
-      ValueError: there is no such folder, or a source of it is not as it should be.
+      ValueError: there is no such folder, or a file in it is not as it should be.
     """
     folder = config.data
     if folder is None or not (folder / "structures").is_dir():
-        raise ValueError(f"expected --data FOLDER with structures/ and annotations/, got {folder}")
+        lacking = "" if folder is None else ", which has no folder structures" if folder.is_dir() else ", which is none"
+        raise ValueError(f"expected --data FOLDER with structures/ and annotations/, got {folder}{lacking}")
     sources = find_sources(folder / "annotations")
     output = config.output / "compiled" / ("alpha-carbons" if alpha_carbons else "all-atoms")
     reports = protein.compile_protein_mt(
@@ -90,11 +91,19 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
     tests = {name: labelled([name]) for name in reports if name not in _TRAIN}
     for name, graphs in {"train": train, **tests}.items():
         print(f"{name}: {len(graphs)} graphs, {graphs.too_large} larger than a batch are left out")
+        if not len(graphs):
+            raise ValueError(f"{name}: expected a graph or more, got none that fits in a batch. Raise --batch")
     return ProteinWorld(tasks, train, tests, classes)
 
 
 def find_sources(folder: pathlib.Path) -> protein.Sources:
-    """The label files that a folder has."""
+    """The label files that a folder has.
+
+    Raises:
+      ValueError: it has none.
+    """
+    if not any(path for pattern in _PATTERNS.values() for path in folder.glob(pattern)):
+        raise ValueError(f"{folder}: expected files such as {', '.join(_PATTERNS.values())}, got none. Add one")
     find = lambda pattern: next(iter(sorted(folder.glob(pattern))), None)  # noqa: E731
     bins = {name: find(f"nrPDB-{name.upper()}_*_test.csv") for name in ("ec", "go")}
     return protein.Sources(
@@ -114,6 +123,11 @@ def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Pa
         return given
     labeller = make_labeller(sources, skip_bad_rows=True)
     entries = [entry for entry in structures if labeller.may_have_labels(entry)]
+    if len(entries) < HELD_OUT:
+        raise ValueError(
+            f"expected {HELD_OUT} structures or more that are labelled, got {len(entries)} of {len(structures)}. "
+            "Add structures, or annotations of these"
+        )
     parts = {"test": entries[HELD_OUT - 1 :: HELD_OUT]}
     parts["train"] = [entry for entry in entries if entry not in parts["test"]]
     made = work / "splits"

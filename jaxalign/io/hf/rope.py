@@ -38,7 +38,7 @@ class _Entry(NamedTuple):
     values: Mapping[str, Any]
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Any:
         return self.values.get("rope_type", self.values.get("type", "default"))
 
     def number(self, name: str, expected: str = "a positive number") -> float:

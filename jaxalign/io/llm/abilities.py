@@ -3,8 +3,8 @@
 Only what is clear and lasts is kept: an answer with or without what was asked for, or a statement of the server that
 names what it cannot do. A path without an endpoint (status 404) shows nothing before another endpoint of the same base
 URL has answered for the same model; a refusal without a clear reason (status 400) nothing before the same prompt was
-answered when asked in another way and the refusal came a second time. Whatever passes, time-outs or limits of rate, is
-an error here as everywhere, and is kept nowhere.
+answered when asked in another way and the refusal came a second time. A prompt that is too long shows nothing. Whatever
+passes, time-outs or limits of rate, is an error here as everywhere, and is kept nowhere.
 
 A line of the file says what was observed, of which server, and when. Who deletes it has the server asked again.
 """
@@ -35,6 +35,7 @@ class Abilities:
     known: dict[str, bool] = dataclasses.field(default_factory=dict)
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
     _unsettled: dict[str, tuple[Asked, RequestError]] = dataclasses.field(default_factory=dict)
+    _guessed: set[str] = dataclasses.field(default_factory=set)
     _told: set[str] = dataclasses.field(default_factory=set)
 
     def can(self, name: str, request: Asked | None, plain: Asked) -> bool:
@@ -47,13 +48,14 @@ class Abilities:
         Raises:
           RequestError: the server did not answer, for a reason that says nothing about what it can do.
         """
-        if name not in self.known:
+        if name not in self.known or name in self._guessed:
+            self._guessed.discard(name)
             self.known[name] = self._find_out(name, request, plain)
         return self.known[name]
 
     def tell(self, name: str) -> None:
         """Shows once what was found out about a way."""
-        if name in self._told:
+        if name in self._told or name in self._guessed:
             return
         self._told.add(name)
         remedy = f"; to try again, delete the line that says so in {self.service.cache.path}"
@@ -76,6 +78,9 @@ class Abilities:
             lacking = error.refused is Refusal.NO_ENDPOINT and request.path == Request.path
             if error.refused is None or lacking:  # nothing can be asked of a server without chat completions
                 raise
+            if error.refused is Refusal.TOO_LONG:  # so is all that is asked now, in whatever way
+                self._guessed.add(name)
+                return True
             if error.refused is not Refusal.CANNOT:
                 self._unsettled[name] = request, error
                 self.reasons[name] = error.reason
@@ -95,7 +100,7 @@ class Abilities:
                 try:
                     reason = self._ask(request)
                 except RequestError as again:
-                    if again.refused is None:
+                    if again.refused in (None, Refusal.TOO_LONG):
                         raise
                     reason = again.reason
             self.known[name] = not reason

@@ -237,6 +237,8 @@ def _post(client: Client, url: str, body: bytes) -> str:
     said = f"status {reply.status}, {server_message(text)}{reply.proxy}"
     if "max_completion_tokens" in said and client.token_limit == "max_tokens":
         said += " (the client's token_limit names this field)"
+    if reply.status in (401, 403) and not key:
+        said += f" (the environment variable {client.key_variable} holds no API key)"
     refused = refusal_of(reply.status, server_message(text))
     if refused is None and (reply.status in (408, 429) or reply.status >= 500):
         raise _PassingError(said, _retry_after(reply.retry_after))

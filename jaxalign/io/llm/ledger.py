@@ -71,7 +71,8 @@ class Ledger:
         for answer in answers:
             self.texts += len(answer.texts)
             self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
-            self.empty += sum(not text.strip() for text in answer.texts)
+            pairs = zip(answer.texts, answer.finish, strict=True)
+            self.empty += sum(not text.strip() and finish != "too long" for text, finish in pairs)
 
     def shortcomings(self) -> str:
         """A sentence on texts that were cut or are empty; nothing if there are none."""

@@ -91,6 +91,11 @@ def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
       NotRecordedError: (when called) the file lacks an answer.
     """
     models = [model for model in cache.models if name in (model, model.rpartition("@")[0])]
+    if servers := cache.servers(name):
+        where = ", ".join(sorted(servers))
+        raise ValueError(
+            f"{cache.path} has answers of {name!r} by a server, {where}: name that URL as well to replay them"
+        )
     if len(models) != 1:
         remedy = f"; name one of them, with what follows its {'@'!r}" if models else ""
         raise ValueError(f"expected answers of one model {name!r} in {cache.path}, got {sorted(cache.models)}{remedy}")

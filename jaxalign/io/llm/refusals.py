@@ -13,6 +13,14 @@ _NOT_BUILT = (
     r"|\bun(supported|implemented)\b|\bonly no echo is supported"
 )
 _SENTENCE = re.compile(r"[.;!?\n]\s+")
+_TOO_LONG = re.compile(
+    r"context[\s_-]?(?:length|window|size)|available context|reduce the length|entity too large|`inputs` tokens"
+    r"|(?:prompt|inputs?|messages?|sequence|request)\W+(?:\w+\W+){0,4}?too (?:long|large)"
+    r"|longer than (?:the )?(?:model|maximum|context)"
+    r"|max(?:imum)?[\s_](?:model|input|sequence|seq|prompt|position)\w*(?:[\s_]\w+)?[\s_](?:len|tokens|embeddings)"
+    r"|exceeds? the (?:maximum|model|limit of) .{0,40}(?:tokens|length)",
+    re.IGNORECASE,
+)
 _ABOUT_ONE = re.compile(
     r"context|too (?:long|large|many)|length|exceed|content[\s_]?(?:filter|policy|management)|moderation|flagged|safety"
     r"|rate.?limit|quota|overload|try again|retry|later|loading|starting|timed? ?out",
@@ -25,6 +33,7 @@ class Refusal(enum.Enum):
 
     CANNOT = "it says that it cannot do this"
     NO_ENDPOINT = "nothing is at this path"  # or the whole base URL is wrong, or the name of the model
+    TOO_LONG = "it has no room for this request"
     UNCLEAR = "it does not take this request"  # for a reason that may be the request's own, or pass
 
 
@@ -32,8 +41,8 @@ def refusal_of(status: int, said: str) -> Refusal | None:
     """What an error says about the server, or None if it says nothing: it passes, or is about the request or the key.
 
     A clear statement names the field or the feature, and denies it, in one sentence. A message that also speaks of
-    lengths, filters, limits or moments is about one request. With status 500 only what is not built counts: llama.cpp
-    has "Only no echo is supported", while others ask to contact their support.
+    filters, limits or moments is about one request, and so is one about lengths. With status 500 only what is not built
+    counts: llama.cpp has "Only no echo is supported", while others ask to contact their support.
 
     >>> refusal_of(400, "echo: unknown field"), refusal_of(500, "logprobs broke, contact support")
     (<Refusal.CANNOT: 'it says that it cannot do this'>, None)
@@ -42,6 +51,8 @@ def refusal_of(status: int, said: str) -> Refusal | None:
         return Refusal.CANNOT
     if status in (404, 405):
         return Refusal.NO_ENDPOINT
+    if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(said)):
+        return Refusal.TOO_LONG
     if _ABOUT_ONE.search(said) or status not in (400, 403, 422, 500):
         return None
     denial = _NOT_BUILT if status == 500 else _DENIAL

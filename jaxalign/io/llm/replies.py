@@ -16,6 +16,7 @@ _TEXT_PARTS = ("text", "output_text")
 _SILENT_PARTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "refusal")  # they hold no answer
 _NO_CONTENT = ("refusal", "reasoning_content", "reasoning", "tool_calls")  # where these stand, content may be left out
 _ROUNDING = 1e-3  # nats above 0 that the logarithm of a probability may have
+_LEAST = -1e300  # a whole number below has no float
 _TOLD = ("message", "error_description", "error_message", "detail", "msg", "error", "errors", "reason", "title")
 _PASSING = (408, 409, 425, 429)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
@@ -112,9 +113,8 @@ def logprob(value: Any) -> float | None:
     >>> logprob(-0.5), logprob(None), logprob(float("nan")), logprob("-1"), logprob(2.0)
     (-0.5, None, None, None, None)
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or value > _ROUNDING:
-        return None
-    return float(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and (value == -math.inf or _LEAST <= value <= _ROUNDING) else None
 
 
 def server_message(text: str) -> str:
@@ -141,7 +141,11 @@ def _load(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         if is_page(text):
             raise MalformedError(f"the reply is not JSON, but a web page: {_page_text(text)}") from None
-        where = f" ({error.msg} at character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
+        where = (
+            f" ({error.msg.removesuffix(' at')} at character {error.pos})"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
         raise MalformedError(f"the reply is not JSON: {_excerpt(text)}{where}") from None
 
 
@@ -230,27 +234,27 @@ def _finish(choice: dict[str, Any], text: str) -> str:
 
 
 def _count(value: Any) -> int | None:
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    return int(value) if whole and value == int(value) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if number and 0 <= value < 2**53 and value == int(value) else None
 
 
 def _logprobs(value: Any) -> list[dict[str, Any]] | None:
     content = value.get("content") if isinstance(value, dict) else None
-    whole = isinstance(content, list) and all(
-        isinstance(each, dict) and "logprob" in each and isinstance(each.get("token"), str) for each in content
-    )
+    whole = isinstance(content, list) and all(_is_named(each) and "logprob" in each for each in content)
     return [_entry(each) for each in content] if whole else None
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    """The entry with numbers, and competitors of which a number is known."""
+    """The entry and its competitors, with numbers or None."""
     entry = {**entry, "logprob": logprob(entry["logprob"])}
-    top = entry.get("top_logprobs")
-    if isinstance(top, list):
-        entry["top_logprobs"] = [each for each in top if _is_known(each)]
+    if entry.get("top_logprobs") is not None:
+        top = entry["top_logprobs"]
+        if isinstance(top, dict):  # by token, as of completions
+            top = [{"token": token, "logprob": value} for token, value in top.items()]
+        named = [each for each in top if _is_named(each)] if isinstance(top, list) else []
+        entry["top_logprobs"] = [{**each, "logprob": logprob(each.get("logprob"))} for each in named]
     return entry
 
 
-def _is_known(entry: Any) -> bool:
-    named = isinstance(entry, dict) and isinstance(entry.get("token"), str)
-    return named and logprob(entry.get("logprob")) is not None
+def _is_named(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("token"), str)

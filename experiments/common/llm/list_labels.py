@@ -1,0 +1,44 @@
+"""Which responses of judged lists have a label, and what to tell of the others."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from jaxalign.data import PreferenceRecord
+from jaxalign.judge import Judgement
+
+
+def read_places(
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
+) -> list[list[int]]:
+    """The places in each list of the responses with a comparison that could be read."""
+    met: list[set[int]] = [set() for _ in unlabelled]
+    for judgement, (n, *places) in zip(judgements, owners, strict=True):
+        if judgement.probability is not None:
+            met[n].update(places)
+    return [sorted(places) for places in met]
+
+
+def keep(lists_: Sequence[PreferenceRecord], places: Sequence[Sequence[int]]) -> list[PreferenceRecord]:
+    """The lists with these of their responses, without the lists that have none."""
+    return [
+        dataclasses.replace(
+            record,
+            responses=tuple(record.responses[place] for place in kept),
+            labels=tuple(record.labels[place] for place in kept),
+        )
+        for record, kept in zip(lists_, places, strict=True)
+        if kept
+    ]
+
+
+def tell(
+    unlabelled: Sequence[PreferenceRecord], labelled: Sequence[PreferenceRecord], beyond: int, list_size: int
+) -> None:
+    """Says how many responses have a label, and why the others have none."""
+    judged, given = (sum(len(record.responses) for record in each) for each in (unlabelled, labelled))
+    print(f"labelled {given} of {judged + beyond} responses, in {len(labelled)} of {len(unlabelled)} lists")
+    if beyond:
+        print(f"  {beyond} are beyond the first {list_size} of their list: --list-size says how many are compared")
+    if judged > given:
+        alone = sum(len(record.responses) == 1 for record in unlabelled)
+        print(f"  {judged - given} have no comparison that could be read, {alone} of them being alone in their list")

@@ -1,0 +1,102 @@
+"""Every experiment refuses a folder with results of other settings, whatever field it is that differs."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import pytest
+
+from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
+from experiments.common.llm import accounts
+
+FREE = {  # fields that change nothing that exists
+    lipo: {"output", "seeds", "losses"},
+    reward_model: {"output", "seeds", "kinds"},
+    rrm: {"output", "seeds", "variants", "rates"},
+    plad: {"output", "seeds", "methods"},
+    hemenet: {"output", "seeds", "methods", "num_workers"},
+    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", "budget_tokens", "replay"},
+    ease: {"output", "seeds", "scorers", "budget_tokens", "replay"},
+    label_preferences: {"output", "budget_tokens", "replay"},
+}
+FIELDS = [
+    pytest.param(experiment, field.name, id=f"{experiment.__name__}-{field.name}")
+    for experiment in FREE
+    for field in dataclasses.fields(experiment.Config)
+    if not dataclasses.is_dataclass(field.default)  # how a server is asked
+]
+
+
+class Reached(Exception):
+    """The work would begin here."""
+
+
+@pytest.fixture(autouse=True)
+def no_work(monkeypatch):
+    def reached(*arguments, **options):
+        raise Reached
+
+    for experiment in (lipo, reward_model, rrm, plad, hemenet):
+        monkeypatch.setattr(experiment, "run_seed", reached)
+    monkeypatch.setattr(accounts, "limited", reached)
+    monkeypatch.setattr(label_preferences, "make_lists", reached)
+
+
+def run(experiment, folder, **fields):
+    with pytest.raises(Reached):
+        experiment.main(dataclasses.replace(experiment.Config(), output=folder, **fields))
+
+
+def another(name, value):
+    """A value of the same kind that no default has."""
+    special = {"task": "files", "endpoint": "http://127.0.0.1:1/v1", "labels": ("1=first", "2=second")}
+    if name in special:
+        return special[name]
+    if value is None:
+        return pathlib.Path("elsewhere") if name != "budget_tokens" else 7
+    if isinstance(value, tuple):
+        return (another("", value[0]), *value[1:]) if value and not isinstance(value[0], str) else value[:-1]
+    if isinstance(value, float):
+        return value / 2
+    return f"{value}x" if isinstance(value, str) else value + 1
+
+
+@pytest.mark.parametrize(("experiment", "name"), FIELDS)
+def test_each_field_is_compared_or_changes_nothing(experiment, name, tmp_path):
+    run(experiment, tmp_path)
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / "metrics.jsonl").write_text('{"step": 1}\n')
+    settings = (tmp_path / "config.json").read_text()
+    run(experiment, tmp_path)
+    value = getattr(experiment.Config(), name)
+    if name in FREE[experiment]:
+        if name != "output":
+            run(experiment, tmp_path, **{name: another(name, value)})
+        return
+    config = dataclasses.replace(experiment.Config(), **{"output": tmp_path, name: another(name, value)})
+    with pytest.raises(ValueError) as told:
+        experiment.main(config)
+    # What can be told from the settings alone is told before the folder is looked at.
+    early = re.match(f"unknown {name}|.*--(data|{name})", str(told.value))
+    assert early or re.search(rf"holds a run with other settings: .*\b{name} was", str(told.value)), told.value
+    assert (tmp_path / "config.json").read_text() == settings
+
+
+@pytest.mark.parametrize("experiment", FREE, ids=lambda experiment: experiment.__name__)
+def test_presets_of_one_experiment_have_runs_of_their_own(experiment, tmp_path):
+    run(experiment, tmp_path)
+    (tmp_path / "report.html").write_text("figures")
+    with pytest.raises(ValueError, match="experiment was 'other' and is"):
+        key = json.loads((tmp_path / "run.json").read_text())
+        (tmp_path / "run.json").write_text(json.dumps(key | {"experiment": "other"}))
+        run(experiment, tmp_path)
+
+
+@pytest.mark.parametrize("task", ["alpacaeval"])
+@pytest.mark.parametrize("steps", [1, 10, 2000])
+def test_a_reward_model_of_real_lists_is_refused_before_anything_is_made(task, steps, tmp_path):
+    config = dataclasses.replace(lipo.PRESETS[task], judge_steps=steps, output=tmp_path / "run")
+    with pytest.raises(ValueError, match=f"--judge-steps {steps}: .* lists of --task alpacaeval have labels of their"):
+        lipo.main(config)
+    assert not (tmp_path / "run").exists()
