@@ -89,7 +89,7 @@ def round_robin(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[i
     return [_best(points) for points in wins]
 
 
-def _is_unread(chance: float | None) -> bool:
+def _is_unread(chance: float | int | None) -> bool:
     return chance is None or math.isnan(chance)
 
 
