@@ -1,5 +1,6 @@
 """What an ensemble of explanations drew and what it made of it."""
 
+import math
 from typing import NamedTuple
 
 from jaxalign.data import Question
@@ -26,8 +27,10 @@ class Prediction(NamedTuple):
 
     @property
     def choice(self) -> int | None:
-        """The option with the largest share, the first one of a tie."""
-        return None if self.shares is None else max(range(len(self.shares)), key=self.shares.__getitem__)
+        """The option with the largest share, the first one of a tie; None if a share is missing or no number."""
+        if self.shares is None or not all(map(math.isfinite, self.shares)):
+            return None
+        return max(range(len(self.shares)), key=self.shares.__getitem__)
 
     @property
     def unparsed(self) -> int:

@@ -21,7 +21,6 @@ import jax
 import numpy as np
 
 from jaxalign.data import Tokenizer, fingerprint
-from jaxalign.io.model_config import to_json
 from jaxalign.typing import Params
 
 Key = dict[str, Any]
@@ -36,8 +35,11 @@ DEEPEST = 12
 
 
 def of_model(config: Any, params: Params) -> Key:
-    """A model: its config, field by field, and a hash of every weight."""
-    return {"config": to_json(config), "weights": fingerprint(params)}
+    """A model: its config, field by field, and a hash of every weight.
+
+    A field that two equal configs may differ in changes nothing that the model computes, and is no part of the key.
+    """
+    return {"config": _compared(config), "weights": fingerprint(params)}
 
 
 def of_tokenizer(tokenizer: Tokenizer) -> Key:
@@ -145,6 +147,15 @@ def write_text(path: pathlib.Path, text: str) -> None:
         draft.unlink(missing_ok=True)
         raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
     draft.replace(path)
+
+
+def _compared(config: Any) -> Any:
+    if isinstance(config, tuple):
+        return [_compared(each) for each in config]
+    if not dataclasses.is_dataclass(config):
+        return config
+    fields = [field.name for field in dataclasses.fields(config) if field.compare]
+    return {"class": type(config).__name__, **{name: _compared(getattr(config, name)) for name in fields}}
 
 
 def _hash(path: pathlib.Path) -> str:

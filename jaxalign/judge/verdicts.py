@@ -139,7 +139,7 @@ def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
     return OrderArrays(*(np.array([p if is_read(p) else 0.5 for p in column], np.float32) for column in columns), where)
 
 
-def is_read(p: float | None) -> bool:
+def is_read(p: float | int | None) -> bool:
     """Whether there is a probability: neither None nor NaN."""
     return p is not None and not math.isnan(p)
 

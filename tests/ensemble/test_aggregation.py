@@ -53,6 +53,11 @@ def test_what_is_no_number_has_no_vote(method):
         assert method([read, sample(0, (0.9, 0.1), math.nan)], 2) == pytest.approx(method([read], 2))
 
 
+@pytest.mark.parametrize("shares", [None, (math.nan, 0.5), (0.5, math.nan), (math.inf, 0.0)])
+def test_shares_that_are_no_numbers_are_no_answer(shares):
+    assert ensemble.Prediction(shares).choice is None
+
+
 def test_weights_of_zero_throughout_are_no_weights():
     samples = [sample(0, (0.9, 0.1), 0.0), sample(1, (0.3, 0.7), 0.0)]
     assert ensemble.ease(samples, 2) == pytest.approx(ensemble.soft_aggregation(samples, 2))

@@ -38,6 +38,16 @@ def test_a_model_is_its_config_and_its_weights():
     assert weights.startswith("weights was '") and len(weights) < 60  # hashes by their beginning
 
 
+def test_what_equal_configs_differ_in_is_no_part_of_a_model():
+    @dataclasses.dataclass(frozen=True)
+    class Noted(models.DecoderConfig):
+        note: str = dataclasses.field(default="", compare=False, repr=False)
+
+    one, other = (Noted(**dataclasses.asdict(CONFIG), note=note) for note in ("read from a", "read from b"))
+    assert one == other and keys.of_model(one, {}) == keys.of_model(other, {})
+    assert data.fingerprint((one, {})) == data.fingerprint((other, {}))
+
+
 @pytest.mark.parametrize(
     ("other", "part"),
     [

@@ -88,14 +88,15 @@ def test_those_that_do_not_ask():
     assert all(70 < drawn.count(place) < 130 for place in range(3))
 
 
-def test_what_is_unread_is_no_win():
+@pytest.mark.parametrize("unread", [None, math.nan])
+def test_what_is_unread_is_no_win(unread):
     """Candidates are numbers; whoever meets 9 is not known to win or to lose."""
 
     def prefer(matches):
-        return [None if 9 in match else float(match[0] > match[1]) for match in matches]
+        return [unread if 9 in match else float(match[0] > match[1]) for match in matches]
 
     def rate(candidates):
-        return [None if each == 9 else each for each in candidates]
+        return [unread if each == 9 else each for each in candidates]
 
     critic = Critic(prefer, rate)
     groups = [[1, 9, 2], [9, 1], [1, 2], [9]]
