@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from experiments.common.fields import Count, CountOrNone, Rate, is_url
+from experiments.common.fields import Count, CountOrNone, Positive, is_url
 from jaxalign.io import llm
 from jaxalign.io.llm.http import check_base_url
 from jaxalign.io.llm.ledger import Ledger
@@ -13,7 +13,7 @@ from jaxalign.io.llm.ledger import Ledger
 class Server:
     """Flags of every experiment that asks a server; the API key comes from an environment variable."""
 
-    timeout: Rate = 120.0  # seconds that a server may be silent, and that its reply may take
+    timeout: Positive = 120.0  # seconds that a server may be silent, and that its reply may take
     max_retries: CountOrNone = 6  # of a request, after its first attempt
     concurrency: Count = 8  # requests under way at once
     thinking_tokens: CountOrNone = 0  # added to every limit of tokens, for models that think before they answer
