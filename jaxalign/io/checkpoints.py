@@ -31,12 +31,12 @@ class Checkpoints:
     Every process of a run makes one and calls the same methods at the same steps.
     """
 
-    def __init__(self, directory: str | pathlib.Path, *, keep: int | None = 2):
+    def __init__(self, directory: str | pathlib.Path, *, keep: int | None = 3):
         self.directory = pathlib.Path(directory).absolute()
         self._saving: int | None = None
+        self._keep = keep
         self._manager = _manager(
             self.directory,
-            max_to_keep=keep,
             cleanup_tmp_directories=True,
             async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal),
         )
@@ -61,20 +61,24 @@ class Checkpoints:
         """
         json.dumps(data_state)  # what is not JSON is an error here, not in the background
         data = ocp.args.JsonSave({"processes": processes.gather(data_state)})
+        self.wait()
         with self._explained():
-            self._manager.wait_until_finished()
             self._saving = step
             items = ocp.args.Composite(state=ocp.args.PyTreeSave(state), data=data)
             self._manager.save(step, args=items, force=True)  # by default Orbax skips a step that is not the newest
 
     def wait(self):
-        """Returns when what was saved is on disk.
+        """Returns when what was saved is on disk, and older checkpoints than those to keep are gone.
 
         Raises:
           OSError: the save failed.
         """
         with self._explained():
             self._manager.wait_until_finished()
+        # Orbax would delete before the new one is whole: a full disk would take an old checkpoint and give no new one.
+        whole = [step for step in self.steps if (self.directory / str(step)).is_dir()]  # without one that failed
+        for step in whole[: -self._keep] if self._keep else ():
+            self._manager.delete(step)
 
     def newest(self) -> int | None:
         """The newest step whose checkpoint is whole; None where there is none.

@@ -187,3 +187,18 @@ def test_load_params(two):
     truncate(two / "2" / "state" / "_METADATA")
     with pytest.raises(ValueError, match=r"2 is damaged: state/_METADATA has .* choose a step from \[1, 2\]"):
         checkpoints.load_params(two)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_old_checkpoint_goes_when_the_new_one_is_whole(two, small_disk):
+    """A save that fails takes none of the two that are kept, neither at once nor when the run ends."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*whole: 1, 2\. Free space"):
+        with Checkpoints(two, keep=2) as saved:
+            state = make_state(3, rows=256)
+            small_disk()
+            saved.save(3, state, {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with Checkpoints(two.rename(two.with_name("moved")), keep=2) as saved:
+        assert saved.steps == [1, 2]
