@@ -35,8 +35,6 @@ def main(
         top: how many classes of each task are printed for a chain.
         threshold: the least probability of a class that is printed.
     """
-    edge.check_least(1, top=top)
-    edge.check_least(0, threshold=threshold)
     trained = load_protein(model)
     structure = protein.read_structure(file, chains=chains or None)
     if ligand is not None:

@@ -40,7 +40,6 @@ MISTAKES = [
     ("sample", "T/nothing T/rows.jsonl T/out --temperature nan", "--temperature: expected at least 0, got nan"),
     ("bench", "--rounds 0", "--rounds: expected at least 1, got 0"),
     ("plan", "--topology v5e:2x2 --batch 0", "--batch: expected at least 1, got 0"),
-    ("predict_protein", "T/x.pdb --model T/nothing --top 0", "--top: expected at least 1, got 0"),
     ("export_hf", "T/nothing T/out --max-shard-gb 0", "--max-shard-gb: expected at least 0.001, got 0"),
     ("accelerator", "--out T/new --seconds 0", "--seconds: expected at least 1, got 0"),
     ("accelerator", "--out T/empty", "T/empty: expected a file, and this is a folder"),
