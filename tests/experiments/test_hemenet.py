@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import hemenet
-from experiments.common.proteins import methods, world
+from experiments.common.proteins import methods, task, world
 from jaxalign import protein
 from jaxalign.io.protein_model import load_protein
 
@@ -104,3 +104,42 @@ def test_what_is_missing_is_named(tmp_path):
         hemenet.main(toy(tmp_path / "tasks", tasks=("taste",)))
     with pytest.raises(ValueError, match="expected --data FOLDER with structures/ and annotations/, got None"):
         hemenet.main(toy(tmp_path / "files", "shared"))
+
+
+def broken(folder, source):
+    """Folders of data in which something is missing, and what is said of each."""
+    structures, annotations = folder / "whole" / "structures", folder / "whole" / "annotations"
+    structures.mkdir(parents=True)
+    annotations.mkdir()
+    for name in ("11as.pdb", "1dix.cif", "1qgi.bcif"):
+        shutil.copy(source / "structures" / name, structures)
+    table = (source / "annotations" / "nrPDB-EC_2020.04_annot.tsv").read_text()
+    yield folder / "nowhere", r"got .*nowhere, which is none"
+    yield structures, r"which has no folder structures"
+    yield folder / "whole", "annotations: expected files such as nrPDB-EC_"
+    (annotations / "nrPDB-EC_1_annot.tsv").write_text(
+        "".join(f"{line.split(chr(9))[0]}\n" for line in table.splitlines())
+    )
+    yield folder / "whole", "annot.tsv, line 4: expected 2 columns with tabs between, got 1"
+    (annotations / "nrPDB-EC_1_annot.tsv").write_text(table)
+    (structures / "1qgi.bcif").unlink()
+    yield folder / "whole", "expected 3 structures or more that are labelled, got 2 of 2. Add structures"
+    for path in structures.iterdir():
+        path.unlink()
+    yield folder / "whole", "structures: expected files such as 1abc.pdb"
+
+
+def test_what_is_wrong_with_the_data_is_one_line(tmp_path, shared_data):
+    for number, (data, message) in enumerate(broken(tmp_path, shared_data / "proteins")):
+        config = toy(tmp_path / f"run{number}", "shared", data=data)
+        with pytest.raises(task.BadInput, match=message):
+            hemenet.main(config)
+        with pytest.raises(SystemExit) as error:
+            hemenet.command(config)
+        assert error.value.code.startswith("experiments.hemenet: ") and "\n" not in error.value.code
+
+
+def test_graphs_that_no_batch_holds_are_told(tmp_path, shared_data):
+    config = toy(tmp_path, "shared", data=shared_data / "proteins", batch=(100, 20, 2))
+    with pytest.raises(task.BadInput, match="train: expected a graph or more, got none that fits in a batch. Raise"):
+        hemenet.main(config)

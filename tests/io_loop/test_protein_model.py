@@ -62,3 +62,16 @@ def test_a_damaged_file_is_named(saved):
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ValueError, match="protein.safetensors is not whole"):
         protein_model.load_protein(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"config": 1}'])
+def test_a_damaged_config_is_named(saved, text):
+    (saved[0] / "protein.json").write_text(text)
+    with pytest.raises(ValueError, match="protein.json is not as it was written .*train or copy the model again"):
+        protein_model.load_protein(saved[0])
+
+
+def test_a_missing_file_of_variables_is_named(saved):
+    (saved[0] / "protein.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="protein.safetensors is missing; copy the whole folder"):
+        protein_model.load_protein(saved[0])

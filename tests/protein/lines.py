@@ -124,3 +124,16 @@ def bcif(rows: list[dict[str, str]]) -> bytes:
     block = pdbx.BinaryCIFBlock({"atom_site": pdbx.BinaryCIFCategory(columns)})
     pdbx.BinaryCIFFile({"x": block}).write(file)
     return file.getvalue()
+
+
+WRITE = {
+    "pdb": lambda text, **values: text,
+    "cif": lambda text, **values: cif(cif_rows(text, **values)),
+    "bcif": lambda text, **values: bcif(cif_rows(text, **values)),
+}
+"""Atoms of a pdb file in each format; of mmCIF with other values in some columns."""
+
+
+def chain(count: int, letter=" ", first=1, names=("ALA", "GLY", "SER")) -> str:
+    """So many residues."""
+    return "".join(atoms(f"{names[n % len(names)]} {first + n}", chain=letter) for n in range(count))

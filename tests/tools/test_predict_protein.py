@@ -1,12 +1,17 @@
 """tools/predict_protein.py: a structure's file and a trained network to printed classes and numbers."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
 
 from jaxalign import protein
 from jaxalign.io import protein_model
+from tests.architecture import subprocesses
 from tests.protein import tiny
+from tests.protein.lines import MOL2, atom, atoms, moved
 from tools import predict_protein
 
 
@@ -53,3 +58,90 @@ def test_alpha_carbons_where_the_network_has_one_channel(tmp_path, structures):
     expected = protein.predict(network, variables, tiny.batch(graph))
     found = predict_protein.main(structures / "1ay7.bcif", model=tmp_path)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, dict(expected))
+
+
+WRONG = {
+    "no file": ("nowhere.pdb", {}, "nowhere.pdb: expected a file, got none of that name. Correct the path"),
+    "a folder": (".", {}, "expected a file, got a folder. Name one of the files in it"),
+    "an empty file": ("empty.pdb", {}, "empty.pdb: expected a structure, got an empty file. Download it again"),
+    "another format": ("x.txt", {}, "x.txt: expected a name that ends in one of .pdb"),
+    "bytes": ("bytes.pdb", {}, "bytes.pdb: expected text, got bytes of 0"),
+    "stars": ("stars.pdb", {}, "stars.pdb: not a .pdb file that can be read: line 2: expected a coordinate in columns"),
+    "no such chain": ("whole.pdb", {"chains": ("Q",)}, "whole.pdb: expected chains Q, got A. Choose among these"),
+    "a ligand alone": ("x.mol2", {}, "x.mol2: expected a protein, got a ligand. Name the protein's file"),
+    "a protein as ligand": ("whole.pdb", {"ligand": "whole.pdb"}, "expected a ligand, got chains A. Give the protein"),
+    "no ligand": ("whole.pdb", {"ligand": "nothing.sdf"}, "nothing.sdf: expected a file, got none of that name"),
+    "no model": ("whole.pdb", {"model": "."}, "protein.json is missing; pass the folder 'model' of a run"),
+    "a file as model": (
+        "whole.pdb",
+        {"model": "whole.pdb"},
+        "protein.json is missing; pass the folder 'model' of a run",
+    ),
+    "a damaged model": ("whole.pdb", {"model": "damaged"}, "protein.json is not as it was written"),
+    "another model": ("whole.pdb", {"model": "other"}, "protein.json is not as it was written"),
+    "half a model": (
+        "whole.pdb",
+        {"model": "half"},
+        "protein.safetensors is missing; copy the whole folder of the model",
+    ),
+}
+
+
+@pytest.fixture
+def files(tmp_path, model):
+    whole = atoms("ALA 1") + atoms("GLY 2")
+    (tmp_path / "whole.pdb").write_text(whole)
+    (tmp_path / "stars.pdb").write_text(
+        atom("ALA 1", "N") + atom("ALA 1", "CA").replace("0.000   0.000", "************")
+    )
+    (tmp_path / "bytes.pdb").write_bytes(b"ATOM\0\0\1")
+    (tmp_path / "empty.pdb").write_text("")
+    (tmp_path / "x.txt").write_text(whole)
+    (tmp_path / "x.mol2").write_text(MOL2)
+    for name, text in {"damaged": "{", "other": "[]", "half": (model / "protein.json").read_text()}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "protein.json").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_with_the_input_is_one_line(files, model, what):
+    file, options, message = WRONG[what]
+    options = {name: value if name == "chains" else files / value for name, value in options.items()}
+    with pytest.raises(SystemExit) as error:
+        predict_protein.main(files / file, **{"model": model} | options)
+    text = error.value.code
+    assert isinstance(text, str) and text.startswith("predict_protein: ") and message in text and "\n" not in text
+
+
+def test_a_command_with_wrong_input_ends_without_a_traceback(files):
+    command = [sys.executable, "-m", "tools.predict_protein", str(files / "stars.pdb"), "--model", str(files / "model")]
+    found = subprocess.run(command, cwd=subprocesses.ROOT, capture_output=True, text=True)
+    assert found.returncode == 1 and not found.stdout
+    assert found.stderr.startswith("predict_protein: ") and found.stderr.count("\n") == 1
+
+
+def test_the_report_is_printed(files, model, capsys):
+    text = atoms("ALA 1", chain=" ") + atoms("GLY 2", chain=" ") + "TER\n"
+    text += moved(atoms("SER 1", chain=" "), 9) + "TER\n" + atom("SOL 9", "OW", element="O", chain=" ", at=(9, 9, 9))
+    (files / "two.pdb").write_text(text)
+    predict_protein.main(files / "two.pdb", model=model)
+    printed = capsys.readouterr().out
+    assert "two.pdb: 3 nodes, chains without a letter, _2\n" in printed
+    assert "  waters, left out: 1\n  chains that share a name in the file, kept apart as A_2 and so on: 1\n" in printed
+    assert "family of chain _2: " in printed
+    assert predict_protein.report_lines(protein.StructureReport()) == []
+
+
+def test_every_count_has_words():
+    assert tuple(predict_protein.REPORTED) == protein.StructureReport._fields
+    report = protein.StructureReport(*range(1, 1 + len(protein.StructureReport._fields)))
+    assert [int(line.rpartition(": ")[2]) for line in predict_protein.report_lines(report)] == list(report)
+
+
+def test_a_network_of_embeddings_is_refused(tmp_path, files):
+    network = tiny.network(embedding_size=4)
+    variables = tiny.variables(network, tiny.batch(tiny.graph(0, embedding_size=4)))
+    protein_model.save_protein(tmp_path / "esm", network.config, variables, {})
+    with pytest.raises(SystemExit, match="this network reads embeddings of residues, which a file does not have"):
+        predict_protein.main(files / "whole.pdb", model=tmp_path / "esm")
