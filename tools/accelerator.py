@@ -54,6 +54,7 @@ def main(out: pathlib.Path, seconds: float = 480.0, parts: tuple[str, ...] = tup
         parts: which of training, shared, decoding, attention, trl, kernels, training-others and decoding-others, in
             this order.
     """
+    edge.check_least(1, seconds=seconds)
     unknown = [name for name in parts if name not in PARTS]
     if unknown:
         raise SystemExit(f"there is no part {unknown[0]!r}; choose among {', '.join(PARTS)}")

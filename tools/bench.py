@@ -39,6 +39,7 @@ def main(
         models: rows of these published models only, where a table has any (generation, training_grid).
         seconds: no row is begun later than this.
     """
+    edge.check_least(1, rounds=rounds)
     deadline = time.monotonic() + seconds
     print(describe_machine(), flush=True)
     names = ("peers.table",) if peer else get_args(Name) if table == "all" else (table,)

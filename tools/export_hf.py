@@ -35,6 +35,7 @@ def main(
         license: for the model card, an identifier that the Hugging Face hub knows, such as apache-2.0.
         base_model: for the model card, the hub id of the model that training started from.
     """
+    edge.check_least(0.001, max_shard_gb=max_shard_gb)
     folder, step = _locate(checkpoint.absolute())
     run = _run_of(folder)
     config = model_config.load_config(run)

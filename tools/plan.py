@@ -63,6 +63,8 @@ def main(
       largest_batch: search the largest batch that fits, in some four compiles.
       shardings: print where every array of the state lies.
     """
+    counts = {"batch": batch, "prompt": prompt, "response": response, "list_size": list_size}
+    edge.check_least(1, **counts, row_examples=row_examples, accumulate=accumulate)
     # Everything is compiled for other devices; those that may be here are left alone.
     jax.config.update("jax_platforms", "cpu")
     config = find_model(model, remat=remat)

@@ -57,6 +57,8 @@ def main(
         skip_long: leave out prompts that exceed the model's context.
         skip_bad_rows: leave out rows without a prompt.
     """
+    edge.check_least(1, num_samples=num_samples, max_new_tokens=max_new_tokens, slots=slots, tensor=tensor)
+    edge.check_least(0, temperature=temperature)
     penalties = [] if repetition_penalty is None else [sampling.repetition_penalty(repetition_penalty)]
     chosen = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     # Temperature 0 is the limit in which only the most likely token is left.

@@ -59,6 +59,7 @@ def main(
         list_size: responses to a prompt at once.
         skip_bad_rows: leave out rows that cannot be read or scored and count them, instead of stopping there.
     """
+    edge.check_least(1, max_prompt=max_prompt, max_response=max_response, batch_size=batch_size, list_size=list_size)
     columns = data.UnlabelledColumns(prompt, responses[0] if len(responses) == 1 else responses, source, id)
     limits = {"max_prompt": max_prompt, "max_response": max_response}
     sizes = {"batch_size": batch_size, "list_size": list_size}

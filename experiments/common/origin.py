@@ -139,7 +139,7 @@ def _models(config: Any) -> Iterator[str]:
 
 def _from_scratch(config: Any) -> str:
     width, layers = getattr(config, "size", None) or (config.width, config.num_layers)
-    return f"from scratch: width {width}, {layers} layers"
+    return f"from scratch: width {width}, {layers} layer{'' if layers == 1 else 's'}"
 
 
 def _describe_model(name: str) -> str:

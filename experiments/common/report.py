@@ -59,8 +59,8 @@ def spread(seeds: int, over: str) -> str:
       over: what is resampled where there is one seed: prompts, pairs, questions.
     """
     if seeds == 1:
-        return f"Below each figure stand the ends of its 95 % bootstrap interval over {over}."
-    return f"Each figure is the mean of {seeds} seeds, with the ends of its 95 % t-interval below."
+        return f"Below a figure stand the ends of its 95 % bootstrap interval over {over}; without them it is exact."
+    return f"Each figure is the mean of {seeds} seeds; below it stand the ends of its 95 % t-interval."
 
 
 def print_table(figures: Figures) -> None:
@@ -148,7 +148,8 @@ def report_tables(
         print_table(figures)
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
         rows = [(rule, *(row.get(name, "") for name in names)) for rule, row in figures.items()]
-        shown.append(report.Table(test, ("method", *names), rows, caption=caption))
+        exact = all(figure.low == figure.high for row in figures.values() for figure in row.values())
+        shown.append(report.Table(test, ("method", *names), rows, caption="" if exact else caption))
     write_sections(run, title, [*shown, *sections], **said)
     return {
         f"{test}/{rule}/{name}": figure.value

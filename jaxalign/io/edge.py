@@ -47,6 +47,21 @@ def explanation(error: BaseException, trace: TracebackType | None = None) -> str
     return _one_line(str(error)) if refusal and _is_deliberate(trace or error.__traceback__) else None
 
 
+def check_least(least: int | float, **flags: int | float | None) -> None:
+    """Refuses numbers that no work can come of, before there is any.
+
+    Args:
+      least: the least that makes sense.
+      flags: their values by name, None where one was not given.
+
+    Raises:
+      ValueError: one is less, or no number.
+    """
+    for name, value in flags.items():
+        if value is not None and not value >= least:
+            raise ValueError(f"--{name.replace('_', '-')}: expected at least {least:g}, got {value:g}")
+
+
 def _of_path(error: OSError) -> str:
     remedy = next((words for kind, words in _PATHS.items() if isinstance(error, kind)), None)
     return str(error) if error.filename is None or remedy is None else f"{error.filename}: {remedy}"

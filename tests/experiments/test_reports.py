@@ -11,12 +11,15 @@ import types
 import pytest
 
 from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
-from experiments.common import machines
+from experiments.common import machines, origin, report
 from experiments.common.distillation.texts import asked_cost, asked_texts
 from experiments.common.llm import judge_report
+from experiments.common.task import exactly
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import edge
 from jaxalign.io.llm import Cache
+from jaxalign.io.report import Estimate
+from jaxalign.io.writers import MetricsWriter
 from jaxalign.judge import Judgement, Orders
 from tests.io_loop import chat_server
 
@@ -188,3 +191,26 @@ def test_what_a_teacher_took_of_a_server(tmp_path):
     tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
     cost = asked_cost([tmp_path / "teacher.jsonl"])
     assert cost == f"3 answers of {tokens} tokens, prompts included, paid for this folder in all"
+
+
+def test_only_tables_with_intervals_tell_of_them(tmp_path):
+    config = dataclasses.replace(lipo.DEFAULT, output=tmp_path)
+    run = origin.begin("experiments.lipo", lipo.PRESETS, config)
+    tables = {"figures": {"a": {"x": Estimate(0.5, 0.4, 0.6)}}, "cost": {"a": {"tokens": exactly(7)}}}
+    values = report.report_tables(run, "Title", tables, caption=report.spread(1, "pairs"))
+    assert values == {"figures/a/x": 0.5, "cost/a/tokens": 7}
+    text = (tmp_path / "report.html").read_text()
+    assert text.count('<p class="caption">Below a figure stand the ends of its 95 % bootstrap interval over pairs') == 1
+
+
+def test_curves_of_one_unit_are_drawn_together(tmp_path):
+    for folder, values in (("a", (1.0, 2.0)), ("b", (-4.0, -3.0))):
+        with MetricsWriter(tmp_path / folder) as writer:
+            for step, value in enumerate(values, 1):
+                writer.write(step, {"chosen": value, "rejected": 10 * value})
+    runs = {name: tmp_path / name for name in "ab"}
+    curves = [report.Curve(f"the {side} text", side, runs, "nats") for side in ("chosen", "rejected")]
+    panels = report.draw_together("Log-probability", curves)
+    assert panels.panels["the rejected text"] == {"a": ([1, 2], [10, 20]), "b": ([1, 2], [-40, -30])}
+    ticks = [re.findall(r">([−\d]+)</text>", drawing.svg) for drawing in panels.draw()]
+    assert ticks[0] == ticks[1] and panels.y_label == "nats"
