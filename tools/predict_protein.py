@@ -5,7 +5,6 @@ numbers for the whole structure and classes for each chain, likeliest first.
 """
 
 import pathlib
-import sys
 from typing import Annotated
 
 import jax
@@ -57,16 +56,13 @@ def main(
         top: how many classes of each task are printed for a chain.
         threshold: the least probability of a class that is printed.
     """
-    try:
-        trained = load_protein(model)
-        structure = protein.read_structure(file, chains=chains or None)
-        if not structure.chain_names:
-            raise ValueError(f"{file}: expected a protein, got a ligand. Name the protein's file, and this as --ligand")
-        if ligand is not None:
-            structure = protein.combine(structure, protein.read_structure(ligand))
-        graph = graph_for(trained, structure)
-    except (ValueError, OSError) as error:  # of what the user named; what goes wrong later is a fault of the code
-        sys.exit(f"predict_protein: {error}")
+    trained = load_protein(model)
+    structure = protein.read_structure(file, chains=chains or None)
+    if not structure.chain_names:
+        raise ValueError(f"{file}: expected a protein, got a ligand. Name the protein's file, and this as --ligand")
+    if ligand is not None:
+        structure = protein.combine(structure, protein.read_structure(ligand))
+    graph = graph_for(trained, structure)
     print(f"{file.name}: {len(structure.names)} nodes, chains {', '.join(map(_shown, structure.chain_names))}")
     for line in report_lines(structure.report):
         print(f"  {line}")

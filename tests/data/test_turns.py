@@ -217,6 +217,10 @@ def test_an_option_with_its_end_is_the_assistants_turn(name, load):
     assert [[*encoded.prompt, *option] for option in encoded.options] == [
         ids_of(theirs, [USER, said(option)]) for option in ("Yes.", "No.")
     ]
-    open_ended = data.encode_options([USER], ("Yes.", "No."), ours)
-    for option, ended in zip(open_ended.options, encoded.options, strict=True):
+
+
+def test_an_option_without_its_end_leaves_open_what_follows(load):
+    ours, _ = load(chat_styles.STYLES["ChatML"])
+    closed, open_ended = (data.encode_options([USER], ("Yes.", "No."), ours, ended=ended) for ended in (True, False))
+    for option, ended in zip(open_ended.options, closed.options, strict=True):
         assert ended[: len(option)] == option and len(ended) > len(option)
