@@ -103,7 +103,7 @@ def test_a_truncated_newest_checkpoint_is_skipped_and_named(tmp_path, reference)
         state = tiny.run(tmp_path)
     assert_same_run(tmp_path, state, reference)
     assert (tmp_path / "checkpoints" / "damaged-8").is_dir()
-    assert checkpoint_steps(tmp_path) == [4, 8, 12]
+    assert checkpoint_steps(tmp_path) == [8, 12]
 
 
 def test_with_every_checkpoint_damaged_the_run_starts_over(tmp_path, reference):
