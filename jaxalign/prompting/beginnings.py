@@ -17,7 +17,7 @@ Names = tuple[Name, ...]
 _OPENING = re.compile(r"[\s\"'(\[{<$\\]*+")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|overall|ultimately|finally|clearly|definitely|certainly|probably|obviously|simply|"
-    r"likely|most\s+likely|that|i\s+think|i\s+believe|i(?:'d|\s+would|\s+will)?\s+(?:say|prefer|choose|pick|select|go\s+with|"
+    r"likely|most\s+likely|that|it(?:'s|\s+is)|(?:it|that)\s+would\s+be|i\s+think|i\s+believe|i(?:'d|\s+would|\s+will)?\s+(?:say|prefer|choose|pick|select|go\s+with|"
     r"vote\s+for|favou?r))\b[,:]?\s+)+",
     re.IGNORECASE,
 )
@@ -32,7 +32,7 @@ _ADVERBS = (
 _STATED = re.compile(
     rf"\s+(?:(?:is|was|would\s+be|seems(?:\s+to\s+be)?)\s+{_ADVERBS}(?:the\s+{_ADVERBS})?{_GOOD}"
     r"(?:\s+(?:one|response|text|answer|summary|option|choice|output|assistant|candidate|passage|model))?(?:\s+overall)?"
-    rf"|wins)(?=\s*(?:[.,;:!\n)]|$)|\s+(?:than|for|{_REASON})\b)",
+    rf"|wins)(?=\s*(?:[.,;:!\n)]|$)|\s+(?:than|for|over|to|{_REASON})\b)",
     re.IGNORECASE,
 )
 _BOUNDARY = re.compile(
@@ -66,20 +66,21 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_A_RIVAL = re.compile(
-    rf"(?:\b(?:or|and|but|nor|else|then|otherwise|to|vs\.?|versus|also)|[/&,+=<>|-])\s*{NOUN}?[\"'(\[]{{0,4}}$",
+    rf"(?:\b(?:or|and|but|nor|else|then|otherwise|vs\.?|versus|also)|[/&,+=<>|-])\s*{NOUN}?[\"'(\[]{{0,4}}$",
     re.IGNORECASE,
 )
 _BEFORE_A_COMPARISON = re.compile(
-    r"\b(?:because|since|as|than|over|for|not|unlike|whereas|while|of|given|between)\b", re.I
+    r"\b(?:because|since|as|than|over|for|not|unlike|whereas|while|of|given|between|(?:superior|preferred|preferable|compared)\s+to)\b",
+    re.I,
 )
 
 
 def read_beginning(said: str, names: Names) -> Value | None:
     """The answer with which a text in plain form begins."""
-    place = _OPENING.match(said).end()
-    place = _OPENING.match(said, _lead_end(said, place)).end()
-    found = _name_at(said, place, names)
-    if found is None:
+    start = _OPENING.match(said).end()
+    led = _lead_end(said, start)
+    found = _name_at(said, _OPENING.match(said, led).end(), names)
+    if found is None or (led > start and said[led : found[1]] == "a"):  # "it is a" is cut off before its noun
         return None
     name, end = found
     closing = _CLOSING.match(said, end)

@@ -19,7 +19,9 @@ _BARE_CHANNEL = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z])")
 _UNUSED_OPEN, _UNUSED_CLOSE = "<unused94>", "<unused95>"
 # A marker of the end of an answer, and what some templates put around the answer.
 _WRAPPING = re.compile(
-    r"<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>|<\|(?:return|end|im_end|eot_id)\|>", re.IGNORECASE
+    r"<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>|<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|"
+    r"<end_of_turn>|</s>",
+    re.IGNORECASE,
 )
 
 
