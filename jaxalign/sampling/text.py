@@ -41,11 +41,11 @@ class Stops:
         """What the tokens say, up to the stop string if there is one."""
         if not self._marks:
             return text_before(self._decode(tokens), self._strings)
-        whole = self._marked(tokens)
-        before = text_before(whole, self._strings)
-        if before == whole:  # no stop: text that is decoded as one
-            return text_before(self._decode(tokens), self._strings)
-        return "".join(character for character in before if character not in self._marks.values())
+        before = text_before(self._marked(tokens), self._strings)
+        # Decoded as one, as far as whole tokens go: a tokenizer may treat the beginning of a text in its own way.
+        kept = next(n for n in range(len(tokens), -1, -1) if before.startswith(self._marked(tokens[:n])))
+        rest = before[len(self._marked(tokens[:kept])) :]
+        return self._decode(tokens[:kept]) + "".join(each for each in rest if each not in self._marks.values())
 
     def _marked(self, tokens: Sequence[int]) -> str:
         """The text of the tokens, with a mark for each special token that the strings name."""

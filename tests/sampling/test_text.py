@@ -42,6 +42,16 @@ def test_a_text_ends_where_the_stop_is_complete(strings, tokens, count, text):
     assert stops.text(tokens[:count]) == text
 
 
+def test_the_text_is_decoded_as_one():
+    """SentencePiece leaves out the space that begins a text: pieces of it would lose theirs."""
+    stops = sampling.Stops(["\n<end>", "<end>z"], lambda tokens: decode(tokens).removeprefix(" "), SPECIAL)
+    tokens = [*ids(" a"), 1, *ids(" b\n"), 1]
+    assert stops.find(tokens) == len(tokens)
+    assert stops.text(tokens) == "a b"
+    assert stops.text(tokens[:-2]) == "a b"
+    assert stops.text([*ids(" a"), 2, *ids(" b"), 1, *ids("zy")]) == "a b"
+
+
 def test_without_stop_strings_nothing_is_decoded():
     def decode(tokens):
         raise AssertionError("decoded")
