@@ -118,7 +118,7 @@ def test_a_command_with_wrong_input_ends_without_a_traceback(files):
     command = [sys.executable, "-m", "tools.predict_protein", str(files / "stars.pdb"), "--model", str(files / "model")]
     found = subprocess.run(command, cwd=subprocesses.ROOT, capture_output=True, text=True)
     assert found.returncode == 1 and not found.stdout
-    assert found.stderr.startswith("predict_protein: ") and found.stderr.count("\n") == 1
+    assert found.stderr.splitlines()[-1].startswith("predict_protein: ") and "Traceback" not in found.stderr
 
 
 def test_the_report_is_printed(files, model, capsys):
@@ -131,6 +131,18 @@ def test_the_report_is_printed(files, model, capsys):
     assert "  waters, left out: 1\n  chains that share a name in the file, kept apart as A_2 and so on: 1\n" in printed
     assert "family of chain _2: " in printed
     assert predict_protein.report_lines(protein.StructureReport()) == []
+
+
+def test_residues_without_an_alpha_carbon_are_told(tmp_path, files, capsys):
+    network = tiny.network(num_channels=1)
+    variables = tiny.variables(network, tiny.batch(tiny.graph(0)))
+    protein_model.save_protein(tmp_path / "alphas", network.config, variables, {})
+    (files / "lacks.pdb").write_text(atoms("ALA 1") + atoms("GLY 2", ("N", "C")) + atoms("SER 3"))
+    predict_protein.main(files / "lacks.pdb", model=tmp_path / "alphas")
+    assert "2 nodes, chains A\n  residues without an alpha carbon, left out: 1\n" in capsys.readouterr().out
+    (files / "none.pdb").write_text(atoms("ALA 1", ("N", "C")))
+    with pytest.raises(SystemExit, match="this network reads alpha carbons, of which the structure has none"):
+        predict_protein.main(files / "none.pdb", model=tmp_path / "alphas")
 
 
 def test_every_count_has_words():
