@@ -62,10 +62,11 @@ def main(
         raise ValueError(f"{file}: expected a protein, got a ligand. Name the protein's file, and this as --ligand")
     if ligand is not None:
         structure = protein.combine(structure, protein.read_structure(ligand))
-    graph = graph_for(trained, structure)
+    structure = as_read_by(trained, structure)
     print(f"{file.name}: {len(structure.names)} nodes, chains {', '.join(map(_shown, structure.chain_names))}")
     for line in report_lines(structure.report):
         print(f"  {line}")
+    graph = protein.make_graph(structure)
     batch = protein.batch_graphs([graph], [protein.size_of([graph])])
     predictions = jax.device_get(protein.predict(trained.network, trained.variables, batch))
     for task in trained.network.config.tasks:
@@ -77,18 +78,21 @@ def main(
     return predictions
 
 
-def graph_for(trained: ProteinModel, structure: protein.Structure) -> protein.ProteinGraph:
-    """The graph of a structure that a network reads.
+def as_read_by(trained: ProteinModel, structure: protein.Structure) -> protein.Structure:
+    """The part of a structure that a network reads.
 
     Raises:
-      ValueError: it reads more than a structure has.
+      ValueError: it reads more than a structure has, or nothing is left.
     """
     encoder = trained.network.config.encoder
     if encoder.embedding_size:
         raise ValueError("this network reads embeddings of residues, which a file does not have; call it from Python")
-    if getattr(encoder, "num_channels", None) == 1:
-        structure = protein.alpha_carbons(structure)
-    return protein.make_graph(structure)
+    if getattr(encoder, "num_channels", None) != 1:
+        return structure
+    alphas = protein.alpha_carbons(structure)
+    if not (alphas.chains >= 0).any():
+        raise ValueError("this network reads alpha carbons, of which the structure has none; give another structure")
+    return alphas
 
 
 def report_lines(report: protein.StructureReport) -> list[str]:

@@ -172,7 +172,9 @@ def test_the_text_is_the_same_in_another_process():
     assert found.stdout.split() == " ".join(map(function_key, ours)).split()
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), iter([1]), open, np.array([object()])], ids=str)
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), iter([1]), open, np.array([object()])], ids=["lock", "iterator", "builtin", "objects"]
+)
 @pytest.mark.parametrize("name", ["partial", "closure", "lambda", "object"])
 def test_what_cannot_be_read_is_refused(name, value):
     make = MAKERS[name]

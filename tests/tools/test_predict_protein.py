@@ -134,6 +134,18 @@ def test_the_report_is_printed(files, model, capsys):
     assert predict_protein.report_lines(protein.StructureReport()) == []
 
 
+def test_residues_without_an_alpha_carbon_are_told(tmp_path, files, capsys):
+    network = tiny.network(num_channels=1)
+    variables = tiny.variables(network, tiny.batch(tiny.graph(0)))
+    protein_model.save_protein(tmp_path / "alphas", network.config, variables, {})
+    (files / "lacks.pdb").write_text(atoms("ALA 1") + atoms("GLY 2", ("N", "C")) + atoms("SER 3"))
+    predict_protein.main(files / "lacks.pdb", model=tmp_path / "alphas")
+    assert "2 nodes, chains A\n  residues without an alpha carbon, left out: 1\n" in capsys.readouterr().out
+    (files / "none.pdb").write_text(atoms("ALA 1", ("N", "C")))
+    with pytest.raises(SystemExit, match="this network reads alpha carbons, of which the structure has none"):
+        predict_protein.main(files / "none.pdb", model=tmp_path / "alphas")
+
+
 def test_every_count_has_words():
     assert tuple(predict_protein.REPORTED) == protein.StructureReport._fields
     report = protein.StructureReport(*range(1, 1 + len(protein.StructureReport._fields)))
