@@ -9,6 +9,7 @@ from jaxalign import data
 from jaxalign.io import llm
 from jaxalign.io.llm import fitting
 from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.refusals import Refusal, refusal_of
 from tests.io_loop import chat_server, test_engine
 
 TOO_LONG = (
@@ -100,22 +101,21 @@ def test_options_of_long_prompts_have_no_scores(server, tmp_path):
     ],
 )
 def test_what_servers_say_of_long_prompts(message):
-    assert fitting.is_too_long(llm.RequestError(f"http://127.0.0.1/v1: status 400, {message}"))
+    assert refusal_of(400, message) is Refusal.TOO_LONG
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("status", "message"),
     [
-        "status 429, Rate limit reached: too many tokens per minute",
-        "status 401, Incorrect API key",
-        "status 400, max_tokens is too large: 9000",
-        "status 400, echo: unknown field",
-        "status 503, the context length of the queue",
-        "no answer in 7 attempts; the last: TimeoutError: the reply did not end in time",
+        (429, "Rate limit reached: too many tokens per minute"),
+        (401, "Incorrect API key"),
+        (400, "max_tokens is too large: 9000"),
+        (400, "echo: unknown field"),
+        (503, "the context length of the queue"),
     ],
 )
-def test_other_errors_end_a_run(error):
-    assert not fitting.is_too_long(llm.RequestError(f"http://127.0.0.1/v1: {error}"))
+def test_other_errors_end_a_run(status, message):
+    assert refusal_of(status, message) is not Refusal.TOO_LONG
 
 
 def test_other_faults_of_a_server_are_errors(server, tmp_path):

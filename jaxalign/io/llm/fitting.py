@@ -11,7 +11,6 @@ it, for replays; a run that can ask tries again, since another server may have m
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from jaxalign.data.turns import encode_continued
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import RequestError
 from jaxalign.io.llm.record import Recorded
+from jaxalign.io.llm.refusals import Refusal
 from jaxalign.io.llm.runs import Answer, NotRecordedError, Usage, usage_of
 from jaxalign.io.llm.service import Service
 from jaxalign.io.llm.wire import Asked, hash_of
@@ -27,16 +27,6 @@ from jaxalign.typing import GenerateFn, OptionScore, Prompt, ScoreOptionsFn
 
 RoomFn = Callable[[Prompt, Sequence[str], int], str]
 """``room_fn(prompt, options, max_tokens)``: why a prompt and what follows it do not fit; empty if they do."""
-
-_STATUS = re.compile(r"status (?:400|413|422|500)\b")
-_TOO_LONG = re.compile(
-    r"context[\s_-]?(?:length|window|size)|context_length_exceeded|available context|(?:prompt|input|inputs|messages?|"
-    r"sequence|request)\W+(?:\w+\W+){0,4}?too (?:long|large)|longer than (?:the )?(?:model|maximum|context)|"
-    r"max(?:imum)?[\s_](?:model|input|sequence|seq|prompt|position)\w*(?:[\s_]\w+)?[\s_](?:len|length|tokens|embeddings)|"
-    r"reduce the length|exceeds? the (?:maximum|model|limit of) .{0,40}(?:tokens|length)|`inputs` tokens|"
-    r"entity too large",
-    re.IGNORECASE,
-)
 
 
 @dataclasses.dataclass
@@ -52,11 +42,6 @@ class LeftOut:
     def add(self, prompt: str, reason: str) -> None:
         """One more."""
         self.reasons.setdefault(prompt, reason)
-
-
-def is_too_long(error: RequestError) -> bool:
-    """Whether a server turned a request down because the model's context has no room for it."""
-    return bool(_STATUS.search(str(error)) and _TOO_LONG.search(str(error)))
 
 
 def tolerant(service: Service, left_out: LeftOut) -> Service:
@@ -133,7 +118,7 @@ def _ask(service: Service, requests: list[Asked], left_out: LeftOut) -> list[Ans
     except NotRecordedError:
         return _replay(service, requests, left_out)
     except RequestError as error:
-        if not is_too_long(error):
+        if error.refused is not Refusal.TOO_LONG:
             raise
         # What was answered before the error is in the file, and was paid by this run.
         service.ledger.add(Usage(), usage_of(service.cache.answers()[before:]))
