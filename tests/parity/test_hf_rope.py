@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from jaxalign import models, sampling
-from jaxalign.io import hf
+from jaxalign.io import hf, model_config
 from jaxalign.models import RopeScaling, rope
 from jaxalign.typing import ListBatch
 from tests.parity import tiny
@@ -145,6 +145,42 @@ def test_other_families(family, kind, tmp_path):
     config, params = hf.load_pretrained(tmp_path)
     logits = models.build(config).apply({"params": params}, jnp.asarray(row(20)))
     np.testing.assert_allclose(logits, tiny.torch_logits(model, row(20)), atol=2e-5)
+
+
+def gemma3(**full):
+    sizes = SIZES | dict(num_hidden_layers=2, head_dim=8, query_pre_attn_scalar=8, sliding_window=4)
+    kinds = ["sliding_attention", "full_attention"]
+    near = dict(rope_type="default", rope_theta=50.0)
+    return sizes | dict(
+        layer_types=kinds, max_position_embeddings=48, rope_parameters=dict(zip(kinds, (near, full), strict=True))
+    )
+
+
+@pytest.mark.parametrize("kind", ["yarn", "yarn of DeepSeek", "longrope"])
+def test_only_the_layers_that_see_everything(kind, tmp_path):
+    config = transformers.Gemma3TextConfig(**gemma3(**PARAMETERS[kind]))
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    tiny.randomise(model, seed=0)
+    model.save_pretrained(tmp_path)
+    config, params = hf.load_pretrained(tmp_path)
+    assert (config.local_rope_base, config.rope_scaling.kind) == (50.0, kind.split()[0])
+    logits = models.build(config).apply({"params": params}, jnp.asarray(row(20)))
+    np.testing.assert_allclose(logits, tiny.torch_logits(model, row(20)), atol=5e-5)
+
+
+def test_what_transformers_does_not_read_by_layer():
+    keys = {"model_type": "gemma3_text", **gemma3(**YARN, truncate=False)}
+    with pytest.raises(
+        ValueError, match=r"\['full_attention'\]\['truncate'\] = False; expected true: transformers does"
+    ):
+        hf.config_from_json(keys)
+
+
+def test_a_run_remembers_it(case, tmp_path):
+    model_config.save_config(tmp_path, case[2])
+    again = model_config.load_config(tmp_path)
+    assert again == case[2] and again.origin == case[2].origin
 
 
 def test_yarn_by_hand():
