@@ -93,9 +93,10 @@ def _modelled_part(keys: Mapping[str, Any]) -> dict[str, Any]:
     name = keys.get("model_type")
     if name not in TEXT_PARTS:
         return dict(keys)
-    beside = {key: keys[key] for key in SHARED_KEYS if keys.get(key) is not None}
-    ids = {key: keys[key] for key in TOKEN_IDS if keys.get(key) is not None}
-    return {**ids, **keys.get("text_config", {}), **beside, "model_type": TEXT_PARTS[name]}
+    inner = keys.get("text_config") or {}
+    shared = [*SHARED_KEYS, *(key for key in TOKEN_IDS if inner.get(key) is None)]
+    beside = {key: keys[key] for key in shared if keys.get(key) is not None}
+    return {**inner, **beside, "model_type": TEXT_PARTS[name]}
 
 
 def _read_network(keys: Mapping[str, Any]) -> NetworkConfig:
