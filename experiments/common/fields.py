@@ -65,7 +65,7 @@ def flat(config: Any) -> dict[str, Any]:
 
 
 def is_url(value: Any) -> bool:
-    """Whether a teacher or a model is a server."""
+    """Says whether a teacher or a model is a server."""
     return isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
 
 

@@ -113,7 +113,7 @@ def _taken_apart(text: str) -> Rendered:
 
 
 def check_complete(messages: Sequence[Message], text: str) -> None:
-    """Whether a rendered chat holds the content of every turn, of an assistant's what follows its thinking.
+    """Checks that a rendered chat holds the content of every turn, of an assistant's what follows its thinking.
 
     Templates may trim contents, fold turns together or write them as JSON; one that skips a role loses words.
 

@@ -27,7 +27,7 @@ def open_bytes(path: str | os.PathLike) -> io.BufferedIOBase:
 
 
 def is_parquet(path: str | os.PathLike) -> bool:
-    """Whether a file is parquet, whatever it is called."""
+    """Says whether a file is parquet, whatever it is called."""
     return _first_bytes(path) == _PARQUET
 
 

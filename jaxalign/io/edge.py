@@ -68,7 +68,7 @@ def _of_path(error: OSError) -> str:
 
 
 def _is_deliberate(trace: TracebackType | None) -> bool:
-    """Whether a ``raise`` statement of this project is where the error comes from.
+    """Says whether a ``raise`` statement of this project is where the error comes from.
 
     NumPy's complaint about shapes has this project's line at its end too, but that line is a call.
     """

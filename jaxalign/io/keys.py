@@ -125,7 +125,7 @@ def begin(path: pathlib.Path, key: Mapping[str, Any]) -> None:
 
 
 def settings_file(path: pathlib.Path) -> pathlib.Path:
-    """Where the key of a file is."""
+    """Says where the key of a file is."""
     return path.with_name(f"{path.name}.settings.json")
 
 

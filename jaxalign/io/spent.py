@@ -33,7 +33,7 @@ class Spent:
 
     @property
     def seconds(self) -> float:
-        """Of all processes."""
+        """The seconds of all processes."""
         return sum(self._before) + self._own()
 
     def note(self) -> None:

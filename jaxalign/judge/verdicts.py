@@ -140,7 +140,7 @@ def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
 
 
 def is_read(p: float | int | None) -> bool:
-    """Whether there is a probability: neither None nor NaN."""
+    """Says whether there is a probability: neither None nor NaN."""
     return p is not None and not math.isnan(p)
 
 

@@ -91,7 +91,7 @@ def make_rope(
 
 
 def _frequencies_beyond(head_dim, base, scaling, lengths) -> Float[Array, "..."]:
-    """Of sequences of more than ``scaling.limit`` tokens."""
+    """The frequencies in sequences of more than ``scaling.limit`` tokens."""
     exponents = np.arange(0, head_dim, 2)[None, None] / head_dim
     if scaling.kind == "longrope":
         return jnp.asarray(base**-exponents / np.asarray(scaling.long_factors)[None, None], jnp.float32)

@@ -135,7 +135,7 @@ def _name_at(said: str, place: int, names: Names) -> tuple[Name, int] | None:
 
 
 def _may_follow(name: Name, letter: str, closing: str, after: str) -> bool:
-    """Whether what stands behind a name leaves it an answer."""
+    """Says whether what stands behind a name leaves it an answer."""
     if _STATED.match(after):
         return True
     if name.label and letter in "Ii" and not closing and after.startswith((",", " ")):
@@ -166,7 +166,7 @@ def _mentions(name: Name, sentence: str) -> Iterator[re.Match]:
 
 
 def _is_aside(before: str) -> bool:
-    """Whether another answer is named as what this one is compared with."""
+    """Says whether another answer is named as what this one is compared with."""
     return bool(_BEFORE_A_COMPARISON.search(before)) and not _BEFORE_A_RIVAL.search(before)
 
 
@@ -179,7 +179,7 @@ def _is_denied(name: Name, text: str) -> bool:
 
 
 def _stands_alone(name: Name, rest: str) -> bool:
-    """Whether a sentence that follows is another answer and nothing else, or begins a list of them."""
+    """Says whether a sentence that follows is another answer and nothing else, or begins a list of them."""
     one = rf"(?:^|[.!?;\n])[\s\"'(\[-]*(?:[\w ]{{1,30}}:\s*)?{NOUN}?[\"'(\[]{{0,4}}{name.pattern}[\"')\]]{{0,4}}\s*"
     more = r"(?:for|if|otherwise|when|in|on|too|also|as|either|equally|maybe|perhaps|instead)\b"
     ending = rf"(?=[.!?;\n:=)]|$|{more})" if name.label else r"(?=[.!?;\n]|$)"

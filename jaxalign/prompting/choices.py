@@ -64,7 +64,7 @@ def _forms(keys: str) -> _Forms:
 
 
 class _Mark(NamedTuple):
-    """Where an answer is announced, and what it is; None if it cannot be read."""
+    """The place where an answer is announced, and what it is; None if it cannot be read."""
 
     start: int
     end: int

@@ -1,4 +1,4 @@
-"""Where a model's thinking ends and its answer begins."""
+"""Finding where a model's thinking ends and its answer begins."""
 
 import re
 

@@ -31,12 +31,12 @@ class Run(NamedTuple):
 
     @property
     def solid(self) -> bool:
-        """Whether it certainly is a residue of a chain."""
+        """Says whether it certainly is a residue of a chain."""
         first = self.first
         return self.amino and (not first.hetero if first.sequence is None else first.sequence)
 
     def position(self, atom: str) -> tuple[float, ...] | None:
-        """Where an atom is, in its first conformation."""
+        """Says where an atom is, in its first conformation."""
         return next((row.position for row in self.rows if row.atom == atom), None)
 
 
@@ -69,7 +69,7 @@ class _Part:
                 )
 
     def ended_before(self, run: Run, stretch: Sequence[Run]) -> bool:
-        """Whether the run begins another chain; with it begins the ``stretch`` of ascending numbers, if any."""
+        """Says whether the run begins another chain; with it begins the ``stretch`` of ascending numbers, if any."""
         first, last = run.first, self.last.first
         behind_end, unnamed = first.block != last.block, not first.chain
         if _within(self.last, "C", run, "N", _BOND):
@@ -86,7 +86,7 @@ class _Part:
         return falls and (unnamed or any(self._repeats(other) for other in stretch))
 
     def _repeats(self, run: Run) -> bool:
-        """Whether atoms of such names are there already."""
+        """Says whether atoms of such names are there already."""
         there = {(atom, altloc) for _, atom, altloc in self.atoms.get(run.first.number, ())}
         return any((row.atom, row.altloc) in there for row in run.rows if not row.hydrogen)
 
@@ -235,7 +235,7 @@ def _neighbour(run: Run, part: _Part) -> tuple[Run, float] | None:
 
 
 def _follows(number: int, run: Run, other_number: int, other: Run) -> bool:
-    """Whether the second residue has the next number and is as far away as the next residue."""
+    """Says whether the second residue has the next number and is as far away as the next residue."""
     return other_number == number + 1 and _within(run, "CA", other, "CA", _NEIGHBOURS)
 
 

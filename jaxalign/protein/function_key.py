@@ -71,7 +71,7 @@ def _text(value: Any, whole: Callable, outer: tuple[int, ...]) -> str:
 
 
 def _of_data(value: Any, inner: Callable[[Any], str]) -> str | None:
-    """Of numbers, arrays, paths and what holds such."""
+    """The text of numbers, arrays, paths and what holds such."""
     if isinstance(value, bytes):
         return f"bytes {_digest(value)}"
     if isinstance(value, os.PathLike):
@@ -138,7 +138,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _is_library(value: types.FunctionType | type) -> bool:
-    """Whether its code is a library's, whose versions are not told apart, or jaxalign's."""
+    """Says whether its code is a library's, whose versions are not told apart, or jaxalign's."""
     if isinstance(value, types.FunctionType):
         file = value.__code__.co_filename
     else:

@@ -68,22 +68,22 @@ def usual_name(name: str, atoms: Collection[str]) -> str:
 
 
 def is_standard(name: str) -> bool:
-    """Whether it is one of the 20 amino acids, in any state of protonation."""
+    """Says whether it is one of the 20 amino acids, in any state of protonation."""
     return PROTONATION_STATES.get(name, name) in AMINO_ACIDS
 
 
 def is_amino_acid(name: str) -> bool:
-    """Whether it is an amino acid, modified ones included."""
+    """Says whether it is an amino acid, modified ones included."""
     return is_standard(name) or gemmi.find_tabulated_residue(name).is_amino_acid()
 
 
 def may_be_water(name: str) -> bool:
-    """Whether programs call waters so. ``T3P`` is a nucleotide as well: see :func:`is_water`."""
+    """Says whether programs call waters so. ``T3P`` is a nucleotide as well: see :func:`is_water`."""
     return name.upper() in _WATERS
 
 
 def is_water(residue: gemmi.Residue) -> bool:
-    """Whether a residue is water: of such a name, or two hydrogens, and no heavy atom but oxygen.
+    """Says whether a residue is water: of such a name, or two hydrogens, and no heavy atom but oxygen.
 
     Points of charge that a model of water has beside its atoms do not count.
     """
@@ -96,7 +96,7 @@ def is_water(residue: gemmi.Residue) -> bool:
 
 
 def is_element(symbol: str) -> bool:
-    """Whether it is the symbol of an element, of deuterium or of tritium, in any case.
+    """Says whether it is the symbol of an element, of deuterium or of tritium, in any case.
 
     >>> [is_element(symbol) for symbol in ("ca", "D", "X", "", "C1")]
     [True, True, False, False, False]

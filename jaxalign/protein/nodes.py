@@ -104,7 +104,7 @@ def _positions(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:
 
 
 def _alternatives(group: list[gemmi.Residue], residue: gemmi.Residue) -> bool:
-    """Whether a residue is one of several at the position of a group.
+    """Says whether a residue is one of several at the position of a group.
 
     Neighbours of one number are alternatives if each atom says of which. Atoms that several have in common say nothing,
     but then labels must differ. Without this, ligands that a program gave the same number would be taken for such. Of
@@ -141,7 +141,7 @@ def _conformation(group: list[gemmi.Residue], counts: Counter[str]) -> tuple[gem
 
 
 def _names_with_alternatives(atoms: list[gemmi.Atom], *, alone: bool) -> set[str]:
-    """Of the atoms without a label, those that nevertheless are one of several."""
+    """Finds, of the atoms without a label, those that nevertheless are one of several."""
     labels = {atom.altloc for atom in atoms}
     if not alone and labels == {_BLANK}:
         return {atom.name for atom in atoms}

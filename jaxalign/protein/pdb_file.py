@@ -102,7 +102,7 @@ def _trust_columns(rows: Sequence[Row]) -> None:
 
 
 def _has_two_letters(lines: Sequence[str]) -> bool:
-    """Whether names of chains have two letters: no other thing stands right behind the name of a standard residue."""
+    """Tells if names of chains have two letters: no other thing stands right behind the name of a standard residue."""
     for line in lines:
         if line[:4].upper() in ("ATOM", "HETA") and len(line) > 21 and " " not in line[20:22]:
             known = gemmi.find_tabulated_residue(line[17:20].strip())
@@ -159,7 +159,7 @@ def _fields(n: int, line: str, two_letters: bool) -> tuple[Row, str]:
 
 
 def _is_four_letters(line: str, two_letters: bool) -> bool:
-    """Whether the column behind a residue's name is the name's, and not the chain's."""
+    """Says whether the column behind a residue's name is the name's, and not the chain's."""
     known = gemmi.find_tabulated_residue(line[17:20].strip())
     if two_letters and known.found() and known.is_standard():
         return False

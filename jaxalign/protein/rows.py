@@ -34,7 +34,7 @@ class Row:
 
     @property
     def hydrogen(self) -> bool:
-        """Whether the file calls it one; such atoms are left out whatever they are otherwise."""
+        """Says whether the file calls it one; such atoms are left out whatever they are otherwise."""
         return self.element in ("H", "D", "T")
 
     def put(self, **values: object) -> None:

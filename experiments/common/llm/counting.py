@@ -19,7 +19,7 @@ class Scored(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Of them that could not be read."""
+        """The share of them that could not be read."""
         return self.unread / max(self.asked, 1)
 
     def plus(self, other: "Scored") -> "Scored":

@@ -119,7 +119,7 @@ def load_adapter(directory: str | pathlib.Path, config: ModelConfig) -> tuple[Lo
 
 
 def adapted_config(config: ModelConfig, lora: LoraConfig) -> ModelConfig:
-    """Of the model with the adapter: untied, if it trains the output matrix apart from the embedding."""
+    """The config of the model with the adapter: untied, if it trains the output matrix apart from the embedding."""
     if lora.ensure_weight_tying or not getattr(config, "tied_embeddings", False):
         return config
     return dataclasses.replace(config, tied_embeddings=False)
@@ -158,13 +158,13 @@ def _module(slot):
 
 
 def _shape(group: list[Slot]) -> tuple[int, ...]:
-    """Of the parameter that these tensors make up: as wide as the widest layer."""
+    """The shape of the parameter that these tensors make up: as wide as the widest layer."""
     widest = tuple(map(max, zip(*(slot.shape for slot in group), strict=True)))
     return widest if group[0].layer is None else (len(group), *widest)
 
 
 def _place(slot: Slot, leaf: Any) -> Any:
-    """Where the tensor stands in its parameter; a layer of less rank than others fills a part of its room."""
+    """Says where the tensor stands in its parameter; a layer of less rank than others fills a part of its room."""
     room = leaf if slot.layer is None else leaf[slot.layer]
     return room[tuple(map(slice, slot.shape))]
 
@@ -260,7 +260,7 @@ def _plain(name: str, config: ModelConfig) -> str:
 
 
 def _apart(config: ModelConfig, keys: Mapping[str, Any], stored: Iterable[str]) -> bool:
-    """Whether the adapter trains a tied base's embedding and output matrix apart from each other.
+    """Says whether the adapter trains a tied base's embedding and output matrix apart from each other.
 
     Embeddings that peft stores without being told to, since a vocabulary was resized, are the base's, and stay tied.
     """

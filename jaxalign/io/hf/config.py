@@ -114,7 +114,7 @@ def _read_network(keys: Mapping[str, Any]) -> NetworkConfig:
 
 
 def is_classifier(keys: Mapping[str, Any]) -> bool:
-    """Whether config.json is of a sequence classifier."""
+    """Says whether config.json is of a sequence classifier."""
     return str((keys.get("architectures") or [None])[0]).endswith("ForSequenceClassification")
 
 

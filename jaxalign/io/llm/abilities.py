@@ -39,7 +39,7 @@ class Abilities:
     _told: set[str] = dataclasses.field(default_factory=set)
 
     def can(self, name: str, request: Asked | None, plain: Asked) -> bool:
-        """Whether a way is known, as the file says or as a request shows; a later one may find that it is after all.
+        """Tells if a way is known, as the file says or as a request shows; a later one may find that it is after all.
 
         Args:
           request: asks in this way; None for a way that every server knows.

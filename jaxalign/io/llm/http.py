@@ -81,7 +81,7 @@ class Client:
         return guesses if path else guesses[::-1]  # at the root some servers have endpoints of another kind
 
     def url(self, request: Asked) -> str:
-        """Where a request goes, as far as is known."""
+        """Says where a request goes, as far as is known."""
         return self.bases()[0] + request.path
 
     def settle(self, base: str) -> None:

@@ -167,7 +167,7 @@ def _named(token: str, options: Sequence[str]) -> int | None:
 
 
 def _find_out(abilities: Abilities, ways: Sequence[Way], pairs: Sequence[tuple[Prompt, Sequence[str]]]) -> None:
-    """Whether the server knows the ways that are needed for these options."""
+    """Finds out whether the server knows the ways that are needed for these options."""
     left = pairs
     for way in ways:
         if fitting := [pair for pair in left if way.fits(*pair)]:

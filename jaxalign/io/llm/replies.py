@@ -181,7 +181,7 @@ def _is_final(code: int | None) -> bool:
 
 
 def is_page(text: str) -> bool:
-    """Whether a reply is a web page, as of a proxy or of an address that is not the endpoint's."""
+    """Says whether a reply is a web page, as of a proxy or of an address that is not the endpoint's."""
     return re.match(r"\s*(<!doctype html|<html|<\?xml|<head|<body)", text, re.IGNORECASE) is not None
 
 

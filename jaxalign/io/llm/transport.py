@@ -98,7 +98,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _next(url: str, reply: Reply, location: str) -> str:
-    """Where a redirection leads, if the request may go there with its key and its body."""
+    """Says where a redirection leads, if the request may go there with its key and its body."""
     if not location.strip():
         raise UnusableError(f"status {reply.status}, a redirection that does not say where to (no Location)")
     try:
@@ -149,7 +149,7 @@ def _set_proxy(message: urllib.request.Request, url: str) -> str:
 
 
 def _has_port(parts: urllib.parse.SplitResult) -> bool:
-    """Whether the port is a number, or none."""
+    """Says whether the port is a number, or none."""
     try:
         return parts.port != 0
     except ValueError:
