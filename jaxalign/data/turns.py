@@ -112,6 +112,18 @@ def _written(chat: AnsweredChat, border: int) -> tuple[int, int]:
     return own[0][0], own[-1][1]
 
 
+def space_before(prompt: TokenIds, answer: TokenIds, tokenizer: Tokenizer) -> str:
+    """The space with which an answer begins behind its prompt, where decoding the answer alone leaves it out.
+
+    SentencePiece writes a space where a text begins and takes it away when it decodes one, so that the tokens of
+    ``" 4"`` behind ``"2 + 2 ="`` alone are the text ``"4"``.
+    """
+    if tokenizer.separator_ids or not len(answer):
+        return ""
+    tail, first = list(prompt[-8:]), list(answer[:1])  # a few tokens show what stands before the answer
+    return " " if tokenizer.decode([*tail, *first]) == f"{tokenizer.decode(tail)} {tokenizer.decode(first)}" else ""
+
+
 def common_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many ids two sequences have in common at their beginning."""
     pairs = zip(first, second, strict=False)

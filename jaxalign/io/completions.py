@@ -22,6 +22,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from jaxalign.data import PreferenceRecord, Tokenizer, encode_prompt, read_jsonl
+from jaxalign.data.turns import space_before
 from jaxalign.io import keys
 from jaxalign.io.progress import Progress
 from jaxalign.sampling import Completion, Job, Rule, Stops, run_jobs
@@ -140,17 +141,17 @@ def write_completions(
     with path.open("ab", buffering=0) as file, Progress(path.name, total, start=before, show=show) as progress:
         for done, each in enumerate(completions, start=before + 1):
             last, now = now, time.monotonic()
-            row = _row(prompts[each.job].id, each, stop)
+            row = _row(prompts[each.job], each, stop, tokenizer)
             _write(file, row | {"seconds": round(now - last, 4)})
             progress.update(done, {}, float(len(each.tokens)))
     return CompletionsReport(done - before, before, len(prompts) - len(kept))
 
 
-def _row(id: str, completion: Completion, stop: Stops) -> dict[str, Any]:
+def _row(prompt: Prompt, completion: Completion, stop: Stops, tokenizer: Tokenizer) -> dict[str, Any]:
     return {
-        "id": id,
+        "id": prompt.id,
         "sample": completion.sample,
-        "text": stop.text(completion.tokens),
+        "text": space_before(prompt.tokens, completion.tokens, tokenizer) + stop.text(completion.tokens),
         "finish": completion.finish,
         "tokens": completion.tokens,
         "logps": completion.logps,

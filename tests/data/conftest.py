@@ -63,11 +63,13 @@ def byte_level(english):
 
 @pytest.fixture(scope="session")
 def space_first(spm_paths, tmp_path_factory):
-    """A folder with a tokenizer in Llama's way, which puts a space where a text begins, and Zephyr's template."""
+    """A tokenizer in Llama's way: a space is put where a text begins, and taken away again; with Zephyr's template."""
     directory = tmp_path_factory.mktemp("space-first")
     data.load_sentencepiece(spm_paths / "bpe", chat_template=chat_styles.ZEPHYR).save(directory)
     state = json.loads((directory / "tokenizer.json").read_text())
     state["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    state["decoder"] = {"type": "Sequence", "decoders": [state["decoder"], strip]}
     (directory / "tokenizer.json").write_text(json.dumps(state))
     return directory
 

@@ -12,7 +12,7 @@ import transformers
 from trl.data_utils import common_prefix_length
 
 from jaxalign import data
-from jaxalign.data import PreferenceRecord
+from jaxalign.data import PreferenceRecord, turns
 from tests.data import chat_styles
 
 USER, LIMITS = {"role": "user", "content": "Is the moon  good?"}, {"max_prompt": 10_000, "max_response": 10_000}
@@ -179,6 +179,21 @@ def test_sentencepiece_writes_no_space_before_an_answer(space_first):
     apart = ours.encode("don't")
     assert theirs.convert_ids_to_tokens(apart)[0].startswith("▁")
     assert chat[len(lists.prompt(1)) :][: len(apart)] != apart
+
+
+def test_an_answers_own_space_is_not_lost(space_first, tokenizer):
+    """Prompt and text of the answer together are what the tokens of both say, wherever a space stands."""
+    for ours in data.load_tokenizer(space_first), tokenizer:
+        for prompt, answer in (("the naïve", " don't"), ("the naïve", "don't"), ("naïve \n", "x=1;"), ("a", "")):
+            whole = ours.encode(prompt + answer)
+            start = len(ours.encode(prompt))
+            if whole[:start] != ours.encode(prompt):
+                continue  # joined at the border: no sampler writes these
+            text = turns.space_before(whole[:start], whole[start:], ours) + ours.decode(whole[start:])
+            assert (prompt + text).strip() == (prompt + answer).strip()
+    ours = data.load_tokenizer(space_first)
+    behind = ours.encode("the naïve don't")[len(ours.encode("the naïve")) :]
+    assert (ours.decode(behind), turns.space_before(ours.encode("the naïve"), behind, ours)) == ("don't", " ")
 
 
 def test_tokens_that_are_at_hand_stay(tokenizer):

@@ -17,7 +17,7 @@ import numpy as np
 from jaxalign import models, sampling
 from jaxalign.data.options import EncodedOptions, encode_options
 from jaxalign.data.tokenizer import Tokenizer
-from jaxalign.data.turns import encode_continued
+from jaxalign.data.turns import encode_continued, space_before
 from jaxalign.typing import GenerateFn, ListBatch, OptionScore, Params, Prompt, ScoreOptionsFn
 
 SHORTEST = 16  # a prompt's places
@@ -64,7 +64,11 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
             rule=sampling.greedy if temperature == 0 else sampling.sample(sampling.temperature(temperature)),
             stop=stops.find,
         )
-        texts = {(each.job, each.sample): stops.text(each.tokens) for each in completions}
+        asked = {number: row for row, number in numbers.items()}
+        texts = {
+            (each.job, each.sample): space_before(asked[each.job], each.tokens, tokenizer) + stops.text(each.tokens)
+            for each in completions
+        }
         return [[texts[numbers[row], sample] for sample in range(n)] for row in rows]
 
     return generate
