@@ -148,8 +148,7 @@ def _encode(record: PreferenceRecord, encode_fn: EncodeFn) -> EncodedLists | str
     try:
         return encode_fn([record])
     except (ValueError, TypeError) as error:  # the latter of the tokenizers library, of texts that are none
-        reason = str(error).removeprefix("record 0, counted from 0").lstrip(":, ")  # it has another number here
-        return f"not encoded: {reason}"
+        return f"not encoded: {error.__cause__ or error}"  # the record has another number there
 
 
 def _problem(lists: EncodedLists | str) -> str:

@@ -16,7 +16,6 @@ def test_flags_of_machines_stand_beside_those_of_the_config():
 
 
 def test_some_experiments_have_nothing_to_share_out(monkeypatch):
-    monkeypatch.setattr(machines, "_sizes", machines.Machines().mesh)  # which the command line changes for good
     monkeypatch.setattr(machines.launch, "initialize", lambda **options: None)
     monkeypatch.setattr("sys.argv", ["judge", "--mesh", "2", "-1", "1", "1"])
     with pytest.raises(ValueError, match="nothing to lay out over a mesh, got --mesh .2, -1, 1, 1.; leave it out"):

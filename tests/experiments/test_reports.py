@@ -149,8 +149,6 @@ def test_a_mistake_ends_with_a_line(module, arguments, words, tmp_path, monkeypa
         (tmp_path / name).write_text(text)
     typed = arguments.replace("T/", f"{tmp_path}/").split()
     typed += [] if "--output" in typed else ["--output", str(tmp_path / "run")]
-    monkeypatch.setattr(machines, "_preset", None)
-    monkeypatch.setattr(machines, "_sizes", machines.Machines().mesh)
     monkeypatch.setattr(machines.launch, "initialize", lambda **options: None)
     monkeypatch.setattr(sys, "argv", [module.__name__, *typed])
     with pytest.raises(Exception) as caught:  # noqa: B017
