@@ -63,7 +63,7 @@ def main(out: pathlib.Path, seconds: float = 480.0, parts: tuple[str, ...] = tup
         for name in parts:
             part = PARTS[name]
             left = min(part.seconds, deadline - time.monotonic())
-            if left <= 0:
+            if left < 1:
                 write(f"\nNot begun for lack of time: {name}.", file)
                 continue
             arguments = ("-m", "tools.bench", *part.arguments, "--seconds", f"{left:.0f}")

@@ -63,7 +63,8 @@ def make_train_step(
 def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:
     """A step of :func:`make_train_step`, traced for these arguments but not run: they may be arrays or their shapes.
 
-    Shapes (``jax.ShapeDtypeStruct``) with a sharding lower it for devices that need not be here.
+    Shapes (``jax.ShapeDtypeStruct``) with a sharding lower it for devices that need not be here. The compiled program
+    takes the arrays that are bound to the loss first: ``compiled(*step.args, state, batch, key)``.
     """
     return step.func.lower(*step.args, state, batch, key)
 

@@ -74,7 +74,7 @@ def test_parts_run_one_after_the_other(tmp_path, monkeypatch, capsys):
         ["-m", "tools.bench", "--table", "kernels"],
     ]
     assert "attention ended with 1." in (tmp_path / "out").read_text()
-    accelerator.main(tmp_path / "out", 0.0, ("trl",))
+    accelerator.main(tmp_path / "out", 1.0, ("trl",))
     assert len(commands) == 2 and "Not begun for lack of time: trl." in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no part 'tlr'"):
         accelerator.main(tmp_path / "out", 1.0, ("tlr",))

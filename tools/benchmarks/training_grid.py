@@ -15,7 +15,6 @@ from experiments.common import stages
 from experiments.lipo import make_alignment_loss
 from jaxalign import models, training
 from jaxalign.training import TrainState
-from jaxalign.typing import LossFn
 from tools.benchmarks import flops
 from tools.benchmarks.batches import Rows, Sizes, random_lists, random_rows
 from tools.benchmarks.measure import Table, device_bytes, needed_bytes, on_accelerator
@@ -87,10 +86,10 @@ LOSSES: Mapping[StepName, Any] = {
 
 
 class Program(NamedTuple):
-    """A compiled step, what it trains, and the bytes that it needs."""
+    """A compiled step, what it takes before the state, what it trains on, and the bytes that it needs."""
 
     compiled: Any
-    loss_fn: LossFn
+    bound: tuple
     batch: Any
     bytes: int
 
@@ -197,12 +196,11 @@ def make_batch(step: StepName, sizes: Sizes, vocab_size: int) -> Any:
 
 def compile_step(config: models.DecoderConfig, step: StepName, sizes: Sizes) -> Program:
     """From shapes: a step that does not fit is known not to before anything is allocated."""
-    loss_fn = jax.tree_util.Partial(LOSSES[step](models.build(config)))
     batch = make_batch(step, sizes, config.vocab_size)
-    train_step = training.make_train_step(loss_fn, optimizer())
+    train_step = training.make_train_step(LOSSES[step](models.build(config)), optimizer())
     state = jax.eval_shape(state_maker(config), jax.random.key(1))
     compiled = training.lower_step(train_step, state, batch, jax.random.key(0)).compile()
-    return Program(compiled, loss_fn, batch, needed_bytes(compiled))
+    return Program(compiled, train_step.args, batch, needed_bytes(compiled))
 
 
 def measure(config: models.DecoderConfig, program: Program, rounds: int) -> Measurement:
@@ -211,7 +209,7 @@ def measure(config: models.DecoderConfig, program: Program, rounds: int) -> Meas
     for count in (2, rounds):
         start = time.perf_counter()
         for _ in range(count):
-            state, metrics = program.compiled(program.loss_fn, state, program.batch, key)
+            state, metrics = program.compiled(*program.bound, state, program.batch, key)
         loss = float(jax.block_until_ready(metrics["loss"].value))
         jax.block_until_ready(state.step)
         seconds = (time.perf_counter() - start) / count
