@@ -37,7 +37,10 @@ def watch():
     def fail(kind, error, trace):
         report(kind, error, trace)
         _say(client, _FAILED, f"{kind.__name__}: {error}")
-        time.sleep(3 * _BEAT)  # process 0 holds the store: the others read it before it goes
+        # Process 0 holds the store: the others read it before it goes. They themselves go at once, since JAX aborts a
+        # process that sees the store vanish.
+        if jax.process_index() == 0:
+            time.sleep(3 * _BEAT)
         _exit()
 
     sys.excepthook = fail

@@ -124,6 +124,7 @@ def test_what_peft_writes_is_loaded(case, kind, tmp_path):
     targets = "all-linear" if kind == "rslora" else TARGETS.get(name, ["q_proj", "o_proj"])
     task = {"task_type": "SEQ_CLS"} if name.endswith("reward") else {}
     options = peft.LoraConfig(r=3, lora_alpha=5, target_modules=targets, **OPTIONS[kind], **task)
+    torch.manual_seed(3)  # peft draws factors: T5's attention is not scaled, and some draws are ill-conditioned
     model = peft.get_peft_model(torch_model(name), options).eval()
     before = torch_outputs(model)
     generator = torch.Generator().manual_seed(4)

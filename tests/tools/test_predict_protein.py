@@ -142,7 +142,7 @@ def test_residues_without_an_alpha_carbon_are_told(tmp_path, files, capsys):
     predict_protein.main(files / "lacks.pdb", model=tmp_path / "alphas")
     assert "2 nodes, chains A\n  residues without an alpha carbon, left out: 1\n" in capsys.readouterr().out
     (files / "none.pdb").write_text(atoms("ALA 1", ("N", "C")))
-    with pytest.raises(SystemExit, match="this network reads alpha carbons, of which the structure has none"):
+    with pytest.raises(ValueError, match="this network reads alpha carbons, of which the structure has none"):
         predict_protein.main(files / "none.pdb", model=tmp_path / "alphas")
 
 

@@ -58,8 +58,8 @@ def test_temperature_zero_equals_transformers_and_continues(model, prompts, tmp_
                 torch.tensor([ids]), attention_mask=torch.ones((1, len(ids))), max_new_tokens=NEW, do_sample=False
             )[0, len(ids) :].tolist()
         assert found[name]["tokens"] == expected
-        words = [f"w{token - 4}" for token in expected if token > 3]
-        assert found[name]["text"] == " ".join(words)
+        words = [f" w{token - 4}" for token in expected if token > 3]  # as they stand behind the prompt
+        assert found[name]["text"] == "".join(words)
         assert len(found[name]["logps"]) == len(expected) and max(found[name]["logps"]) <= 0
 
     sample.main(str(model), prompts, tmp_path / "out.jsonl", num_samples=2, **options)
@@ -121,10 +121,10 @@ def test_a_model_that_moved_is_the_same(copied, prompts, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_new_tokens": 0}, "max_new_tokens must be"),
-        ({"num_samples": 0}, "num_samples must be"),
-        ({"slots": 0}, "num_slots must be"),
-        ({"temperature": float("nan")}, "temperature must be positive, got nan"),
+        ({"max_new_tokens": 0}, "--max-new-tokens: expected at least 1, got 0"),
+        ({"num_samples": 0}, "--num-samples: expected at least 1, got 0"),
+        ({"slots": 0}, "--slots: expected at least 1, got 0"),
+        ({"temperature": float("nan")}, "--temperature: expected at least 0, got nan"),
         ({"repetition_penalty": float("nan")}, "repetition_penalty must be positive"),
     ],
 )
