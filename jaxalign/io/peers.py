@@ -6,6 +6,7 @@ for ``PATIENCE`` seconds ends itself and says why. One that fails with an except
 """
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ _BEAT = 1.0
 _FOLDER = "jaxalign"
 _ALIVE, _FAILED = "alive", "failed"
 _ENDED = "ended"
+_leaving = threading.Lock()  # taken by the thread that says why this process ends, and never given back
 
 
 def watch():
@@ -35,12 +37,13 @@ def watch():
     report = sys.excepthook
 
     def fail(kind, error, trace):
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            # Of whose end this error may be a consequence: a collective operation broke off.
+            _end_for_others(parse(client.key_value_dir_get(_FOLDER))[_FAILED])
+        _leaving.acquire()
         report(kind, error, trace)
         _say(client, _FAILED, f"{kind.__name__}: {error}")
-        # Process 0 holds the store: the others read it before it goes. They themselves go at once, since JAX aborts a
-        # process that sees the store vanish.
-        if jax.process_index() == 0:
-            time.sleep(3 * _BEAT)
+        time.sleep(2 * _BEAT)  # the others read it before the connections to this process break
         _exit()
 
     sys.excepthook = fail
@@ -58,12 +61,17 @@ def _run(client, ended: threading.Event):
         except jax.errors.JaxRuntimeError:
             if not ended.is_set():
                 _end("process 0, the coordinator, cannot be reached")
-        if failures := said[_FAILED]:
-            names = (f"process {process} of {jax.process_count()} failed: {why}" for process, why in failures.items())
-            _end(" and ".join(names))
+        _end_for_others(said[_FAILED])
         if silent := [process for process, (_, when) in heard.items() if time.monotonic() - when > PATIENCE]:
             names = " and ".join(f"process {process}" for process in silent)
             _end(f"{names} of {jax.process_count()} was not heard from for {PATIENCE:.0f} s")
+
+
+def _end_for_others(failed: Mapping[int, str]):
+    """Ends this process if another one said that it failed."""
+    others = {process: why for process, why in failed.items() if process != jax.process_index()}
+    if others:
+        _end(" and ".join(f"process {one} of {jax.process_count()} failed: {why}" for one, why in others.items()))
 
 
 def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now: float) -> dict[int, tuple[str, float]]:
@@ -88,6 +96,7 @@ def _say(client, kind: str, text: str):
 
 
 def _end(cause: str):
+    _leaving.acquire()
     print(
         f"process {jax.process_index()}: {cause}, so this run cannot go on. Look at what that process wrote last, then "
         "start the same command again, on any number of processes: it continues from the newest checkpoint",
@@ -98,7 +107,12 @@ def _end(cause: str):
 
 
 def _exit():
-    """Without JAX's own way out, which waits for all processes."""
+    """Without JAX's own way out, which waits for all processes.
+
+    Process 0 goes last, since it holds the store: JAX aborts a process that sees the store vanish.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
+    if jax.process_index() == 0:
+        time.sleep(3 * _BEAT)
     os._exit(1)
