@@ -8,7 +8,7 @@ tokens are almost equally likely).
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def run_jobs(
     weights = _split_weights(model, params)
     slots = _open_slots(model.config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding)
     waiting = _prefilled(model, weights, jobs, key, max_prompt_tokens, rule)
-    one_at_a_time = _may_deadlock(slots)
+    one_at_a_time = _may_deadlock((params, slots))
     running: dict[int, _Running] = {}
     stop_ids = (eos_id,) if isinstance(eos_id, int) else eos_id
     while True:
@@ -120,13 +120,13 @@ def run_jobs(
                 yield ended
 
 
-def _may_deadlock(slots: Sequences) -> bool:
+def _may_deadlock(arrays: Any) -> bool:
     """With many programs of several CPU devices under way, XLA's collectives may wait for each other for ever.
 
     After 40 s it aborts the process. On accelerators programs run in the order of their dispatch.
     """
-    devices = slots.done.devices()
-    return len(devices) > 1 and next(iter(devices)).platform == "cpu"
+    spread = (leaf.devices() for leaf in jax.tree.leaves(arrays) if isinstance(leaf, jax.Array))
+    return any(len(devices) > 1 and next(iter(devices)).platform == "cpu" for devices in spread)
 
 
 class _Running(NamedTuple):

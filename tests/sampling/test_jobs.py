@@ -171,3 +171,15 @@ def test_the_host_waits_once_a_stride_and_not_for_each_sample(monkeypatch):
     monkeypatch.setattr(array, "block_until_ready", lambda self: blocked.append(1) or wait(self))
     assert_expected(run(all_jobs(), num_slots=16, stride=16))
     assert (len(fetched), len(blocked)) == (1, 0)
+
+
+def test_programs_of_several_cpu_devices_go_one_at_a_time(monkeypatch):
+    """Also where only the parameters lie on them: collectives may wait for each other until XLA aborts."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), "x")
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    params = jax.device_put(case()[1], everywhere)
+    blocked, array = [], type(jax.tree.leaves(params)[0])
+    wait = array.block_until_ready
+    monkeypatch.setattr(array, "block_until_ready", lambda self: blocked.append(1) or wait(self))
+    done = run(all_jobs(), params=params, num_slots=16, stride=16)
+    assert len(blocked) == len(done) > 1
