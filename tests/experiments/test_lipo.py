@@ -20,7 +20,7 @@ from tests.experiments.toy_lipo import TOY
 from tests.processes import free_port, run_together
 
 # Gloo, which connects the processes, writes to stdout from several threads at once, so that lines may be broken.
-GLOO = re.compile(r"\[Gloo\]|connected to \d+ peer ranks")
+GLOO = re.compile(r"\[Gloo\]|peer ranks|Rank \d+ is|^[\s\d:.]*(?:is :[\s\d]*)?$")
 
 
 @pytest.fixture(scope="module", autouse=True)
