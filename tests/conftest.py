@@ -7,7 +7,7 @@ import gc
 import os
 import pathlib
 
-from tests import processes
+from tests import compiled, processes
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
@@ -31,8 +31,21 @@ hypothesis.settings.load_profile("no clock")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 
+pytest_plugins = ["tests.costs"]
 MOST_MAPPINGS = 20_000
 SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """What was imported and collected lives to the end, so the collector of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+def pytest_sessionfinish(exitstatus):
+    if exitstatus == 0:
+        compiled.link(processes.COMPILED.name, processes.KEPT)
 
 
 @pytest.fixture(autouse=True, scope="module")

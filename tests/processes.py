@@ -1,20 +1,23 @@
 """Programs that run side by side on this machine as the processes of one run."""
 
+import contextlib
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-import tempfile
+
+from tests import compiled
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEVICES = 8  # of all processes together
-# Tests spend their time in the compiler. Without LLVM's optimisations, and with XLA's older emitter of fusions, it
-# takes a quarter of the CPU time.
-WANTED = "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"
-# Many programs were compiled before, as another function or in another process. Each worker has a folder of its own,
-# since JAX lets a process read what another has half written.
-COMPILED = tempfile.TemporaryDirectory(prefix="jaxalign-tests-")
+# Tests spend their time in the compiler. Without LLVM's optimisations, with XLA's older emitter of fusions and with one
+# module of machine code for a program instead of up to 32, it takes a quarter of the CPU time.
+WANTED = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 
 
 def known_flags(flags):
@@ -37,6 +40,8 @@ def known_flags(flags):
 FAST_COMPILATION = os.environ.get("JAXALIGN_FAST_COMPILATION")
 if FAST_COMPILATION is None:
     FAST_COMPILATION = os.environ["JAXALIGN_FAST_COMPILATION"] = " ".join(known_flags(WANTED))
+KEPT = compiled.kept(FAST_COMPILATION)
+COMPILED = compiled.copy(KEPT)  # for this process: programs that were compiled before, as another function or test
 
 
 def free_port():
@@ -49,16 +54,20 @@ def run_together(commands):
     """``python COMMAND`` for each, with an equal share of the devices; their exit codes, and what they wrote."""
     flags = f"{FAST_COMPILATION} --xla_force_host_platform_device_count={DEVICES // len(commands)}"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
-    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # of one folder for all of them
+    own = environment["JAX_COMPILATION_CACHE_DIR"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [
-        subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, env=environment, **pipes)
-        for command in commands
-    ]
-    try:
-        outputs = [process.communicate(timeout=300) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-    return [process.returncode for process in started], *zip(*outputs, strict=True)
+    with contextlib.ExitStack() as stack:
+        started = []
+        folders = [stack.enter_context(compiled.copy(own)) for _ in commands]
+        for command, folder in zip(commands, folders, strict=True):
+            command, environment["JAX_COMPILATION_CACHE_DIR"] = [sys.executable, *map(str, command)], folder
+            started.append(stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)))
+        try:
+            outputs = [process.communicate(timeout=200) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        codes = [process.returncode for process in started]
+        for folder in folders if not any(codes) else ():
+            compiled.link(folder, own)
+    return codes, *zip(*outputs, strict=True)

@@ -13,5 +13,5 @@ def run(*arguments: str, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProces
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     environment |= {"PYTHONPATH": str(cwd), "JAX_PLATFORMS": "cpu"}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=200
     )
