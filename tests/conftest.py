@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = processes.COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"  # of GPUs; their paths would be part of each entry's key
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
