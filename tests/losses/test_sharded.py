@@ -24,20 +24,25 @@ def example(case):
     return inputs, jnp.asarray(where)
 
 
-def test_named_sharding(case, mesh):
-    inputs, where = jax.device_put(example(case), NamedSharding(mesh, P("data")))
-    assert len(inputs[0].sharding.device_set) == 8
-    ratio = jax.jit(lambda x, w: case.loss(*x, where=w, reduce_fn=numerics.ratio))(inputs, where)
-    np.testing.assert_allclose(ratio.value, case.compiled(*example(case))[0], rtol=1e-5, atol=1e-6)
+# One of each way to go over a batch: pairs of a list, sorted lists, single rows, weights, and sorting the batch itself,
+# which no sum of parts can show (below).
+WAYS = "lambda_loss-pairs", "list_mle_loss", "kto_loss", "dpo_loss-weighted", "aot_loss", "aot_unpaired_loss"
 
 
-@pytest.mark.parametrize("name", ["lambda_loss-pairs", "list_mle_loss", "dpo_loss-weighted", "aot_loss"])
-def test_gradients_of_a_sharded_batch(cases, name, mesh):
+@pytest.mark.parametrize("name", WAYS)
+def test_a_batch_with_named_sharding(cases, name, mesh):
+    """Value and gradients."""
     case = cases[name]
     inputs, where = example(case)
     expected = case.compiled(inputs, where)
-    actual = case.compiled(*jax.device_put((inputs, where), NamedSharding(mesh, P("data"))))
+    inputs, where = jax.device_put((inputs, where), NamedSharding(mesh, P("data")))
+    assert len(inputs[0].sharding.device_set) == 8
+    actual = case.compiled(inputs, where)
     jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6), actual, expected)
+
+
+def test_what_no_sum_of_parts_shows_is_sharded_by_name(cases):
+    assert {name for name, case in cases.items() if not case.splits} <= set(WAYS)
 
 
 def test_shard_map_and_psum_of_ratios(case, mesh):
@@ -46,11 +51,17 @@ def test_shard_map_and_psum_of_ratios(case, mesh):
     inputs, where = example(case)
     specs = (jax.tree.map(lambda _: P("data"), inputs), P("data"))
 
-    def shard_loss(inputs, where):
-        return jax.lax.psum(case.loss(*inputs, where=where, reduce_fn=numerics.ratio), "data")
+    def loss(inputs, where):
+        return case.loss(*inputs, where=where, reduce_fn=numerics.ratio)
 
-    total = jax.jit(jax.shard_map(shard_loss, mesh=mesh, in_specs=specs, out_specs=P()))(inputs, where)
-    expected = case.loss(*inputs, where=where, reduce_fn=numerics.ratio)
+    def shard_loss(inputs, where):
+        return jax.lax.psum(loss(inputs, where), "data")
+
+    @jax.jit
+    def both(inputs, where):
+        return jax.shard_map(shard_loss, mesh=mesh, in_specs=specs, out_specs=P())(inputs, where), loss(inputs, where)
+
+    total, expected = both(inputs, where)
     np.testing.assert_allclose(total.denominator, expected.denominator)
     np.testing.assert_allclose(total.value, expected.value, rtol=1e-5)
 

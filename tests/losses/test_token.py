@@ -44,7 +44,7 @@ def test_values_and_gradients_equal_the_plain_form(block_size, softcap):
         return (logps * weights).sum(), logps
 
     def run(f):
-        return jax.value_and_grad(f, argnums=(0, 1), has_aux=True)(hidden, unembedding)
+        return jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(hidden, unembedding)
 
     (_, ours), our_gradients = run(functools.partial(value, token_logps, block_size=block_size))
     (_, theirs), their_gradients = run(functools.partial(value, plain))
@@ -76,7 +76,7 @@ def test_bfloat16_gradients_are_near_float32():
     hidden, unembedding, targets, weights = inputs(dtype=jnp.bfloat16)
 
     def gradients(f, *arrays):
-        return jax.grad(lambda h, w: (f(h, w, targets) * weights).sum(), argnums=(0, 1))(*arrays)
+        return jax.jit(jax.grad(lambda h, w: (f(h, w, targets) * weights).sum(), argnums=(0, 1)))(*arrays)
 
     ours = gradients(functools.partial(token_logps, block_size=16), hidden, unembedding)
     exact = gradients(plain, hidden.astype(jnp.float32), unembedding.astype(jnp.float32))
@@ -96,9 +96,9 @@ def test_memory_is_a_sixteenth_and_no_array_spans_the_vocabulary():
     hidden, unembedding, targets, _ = inputs((256,), 16, 16_384)
 
     def compiled(f):
-        return (
-            jax.jit(jax.grad(lambda h, w: f(h, w, targets).mean(), argnums=(0, 1))).lower(hidden, unembedding).compile()
-        )
+        # Targets are an argument: of constants XLA would compute parts while it compiles.
+        gradients = jax.jit(jax.grad(lambda h, w, targets: f(h, w, targets).mean(), argnums=(0, 1)))
+        return gradients.lower(hidden, unembedding, targets).compile()
 
     blockwise, whole = compiled(functools.partial(token_logps, block_size=256)), compiled(plain)
     temporary = [c.memory_analysis().temp_size_in_bytes for c in (blockwise, whole)]
@@ -130,9 +130,8 @@ def on_mesh(v, **sizes):
 def test_a_split_vocabulary_gives_the_numbers_of_one_device(sizes):
     compiled, arrays = on_mesh(104, **sizes)
     hidden, unembedding, targets, weights = inputs((8, 5), 8, 104)
-    expected = jax.value_and_grad(
-        lambda h, u: jnp.vdot(weights, plain(h, u, targets, logit_softcap=2.0)), argnums=(0, 1)
-    )(hidden, unembedding)
+    total = lambda h, u: jnp.vdot(weights, plain(h, u, targets, logit_softcap=2.0))  # noqa: E731
+    expected = jax.jit(jax.value_and_grad(total, argnums=(0, 1)))(hidden, unembedding)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), compiled(*arrays), expected)
 
 
