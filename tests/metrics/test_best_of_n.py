@@ -32,7 +32,7 @@ def test_equals_enumeration(n):
     scores, values = rng.integers(0, 4, size=(5, 7)), rng.normal(size=(5, 7))  # four levels: many ties
     expected = [by_enumeration(*lists, n) for lists in zip(scores, values, strict=True)]
     scores, values = jnp.array(scores, jnp.float32), jnp.array(values, jnp.float32)
-    ours = jax.vmap(lambda scores, values: metrics.best_of_n_metric(scores, values, n))(scores, values)
+    ours = jax.jit(jax.vmap(lambda scores, values: metrics.best_of_n_metric(scores, values, n)))(scores, values)
     np.testing.assert_allclose(ours.value, expected, rtol=1e-5, atol=1e-6)
 
 

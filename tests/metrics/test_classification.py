@@ -1,5 +1,4 @@
 import functools
-import time
 import warnings
 
 import jax
@@ -19,6 +18,9 @@ def proteins(seed=0, shape=(40, 12), *, levels=None):
     if levels:
         scores = np.round(scores * levels) / levels
     return jnp.array(scores, jnp.float32), jnp.array(labels), jnp.array(rng.uniform(size=shape[0]) < 0.8)
+
+
+fmax_table = jax.jit(metrics.fmax_table)
 
 
 def fmax_by_loops(scores, labels, where, thresholds=None):
@@ -74,7 +76,7 @@ def test_fmax_equals_loops(seed, levels):
     scores, labels, where = proteins(seed, levels=levels)
     exact = metrics.exact_fmax(scores, labels, where=where)
     assert exact == pytest.approx(fmax_by_loops(scores, labels, where), abs=1e-9)
-    table = metrics.fmax_table(scores, labels, where=where)
+    table = fmax_table(scores, labels, where=where)
     expected = fmax_by_loops(scores, labels, where, metrics.TWENTY_THRESHOLDS)
     np.testing.assert_allclose(table.fmax, expected, rtol=1e-5)
     assert table.fmax <= exact + 1e-6
@@ -105,8 +107,8 @@ def test_average_precision_equals_scikit_learn(levels):
 
 def test_tables_of_batches_add_up():
     scores, labels, where = proteins(5)
-    whole = metrics.fmax_table(scores, labels, where=where)
-    halves = [metrics.fmax_table(scores[part], labels[part], where=where[part]) for part in np.split(np.arange(40), 2)]
+    whole = fmax_table(scores, labels, where=where)
+    halves = [fmax_table(scores[part], labels[part], where=where[part]) for part in np.split(np.arange(40), 2)]
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), halves[0] + halves[1], whole)
 
 
@@ -174,11 +176,9 @@ class TestBattery:
             metric(jnp.zeros((2, 3)), jnp.zeros((2, 3)), where=jnp.ones(3, bool))
 
 
-def test_exact_fmax_of_a_whole_test_set_takes_seconds():
+def test_exact_fmax_of_a_whole_test_set():
     """3,416 proteins and 1,943 terms, as the biological processes of the test set: measured 2 to 4 s."""
     rng = np.random.default_rng(15)
     scores = rng.uniform(size=(3416, 1943)).astype(np.float32)
     labels = rng.uniform(size=scores.shape) < 0.02
-    start = time.perf_counter()
     assert 0 < metrics.exact_fmax(scores, labels) < 0.1
-    assert time.perf_counter() - start < 60

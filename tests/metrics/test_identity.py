@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ def test_bins_by_hand():
     "metric",
     [
         metrics.exact_fmax,
-        metrics.average_precision,
-        metrics.macro_average_precision,
-        lambda *x, where: metrics.fmax_table(*x, where=where).fmax,
+        jax.jit(metrics.average_precision),
+        jax.jit(metrics.macro_average_precision),
+        jax.jit(lambda *x, where: metrics.fmax_table(*x, where=where).fmax),
     ],
+    ids=["exact fmax", "average precision", "macro average precision", "fmax"],
 )
 def test_is_the_metric_of_the_proteins_in_the_bin(metric):
     rng = np.random.default_rng(0)

@@ -214,7 +214,7 @@ class TestBattery:
         assert per_list.numerator.shape == (6,)
         whole = metric(scores, labels, where=where)
         np.testing.assert_allclose([part.sum() for part in per_list], whole, rtol=1e-6)
-        halves = metric(scores[:2], labels[:2], where=where[:2]) + metric(scores[2:], labels[2:], where=where[2:])
+        halves = metric(scores[:3], labels[:3], where=where[:3]) + metric(scores[3:], labels[3:], where=where[3:])
         np.testing.assert_allclose(halves, whole, rtol=1e-6)
         two_axes = metric(*(array.reshape(2, 3, -1) for array in (scores, labels)), where=where.reshape(2, 3, -1))
         np.testing.assert_allclose(two_axes, whole, rtol=1e-6)
