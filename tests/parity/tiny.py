@@ -96,8 +96,12 @@ def randomise(model, seed: int) -> None:
 def random_params(config: models.ModelConfig):
     """Parameters of a model that starts here, random in the same way."""
     generator = np.random.default_rng(0)
-    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
-    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes)
+    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes(config))
+
+
+@functools.cache
+def shapes(config: models.ModelConfig):
+    return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def torch_logits(model, tokens: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
