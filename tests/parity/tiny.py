@@ -96,7 +96,9 @@ def randomise(model, seed: int) -> None:
 def random_params(config: models.ModelConfig):
     """Parameters of a model that starts here, random in the same way."""
     generator = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes(config))
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes(config)
+    )
 
 
 @functools.cache
