@@ -9,19 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from scipy.special import log_softmax
 
 from jaxalign import models, sharding
 
 response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
 
 
+@functools.partial(jax.jit, static_argnums=0, static_argnames="shared_prompt")
+def value_and_gradient(model, params, batch, weights, shared_prompt=True):
+    """The weighted sum of the responses' log-probabilities and its gradient: one program for equal shapes."""
+    return jax.value_and_grad(
+        lambda params: (models.response_logps(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
+    )(params)
+
+
 def by_hand(model, params, prompt, response, length=16):
     """sum_t log softmax(logits of the row up to t)[response_t], from one row and the plain causal forward pass."""
-    row = jnp.concatenate([prompt, response])
-    logits = tiny.forward(model, params, jnp.pad(row, (0, length - len(row)))[None])[0]
-    logps = np.asarray(jax.nn.log_softmax(logits), np.float64)
+    row = np.concatenate([prompt, response])
+    logits = tiny.forward(model, params, np.pad(row, (0, length - len(row)))[None])[0]
+    logps = log_softmax(np.asarray(logits, np.float64), axis=-1)
     start = len(prompt) - 1
-    return sum(logps[start + t, token] for t, token in enumerate(np.asarray(response)))
+    return sum(logps[start + t, token] for t, token in enumerate(response))
 
 
 @pytest.mark.parametrize("name", tiny.CONFIGS)
@@ -29,7 +38,7 @@ def by_hand(model, params, prompt, response, length=16):
 @pytest.mark.parametrize("shared_prompt", [False, True])
 def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_prompt):
     model, params = tiny.init(tiny.CONFIGS[name])
-    batch = tiny.list_batch(model.config.vocab_size, left_padded=left_padded)
+    batch = jax.device_get(tiny.list_batch(model.config.vocab_size, left_padded=left_padded))
     logps = response_logps(model, params, batch, shared_prompt=shared_prompt)
     for b, k in np.ndindex(logps.shape):
         prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
@@ -42,12 +51,10 @@ def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_pr
 def test_shared_prompt_has_the_gradients_of_separate_rows(name):
     model, params = tiny.init(tiny.CONFIGS[name])
     batch = tiny.list_batch(model.config.vocab_size)
-    weights = jax.random.normal(jax.random.key(5), batch.labels.shape)
-
-    def loss(params, shared_prompt):
-        return (models.response_logps(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-
-    shared, separate = (jax.jit(jax.grad(loss), static_argnums=1)(params, flag) for flag in (True, False))
+    weights = np.random.default_rng(5).standard_normal(batch.labels.shape).astype(np.float32)
+    shared, separate = (
+        value_and_gradient(model, params, batch, weights, shared_prompt=flag)[1] for flag in (True, False)
+    )
     for path, ours in jax.tree.leaves_with_path(shared):
         theirs = separate
         for step in path:
@@ -88,7 +95,7 @@ def test_empty_response_slots_and_promptless_lists_are_finite():
     empty = batch._replace(
         prompt_mask=jnp.zeros_like(batch.prompt_mask), response_mask=jnp.zeros_like(batch.response_mask)
     )
-    value, gradient = jax.jit(jax.value_and_grad(lambda p: models.response_logps(model, p, empty).sum()))(params)
+    value, gradient = value_and_gradient(model, params, empty, np.ones(batch.labels.shape, np.float32))
     assert value == 0.0
     assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
 
