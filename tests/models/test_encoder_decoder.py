@@ -257,7 +257,7 @@ def on_one_device():
     return model, params, batch, weights, *value_and_gradient(models.response_logps, model, params, batch, weights)
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 4)])
 def test_sharded_logps_and_gradients_equal_single_device(shape, on_one_device):
     model, params, batch, weights, value, gradient = on_one_device
     mesh = sharding.make_mesh(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))

@@ -94,8 +94,7 @@ def on_one_device(name, lora):
         return run(name, lora)
 
 
-@pytest.mark.parametrize("lora", [LORA, DORA], ids=["lora", "dora"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "lora"), [("decoder", LORA), ("decoder", DORA), ("reward", DORA)])
 def test_only_the_adapter_learns(name, lora):
     base, first, last, history = on_one_device(name, lora)
     assert np.all(np.diff(history) < 0)
