@@ -71,12 +71,17 @@ def made_once(name):
     return model
 
 
-@pytest.fixture(scope="module", params=list(MAKERS))
-def case(request, tmp_path_factory):
-    """What is read from the directory that the torch model was saved in."""
-    directory = tmp_path_factory.mktemp(request.param)
-    torch_model(request.param).save_pretrained(directory)
-    return request.param, *hf.load_pretrained(directory)
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """What is read from the directory that the torch model was saved in, once for each."""
+
+    @functools.cache
+    def load(name):
+        directory = tmp_path_factory.mktemp(name)
+        torch_model(name).save_pretrained(directory)
+        return hf.load_pretrained(directory)
+
+    return load
 
 
 def torch_outputs(model):
@@ -116,18 +121,10 @@ def assert_same(actual, expected):
         np.testing.assert_array_equal(actual[path], leaf, err_msg=path)
 
 
-# Every kind of model meets DoRA, whose files have all that the others have. Those that are apart in their layers or in
-# their head meet plain factors too; of the other kinds rsLoRA changes the scale only, which no model sees.
-APART = ["llama", "t5", "bert", "llama_reward", "bert_reward"]
-WRITTEN = (
-    [(name, "dora") for name in MAKERS] + [(name, "lora") for name in APART] + [("llama", "rslora"), ("t5", "rslora")]
-)
-READ = [(name, "dora") for name in MAKERS] + [(name, kind) for name in APART for kind in ("lora", "rslora")]
-
-
-@pytest.mark.parametrize(("case", "kind"), WRITTEN, indirect=["case"])
-def test_peft_loads_what_is_written(case, kind, tmp_path):
-    name, config, params = case
+@pytest.mark.parametrize("kind", LORA)
+@pytest.mark.parametrize("name", MAKERS)
+def test_peft_loads_what_is_written(name, kind, load, tmp_path):
+    config, params = load(name)
     lora = LORA[kind]
     adapter = random_adapter(params, lora)
     out = hf.save_adapter(tmp_path / "out", config, adapter, lora)
@@ -142,9 +139,10 @@ def test_peft_loads_what_is_written(case, kind, tmp_path):
     assert_same(read, adapter)
 
 
-@pytest.mark.parametrize(("case", "kind"), READ, indirect=["case"])
-def test_what_peft_writes_is_loaded(case, kind, tmp_path):
-    name, config, params = case
+@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_peft_writes_is_loaded(name, kind, load, tmp_path):
+    config, params = load(name)
     targets = "all-linear" if kind == "dora" else TARGETS.get(name, ["q_proj", "o_proj"])
     task = {"task_type": "SEQ_CLS"} if name.endswith("reward") else {}
     options = peft.LoraConfig(r=3, lora_alpha=5, target_modules=targets, **OPTIONS[kind], **task)
@@ -164,9 +162,9 @@ def test_what_peft_writes_is_loaded(case, kind, tmp_path):
     assert jax.tree.structure(adapter) == jax.tree.structure(shapes_of_adapter(params, lora))
 
 
-@pytest.mark.parametrize("case", [*APART, "llama_linear_tied"], indirect=True)
-def test_transformers_loads_the_merged_model(case, tmp_path):
-    name, config, params = case
+@pytest.mark.parametrize("name", MAKERS)
+def test_transformers_loads_the_merged_model(name, load, tmp_path):
+    config, params = load(name)
     adapter = random_adapter(params, LORA["dora"])
     merged = models.merge_lora(params, adapter, LORA["dora"])
     hf.save_pretrained(tmp_path / "out", config, merged)

@@ -81,11 +81,7 @@ def test_reads_back_exactly(case, tmp_path):
     assert_same(read, params)
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"),
-    [("llama", torch.bfloat16), ("llama_linear_tied", torch.float16), ("gemma3", torch.bfloat16)],
-    indirect=["case"],
-)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_files(case, tmp_path, dtype):
     """Sharded 16-bit files are read as the values that they hold; bfloat16 parameters hold them too."""
     model, config, params = case
