@@ -13,15 +13,22 @@ from scipy.special import log_softmax
 
 from jaxalign import models, sharding
 
-response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
+response_logps = jax.jit(models.response_logps, static_argnums=0)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="shared_prompt")
-def value_and_gradient(model, params, batch, weights, shared_prompt=True):
-    """The weighted sum of the responses' log-probabilities and its gradient: one program for equal shapes."""
-    return jax.value_and_grad(
-        lambda params: (models.response_logps(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-    )(params)
+def run(model, params, batch, weights, shared_prompt=True):
+    """Log-probabilities, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+
+    def weighted(params):
+        logps = models.response_logps(model, params, batch, shared_prompt=shared_prompt)
+        return (logps * weights).sum(), logps
+
+    gradient, logps = jax.grad(weighted, has_aux=True)(params)
+    return logps, gradient
+
+
+WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 
 
 def by_hand(model, params, prompt, response, length=16):
@@ -39,7 +46,7 @@ def by_hand(model, params, prompt, response, length=16):
 def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_prompt):
     model, params = tiny.init(tiny.CONFIGS[name])
     batch = jax.device_get(tiny.list_batch(model.config.vocab_size, left_padded=left_padded))
-    logps = response_logps(model, params, batch, shared_prompt=shared_prompt)
+    logps, _ = run(model, params, batch, WEIGHTS, shared_prompt=shared_prompt)
     for b, k in np.ndindex(logps.shape):
         prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
         response = batch.response_tokens[b, k][batch.response_mask[b, k]]
@@ -51,10 +58,7 @@ def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_pr
 def test_shared_prompt_has_the_gradients_of_separate_rows(name):
     model, params = tiny.init(tiny.CONFIGS[name])
     batch = tiny.list_batch(model.config.vocab_size)
-    weights = np.random.default_rng(5).standard_normal(batch.labels.shape).astype(np.float32)
-    shared, separate = (
-        value_and_gradient(model, params, batch, weights, shared_prompt=flag)[1] for flag in (True, False)
-    )
+    shared, separate = (run(model, params, batch, WEIGHTS, shared_prompt=flag)[1] for flag in (True, False))
     for path, ours in jax.tree.leaves_with_path(shared):
         theirs = separate
         for step in path:
@@ -72,7 +76,7 @@ def test_masked_tokens_do_not_matter(shared_prompt):
         prompt_tokens=jnp.where(batch.prompt_mask, batch.prompt_tokens, 7),
         response_tokens=jnp.where(batch.response_mask, batch.response_tokens, 9),
     )
-    ours, noisy = (response_logps(model, params, x, shared_prompt=shared_prompt) for x in (batch, noise))
+    ours, noisy = (run(model, params, x, WEIGHTS, shared_prompt=shared_prompt)[0] for x in (batch, noise))
     np.testing.assert_array_equal(ours, noisy)
 
 
@@ -85,8 +89,8 @@ def test_wider_padding_gives_the_same_numbers():
         response_tokens=jnp.pad(batch.response_tokens, ((0, 0), (0, 0), (0, 4))),
         response_mask=jnp.pad(batch.response_mask, ((0, 0), (0, 0), (0, 4))),
     )
-    narrow_logps, wide_logps = (response_logps(model, params, x) for x in (batch, wide))
-    np.testing.assert_allclose(narrow_logps, wide_logps, rtol=1e-5, atol=1e-5)
+    narrow_logps, _ = run(model, params, batch, WEIGHTS)
+    np.testing.assert_allclose(narrow_logps, response_logps(model, params, wide), rtol=1e-5, atol=1e-5)
 
 
 def test_empty_response_slots_and_promptless_lists_are_finite():
@@ -95,8 +99,8 @@ def test_empty_response_slots_and_promptless_lists_are_finite():
     empty = batch._replace(
         prompt_mask=jnp.zeros_like(batch.prompt_mask), response_mask=jnp.zeros_like(batch.response_mask)
     )
-    value, gradient = value_and_gradient(model, params, empty, np.ones(batch.labels.shape, np.float32))
-    assert value == 0.0
+    logps, gradient = run(model, params, empty, WEIGHTS)
+    assert (np.asarray(logps) == 0).all()
     assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
 
 
@@ -104,7 +108,7 @@ def test_bfloat16_compute_stays_near_float32():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)
     half = models.build(dataclasses.replace(model.config, dtype="bfloat16"))
-    exact, rough = (response_logps(m, params, batch) for m in (model, half))
+    exact, rough = run(model, params, batch, WEIGHTS)[0], response_logps(half, params, batch)
     assert rough.dtype == jnp.float32
     np.testing.assert_allclose(rough, exact, rtol=0.03, atol=0.1)
 
