@@ -16,10 +16,13 @@ from jaxalign import models, sharding
 response_logps = jax.jit(models.response_logps, static_argnums=0)
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="shared_prompt")
 def run(model, params, batch, weights, shared_prompt=True):
     """Log-probabilities, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled(model, shared_prompt, params, batch, weights)
 
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled(model, shared_prompt, params, batch, weights):
     def weighted(params):
         logps = models.response_logps(model, params, batch, shared_prompt=shared_prompt)
         return (logps * weights).sum(), logps
@@ -132,8 +135,8 @@ def compile_logps(name, batch, mesh):
 
 @functools.cache
 def on_one_device(name):
-    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), None)
-    return compiled(params, batch)
+    params, batch, program = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), None)
+    return program(params, batch)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +151,8 @@ def on_one_device(name):
 )
 def test_sharded_logps_and_gradients_equal_single_device(name, sizes):
     mesh = sharding.make_mesh(**sizes)
-    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), mesh)
-    value, gradient = compiled(params, batch)
+    params, batch, program = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), mesh)
+    value, gradient = program(params, batch)
     expected, expected_gradient = on_one_device(name)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), gradient, expected_gradient)
@@ -158,10 +161,10 @@ def test_sharded_logps_and_gradients_equal_single_device(name, sizes):
 def test_under_context_parallelism_devices_exchange_keys_and_values_only():
     """Of arrays of numbers: queries, hidden states and logits stay where they are, parameters are whole here."""
     mesh = sharding.make_mesh(fsdp=1, context=8)
-    *_, compiled = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
-    gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", compiled.as_text()))
+    *_, program = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
+    gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", program.as_text()))
     assert gathered == {"f32[2,24,2,4]"}  # two rows, the prompt's 24 tokens, two heads of four
-    assert not re.findall(r"all-to-all|collective-permute", compiled.as_text())
+    assert not re.findall(r"all-to-all|collective-permute", program.as_text())
 
 
 @pytest.mark.parametrize(("k", "p"), [(4, 23), (3, 24)])

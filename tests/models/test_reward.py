@@ -21,7 +21,7 @@ CASES = {
 }
 WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 FEW = ["plain-last", "mixed-mean", "encoder-first"]
-response_rewards = jax.jit(models.response_rewards, static_argnums=0, static_argnames="shared_prompt")
+response_rewards = jax.jit(models.response_rewards, static_argnums=0)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -29,12 +29,19 @@ def states(decoder, variables, row):
     return decoder.apply(variables, row, method="hidden")
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="shared_prompt")
-def value_and_gradient(model, params, batch, weights, shared_prompt=True):
-    """The weighted sum of rewards and its gradient: one program for all tests of equal shapes."""
-    return jax.value_and_grad(
-        lambda params: (models.response_rewards(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-    )(params)
+def run(model, params, batch, weights, shared_prompt=True):
+    """Rewards, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled(model, shared_prompt, params, batch, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled(model, shared_prompt, params, batch, weights):
+    def weighted(params):
+        rewards = models.response_rewards(model, params, batch, shared_prompt=shared_prompt)
+        return (rewards * weights).sum(), rewards
+
+    gradient, rewards = jax.grad(weighted, has_aux=True)(params)
+    return rewards, gradient
 
 
 def by_hand(model, params, tokens, start, length=16):
@@ -113,10 +120,10 @@ def test_rows_may_be_padded_on_either_side(name):
 def test_shared_prompt_has_the_values_and_gradients_of_separate_rows(name):
     model, params = tiny.init(CASES[name])
     batch = tiny.list_batch(61)
-    (value, shared), (expected, separate) = (
-        value_and_gradient(model, params, batch, WEIGHTS, shared_prompt=flag) for flag in (True, False)
+    (rewards, shared), (expected, separate) = (
+        run(model, params, batch, WEIGHTS, shared_prompt=flag) for flag in (True, False)
     )
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(rewards, expected, rtol=1e-5, atol=1e-6)
     assert jax.tree.structure(shared) == jax.tree.structure(separate)
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(separate), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()) + 1e-6)
@@ -142,14 +149,13 @@ def test_empty_responses(name):
     mask = np.zeros(batch.response_mask.shape, bool)
     mask[:, 0, 0] = True
     lone, nothing = (batch._replace(response_mask=jnp.asarray(x)) for x in (mask, mask & False))
-    rewards = response_rewards(model, params, lone)
-    _, gradient = value_and_gradient(model, params, lone, WEIGHTS)
+    rewards, gradient = run(model, params, lone, WEIGHTS)
     prompt = np.asarray(batch.prompt_tokens[0])[np.asarray(batch.prompt_mask[0])]
     row = np.concatenate([prompt, batch.response_tokens[0, 0, :1]])
     np.testing.assert_allclose(rewards[0, 0], by_hand(model, params, row, len(prompt)), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(rewards[:, 1:], 0)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    _, gradient = value_and_gradient(model, params, nothing, WEIGHTS)
+    _, gradient = run(model, params, nothing, WEIGHTS)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
 
 
