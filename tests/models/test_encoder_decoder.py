@@ -16,7 +16,7 @@ from jaxalign.models.relative import bucket_distances, distances_between, look_u
 TOKENS, DECODER_TOKENS = (jnp.asarray(np.random.default_rng(1).integers(0, 61, (2, n)), jnp.int32) for n in (9, 8))
 WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
-response_rewards = jax.jit(models.response_rewards, static_argnums=0, static_argnames="shared_prompt")
+response_rewards = jax.jit(models.response_rewards, static_argnums=0)
 
 
 def run(scores_fn, model, params, batch, weights, shared_prompt=True):
