@@ -19,7 +19,7 @@ def plain_logits(model, params, batch, b, i, j, length=32):
     response = [batch.response_tokens[b, k][batch.response_mask[b, k]] for k in (i, j)]
     prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
     row = np.concatenate([prompt, FORM.first, response[0], FORM.second, response[1], FORM.end])
-    logits = tiny.forward(model, params, jnp.asarray(np.pad(row, (0, length - len(row))))[None])
+    logits = tiny.forward(model, params, np.pad(row, (0, length - len(row)))[None])
     return np.asarray(logits[0, len(row) - 1])[list(FORM.verdicts)]
 
 
@@ -27,7 +27,7 @@ def plain_logits(model, params, batch, b, i, j, length=32):
 @pytest.mark.parametrize("left_padded", [False, True])
 def test_every_comparison_equals_its_own_row(name, left_padded):
     model, params = tiny.init(tiny.CONFIGS[name])
-    batch = tiny.list_batch(model.config.vocab_size, left_padded=left_padded)
+    batch = jax.device_get(tiny.list_batch(model.config.vocab_size, left_padded=left_padded))
     logits = comparison_logits(model, params, batch, FORM)
     assert logits.shape == (2, 3, 3, 3) and logits.dtype == jnp.float32
     for b, i, j in np.ndindex(2, 3, 3):
@@ -39,7 +39,7 @@ def test_every_comparison_equals_its_own_row(name, left_padded):
 def test_an_empty_response_is_compared_too():
     model, params = tiny.init(tiny.MIXED)
     batch = tiny.list_batch(model.config.vocab_size)
-    batch = batch._replace(response_mask=batch.response_mask.at[0, 1].set(False))
+    batch = jax.device_get(batch._replace(response_mask=batch.response_mask.at[0, 1].set(False)))
     logits = comparison_logits(model, params, batch, FORM)
     for i, j in (0, 1), (1, 0), (1, 1):
         np.testing.assert_allclose(logits[0, i, j], plain_logits(model, params, batch, 0, i, j), rtol=1e-4, atol=1e-4)

@@ -1,6 +1,7 @@
 """The decoder's masks, packing and rematerialisation; parity with transformers stands in tests/parity."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jaxalign.models import attention, layers, rope
 @pytest.mark.parametrize("name", tiny.CONFIGS)
 def test_packed_segments_equal_separate_rows(name):
     model, params = tiny.init(tiny.CONFIGS[name])
-    tokens = jax.random.randint(jax.random.key(1), (1, 12), 0, model.config.vocab_size)
+    tokens = np.random.default_rng(1).integers(0, model.config.vocab_size, (1, 12))
     segments = jnp.array([[1] * 5 + [2] * 6 + [0]])
     positions = jnp.array([[*range(5), *range(6), 0]])
     packed = tiny.forward(model, params, tokens, segment_ids=segments, positions=positions)
@@ -28,9 +29,9 @@ def test_packed_segments_equal_separate_rows(name):
 @pytest.mark.parametrize("name", tiny.CONFIGS)
 def test_left_padding_shifts_nothing(name):
     model, params = tiny.init(tiny.CONFIGS[name])
-    tokens = jax.random.randint(jax.random.key(1), (1, 6), 0, model.config.vocab_size)
-    padded = jnp.concatenate([jnp.full((1, 3), 9), tokens], axis=1)
-    mask = jnp.arange(9)[None] >= 3
+    tokens = np.random.default_rng(1).integers(0, model.config.vocab_size, (1, 6))
+    padded = np.concatenate([np.full((1, 3), 9), tokens], axis=1)
+    mask = np.arange(9)[None] >= 3
     logits = tiny.forward(model, params, padded, mask=mask)
     np.testing.assert_allclose(logits[:, 3:], tiny.forward(model, params, tokens), rtol=1e-4, atol=1e-4)
 
@@ -47,14 +48,17 @@ def test_a_token_sees_no_later_one_and_none_beyond_its_window():
         assert differs.tolist() == [changed <= i < changed + 3 for i in range(8)]
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def gradient_of_spread(model, params, tokens):
+    return jax.grad(lambda params: model.apply({"params": params}, tokens).std())(params)
+
+
 @pytest.mark.parametrize("remat", ["dots", "full", "offload"])
 def test_rematerialisation_changes_no_gradient(remat):
     model, params = tiny.init(tiny.MIXED)
-    tokens = jax.random.randint(jax.random.key(1), (2, 6), 0, model.config.vocab_size)
+    tokens = np.random.default_rng(1).integers(0, model.config.vocab_size, (2, 6))
     again = models.build(dataclasses.replace(model.config, remat=remat))
-    plain, other = (
-        jax.jit(jax.grad(lambda p, m=m: m.apply({"params": p}, tokens).std()))(params) for m in (model, again)
-    )
+    plain, other = (gradient_of_spread(m, params, tokens) for m in (model, again))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), plain, other)
 
 
@@ -64,8 +68,8 @@ def test_full_rematerialisation_saves_memory():
 
     def temporary_bytes(config):
         model, params = tiny.init(config)
-        gradient = jax.jit(jax.grad(lambda p: model.apply({"params": p}, tokens).std()))
-        return gradient.lower(params).compile().memory_analysis().temp_size_in_bytes
+        program = gradient_of_spread.lower(model, params, tokens).compile()
+        return program.memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes(dataclasses.replace(config, remat="full")) < 0.5 * temporary_bytes(config)
 
@@ -74,8 +78,8 @@ def test_full_rematerialisation_saves_memory():
 def test_offload_moves_the_input_of_each_layer_to_the_host(remat, moved):
     """In the scan over layers, of a program for GPU; the CPU backend has no host memory apart."""
     model, params = tiny.init(dataclasses.replace(tiny.PLAIN, remat=remat))
-    gradient = jax.jit(jax.grad(lambda p: model.apply({"params": p}, jnp.zeros((2, 6), jnp.int32)).std()))
-    program = gradient.trace(params).lower(lowering_platforms=("cuda",)).as_text()
+    traced = gradient_of_spread.trace(model, params, jnp.zeros((2, 6), jnp.int32))
+    program = traced.lower(lowering_platforms=("cuda",)).as_text()
     lines = [line for line in program.splitlines() if '"pinned_host"' in line]
     assert len(lines) == moved and all("tensor<2x6x16xf32>" in line for line in lines)
 

@@ -1,20 +1,37 @@
 """Encoder-decoders: masks and positions, responses of a list, rewards, shardings; transformers: tests/parity."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from scipy.special import log_softmax
 
 from jaxalign import models, sharding
 from jaxalign.models.relative import bucket_distances, distances_between, look_up
 
-TOKENS = jax.random.randint(jax.random.key(1), (2, 9), 0, 61)
-DECODER_TOKENS = jax.random.randint(jax.random.key(2), (2, 8), 0, 61)
+TOKENS, DECODER_TOKENS = (jnp.asarray(np.random.default_rng(1).integers(0, 61, (2, n)), jnp.int32) for n in (9, 8))
+WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
-response_rewards = jax.jit(models.response_rewards, static_argnums=0, static_argnames="shared_prompt")
+response_rewards = jax.jit(models.response_rewards, static_argnums=0)
+
+
+def run(scores_fn, model, params, batch, weights, shared_prompt=True):
+    """Scores, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled(scores_fn, model, shared_prompt, params, batch, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def compiled(scores_fn, model, shared_prompt, params, batch, weights):
+    def weighted(params):
+        scores = scores_fn(model, params, batch, shared_prompt=shared_prompt)
+        return (scores * weights).sum(), scores
+
+    gradient, scores = jax.grad(weighted, has_aux=True)(params)
+    return scores, gradient
 
 
 @pytest.fixture(scope="module", params=tiny.ENCODER_DECODERS)
@@ -51,9 +68,9 @@ def test_the_bias_of_a_pair_is_that_of_its_distance():
 
 def test_a_decoder_token_sees_the_prompt_and_what_is_before_it(case):
     for place in range(9):
-        assert moved(*case, tokens=TOKENS.at[:, place].add(1) % 61).all()
+        assert moved(*case, tokens=(TOKENS + np.eye(9, dtype=np.int32)[[place]]) % 61).all()
     for place in range(8):
-        changed = moved(*case, decoder_tokens=DECODER_TOKENS.at[:, place].add(1) % 61)
+        changed = moved(*case, decoder_tokens=(DECODER_TOKENS + np.eye(8, dtype=np.int32)[[place]]) % 61)
         assert changed.tolist() == [t >= place for t in range(8)]
 
 
@@ -93,14 +110,15 @@ def test_the_output_scale():
 @pytest.mark.parametrize("shared_prompt", [False, True])
 def test_response_logps_are_sums_over_the_plain_row(case, left_padded, shared_prompt):
     model, params = case
-    batch = tiny.list_batch(61, left_padded=left_padded)
-    logps = response_logps(model, params, batch, shared_prompt=shared_prompt)
+    batch = jax.device_get(tiny.list_batch(61, left_padded=left_padded))
+    logps, _ = run(models.response_logps, model, params, batch, WEIGHTS, shared_prompt=shared_prompt)
     for b, k in np.ndindex(logps.shape):
         prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
-        response = np.asarray(batch.response_tokens[b, k][batch.response_mask[b, k]])
-        row = jnp.asarray([[model.config.start_id, *response[:-1]]])
-        logits = tiny.forward(model, params, prompt[None], decoder_tokens=jnp.pad(row, ((0, 0), (0, 5 - row.shape[1]))))
-        by_token = np.asarray(jax.nn.log_softmax(logits[0]), np.float64)[np.arange(len(response)), response]
+        response = batch.response_tokens[b, k][batch.response_mask[b, k]]
+        row = np.zeros((1, 5), np.int32)  # a decoder's row ends in padding that none sees
+        row[0, : len(response)] = [model.config.start_id, *response[:-1]]
+        logits = tiny.forward(model, params, prompt[None], decoder_tokens=row)
+        by_token = log_softmax(np.asarray(logits[0], np.float64), axis=-1)[np.arange(len(response)), response]
         expected = by_token.sum() if batch.where[b, k] else 0.0
         np.testing.assert_allclose(logps[b, k], expected, rtol=2e-5, atol=2e-5)
 
@@ -112,19 +130,22 @@ def assert_close(ours, theirs, rounding=1e-5):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol, err_msg=str(path))
 
 
-@pytest.mark.parametrize("scores_fn", [models.response_logps, models.response_rewards])
-def test_shared_prompt_has_the_values_and_gradients_of_separate_rows(case, scores_fn):
-    config = case[0].config
-    model, params = case if scores_fn is models.response_logps else tiny.init(models.RewardConfig(config, "mean"))
+@pytest.mark.parametrize(
+    ("config", "scores_fn"),
+    [
+        (tiny.V1_0, models.response_logps),
+        (tiny.V1_1, models.response_logps),
+        (models.RewardConfig(tiny.V1_0, "mean"), models.response_rewards),
+    ],
+    ids=["v1.0 logps", "v1.1 logps", "v1.0 rewards"],
+)
+def test_shared_prompt_has_the_values_and_gradients_of_separate_rows(config, scores_fn):
+    model, params = tiny.init(config)
     batch = tiny.list_batch(61)
-    weights = jax.random.normal(jax.random.key(5), batch.labels.shape)
-
-    def loss(params, shared_prompt):
-        return (scores_fn(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-
-    run = jax.jit(jax.value_and_grad(loss), static_argnums=1)
-    (value, shared), (expected, separate) = (run(params, flag) for flag in (True, False))
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    (scores, shared), (expected, separate) = (
+        run(scores_fn, model, params, batch, WEIGHTS, shared_prompt=flag) for flag in (True, False)
+    )
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
     # Every parameter is used: the encoder is reached through the memories.
     assert all(jnp.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(shared))
     assert_close(shared, separate)
@@ -148,17 +169,17 @@ def test_masked_tokens_do_not_matter(case):
         prompt_tokens=jnp.where(batch.prompt_mask, batch.prompt_tokens, 7),
         response_tokens=jnp.where(batch.response_mask, batch.response_tokens, 9),
     )
-    np.testing.assert_array_equal(response_logps(*case, batch), response_logps(*case, noise))
+    ours, noisy = (run(models.response_logps, *case, x, WEIGHTS)[0] for x in (batch, noise))
+    np.testing.assert_array_equal(ours, noisy)
 
 
 def test_empty_responses_and_prompts_are_finite(case):
-    model, params = case
     batch = tiny.list_batch(61)
     empty = batch._replace(
         prompt_mask=jnp.zeros_like(batch.prompt_mask), response_mask=jnp.zeros_like(batch.response_mask)
     )
-    value, gradient = jax.jit(jax.value_and_grad(lambda p: models.response_logps(model, p, empty).sum()))(params)
-    assert value == 0.0
+    logps, gradient = run(models.response_logps, *case, empty, WEIGHTS)
+    assert (np.asarray(logps) == 0).all()
     assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
 
 
@@ -166,20 +187,17 @@ def test_no_array_of_logits(case):
     """Log-probabilities and gradients without an array of tokens times vocabulary."""
     config = dataclasses.replace(case[0].config, vocab_size=8192)  # four blocks
     model = models.build(config)
-    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     batch = tiny.list_batch(61)
-    text = jax.jit(jax.grad(lambda p: models.response_logps(model, p, batch).sum())).lower(params).as_text()
+    text = compiled.lower(models.response_logps, model, True, tiny.shapes(config), batch, WEIGHTS).as_text()
     assert "tensor<2x3x5x2048xf32>" in text and "5x8192x" not in text and "30x8192x" not in text
 
 
-@pytest.mark.parametrize("remat", ["dots", "full"])
-def test_rematerialisation_changes_no_gradient(case, remat):
-    model, params = case
-    again = models.build(dataclasses.replace(model.config, remat=remat))
+@pytest.mark.parametrize(("config", "remat"), [(tiny.V1_0, "dots"), (tiny.V1_1, "full")], ids=["dots", "full"])
+def test_rematerialisation_changes_no_gradient(config, remat):
+    model, params = tiny.init(config)
+    again = models.build(dataclasses.replace(config, remat=remat))
     batch = tiny.list_batch(61)
-    plain, other = (
-        jax.jit(jax.grad(lambda p, m=m: models.response_logps(m, p, batch).sum()))(params) for m in (model, again)
-    )
+    plain, other = (run(models.response_logps, m, params, batch, WEIGHTS)[1] for m in (model, again))
     assert_close(other, plain)
 
 
@@ -187,32 +205,34 @@ def test_bfloat16_compute_stays_near_float32(case):
     model, params = case
     half = models.build(dataclasses.replace(model.config, dtype="bfloat16"))
     batch = tiny.list_batch(61)
-    exact, rough = (response_logps(m, params, batch) for m in (model, half))
+    exact, rough = run(models.response_logps, model, params, batch, WEIGHTS)[0], response_logps(half, params, batch)
     assert rough.dtype == jnp.float32 and (exact != rough).any()
     np.testing.assert_allclose(rough, exact, rtol=0.05, atol=0.2)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_rewards_by_hand(case, pooling):
+@pytest.mark.parametrize(("backbone", "pooling"), [("v1.0", "mean"), ("v1.1", "last")])
+def test_rewards_by_hand(backbone, pooling):
     """From the bare backbone's states behind its start token, one unpadded response at a time."""
-    config = models.RewardConfig(case[0].config, pooling)
+    config = models.RewardConfig(tiny.ENCODER_DECODERS[backbone], pooling)
     model, params = tiny.init(config)
     backbone = models.build(dataclasses.replace(config.backbone, tied_embeddings=True, output_scale=False))
     states = jax.jit(lambda *x: backbone.apply({"params": params["backbone"]}, *x, method="hidden"))
-    batch = tiny.list_batch(61, left_padded=True)
-    rewards = response_rewards(model, params, batch)
+    batch = jax.device_get(tiny.list_batch(61, left_padded=True))
+    rewards, _ = run(models.response_rewards, model, params, batch, WEIGHTS)
     assert rewards.dtype == jnp.float32 and np.std(rewards) > 0.05
     for b, k in np.ndindex(rewards.shape):
         prompt = batch.prompt_tokens[b][batch.prompt_mask[b]][None]
-        response = batch.response_tokens[b, k][batch.response_mask[b, k]]
-        row = jnp.concatenate([jnp.array([config.backbone.start_id]), response])
-        hidden = states(prompt, jnp.pad(row, (0, 6 - len(row)))[None])[0, 1 : len(row)]
+        response, n = batch.response_tokens[b, k][None], batch.response_mask[b, k].sum()
+        row = np.pad(response[:, :n], ((0, 0), (1, 5 - n)), constant_values=config.backbone.start_id)
+        hidden = np.asarray(states(prompt, row)[0, 1 : n + 1])
         state = hidden[-1] if pooling == "last" else hidden.mean(axis=0)
-        expected = float(state @ params["head"]["reward"][:, 0]) if batch.where[b, k] else 0.0
-        np.testing.assert_allclose(rewards[b, k], expected, rtol=1e-4, atol=1e-5)
-        one = tiny.forward(model, params, prompt, response_tokens=response[None])
-        if batch.where[b, k]:
-            np.testing.assert_allclose(one[0], expected, rtol=1e-4, atol=1e-5)
+        expected = float(state @ np.asarray(params["head"]["reward"])[:, 0])
+        np.testing.assert_allclose(rewards[b, k], expected if batch.where[b, k] else 0, rtol=1e-4, atol=1e-5)
+        one = tiny.forward(
+            model, params, prompt, response_tokens=response, response_mask=batch.response_mask[b, k][None]
+        )
+        np.testing.assert_allclose(one[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(tiny.forward(model, params, prompt, response_tokens=response[:, :n]), one, rtol=1e-5)
 
 
 def test_a_response_without_a_token_has_reward_zero(case):
@@ -239,24 +259,25 @@ def test_configs_that_make_no_sense():
         models.RewardConfig(tiny.V1_0, "first")
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
-def test_sharded_logps_and_gradients_equal_single_device(shape):
-    config = dataclasses.replace(tiny.V1_1, vocab_size=64)
-    model, params = tiny.init(config)
+@pytest.fixture(scope="module")
+def on_one_device():
+    """A model, its parameters, eight lists, the responses' log-probabilities, and the gradient of their sum."""
+    model, params = tiny.init(dataclasses.replace(tiny.V1_1, vocab_size=64))
     batch = tiny.list_batch(64, b=8, p=22)
+    weights = np.ones((8, 3), np.float32)
+    return model, params, batch, weights, *run(models.response_logps, model, params, batch, weights)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 4)])
+def test_sharded_logps_and_gradients_equal_single_device(shape, on_one_device):
+    model, params, batch, weights, logps, gradient = on_one_device
     mesh = sharding.make_mesh(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
     rules = sharding.Rules(models.LOGICAL_AXES)
     shardings = sharding.param_shardings(params, mesh, rules)
-
-    @jax.jit
-    def run(params, batch):
-        return jax.value_and_grad(lambda p: models.response_logps(model, p, batch).sum())(params)
-
-    value, gradient = run(params, batch)
     with jax.set_mesh(mesh):
-        placed = sharding.place_batch(batch, mesh=mesh, rules=rules)
-        sharded_value, sharded_gradient = run(sharding.place(params, shardings), placed)
-    np.testing.assert_allclose(sharded_value, value, rtol=1e-5)
+        placed = sharding.place(params, shardings), *sharding.place_batch((batch, weights), mesh=mesh, rules=rules)
+        sharded_logps, sharded_gradient = run(models.response_logps, model, *placed)
+    np.testing.assert_allclose(sharded_logps, logps, rtol=1e-5)
     assert_close(sharded_gradient, gradient, rounding=1e-4)
     if shape == (2, 2, 2):
         # The layer axis first, whole; then what the names say.

@@ -19,6 +19,9 @@ CONFIGS = tiny.CONFIGS | {
     "encoder_reward": ENCODER_REWARD,
 }
 KINDS = {"lora": LoraConfig(3, 3.0, rank_stabilized=True), "dora": LoraConfig(3, 6.0, dora=True)}
+# DoRA does to every map all that LoRA does, and divides; each model's layers, and each kind beside a head, are there.
+CASES = {name: KINDS["lora" if name in ("mixed", "encoder") else "dora"] for name in CONFIGS}
+CASES["plain"] = dataclasses.replace(CASES["plain"], whole=("final_norm",))
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 61, (2, 9)))
 
 
@@ -27,10 +30,15 @@ def flatten(tree):
 
 
 def trained(params, config, seed=1):
-    """An adapter whose every entry is away from its start."""
+    """An adapter whose every entry is away from its start: factors about 0, and all else about 1."""
     rng = np.random.default_rng(seed)
-    adapter = models.init_lora(jax.random.key(0), params, config)
-    return jax.tree.map(lambda leaf: leaf + jnp.asarray(0.1 * rng.standard_normal(leaf.shape), leaf.dtype), adapter)
+    shapes = jax.eval_shape(functools.partial(models.init_lora, config=config), jax.random.key(0), params)
+
+    def draw(path, leaf):
+        centre = 0.0 if "_lora_" in path[-1].key else 1.0
+        return jnp.asarray(centre + 0.2 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    return jax.tree.map_with_path(draw, shapes)
 
 
 def test_one_map_by_hand():
@@ -52,32 +60,38 @@ def test_scale():
     assert LoraConfig(16, 8.0, rank_stabilized=True).scale == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_start_is_the_base(name, kind):
-    model, params = tiny.init(CONFIGS[name])
-    adapter = models.init_lora(jax.random.key(0), params, KINDS[kind])
-    expected = tiny.forward(model, params, TOKENS)
-    actual = tiny.forward(model, models.apply_lora(params, adapter, KINDS[kind]), TOKENS)
-    np.testing.assert_allclose(actual, expected, atol=1e-5)
-    if kind != "dora":  # whose quotient of norms may round
-        jax.tree.map(np.testing.assert_array_equal, models.merge_lora(params, adapter, KINDS[kind]), params)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def outputs_and_gradient(form, model, config, params, adapter):
+    """What the adapted model says, and the gradient of a sum of it."""
 
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CONFIGS)
-def test_beside_the_base_is_merged_into_it(name, kind):
-    """Values of the two forms agree, and every number of the adapter takes part in both, with the same gradient."""
-    model, params = tiny.init(CONFIGS[name])
-    config = dataclasses.replace(KINDS[kind], whole=("final_norm",) if name == "plain" else None)
-    adapter = trained(params, config)
-
-    def total(adapter, form):
+    def total(adapter):
         outputs = model.apply({"params": form(params, adapter, config)}, TOKENS)
         return jnp.sum(jnp.sin(outputs)), outputs
 
-    run = functools.partial(jax.jit, static_argnums=1)(jax.grad(total, has_aux=True))
-    (beside, outputs), (merged, expected) = run(adapter, models.apply_lora), run(adapter, models.merge_lora)
+    gradient, outputs = jax.grad(total, has_aux=True)(adapter)
+    return outputs, gradient
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_start_is_the_base(name):
+    config = CASES[name]
+    model, params = tiny.init(CONFIGS[name])
+    adapter = models.init_lora(jax.random.key(0), params, config)
+    actual, _ = outputs_and_gradient(models.apply_lora, model, config, params, adapter)
+    np.testing.assert_allclose(actual, tiny.forward(model, params, TOKENS), atol=1e-5)
+    if not config.dora:  # whose quotient of norms may round
+        jax.tree.map(np.testing.assert_array_equal, models.merge_lora(params, adapter, config), params)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_beside_the_base_is_merged_into_it(name):
+    """Values of the two forms agree, and every number of the adapter takes part in both, with the same gradient."""
+    config = CASES[name]
+    model, params = tiny.init(CONFIGS[name])
+    adapter = trained(params, config)
+    (outputs, beside), (expected, merged) = (
+        outputs_and_gradient(form, model, config, params, adapter) for form in (models.apply_lora, models.merge_lora)
+    )
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
     assert jnp.abs(outputs - tiny.forward(model, params, TOKENS)).max() > 0.1
     for path, gradient in flatten(merged).items():

@@ -9,19 +9,38 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from scipy.special import log_softmax
 
 from jaxalign import models, sharding
 
-response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
+response_logps = jax.jit(models.response_logps, static_argnums=0)
+
+
+def run(model, params, batch, weights, shared_prompt=True):
+    """Log-probabilities, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled(model, shared_prompt, params, batch, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled(model, shared_prompt, params, batch, weights):
+    def weighted(params):
+        logps = models.response_logps(model, params, batch, shared_prompt=shared_prompt)
+        return (logps * weights).sum(), logps
+
+    gradient, logps = jax.grad(weighted, has_aux=True)(params)
+    return logps, gradient
+
+
+WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 
 
 def by_hand(model, params, prompt, response, length=16):
     """sum_t log softmax(logits of the row up to t)[response_t], from one row and the plain causal forward pass."""
-    row = jnp.concatenate([prompt, response])
-    logits = tiny.forward(model, params, jnp.pad(row, (0, length - len(row)))[None])[0]
-    logps = np.asarray(jax.nn.log_softmax(logits), np.float64)
+    row = np.concatenate([prompt, response])
+    logits = tiny.forward(model, params, np.pad(row, (0, length - len(row)))[None])[0]
+    logps = log_softmax(np.asarray(logits, np.float64), axis=-1)
     start = len(prompt) - 1
-    return sum(logps[start + t, token] for t, token in enumerate(np.asarray(response)))
+    return sum(logps[start + t, token] for t, token in enumerate(response))
 
 
 @pytest.mark.parametrize("name", tiny.CONFIGS)
@@ -29,8 +48,8 @@ def by_hand(model, params, prompt, response, length=16):
 @pytest.mark.parametrize("shared_prompt", [False, True])
 def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_prompt):
     model, params = tiny.init(tiny.CONFIGS[name])
-    batch = tiny.list_batch(model.config.vocab_size, left_padded=left_padded)
-    logps = response_logps(model, params, batch, shared_prompt=shared_prompt)
+    batch = jax.device_get(tiny.list_batch(model.config.vocab_size, left_padded=left_padded))
+    logps, _ = run(model, params, batch, WEIGHTS, shared_prompt=shared_prompt)
     for b, k in np.ndindex(logps.shape):
         prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
         response = batch.response_tokens[b, k][batch.response_mask[b, k]]
@@ -42,12 +61,7 @@ def test_response_logps_are_sums_over_the_plain_row(name, left_padded, shared_pr
 def test_shared_prompt_has_the_gradients_of_separate_rows(name):
     model, params = tiny.init(tiny.CONFIGS[name])
     batch = tiny.list_batch(model.config.vocab_size)
-    weights = jax.random.normal(jax.random.key(5), batch.labels.shape)
-
-    def loss(params, shared_prompt):
-        return (models.response_logps(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-
-    shared, separate = (jax.jit(jax.grad(loss), static_argnums=1)(params, flag) for flag in (True, False))
+    shared, separate = (run(model, params, batch, WEIGHTS, shared_prompt=flag)[1] for flag in (True, False))
     for path, ours in jax.tree.leaves_with_path(shared):
         theirs = separate
         for step in path:
@@ -65,7 +79,7 @@ def test_masked_tokens_do_not_matter(shared_prompt):
         prompt_tokens=jnp.where(batch.prompt_mask, batch.prompt_tokens, 7),
         response_tokens=jnp.where(batch.response_mask, batch.response_tokens, 9),
     )
-    ours, noisy = (response_logps(model, params, x, shared_prompt=shared_prompt) for x in (batch, noise))
+    ours, noisy = (run(model, params, x, WEIGHTS, shared_prompt=shared_prompt)[0] for x in (batch, noise))
     np.testing.assert_array_equal(ours, noisy)
 
 
@@ -78,8 +92,8 @@ def test_wider_padding_gives_the_same_numbers():
         response_tokens=jnp.pad(batch.response_tokens, ((0, 0), (0, 0), (0, 4))),
         response_mask=jnp.pad(batch.response_mask, ((0, 0), (0, 0), (0, 4))),
     )
-    narrow_logps, wide_logps = (response_logps(model, params, x) for x in (batch, wide))
-    np.testing.assert_allclose(narrow_logps, wide_logps, rtol=1e-5, atol=1e-5)
+    narrow_logps, _ = run(model, params, batch, WEIGHTS)
+    np.testing.assert_allclose(narrow_logps, response_logps(model, params, wide), rtol=1e-5, atol=1e-5)
 
 
 def test_empty_response_slots_and_promptless_lists_are_finite():
@@ -88,8 +102,8 @@ def test_empty_response_slots_and_promptless_lists_are_finite():
     empty = batch._replace(
         prompt_mask=jnp.zeros_like(batch.prompt_mask), response_mask=jnp.zeros_like(batch.response_mask)
     )
-    value, gradient = jax.jit(jax.value_and_grad(lambda p: models.response_logps(model, p, empty).sum()))(params)
-    assert value == 0.0
+    logps, gradient = run(model, params, empty, WEIGHTS)
+    assert (np.asarray(logps) == 0).all()
     assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
 
 
@@ -97,7 +111,7 @@ def test_bfloat16_compute_stays_near_float32():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)
     half = models.build(dataclasses.replace(model.config, dtype="bfloat16"))
-    exact, rough = (response_logps(m, params, batch) for m in (model, half))
+    exact, rough = run(model, params, batch, WEIGHTS)[0], response_logps(half, params, batch)
     assert rough.dtype == jnp.float32
     np.testing.assert_allclose(rough, exact, rtol=0.03, atol=0.1)
 
@@ -120,38 +134,37 @@ def compile_logps(name, batch, mesh):
 
 
 @functools.cache
-def on_one_device(name, k):
-    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=k, p=24, r=8), None)
-    return compiled(params, batch)
+def on_one_device(name):
+    params, batch, program = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), None)
+    return program(params, batch)
 
 
 @pytest.mark.parametrize(
-    ("name", "k", "sizes"),
+    ("name", "sizes"),
     [
-        ("plain", 3, {"data": 8}),
-        ("plain", 3, {"data": 2, "tensor": 2}),
-        ("plain", 4, {"data": 2, "context": 4}),  # whole responses on each device
-        ("mixed", 4, {"context": 2, "tensor": 2}),  # windows, and the vocabulary split under a soft-cap
-        ("mixed", 3, {"context": 8}),  # a stretch of each response on each device
+        ("plain", {"data": 8}),
+        ("plain", {"data": 2, "tensor": 2}),
+        ("plain", {"data": 2, "context": 4}),  # whole responses on each device, of which there are four
+        ("mixed", {"context": 2, "tensor": 2}),  # windows, and the vocabulary split under a soft-cap
+        ("mixed", {"context": 8}),  # a stretch of each response on each device
     ],
 )
-def test_sharded_logps_and_gradients_equal_single_device(name, k, sizes):
+def test_sharded_logps_and_gradients_equal_single_device(name, sizes):
     mesh = sharding.make_mesh(**sizes)
-    params, batch, compiled = compile_logps(name, tiny.list_batch(64, b=8, k=k, p=24, r=8), mesh)
-    value, gradient = compiled(params, batch)
-    np.testing.assert_allclose(value, on_one_device(name, k)[0], rtol=1e-5)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), gradient, on_one_device(name, k)[1]
-    )
+    params, batch, program = compile_logps(name, tiny.list_batch(64, b=8, k=4, p=24, r=8), mesh)
+    value, gradient = program(params, batch)
+    expected, expected_gradient = on_one_device(name)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), gradient, expected_gradient)
 
 
 def test_under_context_parallelism_devices_exchange_keys_and_values_only():
     """Of arrays of numbers: queries, hidden states and logits stay where they are, parameters are whole here."""
     mesh = sharding.make_mesh(fsdp=1, context=8)
-    *_, compiled = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
-    gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", compiled.as_text()))
+    *_, program = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
+    gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", program.as_text()))
     assert gathered == {"f32[2,24,2,4]"}  # two rows, the prompt's 24 tokens, two heads of four
-    assert not re.findall(r"all-to-all|collective-permute", compiled.as_text())
+    assert not re.findall(r"all-to-all|collective-permute", program.as_text())
 
 
 @pytest.mark.parametrize(("k", "p"), [(4, 23), (3, 24)])

@@ -1,6 +1,7 @@
 """Rewards: rows against pooling by hand, lists against rows, and a reward model that learns a ranking."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +19,44 @@ CASES = {
     for name, backbone in BACKBONES.items()
     for pooling in ("last", "mean", *(["first"] if name == "encoder" else []))
 }
+WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 FEW = ["plain-last", "mixed-mean", "encoder-first"]
-response_rewards = jax.jit(models.response_rewards, static_argnums=0, static_argnames="shared_prompt")
+response_rewards = jax.jit(models.response_rewards, static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def states(decoder, variables, row):
+    return decoder.apply(variables, row, method="hidden")
+
+
+def run(model, params, batch, weights, shared_prompt=True):
+    """Rewards, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled(model, shared_prompt, params, batch, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled(model, shared_prompt, params, batch, weights):
+    def weighted(params):
+        rewards = models.response_rewards(model, params, batch, shared_prompt=shared_prompt)
+        return (rewards * weights).sum(), rewards
+
+    gradient, rewards = jax.grad(weighted, has_aux=True)(params)
+    return rewards, gradient
 
 
 def by_hand(model, params, tokens, start, length=16):
     """The reward of one unpadded row whose response begins at ``start``, from the states of the bare backbone."""
     config, n = model.config, len(tokens)
     backbone = models.build(config.backbone)
-    row = jnp.pad(jnp.asarray(tokens), (0, length - n))[None]
+    row = np.pad(tokens, (0, length - n))[None]
     if isinstance(config.backbone, models.EncoderConfig):
-        types = (jnp.arange(length) >= start).astype(jnp.int32)[None]
-        mask = (jnp.arange(length) < n)[None]
+        types = (np.arange(length) >= start).astype(np.int32)[None]
+        mask = (np.arange(length) < n)[None]
         hidden = tiny.forward(backbone, params["backbone"], row, mask=mask, token_types=types)
     else:
-        with_matrix = params["backbone"] | {"unembedding": jnp.zeros((config.backbone.width, 61))}
+        with_matrix = params["backbone"] | {"unembedding": np.zeros((config.backbone.width, 61), np.float32)}
         variables = {"params": params["backbone"] if config.backbone.tied_embeddings else with_matrix}
-        hidden = jax.jit(lambda v, x: backbone.apply(v, x, method="hidden"))(variables, row)
+        hidden = states(backbone, variables, row)
     hidden = np.asarray(hidden[0, :n], np.float64)
     state = {"last": hidden[-1], "mean": hidden[start:].mean(axis=0), "first": hidden[0]}[config.pooling]
     if config.pooling == "first":
@@ -43,11 +65,11 @@ def by_hand(model, params, tokens, start, length=16):
     return state @ np.asarray(params["head"]["reward"])[:, 0] + np.sum(params["head"].get("reward_bias", 0.0))
 
 
-@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("left_padded", [False, True])
+@pytest.mark.parametrize("name", CASES)
 def test_rewards_of_lists_by_hand(name, left_padded):
     model, params = tiny.init(CASES[name])
-    batch = tiny.list_batch(61, left_padded=left_padded)
+    batch = jax.device_get(tiny.list_batch(61, left_padded=left_padded))
     rewards = response_rewards(model, params, batch)
     assert rewards.dtype == jnp.float32 and np.std(rewards) > 0.05
     for b, k in np.ndindex(rewards.shape):
@@ -85,12 +107,12 @@ def test_rows_and_lists_have_one_reward(name):
 @pytest.mark.parametrize("name", FEW)
 def test_rows_may_be_padded_on_either_side(name):
     model, params = tiny.init(CASES[name])
-    tokens = jax.random.randint(jax.random.key(3), (2, 6), 0, 61)
+    tokens = np.random.default_rng(3).integers(0, 61, (2, 6))
     plain = tiny.forward(model, params, tokens)
     sides = ((0, 3), (3, 0)) if not name.startswith("encoder") else ((0, 3),)  # an encoder counts padding
     for side in sides:
-        padded = jnp.pad(tokens, ((0, 0), side), constant_values=9)
-        mask = jnp.pad(jnp.ones((2, 6), bool), ((0, 0), side))
+        padded = np.pad(tokens, ((0, 0), side), constant_values=9)
+        mask = np.pad(np.ones((2, 6), bool), ((0, 0), side))
         np.testing.assert_allclose(tiny.forward(model, params, padded, mask=mask), plain, rtol=1e-4, atol=1e-5)
 
 
@@ -98,14 +120,10 @@ def test_rows_may_be_padded_on_either_side(name):
 def test_shared_prompt_has_the_values_and_gradients_of_separate_rows(name):
     model, params = tiny.init(CASES[name])
     batch = tiny.list_batch(61)
-    weights = jax.random.normal(jax.random.key(5), batch.labels.shape)
-
-    def loss(params, shared_prompt):
-        return (models.response_rewards(model, params, batch, shared_prompt=shared_prompt) * weights).sum()
-
-    run = jax.jit(jax.value_and_grad(loss), static_argnums=1)
-    (value, shared), (expected, separate) = (run(params, flag) for flag in (True, False))
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    (rewards, shared), (expected, separate) = (
+        run(model, params, batch, WEIGHTS, shared_prompt=flag) for flag in (True, False)
+    )
+    np.testing.assert_allclose(rewards, expected, rtol=1e-5, atol=1e-6)
     assert jax.tree.structure(shared) == jax.tree.structure(separate)
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(separate), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()) + 1e-6)
@@ -128,20 +146,16 @@ def test_empty_responses(name):
     model, params = tiny.init(CASES[name])
     batch = tiny.list_batch(61)
 
-    @jax.jit
-    def run(params, batch):
-        gradient = jax.grad(lambda p: models.response_rewards(model, p, batch).sum())(params)
-        return models.response_rewards(model, params, batch), gradient
-
-    lone = batch._replace(response_mask=jnp.zeros_like(batch.response_mask).at[:, 0, 0].set(True))
-    rewards, gradient = run(params, lone)
-    prompt = batch.prompt_tokens[0][batch.prompt_mask[0]]
+    mask = np.zeros(batch.response_mask.shape, bool)
+    mask[:, 0, 0] = True
+    lone, nothing = (batch._replace(response_mask=jnp.asarray(x)) for x in (mask, mask & False))
+    rewards, gradient = run(model, params, lone, WEIGHTS)
+    prompt = np.asarray(batch.prompt_tokens[0])[np.asarray(batch.prompt_mask[0])]
     row = np.concatenate([prompt, batch.response_tokens[0, 0, :1]])
     np.testing.assert_allclose(rewards[0, 0], by_hand(model, params, row, len(prompt)), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(rewards[:, 1:], 0)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    nothing = batch._replace(response_mask=jnp.zeros_like(batch.response_mask))
-    _, gradient = run(params, nothing)
+    _, gradient = run(model, params, nothing, WEIGHTS)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
 
 

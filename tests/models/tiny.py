@@ -68,7 +68,6 @@ def forward(model, params, tokens, **options):
 def init(config, seed=0):
     """A model and parameters that are random everywhere, norms and biases included, drawn by NumPy: no compilation."""
     model = models.build(config)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     rng = np.random.default_rng(seed)
     unit_offset = getattr(getattr(config, "backbone", config), "norm_unit_offset", False)
 
@@ -76,7 +75,13 @@ def init(config, seed=0):
         centre = 1.0 if path[-1].key == "scale" and not unit_offset else 0.0
         return jnp.asarray(centre + 0.3 * rng.standard_normal(leaf.shape), jnp.float32)
 
-    return model, jax.tree.map_with_path(draw, shapes)
+    return model, jax.tree.map_with_path(draw, shapes(config))
+
+
+@functools.cache
+def shapes(config):
+    """Of the parameters, without making them."""
+    return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
 
 
 def list_batch(vocab_size, *, b=2, k=3, p=7, r=5, left_padded=False, seed=0):

@@ -1,5 +1,6 @@
 """Ranks and alphas of single modules and layers, both ways: equal to peft."""
 
+import functools
 import json
 
 import jax
@@ -64,6 +65,7 @@ def torch_logits(model):
         return model(torch.tensor(TOKENS)).logits.numpy()
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def logits(config, params):
     return models.build(config).apply({"params": params}, jnp.asarray(TOKENS))
 
@@ -79,7 +81,9 @@ def test_equal_to_peft(pattern, kind, base, tmp_path):
     options = {"rank_stabilized": kind == "rslora", "dora": kind == "dora"}
     assert lora == LoraConfig(2, 5.0, ("down", "query"), **ours, **options)
     expected = torch_logits(wrapped)
-    assert jax.tree.structure(adapter) == jax.tree.structure(models.init_lora(jax.random.key(0), params, lora))
+    assert jax.tree.structure(adapter) == jax.tree.structure(
+        jax.eval_shape(functools.partial(models.init_lora, config=lora), jax.random.key(0), params)
+    )
     for form in models.apply_lora, models.merge_lora:
         np.testing.assert_allclose(logits(config, form(params, adapter, lora)), expected, atol=5e-5)
     out = hf.save_adapter(tmp_path / "ours", config, adapter, lora)
@@ -112,7 +116,7 @@ def test_what_is_beyond_a_layers_rank_takes_no_part(base):
     def total(adapter):
         return jnp.sin(logits(config, models.apply_lora(params, adapter, lora))).sum()
 
-    gradients = jax.grad(total)(noisy)["layers"]["attention"]
+    gradients = jax.jit(jax.grad(total))(noisy)["layers"]["attention"]
     assert (np.abs(gradients["query_lora_b"]).max(axis=(2, 3)) > 0).tolist() == (~beyond).tolist()
     assert (np.abs(gradients["query_lora_a"]).max(axis=1) > 0).tolist() == (~beyond).tolist()
 

@@ -1,6 +1,7 @@
 """Adapters that hold an embedding or an output matrix, on tied and untied bases: equal to peft."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,7 @@ def trained(model, **options):
     return wrapped
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def logits(config, params, *more):
     return models.build(config).apply({"params": params}, jnp.asarray(TOKENS), *more)
 

@@ -1,5 +1,6 @@
 """LoRA adapters and the peft library, both ways: equal logits."""
 
+import copy
 import functools
 import json
 
@@ -57,6 +58,11 @@ TARGETS = {"bert": ["query", "output.dense"], "bert_reward": ["query", "output.d
 
 def torch_model(name):
     """A fresh one, which peft may wrap."""
+    return copy.deepcopy(made_once(name))
+
+
+@functools.cache
+def made_once(name):
     config = MAKERS[name]()
     config._attn_implementation = "eager"
     kind = CLASSES.get(name.rpartition("_")[2], transformers.AutoModelForCausalLM)
@@ -65,12 +71,17 @@ def torch_model(name):
     return model
 
 
-@pytest.fixture(scope="module", params=MAKERS)
-def case(request, tmp_path_factory):
-    """What is read from the directory that the torch model was saved in."""
-    directory = tmp_path_factory.mktemp(request.param)
-    torch_model(request.param).save_pretrained(directory)
-    return request.param, *hf.load_pretrained(directory)
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """What is read from the directory that the torch model was saved in, once for each."""
+
+    @functools.cache
+    def load(name):
+        directory = tmp_path_factory.mktemp(name)
+        torch_model(name).save_pretrained(directory)
+        return hf.load_pretrained(directory)
+
+    return load
 
 
 def torch_outputs(model):
@@ -88,10 +99,19 @@ def outputs(config, params):
     return models.build(config).apply({"params": params}, *tokens)
 
 
+def shapes_of_adapter(params, lora):
+    return jax.eval_shape(functools.partial(models.init_lora, config=lora), jax.random.key(0), params)
+
+
 def random_adapter(params, lora):
+    """Random factors; magnitudes and parameters trained whole that are random about 1."""
     rng = np.random.default_rng(2)
-    adapter = models.init_lora(jax.random.key(0), params, lora)
-    return jax.tree.map(lambda leaf: leaf + jnp.asarray(0.2 * rng.standard_normal(leaf.shape), jnp.float32), adapter)
+
+    def draw(path, leaf):
+        centre = 0.0 if "_lora_" in path[-1].key else 1.0
+        return jnp.asarray(centre + 0.25 * rng.standard_normal(leaf.shape), jnp.float32)
+
+    return jax.tree.map_with_path(draw, shapes_of_adapter(params, lora))
 
 
 def assert_same(actual, expected):
@@ -102,8 +122,9 @@ def assert_same(actual, expected):
 
 
 @pytest.mark.parametrize("kind", LORA)
-def test_peft_loads_what_is_written(case, kind, tmp_path):
-    name, config, params = case
+@pytest.mark.parametrize("name", MAKERS)
+def test_peft_loads_what_is_written(name, kind, load, tmp_path):
+    config, params = load(name)
     lora = LORA[kind]
     adapter = random_adapter(params, lora)
     out = hf.save_adapter(tmp_path / "out", config, adapter, lora)
@@ -119,9 +140,10 @@ def test_peft_loads_what_is_written(case, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_what_peft_writes_is_loaded(case, kind, tmp_path):
-    name, config, params = case
-    targets = "all-linear" if kind == "rslora" else TARGETS.get(name, ["q_proj", "o_proj"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_peft_writes_is_loaded(name, kind, load, tmp_path):
+    config, params = load(name)
+    targets = "all-linear" if kind == "dora" else TARGETS.get(name, ["q_proj", "o_proj"])
     task = {"task_type": "SEQ_CLS"} if name.endswith("reward") else {}
     options = peft.LoraConfig(r=3, lora_alpha=5, target_modules=targets, **OPTIONS[kind], **task)
     torch.manual_seed(3)  # peft draws factors: T5's attention is not scaled, and some draws are ill-conditioned
@@ -137,11 +159,12 @@ def test_what_peft_writes_is_loaded(case, kind, tmp_path):
     model.save_pretrained(tmp_path)
     lora, adapter = hf.load_adapter(tmp_path, config)
     np.testing.assert_allclose(outputs(config, models.apply_lora(params, adapter, lora)), expected, atol=1e-4)
-    assert jax.tree.structure(adapter) == jax.tree.structure(models.init_lora(jax.random.key(0), params, lora))
+    assert jax.tree.structure(adapter) == jax.tree.structure(shapes_of_adapter(params, lora))
 
 
-def test_transformers_loads_the_merged_model(case, tmp_path):
-    name, config, params = case
+@pytest.mark.parametrize("name", MAKERS)
+def test_transformers_loads_the_merged_model(name, load, tmp_path):
+    config, params = load(name)
     adapter = random_adapter(params, LORA["dora"])
     merged = models.merge_lora(params, adapter, LORA["dora"])
     hf.save_pretrained(tmp_path / "out", config, merged)

@@ -1,9 +1,9 @@
 """Reward models are transformers' sequence classifiers with one label: equal scores, both ways, for every family."""
 
 import dataclasses
+import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -54,8 +54,9 @@ def torch_scores(model, tokens, mask):
         return model(torch.tensor(tokens), attention_mask=torch.tensor(mask.astype(int))).logits[:, 0].numpy()
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def scores(config, params, tokens, mask):
-    return jax.jit(models.build(config).apply)({"params": params}, jnp.asarray(tokens), mask=jnp.asarray(mask))
+    return models.build(config).apply({"params": params}, tokens, mask=mask)
 
 
 def test_scores_of_padded_rows(case):

@@ -1,6 +1,7 @@
 """Stretched rotary positions: equal to transformers, within the length of pretraining and beyond it."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -63,11 +64,21 @@ def row(length, seed=0):
     return np.random.default_rng(seed).integers(0, SIZES["vocab_size"], (1, length))
 
 
-@pytest.mark.parametrize("length", [LENGTH - 3, LENGTH, LENGTH + 1, 3 * LENGTH])
-def test_logits(case, length):
+@functools.partial(jax.jit, static_argnums=0)
+def ours(config, params, tokens, **options):
+    return models.build(config).apply({"params": params}, tokens, **options)
+
+
+def test_logits(case):
+    """Rows of all lengths in one batch, and the longest without a mask; transformers reads each alone."""
     model, _, config, params = case
-    logits = models.build(config).apply({"params": params}, jnp.asarray(row(length)))
-    np.testing.assert_allclose(logits, tiny.torch_logits(model, row(length)), atol=2e-5)
+    lengths = LENGTH - 3, LENGTH, LENGTH + 1, 3 * LENGTH
+    tokens = np.concatenate([np.pad(row(length), ((0, 0), (0, 3 * LENGTH - length))) for length in lengths])
+    logits = ours(config, params, tokens, mask=np.arange(3 * LENGTH) < np.array(lengths)[:, None])
+    for length, each in zip(lengths, np.asarray(logits), strict=True):
+        expected = tiny.torch_logits(model, row(length))
+        np.testing.assert_allclose(each[None, :length], expected, atol=2e-5)
+    np.testing.assert_allclose(ours(config, params, row(3 * LENGTH)), expected, atol=2e-5)
 
 
 def test_what_is_written_reads_the_same(case, tmp_path):
@@ -94,17 +105,18 @@ def test_each_sequence_of_a_row_has_its_own_length(kind, tmp_path):
     long, short = row(2 * LENGTH, 1), row(LENGTH - 2, 2)
     # Alone: in a batch, and after a longer row, transformers turns a short row as if it were long.
     expected = [tiny.torch_logits(theirs(kind), tokens)[0] for tokens in (long, short)]
-    run = jax.jit(models.build(config).apply)
+    run = functools.partial(ours, config, params)
+    np.testing.assert_allclose(run(short)[0], expected[1], atol=2e-5)
     pad = np.zeros((1, 3), int)
     padded = np.concatenate([np.c_[long, pad], np.c_[pad, long]])
     mask = np.arange(padded.shape[1]) < 2 * LENGTH
     mask = np.stack([mask, mask[::-1]])
-    for logits, real in zip(run({"params": params}, padded, mask=mask), mask, strict=True):
+    for logits, real in zip(np.asarray(run(padded, mask=mask)), mask, strict=True):
         np.testing.assert_allclose(logits[real], expected[0], atol=2e-5)
     packed = np.c_[long, short, pad]
     segments = np.array([[1] * 2 * LENGTH + [2] * (LENGTH - 2) + [0] * 3])
     positions = np.array([[*range(2 * LENGTH), *range(LENGTH - 2), 0, 1, 2]])
-    logits = run({"params": params}, packed, segment_ids=segments, positions=positions)[0]
+    logits = np.asarray(run(packed, segment_ids=segments, positions=positions)[0])
     for segment, each in enumerate(expected, start=1):
         np.testing.assert_allclose(logits[segments[0] == segment], each, atol=2e-5)
 
@@ -143,7 +155,7 @@ def test_other_families(family, kind, tmp_path):
     model = theirs(kind, family)
     model.save_pretrained(tmp_path)
     config, params = hf.load_pretrained(tmp_path)
-    logits = models.build(config).apply({"params": params}, jnp.asarray(row(20)))
+    logits = ours(config, params, row(20))
     np.testing.assert_allclose(logits, tiny.torch_logits(model, row(20)), atol=2e-5)
 
 
@@ -165,7 +177,7 @@ def test_only_the_layers_that_see_everything(kind, tmp_path):
     model.save_pretrained(tmp_path)
     config, params = hf.load_pretrained(tmp_path)
     assert (config.local_rope_base, config.rope_scaling.kind) == (50.0, kind.split()[0])
-    logits = models.build(config).apply({"params": params}, jnp.asarray(row(20)))
+    logits = ours(config, params, row(20))
     np.testing.assert_allclose(logits, tiny.torch_logits(model, row(20)), atol=5e-5)
 
 

@@ -10,6 +10,8 @@ import transformers
 
 from jaxalign import models
 
+torch.set_num_threads(1)  # threads that wait for each other cost more than these matrices: 2 ms for each map
+
 SIZES = dict(vocab_size=131, hidden_size=36, intermediate_size=52, num_hidden_layers=3, max_position_embeddings=64)
 HEADS = dict(num_attention_heads=6, num_key_value_heads=2)  # three queries a key
 LLAMA3_ROPE = dict(
@@ -96,8 +98,14 @@ def randomise(model, seed: int) -> None:
 def random_params(config: models.ModelConfig):
     """Parameters of a model that starts here, random in the same way."""
     generator = np.random.default_rng(0)
-    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
-    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes(config)
+    )
+
+
+@functools.cache
+def shapes(config: models.ModelConfig):
+    return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def torch_logits(model, tokens: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

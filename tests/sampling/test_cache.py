@@ -18,7 +18,7 @@ ROOM, NEW = 23, 29  # lengths that nothing else in the program has
 
 def lowered(config, rows, num_samples=1):
     model = models.build(config)
-    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
+    params = tiny.shapes(config)
     prompts = jax.ShapeDtypeStruct((rows, ROOM), jnp.int32), jax.ShapeDtypeStruct((rows, ROOM), bool)
     options = {"num_samples": num_samples, "max_new_tokens": NEW, "eos_id": -1, "rule": sampling.greedy}
     return sampling.generate.lower(model, params, *prompts, jax.random.key(0), **options)
@@ -53,37 +53,46 @@ def test_windowed_layers_keep_their_window():
 
 @pytest.mark.parametrize(("b", "k", "n"), [(2, 3, 2), (1, 1, 2), (2, 1, 1), (1, 1, 1)])
 def test_equals_attention_over_one_prompt(b, k, n):
-    keys = jax.random.split(jax.random.key(0), 7)
+    rng = np.random.default_rng(0)
     g, p, c, d = 2, 5, 7, 4
-    query = jax.random.normal(keys[0], (b, k, n * g, d))
-    prompt_key, prompt_value = (jax.random.normal(key, (b, p, n, d)) for key in keys[1:3])
-    own_key, own_value = (jax.random.normal(key, (b, k, c, n, d)) for key in keys[3:5])
-    prompt_mask, mask = (jax.random.bernoulli(key, 0.6, (b, k, s)) for key, s in ((keys[5], p), (keys[6], c)))
-    mask = mask.at[:, :, 0].set(True)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    query = draw(b, k, n * g, d)
+    prompt_key, prompt_value, own_key, own_value = *draw(2, b, p, n, d), *draw(2, b, k, c, n, d)
+    prompt_mask, mask = (rng.random((b, k, s)) < 0.6 for s in (p, c))
+    mask[:, :, 0] = True
     options = {"scale": 0.7, "softcap": 2.0}
 
     def ring(x):
         leading = [size for size in (b * k, n) if size > 1]
         return x.transpose(0, 1, 3, 2, 4).reshape(*leading, c, d)
 
-    prompt = prompt_key.transpose(0, 2, 1, 3), prompt_value.transpose(0, 2, 1, 3)
-    held = cache.LayerCache(*prompt, ring(own_key), ring(own_value))
-    ours = cache.cached_attention(query, held, prompt_mask, mask, **options)
-    lists = prompt_key, prompt_value, prompt_mask[:, :, None], own_key, own_value, mask[:, :, None]
-    expected = shared_attention(query[:, :, None], *lists, **options)[:, :, 0]
+    @jax.jit
+    def both(query, prompt_key, prompt_value, own_key, own_value, prompt_mask, mask):
+        prompt = prompt_key.transpose(0, 2, 1, 3), prompt_value.transpose(0, 2, 1, 3)
+        held = cache.LayerCache(*prompt, ring(own_key), ring(own_value))
+        ours = cache.cached_attention(query, held, prompt_mask, mask, **options)
+        lists = prompt_key, prompt_value, prompt_mask[:, :, None], own_key, own_value, mask[:, :, None]
+        return ours, shared_attention(query[:, :, None], *lists, **options)[:, :, 0]
+
+    ours, expected = both(query, prompt_key, prompt_value, own_key, own_value, prompt_mask, mask)
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", [1, 3])
 def test_long_after_the_window(window):
     """Rings that went round several times, prompts on either side of the window, against the plain forward pass."""
-    model, params = tiny.init(dataclasses.replace(tiny.MIXED, window=window))
-    batch = tiny.list_batch(model.config.vocab_size)
+    config = dataclasses.replace(tiny.MIXED, num_layers=2, windowed_layers=(True, False), window=window)
+    model, params = tiny.init(config)
+    batch = jax.device_get(tiny.list_batch(config.vocab_size))
     options = {"num_samples": 1, "max_new_tokens": 12, "eos_id": -1, "rule": sampling.greedy}
     samples = sampling.generate(model, params, batch.prompt_tokens, batch.prompt_mask, jax.random.key(0), **options)
+    samples = jax.device_get(samples)
     for b in range(2):
-        prompt = np.asarray(batch.prompt_tokens[b][batch.prompt_mask[b]])
+        prompt = batch.prompt_tokens[b][batch.prompt_mask[b]]
         row = np.concatenate([prompt, samples.tokens[b, 0], np.zeros(7, np.int32)])[None, :19]
-        logits = tiny.forward(model, params, row)[0]
+        logits = np.asarray(tiny.forward(model, params, row)[0])
         expected = np.argmax(logits, axis=-1)[len(prompt) - 1 : len(prompt) + 11]
         np.testing.assert_array_equal(samples.tokens[b, 0], expected)

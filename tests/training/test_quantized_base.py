@@ -15,6 +15,8 @@ LORA = models.LoraConfig(4, 8.0)
 RULES = sharding.Rules(models.LOGICAL_AXES)
 OPTIMIZER = training.adamw(1e-2)
 KEY = jax.random.key(0)
+quantize_base = jax.jit(models.quantize_base, static_argnums=1)
+init_lora = jax.jit(models.init_lora, static_argnums=2)
 TOKENS = np.random.default_rng(1).integers(0, 64, (8, 9))
 
 
@@ -24,7 +26,7 @@ def init(config, kind):
     shapes = jax.eval_shape(model.init, KEY, jnp.zeros((1, 2), jnp.int32))["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(0.1 * rng.standard_normal(leaf.shape), jnp.float32), shapes)
-    return model, jax.jit(models.quantize_base, static_argnums=1)(params, kind)
+    return model, quantize_base(params, kind)
 
 
 def token_loss(model, params, batch, key):
@@ -34,7 +36,7 @@ def token_loss(model, params, batch, key):
 
 def run(kind, *, mesh=None, num_steps=3):
     model, base = init(DECODER, kind)
-    adapter, batch = models.init_lora(KEY, base, LORA), TOKENS
+    adapter, batch = init_lora(KEY, base, LORA), TOKENS
     if mesh is not None:
         base = sharding.place(base, sharding.param_shardings(base, mesh, RULES))
         batch = sharding.place_batch(batch, mesh=mesh, rules=RULES)
@@ -77,7 +79,7 @@ def test_maps_are_made_anew_layer_by_layer():
     model, base = init(config, "nf4")
     loss_fn = models.lora_loss(functools.partial(token_loss, model), base, LORA)
     step = training.make_train_step(loss_fn, OPTIMIZER)
-    state = training.init_state(jax.jit(models.init_lora, static_argnums=2)(KEY, base, LORA), OPTIMIZER)
+    state = training.init_state(init_lora(KEY, base, LORA), OPTIMIZER)
     program = step.func.lower(*step.args, state, TOKENS[:1, :4], KEY).compile()
     maps = jax.tree.leaves(base["layers"], is_leaf=models.quantization.is_quantized)
     size = sum(4 * leaf.qvalue.size for leaf in maps if models.quantization.is_quantized(leaf))
