@@ -94,10 +94,14 @@ class Checkpoints:
     def restore(self, step: int, state: Any) -> tuple[Any, Any]:
         """State and data state of ``step``, the arrays laid out as those of ``state``, whose memory is freed first.
 
+        A save under way is waited for.
+
         Raises:
           ValueError: the checkpoint is of a state with other arrays, or of a run with another number of processes whose
             data positions differ.
         """
+        with self._explained():
+            self._manager.wait_until_finished()
         folder = self.directory / str(step)
         _check_fits(self._manager.item_metadata(step)["state"].tree, state, folder)
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)

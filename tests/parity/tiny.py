@@ -10,8 +10,6 @@ import transformers
 
 from jaxalign import models
 
-torch.set_num_threads(1)  # threads that wait for each other cost more than these matrices: 2 ms for each map
-
 SIZES = dict(vocab_size=131, hidden_size=36, intermediate_size=52, num_hidden_layers=3, max_position_embeddings=64)
 HEADS = dict(num_attention_heads=6, num_key_value_heads=2)  # three queries a key
 LLAMA3_ROPE = dict(

@@ -159,7 +159,6 @@ def test_a_resumed_run_gives_the_same_numbers(kind, tmp_path):
     half, _ = train(kind, training.init_state(mlp_params(), optimizer), 2)
     with Checkpoints(tmp_path) as saved:
         saved.save(2, half, {})
-        saved.wait()
         restored, _ = saved.restore(2, training.init_state(mlp_params(), optimizer))
     straight, _ = train(kind, half, 2)
     resumed, _ = train(kind, restored, 2)
