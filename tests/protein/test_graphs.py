@@ -234,14 +234,14 @@ def test_every_option_has_a_file_of_its_own(cached):
         {"chains": ("A",)},
         {"ligand": "1j01_ligand.sdf"},
         {"ligand": "2yme_ligand.sdf"},
-        {"name": "1nca.pdb"},
-        {"name": "1nca.pdb", "chains": ("L", "H")},
+        {"name": "1ay7.bcif"},
+        {"name": "1ay7.bcif", "chains": ("A", "B")},
     ]
     made = [cached(**option) for option in options]
     assert cached.made == len(options)
     found = [cached(**option) for option in options]
     assert cached.made == len(options) and all(all_same(a, b) for a, b in zip(found, made, strict=True))
-    cached("1nca.pdb", chains=["H", "L", "H"])  # the same set of chains
+    cached("1ay7.bcif", chains=["B", "A", "B"])  # the same set of chains
     assert cached.made == len(options)
     assert len(made[5][0].names) == len(made[0][0].names) + 18
 
