@@ -5,7 +5,6 @@ import gzip
 import numpy as np
 import pytest
 
-from jaxalign import protein
 from jaxalign.protein import StructureReport
 from jaxalign.protein.vocabulary import element_class
 from tests.protein.lines import BACKBONE, WRITE, atom, atoms, bcif, chain, cif, cif_rows, moved, put
