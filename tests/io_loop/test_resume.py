@@ -46,7 +46,7 @@ def assert_same_run(directory, state, reference):
 
 
 def test_killed_killed_again_and_terminated(tmp_path, reference):
-    """Two processes die at once (-9), the next run goes politely, the last one finishes: files as of an unbroken run."""
+    """Two processes die at once (-9), the next run ends politely, the last one leaves the files of an unbroken run."""
     killed = start(tmp_path, 6, int(signal.SIGKILL), 4)
     assert killed.returncode == -signal.SIGKILL
     assert checkpoint_steps(tmp_path) == [4]
