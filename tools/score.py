@@ -18,7 +18,6 @@ from jaxalign import data, models
 from jaxalign.io import edge, hf, keys, scoring
 from jaxalign.typing import RewardFn
 
-
 _response_rewards = jax.jit(models.response_rewards, static_argnums=0)
 
 
