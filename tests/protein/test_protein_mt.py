@@ -15,6 +15,7 @@ import pytest
 from jaxalign import protein
 from jaxalign.protein import example, protein_mt, structure_files
 from tests.architecture import subprocesses
+from tests.architecture.test_imports import loaded_by
 from tests.protein import files
 
 
@@ -143,6 +144,12 @@ def test_workers_write_the_same_files(tmp_path):
         )
     assert contents(tmp_path / "0" / "train") == contents(tmp_path / "2" / "train")
     assert seen == [("train", number, 5) for number in range(1, 6)] * 2
+
+
+def test_workers_load_no_network():
+    """Each one starts with an import of the functions that read structures and make graphs."""
+    functions = "from jaxalign import protein; protein.read_structure, protein.make_graph, protein.compile_protein_mt"
+    assert not loaded_by(functions) & {"flax", "optax", "e3nn_jax"}
 
 
 def test_a_second_run_reads_nothing(inputs, tmp_path, log):
