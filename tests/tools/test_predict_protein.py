@@ -115,7 +115,7 @@ def test_what_is_wrong_with_the_input_is_one_line(files, model, what):
 
 
 def test_a_command_with_wrong_input_ends_without_a_traceback(files):
-    command = [sys.executable, "-m", "tools.predict_protein", str(files / "stars.pdb"), "--model", str(files / "model")]
+    command = [sys.executable, "-m", "tools.predict_protein", str(files / "whole.pdb"), "--model", str(files)]
     found = subprocess.run(command, cwd=subprocesses.ROOT, capture_output=True, text=True)
     assert found.returncode == 1 and not found.stdout
     # XLA may log something about programs that another process has compiled.
