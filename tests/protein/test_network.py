@@ -83,8 +83,8 @@ def test_neighbours_and_padding_change_nothing(name, float64):
     both = tiny.batch(second, first, spare=11)
     model = tiny.network(**settings)
     variables = tiny.wide(tiny.variables(model))
-    # Without any padding where the readout is another one, and else in the same arrays, which compiles once.
-    alone = tiny.batch(first) if name in ("published", "mean readout") else tiny.batch(first, like=both)
+    # Padding names the first graph, its first node and chain: here those of this graph, together those of the other.
+    alone = tiny.batch(first, like=both)
     together, single = (outputs(model, variables, tiny.wide(batch)) for batch in (both, alone))
     nodes = slice(len(second.types), len(second.types) + len(first.types))
     chains = slice(second.num_chains, second.num_chains + first.num_chains)
