@@ -18,6 +18,8 @@ from jaxalign import data, models
 from jaxalign.io import edge, hf, keys, scoring
 from jaxalign.typing import RewardFn
 
+_response_rewards = jax.jit(models.response_rewards, static_argnums=0)
+
 
 class Scorer(NamedTuple):
     """A reward model, with the tokenizer that writes what it reads and a name that no other model has."""
@@ -71,9 +73,9 @@ def load_scorer(model: str) -> Scorer:
     directory = hf.resolve(model)
     config, params = hf.load_pretrained(directory)
     tokenizer = data.load_tokenizer(directory)
-    reward_fn = jax.jit(functools.partial(models.response_rewards, models.build(config)))
     key = {**keys.of_model(config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
-    return Scorer(functools.partial(reward_fn, params), tokenizer, keys.digest(key)[:16], key)
+    reward_fn = functools.partial(_response_rewards, models.build(config), params)
+    return Scorer(reward_fn, tokenizer, keys.digest(key)[:16], key)
 
 
 def score(

@@ -3,6 +3,7 @@
 The first has the config and the names of the classes of each task, the second all variables by their path.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -86,6 +87,7 @@ def load_protein(folder: str | os.PathLike) -> ProteinModel:
     return ProteinModel(network, flax.traverse_util.unflatten_dict(flat, sep="/"), classes)
 
 
+@functools.lru_cache(maxsize=8)
 def _shapes(network: ProteinNetwork) -> Params:
     """Of the variables, found on the smallest graph."""
     size = network.config.encoder.embedding_size

@@ -184,15 +184,17 @@ class Ended(Letters):
         return super().decode([token for token in ids if token != 5])
 
 
+THIRD = sampling.Rule(
+    lambda logits, key, count: jnp.where(count % 4 == 2, 5, 4),
+    lambda tokens, mask, size: jnp.int32(0),
+    lambda count, token: count + 1,
+)
+
+
 @pytest.mark.parametrize("stop", ["<end>", "b<end>", "a<end>"])
 def test_special_tokens_stop(model, tmp_path, stop):
     """The rule writes b, b, <end>, b, ...: the third token is the end, unless another letter should stand before."""
-    third = sampling.Rule(
-        lambda logits, key, count: jnp.where(count % 4 == 2, 5, 4),
-        lambda tokens, mask, size: jnp.int32(0),
-        lambda count, token: count + 1,
-    )
-    arguments = made_with(model, rule=third, tokenizer=Ended(), stops=[stop], num_samples=1)
+    arguments = made_with(model, rule=THIRD, tokenizer=Ended(), stops=[stop], num_samples=1)
     completions.write_completions(tmp_path / "out.jsonl", **arguments)
     found = {(row["text"], row["finish"], tuple(row["tokens"])) for row in rows(tmp_path / "out.jsonl")}
     expected = {

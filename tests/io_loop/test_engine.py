@@ -13,8 +13,14 @@ from jaxalign.data import encode_options
 from jaxalign.io import hf, llm
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
-PROMPTS = ["Is water wet? Answer:", "the end of the", "A", "Is the sea, which is wide and wet, also deep? Answer:"]
-OPTIONS = [(" Yes", " No"), ("re", " world. The end"), (" 1", " 22", "."), (" Yes", " No")]
+# Places of prompt, options and their tokens come in few sizes: the first two run side by side, the others alone.
+PROMPTS = [
+    "Is water wet? Answer:",
+    "Over here, at the end of the",
+    "A",
+    "Is the sea, which is wide and wet, also deep? Answer:",
+]
+OPTIONS = [(" Yes", " No, dry"), ("re", " world. The end"), (" 1", " 22", "."), (" Yes", " No")]
 
 
 def make_tokenizer():
@@ -109,11 +115,12 @@ def test_a_token_across_the_border_is_scored_with_the_option(tokenizer):
     assert encoded.options[1][0] == whole[-1]
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_no_batch_changes_a_score(policy, tokenizer, scores, batch_size):
-    """Other batches, other neighbours, wider padding: the fourth prompt alone is in a larger bucket."""
+def test_no_batch_changes_a_score(policy, tokenizer, scores):
+    """Alone, in another order, what ran beside one another or beside rows of padding."""
+    encoded = [encode_options(*each, tokenizer) for each in zip(PROMPTS, OPTIONS, strict=True)]
+    assert [places for _, places in llm.engine._batches(encoded, 8)] == [[0, 1], [2], [3]]
     order = [3, 1, 0, 2]
-    score = llm.engine.make_score_options(*policy, tokenizer, batch_size=batch_size)
+    score = llm.engine.make_score_options(*policy, tokenizer, batch_size=1)
     again = score([PROMPTS[place] for place in order], [OPTIONS[place] for place in order])
     for place, row in zip(order, again, strict=True):
         np.testing.assert_allclose([s.logp for s in row], [s.logp for s in scores[place]], rtol=1e-5, atol=1e-5)

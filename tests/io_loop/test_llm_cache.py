@@ -166,7 +166,20 @@ def test_a_full_disk_stops_a_run_which_goes_on_without_paying_twice(path, full_d
     assert run.cached.requests == len(sent) and llm.replay("tiny", asked, cache=llm.Cache(path))
 
 
-def test_a_killed_process_is_continued_and_pays_nothing_twice(path):
+@pytest.fixture
+def ask(monkeypatch, capsys):
+    """The program ASK in this process; what it prints."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["", *map(str, arguments)])
+        exec(ASK, {})
+        return capsys.readouterr().out.strip()
+
+    return run
+
+
+def test_a_killed_process_is_continued_and_pays_nothing_twice(path, ask):
     """Two of twelve requests are under way when the process is killed with five answers on disk."""
     gate = threading.Semaphore(5)
     with chat_server.serving() as server:
@@ -182,13 +195,13 @@ def test_a_killed_process_is_continued_and_pays_nothing_twice(path):
         written = path.read_bytes()
         path.write_bytes(written + b'{"key": "torn by the ki')
         before, paid_before = len(server.bodies), {json.loads(line)["texts"][0] for line in written.splitlines()}
-        answers, paid, cached = finish(start(ASK, server.url, path)).rsplit("|", 2)
+        answers, paid, cached = ask(server.url, path).rsplit("|", 2)
         assert answers == "|".join(f"QUESTION {n}" for n in range(12))
         assert (paid, cached) == ("7", "5")
         asked_again = [prompt.upper() for prompt in server.asked()[before:]]
         assert sorted(asked_again) == sorted(set(answers.split("|")) - paid_before)
         assert path.read_bytes().startswith(written) and path.read_bytes().count(b"\n") == 12
-        assert finish(start(ASK, server.url, path)) == f"{answers}|0|12"
+        assert ask(server.url, path) == f"{answers}|0|12"
         assert len(server.bodies) == 7 + 7
 
 

@@ -14,7 +14,7 @@ from tests.protein import tiny
 @pytest.fixture
 def saved(tmp_path):
     network, batch = tiny.network(), tiny.batch(tiny.graph(0))
-    variables = tiny.variables(network, batch)
+    variables = tiny.variables(network)
     protein_model.save_protein(tmp_path, network.config, variables, {"family": ("a", "b", "c")})
     return tmp_path, network, variables, batch
 
@@ -32,7 +32,7 @@ def test_an_encoder_without_batch_norms(tmp_path):
     config = protein.ProteinConfig(protein.TensorFieldConfig(num_layers=1, irreps="4x0e + 2x1o"), tiny.TASKS, 2)
     network = protein.ProteinNetwork(config)
     with jax.numpy_rank_promotion("allow"):
-        variables = network.init(jax.random.key(0), tiny.batch(tiny.graph(0)))
+        variables = tiny.variables(network)
         protein_model.save_protein(tmp_path, config, variables, {})
         loaded = protein_model.load_protein(tmp_path)
     assert loaded.network.config == config

@@ -32,37 +32,6 @@ def metrics(directory):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("unbroken")
-    result = start(directory)
-    assert result.returncode == 0, result.stderr
-    assert metrics(directory).count(b"\n") == tiny.NUM_STEPS
-    return directory
-
-
-def test_killed_killed_again_and_terminated(tmp_path, unbroken):
-    """Every process dies at once (-9) or politely, the next one is started by the same command."""
-    killed = start(tmp_path, 6, int(signal.SIGKILL), 4)
-    assert killed.returncode == -signal.SIGKILL
-    assert checkpoint_steps(tmp_path) == [4]
-    assert metrics(unbroken).startswith(metrics(tmp_path)) and metrics(tmp_path)
-
-    killed = start(tmp_path, 5, int(signal.SIGKILL))  # its fifth step is step 9; the checkpoint of 8 may be in flight
-    assert killed.returncode == -signal.SIGKILL
-    assert checkpoint_steps(tmp_path) in ([4], [4, 8])
-
-    terminated = start(tmp_path, 2, int(signal.SIGTERM))
-    assert terminated.returncode == 0, terminated.stderr
-    last = checkpoint_steps(tmp_path)[-1]
-    assert last in (6, 10)
-    assert metrics(tmp_path).count(b"\n") == last
-
-    finished = start(tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    assert metrics(tmp_path) == metrics(unbroken)
-
-
-@pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """An unbroken run in this process, and its final state."""
     directory = tmp_path_factory.mktemp("reference")
@@ -76,11 +45,36 @@ def assert_same_run(directory, state, reference):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_killed_killed_again_and_terminated(tmp_path, reference):
+    """Two processes die at once (-9), the next run ends politely, the last one leaves the files of an unbroken run."""
+    killed = start(tmp_path, 6, int(signal.SIGKILL), 4)
+    assert killed.returncode == -signal.SIGKILL
+    assert checkpoint_steps(tmp_path) == [4]
+    assert metrics(reference[0]).startswith(metrics(tmp_path)) and metrics(tmp_path)
+
+    killed = start(tmp_path, 5, int(signal.SIGKILL))  # its fifth step is step 9; the checkpoint of 8 may be in flight
+    assert killed.returncode == -signal.SIGKILL
+    assert checkpoint_steps(tmp_path) in ([4], [4, 8])
+
+    assert terminated(tmp_path, 2) == 0
+    last = checkpoint_steps(tmp_path)[-1]
+    assert last in (6, 10)
+    assert metrics(tmp_path).count(b"\n") == last
+
+    assert_same_run(tmp_path, tiny.run(tmp_path), reference)
+    assert metrics(tmp_path).count(b"\n") == tiny.NUM_STEPS
+
+
+def terminated(directory, number):
+    """The exit code of a run that gets SIGTERM at its batch of that number."""
+    with pytest.raises(SystemExit) as stopped:
+        tiny.run(directory, place=tiny.at_batch(number, lambda: signal.raise_signal(signal.SIGTERM)))
+    return stopped.value.code
+
+
 def test_sigterm_finishes_the_step_and_exits_with_zero(tmp_path, reference):
     handler = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stopped:
-        tiny.run(tmp_path, place=tiny.at_batch(6, lambda: signal.raise_signal(signal.SIGTERM)))
-    assert stopped.value.code == 0
+    assert terminated(tmp_path, 6) == 0
     assert checkpoint_steps(tmp_path) == [4, 6]
     assert signal.getsignal(signal.SIGTERM) is handler
     assert_same_run(tmp_path, tiny.run(tmp_path), reference)

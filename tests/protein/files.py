@@ -7,7 +7,6 @@ one that is read leaves its name in the file that JAXALIGN_TEST_LOG names, and a
 import json
 import os
 import pathlib
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -153,8 +152,9 @@ def write_inputs(folder: pathlib.Path, num_more: int = 0) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":  # python -m tests.protein.files FOLDER WORKERS: compiles what write_inputs wrote there
-    place = pathlib.Path(sys.argv[1])
+def compile_inputs(place: pathlib.Path | str, num_workers: int = 0) -> None:
+    """Compiles what :func:`write_inputs` wrote there, in whichever process."""
+    place = pathlib.Path(place)
     named = {name: place / "sources" / name for name in ("ec", "go", "lba", "ppa", "chain_to_uniprot")}
     protein.compile_protein_mt(
         place / "compiled",
@@ -164,5 +164,5 @@ if __name__ == "__main__":  # python -m tests.protein.files FOLDER WORKERS: comp
         read_structure=read_structure,
         make_graph=make_graph,
         shard_size=4,
-        num_workers=int(sys.argv[2]),
+        num_workers=num_workers,
     )

@@ -5,7 +5,6 @@ import gzip
 import numpy as np
 import pytest
 
-from jaxalign import protein
 from jaxalign.protein import StructureReport
 from jaxalign.protein.vocabulary import element_class
 from tests.protein.lines import BACKBONE, WRITE, atom, atoms, bcif, chain, cif, cif_rows, moved, put
@@ -172,10 +171,24 @@ def variants(lines):
     yield "numbers of lines", atoms_of(lambda line: f"{line[:72]}1XXX{len(line):>4}\n")
 
 
+def first_residues(lines, count):
+    """The file with at most ``count`` residues of each chain."""
+    seen = {}
+    for line in lines:
+        if line.startswith("ATOM"):
+            residues = seen.setdefault(line[21], [])
+            if line[22:27] not in residues:
+                residues.append(line[22:27])
+            if len(residues) > count:
+                continue
+        yield line
+
+
 @pytest.mark.parametrize("name", ["1dix.pdb", "1nca.pdb", "4hhh_frag.pdb", "3o5r.pdb"])
 def test_real_files_written_otherwise_are_the_same(read, folder, name):
-    expected = protein.read_structure(folder / name)
-    for what, text in variants((folder / name).read_text().splitlines(True)):
+    lines = list(first_residues((folder / name).read_text().splitlines(True), 60))
+    expected = read("".join(lines))
+    for what, text in variants(lines):
         structure = read(text)
         for field in "coordinates", "elements", "channel_mask", "types", "chains", "alphas":
             np.testing.assert_array_equal(getattr(structure, field), getattr(expected, field), err_msg=what)

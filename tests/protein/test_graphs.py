@@ -1,5 +1,7 @@
 """Graphs: exactly the edges of the reference on 1DIX, neighbours by brute force, and files that keep them."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -88,11 +90,16 @@ def test_by_hand():
     assert {graph.senders.dtype, graph.receivers.dtype, graph.relations.dtype} == {np.dtype(np.int32)}
 
 
+@functools.cache
+def order_by_brute_force(*arguments):
+    return np.argsort(brute_force(random_structure(*arguments)), axis=1)
+
+
 @pytest.mark.parametrize("seed, nodes, spread", [(0, 60, 15.0), (1, 25, 1.0), (2, 40, 1000.0), (3, 150, 20.0)])
 @pytest.mark.parametrize("num_neighbors", [1, 7, 30])
 def test_neighbours_equal_brute_force(seed, nodes, spread, num_neighbors):
     given = random_structure(seed, nodes, spread)
-    nearest = np.argsort(brute_force(given), axis=1)[:, : min(num_neighbors, nodes - 1)]
+    nearest = order_by_brute_force(seed, nodes, spread)[:, : min(num_neighbors, nodes - 1)]
     expected = {(i, int(j), 0) for i in range(nodes) for j in nearest[i] if not near(given, i, j)}
     assert edges(protein.make_graph(given, num_neighbors=num_neighbors), 0) == expected
 
@@ -234,14 +241,14 @@ def test_every_option_has_a_file_of_its_own(cached):
         {"chains": ("A",)},
         {"ligand": "1j01_ligand.sdf"},
         {"ligand": "2yme_ligand.sdf"},
-        {"name": "1nca.pdb"},
-        {"name": "1nca.pdb", "chains": ("L", "H")},
+        {"name": "1ay7.bcif"},
+        {"name": "1ay7.bcif", "chains": ("A", "B")},
     ]
     made = [cached(**option) for option in options]
     assert cached.made == len(options)
     found = [cached(**option) for option in options]
     assert cached.made == len(options) and all(all_same(a, b) for a, b in zip(found, made, strict=True))
-    cached("1nca.pdb", chains=["H", "L", "H"])  # the same set of chains
+    cached("1ay7.bcif", chains=["B", "A", "B"])  # the same set of chains
     assert cached.made == len(options)
     assert len(made[5][0].names) == len(made[0][0].names) + 18
 
@@ -259,7 +266,7 @@ def test_the_content_counts_not_the_name(cached, folder, tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "text", "other fields"])
 def test_a_damaged_file_is_made_anew(cached, tmp_path, damage):
-    expected = cached()
+    expected = cached("1l2y.pdb")
     (path,) = (tmp_path / "graphs").iterdir()
     whole = path.read_bytes()
     middle = len(whole) // 3
@@ -273,8 +280,8 @@ def test_a_damaged_file_is_made_anew(cached, tmp_path, damage):
         np.savez(path, coordinates=np.zeros(3))
     else:
         path.write_bytes(content[damage])
-    assert all_same(cached(), expected) and cached.made == 2
-    assert path.read_bytes()[:2] == b"PK" and all_same(cached(), expected) and cached.made == 2
+    assert all_same(cached("1l2y.pdb"), expected) and cached.made == 2
+    assert path.read_bytes()[:2] == b"PK" and all_same(cached("1l2y.pdb"), expected) and cached.made == 2
     assert list((tmp_path / "graphs").iterdir()) == [path]
 
 

@@ -1,7 +1,5 @@
 """Laws of the network: equivariance, independence of what is beside a graph, and numbers of parameters."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 
 from jaxalign import protein
 from tests.protein import tiny
+from tests.protein.tiny import outputs, train
 
 ABLATIONS = {
     "published": {},
@@ -18,17 +17,6 @@ ABLATIONS = {
     "single task": dict(tasks=tiny.TASKS[1:2]),
     "embeddings": dict(embedding_size=5),
 }
-
-
-def outputs(model, variables, batch):
-    """Predictions, features and coordinates."""
-    predictions, encoded = both(model, variables, batch)
-    return dict(predictions) | {"features": encoded.features, "coordinates": encoded.coordinates}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def both(model, variables, batch):
-    return model.apply(variables, batch), model.apply(variables, batch, method="encode")
 
 
 def assert_same(ours, theirs, *, atol=1e-4):
@@ -45,7 +33,17 @@ def example():
 @pytest.fixture(scope="module")
 def trained(example):
     model = tiny.network()
-    return model, tiny.variables(model, example)
+    return model, tiny.variables(model)
+
+
+def test_encode_is_what_predictions_are_made_from(example):
+    """Without jit, as in a notebook."""
+    model = tiny.network(num_layers=1)
+    variables = jax.device_put(tiny.variables(model))
+    encoded = model.apply(variables, example, method="encode")
+    ours = {"features": encoded.features, "coordinates": encoded.coordinates}
+    theirs = outputs(model, variables, example)
+    assert_same(ours, {name: theirs[name] for name in ours})
 
 
 def test_layers_move_atoms(trained, example):
@@ -72,13 +70,9 @@ def test_equivariance_in_float32(trained, example, matrix, shift):
 
 def test_the_reference_breaks_translation_as_the_spec_says(example):
     model = tiny.network(reference_eps=True)
-    variables = tiny.variables(model, example)
+    variables = tiny.variables(model)
     expected, away = (outputs(model, variables, tiny.moved(example, shift=shift)) for shift in (0.0, 100.0))
     assert np.abs(away["coordinates"] - expected["coordinates"] - 100)[np.asarray(example.channel_mask)].max() > 1e-4
-
-
-def alone(graph):
-    return tiny.batch(graph)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -88,24 +82,31 @@ def test_neighbours_and_padding_change_nothing(name, float64):
     first, second = tiny.graph(0, embedding_size=size), tiny.graph(1, residues=(9, 1), embedding_size=size)
     both = tiny.batch(second, first, spare=11)
     model = tiny.network(**settings)
-    variables = tiny.wide(tiny.variables(model, both))
-    together, single = (outputs(model, variables, tiny.wide(batch)) for batch in (both, alone(first)))
+    variables = tiny.wide(tiny.variables(model))
+    # Padding names the first graph, its first node and chain: here those of this graph, together those of the other.
+    alone = tiny.batch(first, like=both)
+    together, single = (outputs(model, variables, tiny.wide(batch)) for batch in (both, alone))
     nodes = slice(len(second.types), len(second.types) + len(first.types))
     chains = slice(second.num_chains, second.num_chains + first.num_chains)
     picks = {task.name: chains if task.level == "chain" else slice(1, 2) for task in tiny.TASKS}
     picks |= {"features": nodes, "coordinates": nodes}
-    assert_same({key: value[picks[key]] for key, value in together.items()}, single, atol=1e-12)
+    expected = {task.name: slice(first.num_chains if task.level == "chain" else 1) for task in tiny.TASKS}
+    expected |= {"features": slice(len(first.types)), "coordinates": slice(len(first.types))}
+    assert_same(
+        {key: value[picks[key]] for key, value in together.items()},
+        {key: value[expected[key]] for key, value in single.items()},
+        atol=1e-12,
+    )
 
 
-def test_order_of_nodes_is_nothing(trained):
+def test_order_of_nodes_is_nothing(trained, example):
     model, variables = trained
-    batch = tiny.batch(tiny.graph(3))
-    order = np.random.default_rng(0).permutation(len(batch.types))
+    order = np.random.default_rng(0).permutation(len(example.types))
     place = np.argsort(order).astype(np.int32)
     per_node = ("coordinates", "elements", "channel_mask", "types", "node_mask", "graph_ids", "chain_ids")
-    shuffled = batch._replace(**{name: getattr(batch, name)[order] for name in per_node})
-    shuffled = shuffled._replace(senders=place[batch.senders], receivers=place[batch.receivers])
-    ours, theirs = outputs(model, variables, shuffled), outputs(model, variables, batch)
+    shuffled = example._replace(**{name: getattr(example, name)[order] for name in per_node})
+    shuffled = shuffled._replace(senders=place[example.senders], receivers=place[example.receivers])
+    ours, theirs = outputs(model, variables, shuffled), outputs(model, variables, example)
     theirs |= {name: np.asarray(theirs[name])[order] for name in ("features", "coordinates")}
     assert_same(ours, theirs, atol=2e-5)
 
@@ -119,7 +120,7 @@ def test_gradients_are_finite_where_distances_vanish(allow_nans):
     coordinates[2, :4] = coordinates[1, :4]
     batch = tiny.batch(graph._replace(coordinates=coordinates, channel_mask=mask), spare=4)
     model = tiny.network()
-    variables = tiny.variables(model, batch)
+    variables = tiny.variables(model)
 
     def loss_fn(params, coordinates):
         values = outputs(model, variables | {"params": params}, batch._replace(coordinates=coordinates))
@@ -130,18 +131,11 @@ def test_gradients_are_finite_where_distances_vanish(allow_nans):
     assert np.isfinite(value) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
-def test_batch_norms_count_no_padding(trained):
-    model, variables = trained
-    graph = tiny.graph(5)
-
-    def train(batch):
-        values, updates = model.apply(
-            variables, batch, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
-        )
-        return values, updates["batch_stats"]
-
+def test_batch_norms_count_no_padding():
     model = tiny.network(dropout=0.0)
-    tight, padded = train(tiny.batch(graph)), train(tiny.batch(graph, spare=9))
+    variables = tiny.variables(model)
+    graph, key = tiny.graph(5), jax.random.key(0)
+    tight, padded = (train(model, variables, tiny.batch(graph, spare=spare), key) for spare in (0, 9))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), tight[1], padded[1])
     np.testing.assert_allclose(tight[0]["affinity"][0], padded[0]["affinity"][0], rtol=1e-3)
     jax.tree.map(
@@ -153,21 +147,18 @@ def test_batch_norms_count_no_padding(trained):
 
 def test_dropout_acts_in_training_only(trained, example):
     model, variables = trained
-
-    def run(key, train):
-        options = dict(train=train, rngs={"dropout": jax.random.key(key)}, mutable=["batch_stats"])
-        return model.apply(variables, example, **options)[0]["affinity"]
-
-    assert (run(0, True) != run(1, True)).any()
-    np.testing.assert_array_equal(run(0, False), run(1, False))
+    first, second = (train(model, variables, example, jax.random.key(seed))[0]["affinity"] for seed in (0, 1))
+    assert (first != second).any()
+    first, second = (outputs(model, variables, example, seed)["affinity"] for seed in (0, 1))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_no_recompilation_after_each_size_was_seen():
     graphs = [tiny.graph(seed, residues=(3 + seed % 5, 2)) for seed in range(12)]
     largest = protein.BatchSize(edges=240, nodes=60, graphs=5, chains=10)
     sizes = protein.batch_sizes(largest, count=3)
-    model = tiny.network()
-    variables = model.init(jax.random.key(0), protein.batch_graphs(graphs[:1], sizes))
+    model = tiny.network(num_layers=1)
+    variables = tiny.variables(model)
     step = jax.jit(model.apply)
     for graph_list in [graphs, graphs[::-1], graphs[::2]]:
         for packed in protein.pack_graphs(graph_list, largest):

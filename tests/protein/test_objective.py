@@ -25,10 +25,8 @@ def labelled(seed=0, *, known=True, **options):
     return protein.LabelledGraph(graph, targets, masks)
 
 
-def batch_of(*graphs, spare=0, tasks=TASKS):
-    size = protein.size_of([each.graph for each in graphs])
-    room = protein.BatchSize(*(n + spare for n in vars(size).values()))
-    return protein.batch_labelled(graphs, [room], tasks)
+def batch_of(*graphs, spare=0, like=None, tasks=TASKS):
+    return protein.batch_labelled(graphs, [tiny.room([each.graph for each in graphs], spare, like)], tasks)
 
 
 def test_losses_by_hand():
@@ -54,11 +52,11 @@ def test_a_task_without_labels_adds_nothing():
 
 def test_missing_labels_teach_nothing(allow_nans):
     """Whatever stands in the place of a label that is missing, loss and gradient are the same."""
-    network = tiny.network(dropout=0.0)
+    network = tiny.network(num_layers=1, dropout=0.0)
     graph = labelled(known=False)
     batch = batch_of(graph, spare=3)
     hidden = {name: np.where(_like(batch.masks[name], x), x, np.nan) for name, x in batch.targets.items()}
-    params = tiny.variables(network, batch.graphs)["params"]
+    params = tiny.variables(network)["params"]
     loss_fn = jax.jit(jax.value_and_grad(protein.make_protein_loss(network), has_aux=True))
     (ours, metrics), slope = loss_fn(params, batch, jax.random.key(0))
     (theirs, _), other = loss_fn(params, batch._replace(targets=hidden), jax.random.key(0))
@@ -74,21 +72,19 @@ def _like(flags, values):
 def test_training_learns_a_small_set():
     network = tiny.network(dropout=0.0)
     batch = batch_of(labelled(0), labelled(1), labelled(2, residues=(6,)))
-    params = network.init(jax.random.key(0), batch.graphs)["params"]
+    params = tiny.variables(network)["params"]
     optimizer = training.adamw(3e-3, clip_norm=10.0)
     step = training.make_train_step(protein.make_protein_loss(network), optimizer)
     state = training.init_state(params, optimizer)
     losses = []
-    for number in range(60):
+    for number in range(30):
         state, metrics = step(state, batch, jax.random.key(number))
         losses.append(float(metrics["loss"].value))
     assert losses[-1] < 0.2 * losses[0]
     # With the statistics of this very batch, evaluation is what training saw.
     stats = protein.population_statistics(network, state.params, [batch])
     predicted = protein.predict(network, {"params": state.params, "batch_stats": stats}, batch.graphs)
-    outputs, _ = network.apply(
-        {"params": state.params}, batch.graphs, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
-    )
+    outputs, _ = tiny.train(network, {"params": state.params}, batch.graphs, jax.random.key(0))
     np.testing.assert_allclose(predicted["affinity"], outputs["affinity"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(predicted["family"], jax.nn.sigmoid(outputs["family"]), atol=1e-4)
 
@@ -97,9 +93,11 @@ def test_population_statistics_of_batches_are_those_of_the_whole():
     """Of the first layer exactly: its input does not depend on other batch norms."""
     network = tiny.network()
     graphs = [labelled(0), labelled(1, residues=(9,)), labelled(2)]
-    params = tiny.variables(network, batch_of(graphs[0]).graphs)["params"]
-    parts = protein.population_statistics(network, params, [batch_of(graphs[0], spare=5), batch_of(*graphs[1:])])
-    whole = protein.population_statistics(network, params, [batch_of(*graphs)])
+    params = tiny.variables(network)["params"]
+    together = batch_of(*graphs)
+    apart = [batch_of(*some, like=together.graphs) for some in (graphs[:1], graphs[1:])]
+    parts = protein.population_statistics(network, params, apart)
+    whole = protein.population_statistics(network, params, [together])
     first = lambda stats: stats["encoder"]["layer_0"]["batch_norm"]  # noqa: E731
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), first(parts), first(whole))
     with pytest.raises(ValueError, match="at least one batch"):

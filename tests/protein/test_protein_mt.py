@@ -15,6 +15,7 @@ import pytest
 from jaxalign import protein
 from jaxalign.protein import example, protein_mt, structure_files
 from tests.architecture import subprocesses
+from tests.architecture.test_imports import loaded_by
 from tests.protein import files
 
 
@@ -145,6 +146,12 @@ def test_workers_write_the_same_files(tmp_path):
     assert seen == [("train", number, 5) for number in range(1, 6)] * 2
 
 
+def test_workers_load_no_network():
+    """Each one starts with an import of the functions that read structures and make graphs."""
+    functions = "from jaxalign import protein; protein.read_structure, protein.make_graph, protein.compile_protein_mt"
+    assert not loaded_by(functions) & {"flax", "optax", "e3nn_jax"}
+
+
 def test_a_second_run_reads_nothing(inputs, tmp_path, log):
     first = protein.compile_protein_mt(tmp_path / "compiled", **inputs, shard_size=2)
     before, read = contents(tmp_path / "compiled" / "train"), len(log())
@@ -173,17 +180,13 @@ def test_what_is_not_whole_is_written_again(inputs, tmp_path, log, damage):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_and_started_again(tmp_path, workers):
+def test_killed_and_started_again(tmp_path, log, workers):
     """SIGKILL when a third of the shards stand; the second run makes the rest, and no entry of a whole shard."""
     files.write_inputs(tmp_path, num_more=31)  # 40 entries, 10 shards of 4
-    log, folder = tmp_path / "log", tmp_path / "compiled" / "train"
-    environment = os.environ | {
-        "PYTHONPATH": str(subprocesses.ROOT),
-        "JAXALIGN_TEST_LOG": str(log),
-        "JAXALIGN_TEST_SLEEP": "0.1",
-    }
-    command = [sys.executable, "-m", "tests.protein.files", str(tmp_path), str(workers)]
-    process = subprocess.Popen(command, cwd=subprocesses.ROOT, env=environment)
+    folder = tmp_path / "compiled" / "train"
+    program = f"from tests.protein import files; files.compile_inputs({str(tmp_path)!r}, {workers})"
+    environment = os.environ | {"PYTHONPATH": str(subprocesses.ROOT), "JAXALIGN_TEST_SLEEP": "0.1"}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=subprocesses.ROOT, env=environment)
     deadline = time.monotonic() + 60
     while len(list(folder.glob("shard-*.json"))) < 4 and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -191,29 +194,21 @@ def test_killed_and_started_again(tmp_path, workers):
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(0.5)  # workers see that their parent is gone
-    read = log.read_text()
+    read = log()
     time.sleep(0.5)
-    assert log.read_text() == read
+    assert log() == read
     finished = {path.name: path.read_bytes() for path in folder.glob("shard-*.json")}
     assert 4 <= len(finished) < 10 and not (folder / "report.json").exists()
     with pytest.raises(ValueError, match="has not finished"):
         protein.read_protein_mt(tmp_path / "compiled", "train")
-    log.unlink()
-    assert (
-        subprocess.run(command, cwd=subprocesses.ROOT, env=environment | {"JAXALIGN_TEST_SLEEP": "0"}).returncode == 0
-    )
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    inputs = files.write_inputs(whole, num_more=31)
-    protein.compile_protein_mt(whole / "compiled", **inputs, shard_size=4)
-    expected = contents(whole / "compiled" / "train")
-    found = contents(folder)
-    assert found.keys() == expected.keys()
-    # The program's functions live in its main module: the manifest is the one file that says so.
-    assert [name for name in found if found[name] != expected[name]] == ["manifest.json"]
+    files.compile_inputs(tmp_path)
+    again = log()[len(read) :]
+    files.write_inputs(tmp_path / "whole", num_more=31)
+    files.compile_inputs(tmp_path / "whole")
+    assert contents(folder) == contents(tmp_path / "whole" / "compiled" / "train")
     entries = protein.read_split(tmp_path / "splits" / "train.txt")
     kept = {entry for name in finished for entry in entries[4 * int(name[6:11]) : 4 * int(name[6:11]) + 4]}
-    assert not kept & {name[:4] for name in log.read_text().split() if name.startswith("2")}
+    assert again and not kept & {name[:4] for name in again if name.startswith("2")}
 
 
 def test_other_settings_are_refused(inputs, tmp_path):

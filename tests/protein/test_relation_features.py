@@ -34,14 +34,15 @@ def arguments():
 
 
 def test_values_and_gradients(float64, arguments):
-    arguments = tuple(map(jnp.asarray, arguments))
-    np.testing.assert_allclose(factorised(*arguments), plain_features(*arguments), rtol=1e-10)
-    slopes = [
-        jax.grad(lambda *x, f=f: (f(*x) ** 2).sum(), argnums=(0, 3, 4, 5))(*arguments)
-        for f in (factorised, plain_features)
-    ]
-    for ours, theirs in zip(*slopes, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
+    def squares(function, *arguments):
+        features = function(*arguments)
+        return (features**2).sum(), features
+
+    slope_fn = jax.jit(jax.grad(squares, argnums=(1, 4, 5, 6), has_aux=True), static_argnums=0)
+    (ours, features), (theirs, expected) = (slope_fn(each, *arguments) for each in (factorised, plain_features))
+    np.testing.assert_allclose(features, expected, rtol=1e-10)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
 
 
 def test_by_hand():
@@ -64,7 +65,7 @@ def test_distances_and_their_slopes():
     def to_itself(x):
         return protein.channel_distances(x, x, where).sum()
 
-    slope = jax.grad(to_itself)(here)
+    slope = jax.jit(jax.grad(to_itself))(here)
     assert np.isfinite(slope).all()
     # The first atom is seen by the second and by the third, which is missing only as a sender, and sees the second.
     unit = np.array([-0.6, -0.8, 0]) * 2 - np.ones(3) / np.sqrt(3)
@@ -72,9 +73,14 @@ def test_distances_and_their_slopes():
 
 
 def test_nothing_between_two_nodes_is_no_nan(arguments):
-    _, first, second, *weights = map(jnp.asarray, arguments)
-    none = jnp.zeros((EDGES, 14, 14))
-    weights = [w.astype(jnp.float32) for w in weights]
-    np.testing.assert_allclose(factorised(none, first, second, *weights), np.tile(weights[2], (EDGES, 1)), rtol=1e-6)
-    slope = jax.grad(lambda d: factorised(d, first, second, *weights).sum())(none)
+    _, first, second, *weights = arguments
+    none = np.zeros((EDGES, 14, 14), np.float32)
+    weights = [w.astype(np.float32) for w in weights]
+
+    def total(distances):
+        features = factorised(distances, *map(jnp.asarray, (first, second, *weights)))
+        return features.sum(), features
+
+    slope, features = jax.jit(jax.grad(total, has_aux=True))(none)
+    np.testing.assert_allclose(features, np.tile(weights[2], (EDGES, 1)), rtol=1e-6)
     assert np.isfinite(slope).all()

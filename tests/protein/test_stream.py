@@ -88,7 +88,7 @@ def test_what_cannot_be_batched_is_said():
 
 def test_predictions_of_batches_are_those_of_graphs_alone():
     network = tiny.network()
-    variables = tiny.variables(network, batch_of(GRAPHS[0]).graphs)
+    variables = tiny.variables(network)
     found = protein.collect_predictions(network, variables, protein.batches_in_order(GRAPHS, TASKS, SIZES))
     alone = [next(protein.batches_in_order([each], TASKS, SIZES[-1:])).graphs for each in GRAPHS]
     for task in TASKS:

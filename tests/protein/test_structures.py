@@ -1,5 +1,6 @@
 """Structures: exactly what the reference made of 1DIX, and each rule on a few lines written here."""
 
+import functools
 import gzip
 
 import gemmi
@@ -21,9 +22,14 @@ def equal(a, b) -> bool:
 # Real files
 
 
+@functools.cache
+def real(path):
+    return protein.read_structure(path)
+
+
 @pytest.mark.parametrize("suffix", ["pdb", "cif", "bcif"])
 def test_equals_the_reference(shared_data, folder, suffix):
-    structure = protein.read_structure(folder / f"1dix.{suffix}")
+    structure = real(folder / f"1dix.{suffix}")
     reference = np.load(shared_data / "hemenet_reference" / "1dix.npz")
     np.testing.assert_array_equal(structure.coordinates, reference["input/coordinates"])
     np.testing.assert_array_equal(structure.elements, reference["input/elements"])
@@ -32,7 +38,7 @@ def test_equals_the_reference(shared_data, folder, suffix):
     np.testing.assert_array_equal(structure.chains, reference["input/chain"])
     assert structure.report == StructureReport(waters=136)
     assert structure.names[0] == "A/ALA 1X" and structure.chain_names == ("A",)
-    assert equal(structure, protein.read_structure(folder / "1dix.pdb"))
+    assert equal(structure, real(folder / "1dix.pdb"))
 
 
 # Residues and ligand atoms of every file; counts of residues are those of gemmi's polymers.
@@ -72,7 +78,7 @@ def test_every_real_file_is_read_or_says_why_not(folder):
             ):
                 protein.read_structure(path)
             continue
-        structure = protein.read_structure(path)
+        structure = real(path)
         ligand = structure.chains == -1
         assert (int((~ligand).sum()), int(ligand.sum())) == SIZES[path.name], path.name
         counts = structure.channel_mask.sum(1)
@@ -89,7 +95,7 @@ def test_every_real_file_is_read_or_says_why_not(folder):
 def test_atoms_of_real_files_add_up(folder):
     """What is kept and what is counted is what the file has, where nothing is left out by the molecule."""
     for name in "1igy.cif", "1l2y.pdb", "1nca.pdb", "4hhh_frag.pdb":
-        structure = protein.read_structure(folder / name)
+        structure = real(folder / name)
         report = structure.report
         there = gemmi.read_structure(str(folder / name))[0].count_atom_sites()
         assert structure.channel_mask.sum() + report.hydrogens + report.alternatives + report.cut == there, name
@@ -97,7 +103,7 @@ def test_atoms_of_real_files_add_up(folder):
 
 
 def test_gz_is_the_same_file(folder):
-    assert equal(protein.read_structure(folder / "11as.pdb.gz"), protein.read_structure(folder / "11as.pdb"))
+    assert equal(real(folder / "11as.pdb.gz"), real(folder / "11as.pdb"))
 
 
 def test_real_alternatives(folder):

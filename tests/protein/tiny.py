@@ -1,5 +1,7 @@
 """Small graphs with a bit of everything, a small network, and ways to move them."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -36,10 +38,18 @@ def graph(seed=0, residues=(7, 4), ligand=3, embedding_size=0) -> ProteinGraph:
     return protein.make_graph(structure, num_neighbors=3, embeddings=embeddings)
 
 
-def batch(*graphs, spare=0):
-    """Together, with room for ``spare`` more edges, nodes, graphs and chains."""
-    size = protein.size_of(graphs)
-    return protein.batch_graphs(graphs, [protein.BatchSize(*(n + spare for n in vars(size).values()))])
+def batch(*graphs, spare=0, like=None):
+    return protein.batch_graphs(graphs, [room(graphs, spare, like)])
+
+
+def room(graphs, spare=0, like=None):
+    """For ``spare`` more edges, nodes, graphs and chains than those of ``graphs``; or as large as the batch ``like``.
+
+    What is compiled for one batch serves another one as large.
+    """
+    if like is not None:
+        return protein.BatchSize(*map(len, (like.edge_mask, like.node_mask, like.graph_mask, like.chain_mask)))
+    return protein.BatchSize(*(n + spare for n in vars(protein.size_of(graphs)).values()))
 
 
 def network(tasks=TASKS, num_heads=2, task_aware=True, **encoder):
@@ -53,20 +63,56 @@ def wide(arrays):
     return jax.tree.map(lambda x: x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x, arrays)
 
 
-def variables(model, example, seed=0):
-    """Random ones; coordinates move by as much as features change, and batch norms are not those of a new network."""
-    made = jax.jit(model.init)(jax.random.key(seed), example)
+@functools.cache
+def shapes(model):
+    """Of a model's variables, which no graph changes."""
+    example = batch(graph(embedding_size=model.config.encoder.embedding_size))
+    return jax.eval_shape(model.init, jax.random.key(0), example)
+
+
+def variables(model, seed=0):
+    """Random ones, none of them 0 or 1 as in a new network; coordinates move by as much as features change."""
     rng = np.random.default_rng(seed)
 
-    def widen(path, x):
-        name = jax.tree_util.keystr(path)
-        if "coordinates_1" in name:
-            return x * 3000
+    def values(path, leaf):
+        name, shape = jax.tree_util.keystr(path), leaf.shape
         if "batch_stats" in name:
-            return x + 0.3 * rng.random(x.shape).astype(x.dtype)
-        return x
+            made = rng.random(shape) * 0.3 + ("var" in name)
+        elif "bias" in name:
+            made = rng.normal(size=shape) * 0.1
+        elif "scale" in name or "relation_weights" in name:
+            made = rng.normal(size=shape) * 0.1 + 1
+        elif "kernel" in name and "relation_kernel" not in name:
+            made = rng.normal(size=shape) / np.sqrt(shape[0]) * (3 if "coordinates_1" in name else 1)
+        else:
+            made = rng.normal(size=shape)
+        return made.astype(np.float32)
 
-    return jax.tree_util.tree_map_with_path(widen, made)
+    return jax.tree_util.tree_map_with_path(values, shapes(model))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _outputs(model, variables, batch, key):
+    def its_encoder(module, method):
+        return module.name == "encoder" and method == "__call__"
+
+    options = dict(rngs={"dropout": key}, capture_intermediates=its_encoder, mutable=["intermediates"])
+    predictions, seen = model.apply(variables, batch, **options)
+    return dict(predictions), seen["intermediates"]["encoder"]["__call__"][0]
+
+
+def outputs(model, variables, batch, seed=0):
+    """Predictions, features and coordinates; no seed of dropout should matter."""
+    predictions, encoded = _outputs(model, variables, batch, jax.random.key(seed))
+    return predictions | {"features": encoded.features, "coordinates": encoded.coordinates}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train(model, variables, batch, key):
+    """Predictions, and the statistics of this batch."""
+    options = dict(train=True, mutable=["batch_stats"], rngs={"dropout": key})
+    values, updates = model.apply(variables, batch, **options)
+    return dict(values), updates["batch_stats"]
 
 
 def rotation(seed=0, *, reflect=False) -> np.ndarray:

@@ -165,7 +165,7 @@ def test_jax_takes_what_cudnn_is_given(monkeypatch):
 
 
 def test_kernel_rows():
-    rows = list(kernels.measured_rows(QWEN, 12, Sizes(1, 6, 2, 4), (16,), 1, None))
+    rows = list(kernels.measured_rows(QWEN, 12, Sizes(2, 6, 3, 4), (16,), 1, None))
     cells = [dict(zip(kernels.HEADER, row, strict=True)) for row in rows]
     assert [c["kernel"].split(",")[0] for c in cells] == [
         *("token_logps", "MLP", "QKV", "attention", "attention", "embedding lookup", "AdamW update")

@@ -18,7 +18,7 @@ from tools import predict_protein
 @pytest.fixture
 def model(tmp_path):
     network = tiny.network()
-    variables = tiny.variables(network, tiny.batch(tiny.graph(0)))
+    variables = tiny.variables(network)
     protein_model.save_protein(tmp_path / "model", network.config, variables, {"family": ("one", "two", "three")})
     return tmp_path / "model"
 
@@ -51,7 +51,7 @@ def test_a_ligand_beside_and_one_chain_alone(model, structures, capsys):
 
 def test_alpha_carbons_where_the_network_has_one_channel(tmp_path, structures):
     network = tiny.network(num_channels=1)
-    variables = tiny.variables(network, tiny.batch(tiny.graph(0)))
+    variables = tiny.variables(network)
     protein_model.save_protein(tmp_path, network.config, variables, {})
     structure = protein.read_structure(structures / "1ay7.bcif")
     graph = protein.make_graph(protein.alpha_carbons(structure))
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_the_input_is_one_line(files, model, what):
 
 
 def test_a_command_with_wrong_input_ends_without_a_traceback(files):
-    command = [sys.executable, "-m", "tools.predict_protein", str(files / "stars.pdb"), "--model", str(files / "model")]
+    command = [sys.executable, "-m", "tools.predict_protein", str(files / "whole.pdb"), "--model", str(files)]
     found = subprocess.run(command, cwd=subprocesses.ROOT, capture_output=True, text=True)
     assert found.returncode == 1 and not found.stdout
     # XLA may log something about programs that another process has compiled.
@@ -136,7 +136,7 @@ def test_the_report_is_printed(files, model, capsys):
 
 def test_residues_without_an_alpha_carbon_are_told(tmp_path, files, capsys):
     network = tiny.network(num_channels=1)
-    variables = tiny.variables(network, tiny.batch(tiny.graph(0)))
+    variables = tiny.variables(network)
     protein_model.save_protein(tmp_path / "alphas", network.config, variables, {})
     (files / "lacks.pdb").write_text(atoms("ALA 1") + atoms("GLY 2", ("N", "C")) + atoms("SER 3"))
     predict_protein.main(files / "lacks.pdb", model=tmp_path / "alphas")
@@ -154,7 +154,7 @@ def test_every_count_has_words():
 
 def test_a_network_of_embeddings_is_refused(tmp_path, files):
     network = tiny.network(embedding_size=4)
-    variables = tiny.variables(network, tiny.batch(tiny.graph(0, embedding_size=4)))
+    variables = tiny.variables(network)
     protein_model.save_protein(tmp_path / "esm", network.config, variables, {})
     with pytest.raises(ValueError, match="this network reads embeddings of residues, which a file does not have"):
         predict_protein.main(files / "whole.pdb", model=tmp_path / "esm")
