@@ -198,7 +198,8 @@ def files(output, **fields):
 
 def test_recorded_teachers(tmp_path):
     lists = folder(tmp_path / "lists")
-    config = files(tmp_path / "run", teacher_outputs=lists / "train.parquet", teacher_name="strong", data=lists)
+    texts = dict(teacher_outputs=lists / "train.parquet", teacher_name="strong", data=lists)
+    config = files(tmp_path / "run", methods=("PLaD ranking",), **texts)
     values = plad.main(config)
     assert "held-out/PLaD ranking/tau of likelihood" in values
     assert "held-out/teacher/ROUGE-L" not in values  # nothing is known of it but its texts
