@@ -1,6 +1,7 @@
 """experiments.lipo at toy size; ``python tests/experiments/toy_lipo.py [--field VALUE ...]``."""
 
 import dataclasses
+import sys
 
 from experiments import lipo
 from experiments.common import draw, machines, sequence_task, stages
@@ -9,10 +10,10 @@ TOY = dataclasses.replace(
     lipo.PRESETS["default"],
     size=(16, 1),
     num_prompts=8,
-    sft_steps=4,
+    sft_steps=2,
     sft_batch=(8, 64),
     losses=("softmax",),  # a loss that rounding does not move: at first all scores are equal, in any order
-    steps=3,
+    steps=2,
     batch=(8, 0),
     list_size=3,
 )
@@ -25,6 +26,12 @@ def shrink(set_fn):
     set_fn(stages, "REFERENCE_BATCH", 4)
 
 
+def main(config):
+    """In a process of its own."""
+    sys.modules["torch"] = None  # TensorBoard's writer would import it, which takes seconds
+    return lipo.main(config)
+
+
 if __name__ == "__main__":
     shrink(setattr)
-    machines.run(lipo.main, {"toy": TOY})
+    machines.run(main, {"toy": TOY})
