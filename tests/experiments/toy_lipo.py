@@ -10,7 +10,7 @@ TOY = dataclasses.replace(
     lipo.PRESETS["default"],
     size=(16, 1),
     num_prompts=8,
-    sft_steps=2,
+    sft_steps=1,
     sft_batch=(8, 64),
     losses=("softmax",),  # a loss that rounding does not move: at first all scores are equal, in any order
     steps=2,
@@ -21,8 +21,9 @@ TOY = dataclasses.replace(
 
 def shrink(set_fn):
     """Few prompts to test on, and small batches to sample and to score, so that two processes have work."""
-    set_fn(sequence_task, "NUM_TEST", 16)
-    set_fn(draw, "BATCH", 8)
+    set_fn(sequence_task, "NUM_TEST", 8)
+    set_fn(sequence_task, "TEST_SAMPLES", TOY.list_size)  # drawn by the program that draws the lists
+    set_fn(draw, "BATCH", 4)
     set_fn(stages, "REFERENCE_BATCH", 4)
 
 
