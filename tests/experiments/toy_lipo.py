@@ -1,10 +1,10 @@
 """experiments.lipo at toy size; ``python tests/experiments/toy_lipo.py [--field VALUE ...]``."""
 
 import dataclasses
-import sys
 
 from experiments import lipo
 from experiments.common import draw, machines, sequence_task, stages
+from tests.experiments import without_torch
 
 TOY = dataclasses.replace(
     lipo.PRESETS["default"],
@@ -27,12 +27,7 @@ def shrink(set_fn):
     set_fn(stages, "REFERENCE_BATCH", 4)
 
 
-def main(config):
-    """In a process of its own."""
-    sys.modules["torch"] = None  # TensorBoard's writer would import it, which takes seconds
-    return lipo.main(config)
-
-
 if __name__ == "__main__":
     shrink(setattr)
-    machines.run(main, {"toy": TOY})
+    without_torch.install()
+    machines.run(lipo.main, {"toy": TOY})
