@@ -241,12 +241,17 @@ def train_adapter(
     config = models.LoraConfig(rank=rank, alpha=2.0 * rank)
     params = policy.params if base == "float" else models.quantize_base(policy.params, base)
     init_key, key = jax.random.split(key)
-    adapter = models.init_lora(init_key, params, config)
+    adapter = _init_lora(init_key, params, config)
     loss_fn = models.lora_loss(loss_fn, machines.everywhere(params), config)
     adapter = _fit(adapter, batches, loss_fn, directory, key, steps, learning_rate)
     if launch.is_main():
         hf.save_adapter(directory / "adapter", policy.model.config, adapter, config)
-    return Policy(policy.model, models.merge_lora(params, adapter, config))
+    return Policy(policy.model, _merge_lora(params, adapter, config))
+
+
+# Compiled, because operation by operation they are many small programs.
+_init_lora = jax.jit(models.init_lora, static_argnums=2)
+_merge_lora = jax.jit(models.merge_lora, static_argnums=2)
 
 
 def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> None:

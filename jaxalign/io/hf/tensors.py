@@ -4,6 +4,7 @@ Files hold one tensor a layer, and a linear map as ``[outputs, inputs]`` with he
 layers on a leading axis, and their maps go from leading to trailing axes.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -60,6 +61,12 @@ class Slot(NamedTuple):
 
 def abstract_params(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of the parameters by path, such as ``"layers/attention/query"``, without making them."""
+    return dict(_shapes(config))
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Kept, because reading and writing a model asks for them several times, and each time traces the whole model."""
     model = models.build(without_runtime(config))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))["params"]
     return flax.traverse_util.flatten_dict(params, sep="/")
