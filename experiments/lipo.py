@@ -123,6 +123,7 @@ PRESETS = {
 }
 
 
+@functools.cache
 def make_alignment_loss(model, name: str, beta: float):
     """``loss_fn(params, batch, key)`` for a ranking loss on whole lists, or DPO on each list's best and worst.
 

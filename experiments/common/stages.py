@@ -94,6 +94,7 @@ def _new_params(model, key: Array) -> Params:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
+@functools.cache
 def make_response_loss(model) -> LossFn:
     """Mean cross-entropy of the response tokens of lists, for any model."""
 
@@ -122,6 +123,7 @@ def list_logps(model, params: Params, batch: ListBatch | PackedListBatch) -> Arr
     return (models.packed_response_logps if packed else models.response_logps)(model, params, batch)
 
 
+@functools.cache
 def make_sft_loss(model) -> LossFn:
     """Mean cross-entropy of the response tokens of packed rows."""
 
@@ -239,12 +241,17 @@ def train_adapter(
     config = models.LoraConfig(rank=rank, alpha=2.0 * rank)
     params = policy.params if base == "float" else models.quantize_base(policy.params, base)
     init_key, key = jax.random.split(key)
-    adapter = models.init_lora(init_key, params, config)
+    adapter = _init_lora(init_key, params, config)
     loss_fn = models.lora_loss(loss_fn, machines.everywhere(params), config)
     adapter = _fit(adapter, batches, loss_fn, directory, key, steps, learning_rate)
     if launch.is_main():
         hf.save_adapter(directory / "adapter", policy.model.config, adapter, config)
-    return Policy(policy.model, models.merge_lora(params, adapter, config))
+    return Policy(policy.model, _merge_lora(params, adapter, config))
+
+
+# Compiled, because operation by operation they are many small programs.
+_init_lora = jax.jit(models.init_lora, static_argnums=2)
+_merge_lora = jax.jit(models.merge_lora, static_argnums=2)
 
 
 def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> None:
@@ -256,10 +263,11 @@ def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> N
 def _fit(params: Params, batches, loss_fn, directory, key, num_steps: int, learning_rate: float) -> Params:
     """AdamW with warm-up over a twentieth of the steps and linear decay, on all devices."""
     place = {"mesh": machines.mesh(), "rules": machines.RULES}
-    schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)
-    optimizer = training.adamw(schedule)
+    # Where arrays are bound to a loss, to keep its step would keep them.
+    make_step = _make_step if isinstance(loss_fn, functools.partial) else _kept_step
+    step, optimizer = make_step(loss_fn, num_steps, learning_rate, place["mesh"])
     state = loop.fit(
-        training.make_train_step(loss_fn, optimizer, **place),
+        step,
         training.init_state(params, optimizer, **place),
         batches,
         key=key,
@@ -269,3 +277,13 @@ def _fit(params: Params, batches, loss_fn, directory, key, num_steps: int, learn
         checkpoint_every=max(num_steps // 4, 1),
     )
     return machines.here(state.params)
+
+
+def _make_step(loss_fn: LossFn, num_steps: int, learning_rate: float, mesh):
+    schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)
+    optimizer = training.adamw(schedule)
+    return training.make_train_step(loss_fn, optimizer, mesh=mesh, rules=machines.RULES), optimizer
+
+
+# Seeds, and methods that differ in their data, train by one program, which is compiled once.
+_kept_step = functools.lru_cache(maxsize=16)(_make_step)

@@ -82,17 +82,20 @@ def _joint(record: PreferenceRecord, tokenizer: Tokenizer) -> tuple[list[int], l
     """The ids of the prompt alone, and of the prompt with each response."""
     alone = encode_prompt(record, tokenizer)
     written = record.tokens or (None,) * len(record.responses)
+    return alone, [_answered(record, alone, *each, tokenizer) for each in zip(record.responses, written, strict=True)]
 
-    def joined(answer: Answer, tokens: TokenIds | None) -> AnsweredChat:
-        if tokens is not None:
-            return AnsweredChat([*alone, *map(int, tokens)], None)
-        if tokenizer.separator_ids:
-            return AnsweredChat([*alone, *tokenizer.encode(answer_text(answer)), tokenizer.eos_id], None)
-        if not isinstance(record.prompt, str):
-            return tokenizer.encode_answered(record.prompt, answer, tools=record.tools)
-        return AnsweredChat([*encode_continued(record.prompt, answer_text(answer), tokenizer), tokenizer.eos_id], None)
 
-    return alone, [joined(*each) for each in zip(record.responses, written, strict=True)]
+def _answered(
+    record: PreferenceRecord, alone: list[int], answer: Answer, tokens: TokenIds | None, tokenizer: Tokenizer
+) -> AnsweredChat:
+    """The ids of the prompt, which alone has the ids ``alone``, with one response."""
+    if tokens is not None:
+        return AnsweredChat([*alone, *map(int, tokens)], None)
+    if tokenizer.separator_ids:
+        return AnsweredChat([*alone, *tokenizer.encode(answer_text(answer)), tokenizer.eos_id], None)
+    if not isinstance(record.prompt, str):
+        return tokenizer.encode_answered(record.prompt, answer, tools=record.tools)
+    return AnsweredChat([*encode_continued(record.prompt, answer_text(answer), tokenizer), tokenizer.eos_id], None)
 
 
 def _border(alone: Sequence[int], joint: Sequence[AnsweredChat]) -> int:

@@ -80,5 +80,6 @@ def _percentiles(key, parts: Float[Array, "N 2"], level, num_resamples: int) -> 
         drawn = jax.random.randint(key, (len(parts),), 0, len(parts))
         return Ratio(*jnp.sum(parts[drawn], axis=0)).value
 
-    statistics = jax.lax.map(resample, jax.random.split(key, num_resamples))
+    # The same numbers as one by one; a hundred at once take less than half the time, and little memory.
+    statistics = jax.lax.map(resample, jax.random.split(key, num_resamples), batch_size=100)
     return Interval(*jnp.quantile(statistics, jnp.stack([1 - level, 1 + level]) / 2))

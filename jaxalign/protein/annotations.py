@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 TASKS = ("ec", "go_mf", "go_bp", "go_cc")
@@ -53,8 +53,9 @@ def read_ec(path: Path) -> Annotations:
     _expect_header(path, lines, 1, "EC-numbers")
     _expect_header(path, lines, 3, "PDB-chain")
     terms = _terms(path, lines, 2)
-    found = _rows(path, lines, first=4, terms=[terms])[0]
-    for line, (name, *fields) in _fields(path, lines, first=4, columns=2):
+    rows = list(_fields(path, lines, first=4, columns=2))
+    found = _rows(path, rows, first=4, terms=[terms])[0]
+    for line, (name, *fields) in rows:
         if not fields[0]:
             raise ValueError(f"{path}, line {line}: expected one EC number or more for {name}, got none; drop the line")
     return found
@@ -71,7 +72,8 @@ def read_go(path: Path) -> dict[str, Annotations]:
         _expect_header(path, lines, number, branch)
     _expect_header(path, lines, 13, "PDB-chain")
     terms = [_terms(path, lines, number) for number in (2, 6, 10)]
-    return dict(zip(GO_BRANCHES, _rows(path, lines, first=14, terms=terms), strict=True))
+    rows = _fields(path, lines, first=14, columns=4)
+    return dict(zip(GO_BRANCHES, _rows(path, rows, first=14, terms=terms), strict=True))
 
 
 def read_chain_map(path: Path) -> dict[str, dict[str, str]]:
@@ -169,11 +171,13 @@ def _terms(path: Path, lines: Sequence[str], number: int) -> tuple[str, ...]:
     return terms
 
 
-def _rows(path: Path, lines: Sequence[str], *, first: int, terms: Sequence[tuple[str, ...]]) -> list[Annotations]:
+def _rows(
+    path: Path, rows: Iterable[tuple[int, list[str]]], *, first: int, terms: Sequence[tuple[str, ...]]
+) -> list[Annotations]:
     """One table per column of terms."""
     indices = [{term: index for index, term in enumerate(column)} for column in terms]
     seen: dict[str, list] = {}
-    for number, (name, *fields) in _fields(path, lines, first=first, columns=1 + len(terms)):
+    for number, (name, *fields) in rows:
         lists = [tuple(term for term in field.split(",") if term) for field in fields]
         for column, known in zip(lists, indices, strict=True):
             if unknown := [term for term in column if term not in known]:

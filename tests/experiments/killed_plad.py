@@ -1,28 +1,29 @@
-"""A small run of experiments.plad that kills itself: ``killed_plad.py OUTPUT [PROGRESS STEP]``.
+"""Small runs of experiments.plad, which may be killed: ``killed_plad.py OUTPUT ... [--kill-at PROGRESS STEP]``.
 
 ``PROGRESS`` is the beginning of the name of what is under way, a file of samples or the folder of a training.
 """
 
+import argparse
 import dataclasses
 import os
 import pathlib
 import signal
-import sys
 
 from experiments import plad
 from experiments.common.distillation import sequence_world
 from jaxalign.io import progress
+from tests.experiments import without_torch
 
 
 def config(output: pathlib.Path) -> plad.Config:
-    small = dict(size=(16, 1), teacher_size=(16, 1), num_prompts=24, warm_steps=2, steps=4, batch=8)
+    small = dict(size=(16, 1), teacher_size=(16, 1), num_prompts=12, warm_steps=1, steps=4, batch=8)
     return dataclasses.replace(plad.PRESETS["default"], methods=("PLaD ranking",), output=output, **small)
 
 
-def run(output: pathlib.Path) -> dict[str, float]:
+def shrink() -> None:
+    """A small world."""
     sequence_world.NUM_TEST, sequence_world.DEMONSTRATIONS = 8, 64
-    sequence_world.IMITATION = {"steps": 2, "batch": (8, 64), "learning_rate": 1e-3}
-    return plad.main(config(output))
+    sequence_world.IMITATION = {"steps": 1, "batch": (8, 64), "learning_rate": 1e-3}
 
 
 def kill_at(name: str, step: int) -> None:
@@ -38,6 +39,14 @@ def kill_at(name: str, step: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        kill_at(sys.argv[2], int(sys.argv[3]))
-    run(pathlib.Path(sys.argv[1]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("outputs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--kill-at", nargs=2, metavar=("PROGRESS", "STEP"))
+    arguments = parser.parse_args()
+    if arguments.kill_at:
+        name, step = arguments.kill_at
+        kill_at(name, int(step))
+    shrink()
+    without_torch.install()
+    for output in arguments.outputs:
+        plad.main(config(output))

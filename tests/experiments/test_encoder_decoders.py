@@ -50,7 +50,7 @@ def t5(tmp_path_factory):
         num_heads=2,
         head_dim=8,
     )
-    params = models.build(config).init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
+    params = jax.jit(models.build(config).init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
     return hf.save_pretrained(tmp_path_factory.mktemp("t5") / "t5", config, params, tokenizer)
 
 
@@ -62,7 +62,7 @@ def folder(tmp_path):
 def test_lipo(t5, folder, tmp_path):
     config = dataclasses.replace(
         lipo.PRESETS["tldr"],
-        **dict(sft_steps=2, sft_batch=(8, 64), steps=2, batch=(8, 0), list_size=3, limits=(24, 40), losses=("lambda",)),
+        **dict(sft_steps=1, sft_batch=(8, 64), steps=1, batch=(8, 0), list_size=3, limits=(24, 40), losses=("lambda",)),
         model=str(t5),
         data=folder,
         output=tmp_path / "run",
@@ -77,7 +77,7 @@ def test_lipo(t5, folder, tmp_path):
 def test_robust_reward_models(t5, folder, tmp_path):
     config = dataclasses.replace(
         rrm.PRESETS["alpacaeval"],
-        **dict(num_pairs=32, steps=2, batch=8, rates=(0.3,), share=0.2, limits=(24, 40)),
+        **dict(num_pairs=32, steps=1, batch=8, rates=(0.3,), share=0.02, limits=(24, 40)),
         backbone=str(t5),
         data=folder,
         output=tmp_path / "run",
@@ -93,7 +93,7 @@ def test_robust_reward_models(t5, folder, tmp_path):
 def test_plad(t5, folder, tmp_path):
     config = dataclasses.replace(
         plad.PRESETS["tldr"],
-        **dict(warm_steps=2, steps=2, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora=(2, "float")),
+        **dict(warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora=(2, "float")),
         teacher=str(t5),
         student=str(t5),
         data=folder,
@@ -120,7 +120,7 @@ def test_imitation_lowers_the_loss_of_unpacked_texts(t5, tmp_path):
     policy, tokenizer = stages.load_policy(str(t5)), t5_tokenizer()
     records = [PreferenceRecord("Say it.", ("answer",), (1.0,))] * 8
     demonstrations = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
-    options = {"steps": 30, "batch": (8, 32), "learning_rate": 1e-2}
+    options = {"steps": 12, "batch": (8, 32), "learning_rate": 3e-2}
     stages.imitate(policy, demonstrations, tokenizer, tmp_path, jax.random.key(0), **options)
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
@@ -133,9 +133,10 @@ def test_an_adapter_on_a_quantised_base(t5, tmp_path):
     lists = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
     batches = data.list_batches(lists, batch_size=8, list_size=1, **machines.share())
     arguments = policy, batches, stages.make_response_loss(policy.model), tmp_path, jax.random.key(0)
-    tuned = stages.train_adapter(*arguments, lora=(2, "nf4"), steps=10, learning_rate=1e-2)
+    tuned = stages.train_adapter(*arguments, lora=(2, "nf4"), steps=4, learning_rate=1e-2)
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < rows[0]["loss"]
     config, adapter = hf.load_adapter(tmp_path / "adapter", policy.model.config)
-    expected = models.merge_lora(models.quantize_base(policy.params, "nf4"), adapter, config)
+    merge = jax.jit(models.merge_lora, static_argnums=2)
+    expected = merge(models.quantize_base(policy.params, "nf4"), adapter, config)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), tuned.params, expected)

@@ -1,6 +1,7 @@
 """experiments.hemenet at toy size: every method, real files, and a second run that repeats nothing."""
 
 import dataclasses
+import pathlib
 import re
 import shutil
 
@@ -9,19 +10,19 @@ import numpy as np
 import pytest
 
 from experiments import hemenet
-from experiments.common.proteins import methods, world
+from experiments.common.proteins import benchmark, methods, world
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import load_protein
 
-TOY = dict(num_layers=1, width=24, edge_width=8, num_heads=2, batch=(1500, 300, 6), steps=2)
+TOY = dict(num_layers=1, width=24, edge_width=8, num_heads=2, batch=(1500, 300, 6), steps=1)
 
 
-@pytest.fixture(autouse=True)
-def as_e3nn_has_it(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def as_e3nn_has_it():
     """e3nn-jax promotes ranks on its own; intervals need not be good."""
-    monkeypatch.setattr(methods, "BOOTSTRAP_DRAWS", 2)
-    with jax.numpy_rank_promotion("allow"):
+    with pytest.MonkeyPatch.context() as patch, jax.numpy_rank_promotion("allow"):
+        patch.setattr(methods, "BOOTSTRAP_DRAWS", 2)
         yield
 
 
@@ -49,10 +50,11 @@ def test_methods_run_and_a_second_run_repeats_nothing(tmp_path, capsys):
 
 def test_symmetry_errors_are_those_of_the_encoder(tmp_path):
     graphs = world.make_graphs(6, 0)
-    sizes = protein.batch_sizes(protein.BatchSize(1500, 300, 6, 12), count=1)
+    sizes = protein.batch_sizes(protein.BatchSize(1500, 300, 6, 24), count=2)
     data = hemenet.ProteinWorld((world.TASKS["fold"],), graphs, {}, {})
-    for name, seen in {"multi-task": False, "tensor field": True}.items():
-        config = toy(tmp_path / name, steps=1, num_layers=2)  # pseudoscalars take two products
+    # Pseudoscalars take two products, hence two layers.
+    for name, num_layers, seen in (("multi-task", 1, False), ("tensor field", 2, True)):
+        config = toy(tmp_path / name, num_layers=num_layers)
         trained = methods.learn(config, methods.METHODS[name], data, tmp_path / name, jax.random.key(0), sizes)
         errors = methods.symmetry_errors(trained[0], graphs, sizes)
         assert errors["rotation"] < 1e-4 and errors["100 angstrom"] < 1e-4
@@ -70,31 +72,54 @@ def test_constants_by_hand():
     assert methods.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
 
 
-def test_real_files_from_structures_to_a_trained_network(tmp_path, shared_data):
-    source = shared_data / "proteins"
-    config = toy(tmp_path / "run", "shared", data=source, batch=(6000, 1200, 4))
-    values = hemenet.main(config)
+PROTEINS = pathlib.Path(__file__).parents[3] / "shared" / "data" / "proteins"  # real data, beside the checkout
+STRUCTURES = ("11as.pdb", "1dix.cif", "1qgi.bcif", "2olx.cif")  # of the last one, nothing is known
+
+
+@pytest.fixture(scope="module")
+def of_files(tmp_path_factory):
+    """A run on a few real structures with the published labels: its config and its figures."""
+    if not PROTEINS.is_dir():
+        pytest.skip(f"real data folder {PROTEINS} is missing")
+    folder = copy(PROTEINS, tmp_path_factory.mktemp("proteins"))
+    config = toy(tmp_path_factory.mktemp("hemenet"), "shared", data=folder, batch=(6000, 1200, 4))
+    return config, hemenet.main(config)
+
+
+def copy(source, folder, annotations="*.*"):
+    """A folder of data with the structures above."""
+    for part, names in {"structures": STRUCTURES, "annotations": [annotations]}.items():
+        (folder / part).mkdir(parents=True)
+        for path in (path for name in names for path in (source / part).glob(name)):
+            shutil.copy(path, folder / part)
+    return folder
+
+
+def test_real_files_from_structures_to_a_trained_network(of_files):
+    config, values = of_files
     assert 0 <= values["test: ec/multi-task/Fmax"] <= 1
-    loaded = load_protein(tmp_path / "run" / "seed-0" / "multi-task" / "model")
+    loaded = load_protein(config.output / "seed-0" / "multi-task" / "model")
     assert len(loaded.classes["ec"]) == 538 and "3.4.21.4" in loaded.classes["ec"]
     # The same command finds the compiled graphs: nothing is read again.
-    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.array_record")}
+    shards = {path: path.stat().st_mtime_ns for path in config.output.rglob("*.array_record")}
     assert hemenet.main(config) == values
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.array_record")} == shards
+    assert shards and {path: path.stat().st_mtime_ns for path in config.output.rglob("*.array_record")} == shards
+
+
+def test_graphs_that_no_batch_holds_are_told(of_files):
+    with pytest.raises(ValueError, match="train: expected a graph or more, got none that fits in a batch. Raise"):
+        benchmark.make_world(of_files[0], protein.BatchSize(edges=100, nodes=20, graphs=2, chains=8))
 
 
 def test_given_splits_count_where_each_has_structures(tmp_path, shared_data):
-    source = shared_data / "proteins"
-    folder = tmp_path / "data"
-    (folder / "structures").mkdir(parents=True)
-    (folder / "annotations" / "protein_mt_split").mkdir(parents=True)
-    for name in ("11as.pdb", "1dix.cif", "1qgi.bcif"):
-        shutil.copy(source / "structures" / name, folder / "structures")
-    shutil.copy(source / "annotations" / "nrPDB-EC_2020.04_annot.tsv", folder / "annotations")
+    folder = copy(shared_data / "proteins", tmp_path / "data", annotations="nrPDB-EC*annot.tsv")
+    splits = folder / "annotations" / "protein_mt_split"
+    splits.mkdir()
     for split, entries in {"train": "11as\n1QGI-A\n", "test": "1dix\n"}.items():
-        (folder / "annotations" / "protein_mt_split" / f"{split}.txt").write_text(entries)
-    values = hemenet.main(toy(tmp_path / "run", "shared", data=folder, batch=(6000, 1200, 4)))
-    assert "test: ec/multi-task/Fmax" in values
+        (splits / f"{split}.txt").write_text(entries)
+    config = toy(tmp_path / "run", "shared", data=folder)
+    data = benchmark.make_world(config, protein.BatchSize(edges=6000, nodes=1200, graphs=4, chains=16))
+    assert len(data.train) == 2 and [*data.tests] == ["test"] and len(data.tests["test"]) == 1
     compiled = protein.read_protein_mt(tmp_path / "run" / "compiled" / "all-atoms", "train")
     assert [each.id for each in compiled] == ["11as", "1qgi-A"]
 
@@ -138,9 +163,3 @@ def test_what_is_wrong_with_the_data_is_one_line(tmp_path, shared_data):
             hemenet.main(config)
         said = edge.explanation(error.value)
         assert said is not None and re.search(message, said) and "\n" not in said
-
-
-def test_graphs_that_no_batch_holds_are_told(tmp_path, shared_data):
-    config = toy(tmp_path, "shared", data=shared_data / "proteins", batch=(100, 20, 2))
-    with pytest.raises(ValueError, match="train: expected a graph or more, got none that fits in a batch. Raise"):
-        hemenet.main(config)

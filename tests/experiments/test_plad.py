@@ -20,64 +20,80 @@ from tests.io_loop import chat_server
 TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, seeds=1)
 
 
-@pytest.fixture(autouse=True)
-def small_world(monkeypatch):
-    monkeypatch.setattr(sequence_world, "NUM_TEST", 8)
-    monkeypatch.setattr(sequence_world, "DEMONSTRATIONS", 64)
-    monkeypatch.setattr(sequence_world, "IMITATION", {"steps": 2, "batch": (8, 64), "learning_rate": 1e-3})
+@pytest.fixture(autouse=True, scope="module")
+def small_world():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequence_world, "NUM_TEST", 8)
+        patch.setattr(sequence_world, "DEMONSTRATIONS", 64)
+        patch.setattr(sequence_world, "IMITATION", {"steps": 1, "batch": (8, 64), "learning_rate": 1e-3})
+        yield
 
 
 def toy(output, **fields):
-    sequences = dict(teacher_size=(16, 1), num_prompts=64, output=output)
+    sequences = dict(teacher_size=(16, 1), num_prompts=32, output=output)
     return dataclasses.replace(plad.PRESETS["default"], **TOY | sequences | fields)
 
 
-def test_methods_run_and_a_second_run_repeats_nothing(tmp_path):
-    config = toy(tmp_path, methods=("reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged"))
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of every way to get texts: its config, its figures, its report, and every text and pair that it wrote."""
+    names = ("SFT", "reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged")
+    config = toy(tmp_path_factory.mktemp("plad"), methods=names)
     values = plad.main(config)
+    return config, values, (config.output / "report.html").read_text(), written(config)
+
+
+def written(config):
+    return {path: path.read_bytes() for path in (config.output / "seed-0").rglob("*.jsonl")}
+
+
+def test_methods_have_figures_and_costs(finished):
+    config, values, report, _ = finished
     assert {name.split("/")[1] for name in values} == {"warm start", "teacher", *config.methods}
     assert all(np.isfinite(list(values.values())))
     assert values["cost/PLaD ranking/tokens"] > 0
     # Methods on the warm student's texts share what they cost; a second round samples as much again, or about that.
     cost = lambda method, figure: values[f"cost/{method}/{figure}"]  # noqa: E731
-    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 64
+    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 32
     assert cost("PLaD two rounds", "tokens sampled") > cost("PLaD ranking", "tokens sampled")
     assert cost("PLaD ranking", "seconds of sampling") > 0
     assert "cost/reverse KL/tokens sampled" not in values
-    report = (tmp_path / "report.html").read_text()
     assert "Log-probability of the preferred text, nats" in report
     assert "Quality of known texts by their likelihood" in report
-
-    written = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
-    # One draw of the warm student serves every method with pairs; the second round has one of its own.
-    assert len([path for path in written if path.name.startswith("pairs-")]) == 2
-    again = plad.main(config)
-    assert again == values
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")} == written
     student, info = transformers.AutoModelForCausalLM.from_pretrained(
-        tmp_path / "seed-0" / "PLaD-ranking" / "hf", output_loading_info=True
+        config.output / "seed-0" / "PLaD-ranking" / "hf", output_loading_info=True
     )
     assert not any(info.values()) and student.config.hidden_size == 16
 
 
-def test_seeds_are_compared_with_their_own_warm_start(tmp_path):
-    config = toy(tmp_path, methods=("SFT",), seeds=2)
-    values = plad.main(config)
-    assert len(list(tmp_path.glob("seed-*"))) == 2
+def test_a_second_run_repeats_nothing(finished):
+    config, values, _, before = finished
+    # One draw of the warm student serves every method with pairs; the second round has one of its own.
+    assert len([path for path in before if path.name.startswith("pairs-")]) == 2
+    assert plad.main(config) == values
+    assert written(config) == before
+
+
+def test_seeds_are_compared_with_their_own_warm_start(finished):
+    config, *_, before = finished
+    values = plad.main(dataclasses.replace(config, methods=("SFT",), seeds=2))  # the first seed is there already
+    assert len(list(config.output.glob("seed-*"))) == 2
+    assert written(config) == before
     gain = values["held-out, minus the warm start of the same seed/SFT/true reward"]
     mean = values["held-out/SFT/true reward"] - values["held-out/warm start/true reward"]
     np.testing.assert_allclose(gain, mean, atol=1e-6)
 
 
-def test_pairs_tell_where_they_are_from(tmp_path):
-    plad.main(toy(tmp_path, methods=("PLaD ranking",)))
-    (file,) = (tmp_path / "seed-0").glob("pairs-*.jsonl")
-    provenance = json.loads(file.with_name(f"{file.name}.provenance.json").read_text())
-    assert provenance["samples"]["temperature"] == 0.7
-    assert provenance["student"] == provenance["samples"]["model"]
-    assert (provenance["step"], len(provenance["teacher"])) == (2, 64)
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert all(row["labels"][0] == 1 > row["labels"][1] for row in rows)
+def test_pairs_tell_where_they_are_from(finished):
+    files = list((finished[0].output / "seed-0").glob("pairs-*.jsonl"))
+    provenances = [json.loads(file.with_name(f"{file.name}.provenance.json").read_text()) for file in files]
+    assert sorted(provenance["step"] for provenance in provenances) == [2, 3]  # the second after a round of one step
+    for file, provenance in zip(files, provenances, strict=True):
+        assert provenance["samples"]["temperature"] == 0.7
+        assert provenance["student"] == provenance["samples"]["model"]
+        assert len(provenance["teacher"]) == 64
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        assert rows and all(row["labels"][0] == 1 > row["labels"][1] for row in rows)
 
 
 def batch(labels):
@@ -90,65 +106,69 @@ def batch(labels):
     return ListBatch(*map(jnp.asarray, arrays))
 
 
+@pytest.fixture(scope="module")
 def student():
     config = models.DecoderConfig(32, 16, 32, 1, 2, 1, 8)
     model = models.build(config)
-    return model, model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
+    return model, jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
 
 
-def test_pair_losses_by_their_formulas():
-    model, params = student()
+def test_pair_losses_by_their_formulas(student):
+    model, params = student
     examples = batch([[0.25, 1.0], [0.5, 0.5]])  # the second response wins; the second prompt prefers neither
-    logps = np.asarray(models.response_logps(model, params, examples))
+    logps = np.asarray(jax.jit(models.response_logps, static_argnums=0)(model, params, examples))
     chosen, rejected = logps[0, 1], logps[0, 0]
     config = dataclasses.replace(plad.PRESETS["default"], beta=5.0)
+    names = ("PLaD ranking", "PLaD margin", "PLaD logistic", "PLaD per token", "PLaD + likelihood")
+    loss_fns = {name: methods.METHODS[name].make_loss(config, model, None, None) for name in names}
 
-    def value(name):
-        loss, metrics = methods.METHODS[name].make_loss(config, model, None, None)(params, examples, jax.random.key(0))
+    @jax.jit
+    def found(params):
+        return {name: loss_fn(params, examples, jax.random.key(0)) for name, loss_fn in loss_fns.items()}
+
+    values = {}
+    for name, (loss, metrics) in found(params).items():
         np.testing.assert_allclose(metrics["chosen"].value, chosen, rtol=1e-5)
         np.testing.assert_allclose(metrics["rejected"].value, rejected, rtol=1e-5)
         assert loss.denominator == 1
-        return float(loss.value)
+        values[name] = float(loss.value)
 
     gap = chosen - rejected
     assert abs(gap) < 5  # the hinge is at work
-    np.testing.assert_allclose(value("PLaD ranking"), 5 - gap, rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD margin"), max(0, 5 * 0.75 - gap), rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD logistic"), np.log1p(np.exp(5 - gap)), rtol=1e-5)
+    np.testing.assert_allclose(values["PLaD ranking"], 5 - gap, rtol=1e-5)
+    np.testing.assert_allclose(values["PLaD margin"], max(0, 5 * 0.75 - gap), rtol=1e-5)
+    np.testing.assert_allclose(values["PLaD logistic"], np.log1p(np.exp(5 - gap)), rtol=1e-5)
     # The four responses have 2.5 tokens on average, the better one 2 and the other 3.
-    np.testing.assert_allclose(value("PLaD per token"), max(0, 5 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
-    np.testing.assert_allclose(value("PLaD + likelihood"), 5 - gap - 4.0 * chosen / 2, rtol=1e-5)
+    np.testing.assert_allclose(values["PLaD per token"], max(0, 5 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
+    np.testing.assert_allclose(values["PLaD + likelihood"], 5 - gap - 4.0 * chosen / 2, rtol=1e-5)
 
 
-def test_a_divergence_from_itself_is_nothing():
-    model, params = student()
-    teacher = methods.Policy(model, params)
+def match(model, teacher_params, divergence_fn, own_share):
+    """The loss of matching a teacher of the student's architecture."""
+    teacher, tokenizer = methods.Policy(model, teacher_params), sequence_world.sequences.make_tokenizer()
+    options = {"divergence_fn": divergence_fn, "own_share": own_share}
+    return methods.matching(plad.PRESETS["default"], model, teacher, tokenizer, **options)
+
+
+def test_a_divergence_from_itself_is_nothing(student):
+    model, params = student
+    loss_fn = jax.jit(match(model, params, losses.forward_kl_divergence, own_share=0.0))
     examples = batch([[1.0, 0.0]] * 2)
-    config, tokenizer = plad.PRESETS["default"], sequence_world.sequences.make_tokenizer()
-    loss_fn = methods.matching(
-        config, model, teacher, tokenizer, divergence_fn=losses.forward_kl_divergence, own_share=0.0
-    )
     assert abs(float(loss_fn(params, examples, jax.random.key(0))[0].value)) < 1e-6
     other = jax.tree.map(lambda x: 1.5 * x, params)
     assert float(loss_fn(other, examples, jax.random.key(0))[0].value) > 1e-3
 
 
-def test_own_texts_replace_the_teachers_in_their_share():
-    model, params = student()
-    teacher = methods.Policy(model, jax.tree.map(lambda x: 1.5 * x, params))
+def test_own_texts_replace_the_teachers_in_their_share(student):
+    model, params = student
+    teacher = jax.tree.map(lambda x: 1.5 * x, params)
     pairs = batch([[1.0, 0.0]] * 2)
     prompts = {"prompt_tokens": pairs.prompt_tokens, "prompt_mask": pairs.prompt_mask}
     one = jax.tree.map(lambda x: x[:, :1], pairs)._replace(**prompts)
-    config, tokenizer = plad.PRESETS["default"], sequence_world.sequences.make_tokenizer()
-
-    def value(share, key):
-        loss_fn = methods.matching(
-            config, model, teacher, tokenizer, divergence_fn=losses.reverse_kl_divergence, own_share=share
-        )
-        return float(loss_fn(params, one, jax.random.key(key))[0].value)
-
-    assert value(0.0, 0) == value(0.0, 1)
-    assert value(1.0, 0) != value(1.0, 1)
+    loss_fns = [jax.jit(match(model, teacher, losses.reverse_kl_divergence, own_share)) for own_share in (0.0, 1.0)]
+    of_teachers, of_own = ([float(f(params, one, jax.random.key(n))[0].value) for n in (0, 1)] for f in loss_fns)
+    assert of_teachers[0] == of_teachers[1]
+    assert of_own[0] != of_own[1]
 
 
 def rows(count=60):
@@ -178,7 +198,8 @@ def files(output, **fields):
 
 def test_recorded_teachers(tmp_path):
     lists = folder(tmp_path / "lists")
-    config = files(tmp_path / "run", teacher_outputs=lists / "train.parquet", teacher_name="strong", data=lists)
+    texts = dict(teacher_outputs=lists / "train.parquet", teacher_name="strong", data=lists)
+    config = files(tmp_path / "run", methods=("PLaD ranking",), **texts)
     values = plad.main(config)
     assert "held-out/PLaD ranking/tau of likelihood" in values
     assert "held-out/teacher/ROUGE-L" not in values  # nothing is known of it but its texts
@@ -198,9 +219,8 @@ def test_json_lines_without_names_or_lists(tmp_path):
     assert 0 < sum(map(file_world.is_held_out, records)) < 20
 
 
-def test_a_directory_of_another_family_and_tokenizer_teaches(tmp_path):
-    plad.main(toy(tmp_path / "first", methods=("SFT",)))
-    teacher = tmp_path / "first" / "seed-0" / "SFT" / "hf"
+def test_a_directory_of_another_family_and_tokenizer_teaches(finished, tmp_path):
+    teacher = finished[0].output / "seed-0" / "SFT" / "hf"
     lists = folder(tmp_path / "lists")
     config = files(tmp_path / "run", teacher=str(teacher), data=lists, methods=("seq-KD",), limits=(12, 4))
     values = plad.main(config)

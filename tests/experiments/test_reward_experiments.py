@@ -1,6 +1,7 @@
 """experiments.rrm and experiments.reward_model at toy size: every stage runs, figures are there, exports load."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -10,24 +11,26 @@ import pytest
 import transformers
 
 from experiments import reward_model, rrm
-from experiments.common.rewards import figures, real_lists, sequence_world
+from experiments.common.rewards import figures, real_lists, sequence_world, stages
 from experiments.common.rewards.task import Opinion
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 from tests.experiments import long_form
 
-TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=2, pretrain_batch=(8, 64), steps=2, batch=32, seeds=1)
+TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=1, pretrain_batch=(8, 64), steps=1, batch=32, seeds=1)
 
 
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch):
     monkeypatch.setattr(sequence_world, "NUM_TEST", 8)
     monkeypatch.setattr(sequence_world, "DEMONSTRATIONS", 64)
+    monkeypatch.setattr(stages, "BATCH", 8)
 
 
-def test_rrm_trains_both_and_repeats_nothing(tmp_path):
-    config = dataclasses.replace(rrm.PRESETS["default"], **TOY, rates=(0.5,), output=tmp_path)
+def test_rrm_trains_both_and_repeats_nothing(tmp_path, capsys):
+    config = dataclasses.replace(rrm.PRESETS["default"], **TOY, rates=(0.5,), share=0.02, output=tmp_path)
     values = rrm.main(config)
+    assert int(re.search(r"RRM: 32 pairs and (\d+) triplets", capsys.readouterr().out).group(1)) > 0
     rules = {name.split("/")[1] for name in values}
     assert rules == {"longer wins", "random", "RM, artifact in 50%", "RRM, artifact in 50%"}
     assert all(0 <= value <= 1 for value in values.values())
@@ -39,7 +42,7 @@ def test_rrm_trains_both_and_repeats_nothing(tmp_path):
 
 
 def test_reward_model_trains_every_kind(tmp_path):
-    config = dataclasses.replace(reward_model.PRESETS["default"], **TOY, verdict_steps=2, output=tmp_path)
+    config = dataclasses.replace(reward_model.PRESETS["default"], **TOY, verdict_steps=1, output=tmp_path)
     values = reward_model.main(config)
     assert {name.split("/")[1] for name in values} == {"longer wins", "random", *config.kinds}
     # A scalar model judges each response by itself, so that order cannot matter.

@@ -4,15 +4,16 @@ import dataclasses
 
 from experiments import lipo
 from experiments.common import draw, machines, sequence_task, stages
+from tests.experiments import without_torch
 
 TOY = dataclasses.replace(
     lipo.PRESETS["default"],
     size=(16, 1),
     num_prompts=8,
-    sft_steps=4,
+    sft_steps=1,
     sft_batch=(8, 64),
     losses=("softmax",),  # a loss that rounding does not move: at first all scores are equal, in any order
-    steps=3,
+    steps=2,
     batch=(8, 0),
     list_size=3,
 )
@@ -20,11 +21,13 @@ TOY = dataclasses.replace(
 
 def shrink(set_fn):
     """Few prompts to test on, and small batches to sample and to score, so that two processes have work."""
-    set_fn(sequence_task, "NUM_TEST", 16)
-    set_fn(draw, "BATCH", 8)
+    set_fn(sequence_task, "NUM_TEST", 8)
+    set_fn(sequence_task, "TEST_SAMPLES", TOY.list_size)  # drawn by the program that draws the lists
+    set_fn(draw, "BATCH", 4)
     set_fn(stages, "REFERENCE_BATCH", 4)
 
 
 if __name__ == "__main__":
     shrink(setattr)
+    without_torch.install()
     machines.run(lipo.main, {"toy": TOY})

@@ -115,7 +115,11 @@ def calibration(
     Both likelihoods are logged, because a hinge is content with two that fall; ``likelihood`` weighs a term that keeps
     the better one up, its negative log-probability per token.
     """
+    return _calibration_loss(model, config.beta, pair_loss, logps_fn, likelihood)
 
+
+@functools.cache
+def _calibration_loss(model, beta: float, pair_loss, logps_fn, likelihood: float) -> LossFn:
     def loss_fn(params, batch: ListBatch, key):
         token_logps = models.response_token_logps(model, params, batch)
         logps, averages = logps_fn(token_logps, batch), losses.average_logps(token_logps, where=real_tokens(batch))
@@ -124,7 +128,7 @@ def calibration(
         chosen, rejected = _side(logps, better), _side(logps, 1 - better)
         scores = _side(batch.labels, better), _side(batch.labels, 1 - better)
         reduce_fn = losses.regularized(numerics.ratio, -likelihood * _side(averages, better))
-        loss = pair_loss(chosen, rejected, *scores, beta=config.beta, where=where, reduce_fn=reduce_fn)
+        loss = pair_loss(chosen, rejected, *scores, beta=beta, where=where, reduce_fn=reduce_fn)
         sums = token_logps.sum(axis=-1)
         return loss, {
             "chosen": numerics.ratio(_side(sums, better), where=where),

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from experiments.common.proteins.task import ProteinWorld
 from jaxalign import protein
 from jaxalign.protein.annotations import read_splits
-from jaxalign.protein.labels import make_labeller
+from jaxalign.protein.labels import Labeller, make_labeller
 from jaxalign.protein.structure_files import find_structures
 
 _PATTERNS = {
@@ -64,11 +64,12 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
         lacking = "" if folder is None else ", which has no folder structures" if folder.is_dir() else ", which is none"
         raise ValueError(f"expected --data FOLDER with structures/ and annotations/, got {folder}{lacking}")
     sources = find_sources(folder / "annotations")
+    labeller = make_labeller(sources, skip_bad_rows=True)
     output = config.output / "compiled" / ("alpha-carbons" if alpha_carbons else "all-atoms")
     reports = protein.compile_protein_mt(
         output,
         structures=folder / "structures",
-        splits=find_splits(folder, sources, config.output / "compiled"),
+        splits=find_splits(folder, labeller, config.output / "compiled"),
         sources=sources,
         read_structure=protein.read_structure,
         make_graph=alpha_carbon_graph if alpha_carbons else protein.make_graph,
@@ -78,7 +79,6 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
     )
     for name, report in reports.items():
         print(f"{name}: {report.examples} of {report.entries} entries; left out: {dict(report.reasons) or 'none'}")
-    labeller = make_labeller(sources, skip_bad_rows=True)
     classes = {name: known.terms for name, known in labeller.annotations.items()}
     tasks = tuple(
         protein.Task(task.name, task.level, task.kind, len(classes.get(task.name, "1")))
@@ -112,7 +112,7 @@ def find_sources(folder: pathlib.Path) -> protein.Sources:
     )
 
 
-def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Path) -> pathlib.Path:
+def find_splits(folder: pathlib.Path, labeller: Labeller, work: pathlib.Path) -> pathlib.Path:
     """The folder's splits if each has a structure here, else one made of the labelled structures, by their names."""
     given = folder / "annotations" / "protein_mt_split"
     structures = sorted(find_structures(folder / "structures"))
@@ -121,7 +121,6 @@ def find_splits(folder: pathlib.Path, sources: protein.Sources, work: pathlib.Pa
         any(entry.partition("-")[0] in codes for entry in split) for split in read_splits(given).values()
     ):
         return given
-    labeller = make_labeller(sources, skip_bad_rows=True)
     entries = [entry for entry in structures if labeller.may_have_labels(entry)]
     if len(entries) < HELD_OUT:
         raise ValueError(

@@ -84,13 +84,10 @@ def train(config, method: Method, world: ProteinWorld, tasks, directory, key, si
     )
     init_key, train_key = jax.random.split(key)
     first = next(protein.batches_in_order([world.train[0]], tasks, sizes))
-    params = jax.jit(network.init)(init_key, first.graphs)["params"]
-    schedule = training.linear_schedule(
-        config.learning_rate, num_steps=config.steps, warmup_steps=min(config.steps // 20, 1000)
-    )
-    optimizer = training.adamw(schedule, clip_norm=10.0)
+    params = _init(network, init_key, first.graphs)["params"]
+    step, optimizer = _make_step(network, config.steps, config.learning_rate)
     state = loop.fit(
-        training.make_train_step(protein.make_protein_loss(network, class_weight=CLASS_WEIGHT), optimizer),
+        step,
         training.init_state(params, optimizer),
         protein.labelled_batches(world.train, tasks, sizes),
         key=train_key,
@@ -103,6 +100,21 @@ def train(config, method: Method, world: ProteinWorld, tasks, directory, key, si
     classes = {task.name: world.classes[task.name] for task in tasks if task.name in world.classes}
     save_protein(directory / "model", network.config, variables, classes)
     return Trained(network, variables)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(network: protein.ProteinNetwork, key: Array, graphs):
+    return network.init(key, graphs)
+
+
+@functools.lru_cache(maxsize=16)
+def _make_step(network: protein.ProteinNetwork, num_steps: int, learning_rate: float):
+    """A step and its optimizer, for networks of one shape the same, so that all seeds train by one program."""
+    warmup_steps = min(num_steps // 20, 1000)
+    schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=warmup_steps)
+    optimizer = training.adamw(schedule, clip_norm=10.0)
+    loss_fn = protein.make_protein_loss(network, class_weight=CLASS_WEIGHT)
+    return training.make_train_step(loss_fn, optimizer), optimizer
 
 
 def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
@@ -159,7 +171,7 @@ def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], s
     network, variables = trained
     batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
     there = batch.channel_mask[..., None]
-    apply = functools.partial(jax.jit(network.apply), variables)
+    apply = functools.partial(_apply, network, variables)
     before = apply(batch)
 
     def error(matrix, shift) -> float:
@@ -171,3 +183,8 @@ def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], s
     turn *= np.sign(np.linalg.det(turn))
     eye = np.eye(3)
     return {"rotation": error(turn, 0.0), "reflection": error(-turn, 0.0), "100 angstrom": error(eye, 100.0)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(network: protein.ProteinNetwork, variables, graphs):
+    return network.apply(variables, graphs)

@@ -16,7 +16,9 @@ from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import report as reports
 from jaxalign.io.report import Estimate
 
-BEST_OF = (1, 2, 4, 8, 16)  # responses to choose the best of, where a test has as many
+BEST_OF = {  # responses to choose the best of, where a test has as many, and the metric, compiled once for all judges
+    n: functools.partial(metrics.best_of_n_metric, n=n) for n in (1, 2, 4, 8, 16)
+}
 BEST_OF_TABLE = "{}: true label of the best of n by each rule"
 Reliability = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By judge: the mean probability in each bin that has pairs, and the share of wins there."""
@@ -60,7 +62,9 @@ def sections(tables: Mapping[str, Figures], reliability: Reliability) -> list[re
     diagonal = "On the dotted diagonal, what is said to be likely is as often so."
     drawn: list = [reports.Reliability(f"{first}: reliability", {"": reliability}, *axes, diagonal)]
     if best := tables.get(BEST_OF_TABLE.format(first)):
-        lines = {rule: (BEST_OF[: len(row)], [figure.value for figure in row.values()]) for rule, row in best.items()}
+        lines = {
+            rule: ([*BEST_OF][: len(row)], [figure.value for figure in row.values()]) for rule, row in best.items()
+        }
         drawn.append(reports.Curves(BEST_OF_TABLE.format(first), lines, "n", "mean true label"))
     return drawn
 
@@ -93,8 +97,8 @@ def best_of_n_figures(opinion: Opinion, records: Sequence[PreferenceRecord]) -> 
     labels, _, where = padded(records)
     scores = np.nan_to_num(opinion.scores)
     return {
-        f"n = {n}": over_prompts(functools.partial(metrics.best_of_n_metric, n=n), scores, labels, where=where)
-        for n in BEST_OF
+        f"n = {n}": over_prompts(metric, scores, labels, where=where)
+        for n, metric in BEST_OF.items()
         if n <= labels.shape[1]
     }
 
@@ -102,11 +106,11 @@ def best_of_n_figures(opinion: Opinion, records: Sequence[PreferenceRecord]) -> 
 def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> Row:
     """Calibration (10 bins) and swap consistency of probabilities ``[N, n, n]``, response i shown first at [i, j]."""
     labels, pairs = _clear_pairs(records)
-    tables = np.stack(jax.vmap(_table)(chances, labels, pairs), axis=1)  # [N, 3, bins]
+    tables = np.stack(_tables(chances, labels, pairs), axis=1)  # [N, 3, bins]
     rng = np.random.default_rng(0)
     draws = rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), 1000)
     errors = [float(metrics.expected_calibration_error(_as_table(tables.sum(axis=0))))]
-    errors += [float(e) for e in jax.vmap(_error)(np.einsum("sn,ntb->stb", draws.astype(np.float32), tables))]
+    errors += np.asarray(_errors(np.einsum("sn,ntb->stb", draws.astype(np.float32), tables))).tolist()
     swapped = chances.swapaxes(1, 2)
     return {
         "ECE": Estimate(errors[0], *np.quantile(errors[1:], (0.025, 0.975)).tolist()),
@@ -134,9 +138,15 @@ def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
     return metrics.reliability_table(jnp.nan_to_num(chances), outcomes, where=pairs)
 
 
+_tables = jax.jit(jax.vmap(_table))
+
+
 def _as_table(sums) -> metrics.ReliabilityTable:
     return metrics.ReliabilityTable(*sums)
 
 
 def _error(sums):
     return metrics.expected_calibration_error(_as_table(sums))
+
+
+_errors = jax.jit(jax.vmap(_error))

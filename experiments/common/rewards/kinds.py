@@ -84,6 +84,7 @@ def train_comparisons(
     return stages.train(start, task.tokenizer, batches, loss_fn, directory, key, **sizes)
 
 
+@functools.cache
 def make_listwise_loss(model) -> LossFn:
     """LiPO's lambda loss with rewards as scores."""
 
@@ -95,6 +96,7 @@ def make_listwise_loss(model) -> LossFn:
     return loss_fn
 
 
+@functools.cache
 def make_comparison_loss(model, form) -> LossFn:
     """Cross-entropy of the verdict."""
 

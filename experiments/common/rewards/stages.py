@@ -61,6 +61,7 @@ def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
         stages.export(directory, reward, task.tokenizer)
 
 
+@functools.cache
 def make_reward_loss(model) -> LossFn:
     """Bradley-Terry on the two responses of each pair, whose labels are their chances of winning."""
 

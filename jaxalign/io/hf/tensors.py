@@ -61,12 +61,13 @@ class Slot(NamedTuple):
 
 def abstract_params(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of the parameters by path, such as ``"layers/attention/query"``, without making them."""
-    return dict(_abstract_params(without_runtime(config)))
+    return dict(_shapes(config))
 
 
-@functools.lru_cache(maxsize=64)  # reading one adapter asks for them four times
-def _abstract_params(config):
-    model = models.build(config)
+@functools.lru_cache(maxsize=64)
+def _shapes(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Kept, because reading and writing a model asks for them several times, and each time traces the whole model."""
+    model = models.build(without_runtime(config))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))["params"]
     return flax.traverse_util.flatten_dict(params, sep="/")
 
