@@ -72,6 +72,18 @@ def test_neighbours_and_padding_change_nothing(trained):
     np.testing.assert_allclose(together["family"][1:3], alone["family"][:2], atol=2e-5)
 
 
+def test_where_a_part_without_edges_to_others_lies_does_not_matter(trained):
+    """Directions to neighbours count, not places: the centre of the graph, from which places are taken, moves too."""
+    batch = trained[2]
+    part = np.arange(len(batch.types)) < 7  # the first chain
+    inside = part[batch.senders] == part[batch.receivers]
+    assert 0 < inside[batch.edge_mask].sum() < batch.edge_mask.sum()
+    batch = batch._replace(edge_mask=batch.edge_mask & inside)
+    moved = np.where(part[:, None, None] & batch.channel_mask[..., None], batch.coordinates + 5, batch.coordinates)
+    features, other = (run(trained, each)[1] for each in (batch, batch._replace(coordinates=moved)))
+    np.testing.assert_allclose(features, other, atol=1e-4)
+
+
 def test_gradients_are_finite_on_self_loops_and_coincident_nodes(trained):
     model, variables, _ = trained
     graph = tiny.graph(4)
