@@ -9,7 +9,7 @@ pytest_plugins = ["tests.costs"]
 
 def pytest_configure():
     from tests import costs
-    costs.LIMIT, costs.SLOW, costs.RECORD = 1.0, 0.2, pathlib.Path(__file__).with_name("slow.tsv")
+    costs.SLOW, costs.RECORD = 0.2, pathlib.Path(__file__).with_name("slow.tsv")
 """
 SUITE = """
 import time
@@ -23,6 +23,10 @@ def work(seconds):
 @pytest.fixture(scope="module")
 def shared():
     work(0.3)
+
+@pytest.fixture(scope="module")
+def more():
+    work(0.6)
 
 def test_quick():
     pass
@@ -39,6 +43,9 @@ def test_works(seconds):
 
 def test_too_dear():
     work(1.1)
+
+def test_dear_with_what_is_shared(more):
+    work(0.6)
 """
 GONE = "tests/test_small.py::test_that_is_gone[0]", "tests/no_file.py::test_quick"
 ELSEWHERE = "tests/test_other.py::test_elsewhere"
@@ -58,15 +65,16 @@ def test_slow_tests_are_recorded_left_out_and_limited(tmp_path):
     record = folder / "slow.tsv"
     record.write_text("".join(f"9.0\t{test}\n" for test in (*GONE, ELSEWHERE, "tests/test_small.py::test_quick")))
 
-    whole = run(tmp_path, "--record-slow")
+    whole = run(tmp_path, "--record-slow", "--limit", "1")
     assert whole.returncode == 1
-    assert "expected at most 1 s of CPU, took 1.1: share, shrink or split it" in whole.stdout
-    assert "6 passed, 1 error" in whole.stdout
-    assert "6 tests      0 programs  tests\n" in whole.stdout
+    assert "test_too_dear: expected at most 1 s of CPU, took 1.1. Share, shrink or split it, or" in whole.stdout
+    assert "7 passed, 1 error" in whole.stdout
+    assert "7 tests      0 programs  tests\n" in whole.stdout
     # Those that ran are as they are now, gone ones are forgotten, others stay. What is shared counts for each user.
     recorded = [line.split("\t")[1] for line in record.read_text().splitlines()]
     assert recorded == [
         "tests/test_other.py::test_elsewhere",
+        "tests/test_small.py::test_dear_with_what_is_shared",
         "tests/test_small.py::test_makes_what_is_shared",
         "tests/test_small.py::test_too_dear",
         "tests/test_small.py::test_uses_what_is_shared",
@@ -75,4 +83,4 @@ def test_slow_tests_are_recorded_left_out_and_limited(tmp_path):
 
     fast = run(tmp_path, "--fast")
     assert fast.returncode == 0, fast.stdout
-    assert "2 passed, 4 deselected" in fast.stdout
+    assert "2 passed, 5 deselected" in fast.stdout

@@ -5,6 +5,7 @@
 
 import argparse
 import dataclasses
+import gc
 import os
 import pathlib
 import signal
@@ -46,6 +47,7 @@ if __name__ == "__main__":
     if arguments.kill_at:
         name, step = arguments.kill_at
         kill_at(name, int(step))
+    gc.disable()  # as in toy_lipo.py
     shrink()
     without_torch.install()
     for output in arguments.outputs:

@@ -1,6 +1,7 @@
 """experiments.lipo at toy size; ``python tests/experiments/toy_lipo.py [--field VALUE ...]``."""
 
 import dataclasses
+import gc
 
 from experiments import lipo
 from experiments.common import draw, machines, sequence_task, stages
@@ -28,6 +29,7 @@ def shrink(set_fn):
 
 
 if __name__ == "__main__":
+    gc.disable()  # for ten seconds of life, of which it would take more than one
     shrink(setattr)
     without_torch.install()
     machines.run(lipo.main, {"toy": TOY})
