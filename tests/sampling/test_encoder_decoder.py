@@ -82,7 +82,7 @@ def test_continuous_batching_equals_generate(name, num_slots, stride):
 
 def test_meshes_give_the_tokens_of_one_device(allow_nans):
     model, params, prompts, drawn = case()
-    mesh = sharding.make_mesh(data=2, fsdp=4)
+    mesh = sharding.make_mesh(data=2, fsdp=2, tensor=2)
     rules = sharding.Rules(models.LOGICAL_AXES, {**sharding.DEFAULT_MESH_AXES, "vocab": None})
     placed = sharding.place(params, sharding.param_shardings(params, mesh, rules))
     tokens = np.array([prompt + [0] * (ROOM - len(prompt)) for prompt in prompts], np.int32)
