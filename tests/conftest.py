@@ -63,7 +63,7 @@ def few_mappings():
         gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """Real data beside the checkout; see each folder's README."""
     if not SHARED_DATA.is_dir():

@@ -1,7 +1,6 @@
 """experiments.hemenet at toy size: every method, real files, and a second run that repeats nothing."""
 
 import dataclasses
-import pathlib
 import re
 import shutil
 
@@ -72,16 +71,13 @@ def test_constants_by_hand():
     assert methods.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
 
 
-PROTEINS = pathlib.Path(__file__).parents[3] / "shared" / "data" / "proteins"  # real data, beside the checkout
 STRUCTURES = ("11as.pdb", "1dix.cif", "1qgi.bcif", "2olx.cif")  # of the last one, nothing is known
 
 
 @pytest.fixture(scope="module")
-def of_files(tmp_path_factory):
+def of_files(tmp_path_factory, shared_data):
     """A run on a few real structures with the published labels: its config and its figures."""
-    if not PROTEINS.is_dir():
-        pytest.skip(f"real data folder {PROTEINS} is missing")
-    folder = copy(PROTEINS, tmp_path_factory.mktemp("proteins"))
+    folder = copy(shared_data / "proteins", tmp_path_factory.mktemp("proteins"))
     config = toy(tmp_path_factory.mktemp("hemenet"), "shared", data=folder, batch=(6000, 1200, 4))
     return config, hemenet.main(config)
 

@@ -1,7 +1,6 @@
 """Encoder-decoders: masks and positions, responses of a list, rewards, shardings; transformers: tests/parity."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -17,21 +16,7 @@ TOKENS, DECODER_TOKENS = (jnp.asarray(np.random.default_rng(1).integers(0, 61, (
 WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 response_logps = jax.jit(models.response_logps, static_argnums=0, static_argnames="shared_prompt")
 response_rewards = jax.jit(models.response_rewards, static_argnums=0)
-
-
-def run(scores_fn, model, params, batch, weights, shared_prompt=True):
-    """Scores, and the gradient of their weighted sum: one program for all tests of equal shapes."""
-    return compiled(scores_fn, model, shared_prompt, params, batch, weights)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def compiled(scores_fn, model, shared_prompt, params, batch, weights):
-    def weighted(params):
-        scores = scores_fn(model, params, batch, shared_prompt=shared_prompt)
-        return (scores * weights).sum(), scores
-
-    gradient, scores = jax.grad(weighted, has_aux=True)(params)
-    return scores, gradient
+run = tiny.scores_and_gradient
 
 
 @pytest.fixture(scope="module", params=tiny.ENCODER_DECODERS)
@@ -188,7 +173,9 @@ def test_no_array_of_logits(case):
     config = dataclasses.replace(case[0].config, vocab_size=8192)  # four blocks
     model = models.build(config)
     batch = tiny.list_batch(61)
-    text = compiled.lower(models.response_logps, model, True, tiny.shapes(config), batch, WEIGHTS).as_text()
+    text = tiny.compiled_scores_and_gradient.lower(
+        models.response_logps, model, True, tiny.shapes(config), batch, WEIGHTS
+    ).as_text()
     assert "tensor<2x3x5x2048xf32>" in text and "5x8192x" not in text and "30x8192x" not in text
 
 

@@ -14,23 +14,7 @@ from scipy.special import log_softmax
 from jaxalign import models, sharding
 
 response_logps = jax.jit(models.response_logps, static_argnums=0)
-
-
-def run(model, params, batch, weights, shared_prompt=True):
-    """Log-probabilities, and the gradient of their weighted sum: one program for all tests of equal shapes."""
-    return compiled(model, shared_prompt, params, batch, weights)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def compiled(model, shared_prompt, params, batch, weights):
-    def weighted(params):
-        logps = models.response_logps(model, params, batch, shared_prompt=shared_prompt)
-        return (logps * weights).sum(), logps
-
-    gradient, logps = jax.grad(weighted, has_aux=True)(params)
-    return logps, gradient
-
-
+run = functools.partial(tiny.scores_and_gradient, models.response_logps)
 WEIGHTS = np.random.default_rng(5).standard_normal((2, 3)).astype(np.float32)
 
 

@@ -29,19 +29,7 @@ def states(decoder, variables, row):
     return decoder.apply(variables, row, method="hidden")
 
 
-def run(model, params, batch, weights, shared_prompt=True):
-    """Rewards, and the gradient of their weighted sum: one program for all tests of equal shapes."""
-    return compiled(model, shared_prompt, params, batch, weights)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def compiled(model, shared_prompt, params, batch, weights):
-    def weighted(params):
-        rewards = models.response_rewards(model, params, batch, shared_prompt=shared_prompt)
-        return (rewards * weights).sum(), rewards
-
-    gradient, rewards = jax.grad(weighted, has_aux=True)(params)
-    return rewards, gradient
+run = functools.partial(tiny.scores_and_gradient, models.response_rewards)
 
 
 def by_hand(model, params, tokens, start, length=16):

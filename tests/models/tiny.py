@@ -84,6 +84,21 @@ def shapes(config):
     return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
 
 
+def scores_and_gradient(scores_fn, model, params, batch, weights, shared_prompt=True):
+    """Scores of lists, and the gradient of their weighted sum: one program for all tests of equal shapes."""
+    return compiled_scores_and_gradient(scores_fn, model, shared_prompt, params, batch, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def compiled_scores_and_gradient(scores_fn, model, shared_prompt, params, batch, weights):
+    def weighted(params):
+        scores = scores_fn(model, params, batch, shared_prompt=shared_prompt)
+        return (scores * weights).sum(), scores
+
+    gradient, scores = jax.grad(weighted, has_aux=True)(params)
+    return scores, gradient
+
+
 def list_batch(vocab_size, *, b=2, k=3, p=7, r=5, left_padded=False, seed=0):
     """Ragged lists: prompts of unlike length, responses of 1 to r tokens, the last slot of the last list invalid."""
     rng = np.random.default_rng(seed)
