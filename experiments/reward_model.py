@@ -23,7 +23,8 @@ from experiments.common import alpacaeval_task, machines, origin, report
 from experiments.common.fields import Count, Range, Rate
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import start_backbone
-from jaxalign.io import edge, run_folder
+from jaxalign.io import edge
+from jaxalign.io.run import run_folder
 
 Kind = Literal[*kinds.TRAIN]
 

@@ -31,8 +31,9 @@ from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
-from jaxalign.io import edge, run_folder
+from jaxalign.io import edge
 from jaxalign.io.report import Curves
+from jaxalign.io.run import run_folder
 
 VARIANTS = ("RM", "RRM", "no filter", "no neutral", "filter only")
 Variant = Literal[*VARIANTS]

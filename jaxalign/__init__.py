@@ -3,34 +3,27 @@
 Subpackages load on first use, so ``import jaxalign`` costs nothing and ``from jaxalign import losses`` needs only jax.
 """
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = (
-    "augment",
-    "data",
-    "ensemble",
-    "io",
-    "judge",
-    "losses",
-    "metrics",
-    "models",
-    "numerics",
-    "prompting",
-    "protein",
-    "sampling",
-    "sharding",
-    "training",
-    "typing",
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    [
+        "augment",
+        "data",
+        "ensemble",
+        "io",
+        "judge",
+        "losses",
+        "metrics",
+        "models",
+        "numerics",
+        "prompting",
+        "protein",
+        "sampling",
+        "sharding",
+        "training",
+        "typing",
+    ],
 )
-
-
-def __getattr__(name: str):
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_SUBPACKAGES])

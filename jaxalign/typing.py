@@ -128,7 +128,7 @@ class OptionScore(NamedTuple):
     """The raw log-probability of a whole option in nats, and how many tokens it has; normalised ones are derived.
 
     NaN stands for a log-probability that could not be read. Where all of a prompt's options have -inf, or one has NaN,
-    nothing is known of them: see :func:`jaxalign.data.option_probabilities`.
+    nothing is known of them: see :func:`jaxalign.prompting.option_probabilities`.
     """
 
     logp: float

@@ -2,7 +2,7 @@
 
 import string
 
-from jaxalign.data.tokenizer import AnsweredChat
+from jaxalign.data.text.tokenizer import AnsweredChat
 
 
 class Letters:

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import tyro
 
 from jaxalign.data import load_tokenizer
-from jaxalign.io import checkpoints, edge, hf, model_config
+from jaxalign.io import edge, hf
+from jaxalign.io.run import checkpoints, model_config
 
 
 def main(
@@ -66,7 +67,7 @@ def _run_of(folder: pathlib.Path) -> pathlib.Path:
             )
     raise FileNotFoundError(
         f"no {model_config.NAME} beside {folder} or one level above; pass a run, or write the file with "
-        f"jaxalign.io.model_config.save_config"
+        f"jaxalign.io.run.model_config.save_config"
     )
 
 

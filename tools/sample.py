@@ -1,8 +1,8 @@
 """Sample texts for a file of prompts: ``./tools/run tools.sample MODEL PROMPTS.jsonl OUT.jsonl``.
 
 PROMPTS.jsonl has one object a line: ``prompt``, a text or a list of chat messages, and perhaps ``id``. OUT.jsonl gets a
-line a sample as it ends: id, sample, text, finish, tokens, logps (see jaxalign.io.completions). After a break, the same
-command goes on where it was; with other weights, another tokenizer, template or setting, OUT is refused.
+line a sample as it ends: id, sample, text, finish, tokens, logps (see jaxalign.io.jobs.completions). After a break, the
+same command goes on where it was; with other weights, another tokenizer, template or setting, OUT is refused.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ import tyro
 
 from jaxalign import models, sampling, sharding
 from jaxalign.data import load_tokenizer
-from jaxalign.io import completions, edge, hf
+from jaxalign.io import edge, hf
+from jaxalign.io.jobs import completions
 
 
 def main(

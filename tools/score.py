@@ -1,8 +1,8 @@
 """Score every response of a file with a reward model: ``./tools/run tools.score MODEL DATA OUT``.
 
 DATA has one row a prompt: ``--responses responses`` names a column with a list of responses, ``--responses chosen
-rejected`` several columns with one response each. OUT is a file of JSON lines, see :mod:`jaxalign.io.scoring`; the same
-command continues it where it was killed. What the rewards were made with stands in OUT.settings.json: with another
+rejected`` several columns with one response each. OUT is a file of JSON lines, see :mod:`jaxalign.io.jobs.scoring`; the
+same command continues it where it was killed. What the rewards were made with stands in OUT.settings.json: with another
 model, template, tokenizer or limit the file is refused.
 """
 
@@ -15,7 +15,8 @@ import jax
 import tyro
 
 from jaxalign import data, models
-from jaxalign.io import edge, hf, keys, scoring
+from jaxalign.io import edge, hf, keys
+from jaxalign.io.jobs import scoring
 from jaxalign.typing import RewardFn
 
 _response_rewards = jax.jit(models.response_rewards, static_argnums=0)

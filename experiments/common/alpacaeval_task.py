@@ -22,8 +22,9 @@ from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Sample, Task
 from jaxalign import data, metrics
 from jaxalign.data import PreferenceRecord, ResponseColumns
-from jaxalign.data.comparisons import render_context
-from jaxalign.io import hf, keys, processes
+from jaxalign.data.text.comparisons import render_context
+from jaxalign.io import hf, keys
+from jaxalign.io.cluster import processes
 
 COLUMNS = ResponseColumns(id="prompt_id", prompt="prompt", response="response", label="preference", source="source")
 BEST = 4  # responses of each prompt that are demonstrations

@@ -9,7 +9,7 @@ from jaxtyping import Array
 from experiments.common.task import Policy
 from jaxalign import sampling
 from jaxalign.data import EncodedLists
-from jaxalign.io import processes
+from jaxalign.io.cluster import processes
 
 RULE = sampling.sample(sampling.temperature(0.7), sampling.top_k(40))  # the LiPO paper's sampling
 BATCH = 128  # prompts at once

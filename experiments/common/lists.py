@@ -12,7 +12,7 @@ import numpy as np
 from experiments.common.task import estimate
 from jaxalign import metrics
 from jaxalign.data import PreferenceRecord
-from jaxalign.data.record import Answer
+from jaxalign.data.records.record import Answer
 from jaxalign.io.report import Estimate
 from jaxalign.numerics import Ratio
 

@@ -1,8 +1,8 @@
 """On what an experiment runs: processes that form one run, and a mesh over all their devices.
 
 Training is one program on the whole mesh. Between two trainings each process has its own copy of the parameters, laid
-out over its own devices: what is cheap all do alike, sampling and scoring are dealt out (:mod:`jaxalign.io.processes`),
-and process 0 alone writes files and prints.
+out over its own devices: what is cheap all do alike, sampling and scoring are dealt out
+(:mod:`jaxalign.io.cluster.processes`), and process 0 alone writes files and prints.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from experiments.common import fields
 from jaxalign import models, sharding
 from jaxalign.data import EncodedLists
-from jaxalign.io import launch
+from jaxalign.io.cluster import launch
 from jaxalign.typing import Params
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
@@ -144,7 +144,7 @@ def mesh_sizes() -> tuple[int, int, int, int]:
 def _module() -> str:
     """What was started, as ``python -m`` takes it."""
     spec = sys.modules["__main__"].__spec__
-    return "EXPERIMENT" if spec is None else spec.name
+    return "EXPERIMENT" if spec is None else spec.name.removesuffix(".__main__")
 
 
 def _names_preset(arguments: list[str]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from experiments.common import fields, machines
-from jaxalign.data import files
-from jaxalign.io import launch, machine
+from jaxalign.data.readers import files
+from jaxalign.io.cluster import launch, machine
 from jaxalign.io.report import Code, Facts
 
 TITLE = "What was run on what"
@@ -36,7 +36,7 @@ def begin(module: str, presets: Mapping[str, Any], config: Any) -> Run:
     """Checks the config and notes what runs on what since when; the first thing that an experiment does.
 
     Args:
-      module: its name, ``__spec__.name``.
+      module: its name as ``python -m`` takes it.
 
     Raises:
       ValueError: numbers or URLs that no run can come of, see :func:`experiments.common.fields.check`.

@@ -8,8 +8,9 @@ import numpy as np
 
 from experiments.common import origin
 from experiments.common.task import Row, Sample, exactly
-from jaxalign.io import launch, report
-from jaxalign.io.figures import Series
+from jaxalign.io import report
+from jaxalign.io.cluster import launch
+from jaxalign.io.report.figures import Series
 
 Figures = Mapping[str, Row]
 """Held-out figures by policy."""

@@ -17,7 +17,9 @@ from experiments.common import machines
 from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, numerics, sharding, training
 from jaxalign.data import EncodedLists, HfTokenizer
-from jaxalign.io import hf, launch, loop, model_config, processes
+from jaxalign.io import hf
+from jaxalign.io.cluster import launch, processes
+from jaxalign.io.run import loop, model_config
 from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params
 
 Base = Literal["float", "int8", "nf4"]  # of an adapter: as it is, or quantised
@@ -169,7 +171,7 @@ def reference_logps(config, lists: EncodedLists, sft: Policy, directory: pathlib
 
 
 def make_logps_fn(policy: Policy):
-    """``logps_fn(ListBatch) -> [B, K]`` for :mod:`jaxalign.data.reference`."""
+    """``logps_fn(ListBatch) -> [B, K]`` for :mod:`jaxalign.data.labelling.reference`."""
     return functools.partial(_response_logps, policy.model, policy.params)
 
 

@@ -14,25 +14,25 @@ The model is injected, as functions that write texts and that score options::
 Names load on first use.
 """
 
-import importlib
+import lazy_loader
 
-_MODULE_OF = {
-    name: module
-    for module, names in {
-        "aggregation": ("ease", "self_consistency", "soft_aggregation", "weighted_votes"),
-        "baselines": ("predict_in_context", "predict_then_explain"),
-        "bootstrap": (
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "aggregation": ["ease", "self_consistency", "soft_aggregation", "weighted_votes"],
+        "baselines": ["predict_in_context", "predict_then_explain"],
+        "bootstrap": [
             "BootstrapConfig",
             "Bootstrapped",
             "bootstrap_shots",
             "justified_shots",
             "make_bootstrapped_scorer",
-        ),
-        "parsing": ("ExplainedAnswer", "mask_labels", "parse_explained_answer", "strip_answer"),
-        "prompts": (
+        ],
+        "parsing": ["ExplainedAnswer", "mask_labels", "parse_explained_answer", "strip_answer"],
+        "prompts": [
+            "AnswerStyle",
             "BY_LETTER",
             "BY_TEXT",
-            "AnswerStyle",
             "FewShot",
             "fit_demonstrations",
             "render_answer",
@@ -41,19 +41,19 @@ _MODULE_OF = {
             "render_first_answer",
             "render_justification",
             "render_question",
-        ),
-        "records": ("Explained", "Prediction", "Sample"),
-        "sampling": ("draw_samples", "predict", "score_samples", "weigh_samples"),
-        "scorers": (
+        ],
+        "records": ["Explained", "Prediction", "Sample"],
+        "sampling": ["draw_samples", "predict", "score_samples", "weigh_samples"],
+        "scorers": [
             "COHERENT",
             "HELPFUL",
             "LEXICAL",
             "NONSENSE",
-            "TRUE_FALSE",
-            "YES_NO",
             "Scorer",
             "Shot",
+            "TRUE_FALSE",
             "Template",
+            "YES_NO",
             "make_entailment_scorer",
             "make_pairwise_scorer",
             "make_scorer",
@@ -62,19 +62,6 @@ _MODULE_OF = {
             "render_scorer",
             "weigh_by_overlap",
             "with_masked_labels",
-        ),
-    }.items()
-    for name in names
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+        ],
+    },
+)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from jaxalign.data import Question, option_probabilities
-from jaxalign.data.answers import NormaliseFn
+from jaxalign.data import Question
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.parsing import strip_answer
 from jaxalign.ensemble.records import Prediction, Sample
-from jaxalign.prompting import final_text
+from jaxalign.prompting import final_text, option_probabilities
+from jaxalign.prompting.options import NormaliseFn
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxalign.data import Question
-from jaxalign.data.answers import check_counts, check_temperature
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.parsing import mask_labels, parse_explained_answer, strip_answer
 from jaxalign.ensemble.records import Explained
 from jaxalign.ensemble.scorers import Scorer, Shot, make_scorer
 from jaxalign.prompting import final_text
+from jaxalign.prompting.options import check_counts, check_temperature
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 

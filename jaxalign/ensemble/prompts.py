@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign.data import Question
-from jaxalign.data.answers import check_options
+from jaxalign.prompting.options import check_options
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STOP = ("\n\n", "\nQuestion:")
@@ -52,8 +52,8 @@ class FewShot:
         """The answers to a question, as continuations of ``Answer:``.
 
         Raises:
-          ValueError: if one begins with another one, see :func:`~jaxalign.data.answers.check_options`, or there are
-            more than letters.
+          ValueError: if one begins with another one, see :func:`~jaxalign.prompting.options.check_options`, or there
+            are more than letters.
         """
         options = self.style.options(question)
         if len(options) != len(question.options):

@@ -9,13 +9,14 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from jaxalign.data import Question, option_probabilities
-from jaxalign.data.answers import NormaliseFn, check_counts
+from jaxalign.data import Question
 from jaxalign.ensemble import prompts
 from jaxalign.ensemble.aggregation import AggregateFn
 from jaxalign.ensemble.parsing import parse_explained_answer
 from jaxalign.ensemble.records import Explained, Prediction, Sample
 from jaxalign.ensemble.scorers import Scorer
+from jaxalign.prompting import option_probabilities
+from jaxalign.prompting.options import NormaliseFn, check_counts
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 Samples = tuple[Sample, ...]

@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxalign.data import option_probabilities
-from jaxalign.data.answers import check_options
 from jaxalign.ensemble.parsing import mask_labels
 from jaxalign.ensemble.prompts import BY_TEXT, AnswerStyle, render_question
 from jaxalign.ensemble.records import Explained
+from jaxalign.prompting import option_probabilities
+from jaxalign.prompting.options import check_options
 from jaxalign.typing import OptionScore, ScoreOptionsFn
 
 Groups = Sequence[Sequence[Explained]]

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jaxalign import protein
-from jaxalign.io.model_config import from_json, to_json
+from jaxalign.io.run.model_config import from_json, to_json
 from jaxalign.protein import HemenetConfig, ProteinConfig, ProteinNetwork, Task, TensorFieldConfig
 from jaxalign.typing import Params
 

@@ -10,21 +10,21 @@ texts and that score options::
 Names load on first use.
 """
 
-import importlib
+import lazy_loader
 
-_MODULE_OF = {
-    name: module
-    for module, names in {
-        "baselines": ("judge_by_length", "make_direct_judge", "make_reasoning_judge"),
-        "calibration": ("fit_judge_temperature", "with_temperature"),
-        "consistency": ("SampledContrast", "make_critic"),
-        "contrasts": ("Column", "Contrast", "swap_table"),
-        "parsing": ("parse_aspects", "parse_contrast", "parse_joint_contrast", "parse_verdict"),
-        "prompts": (
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "baselines": ["judge_by_length", "make_direct_judge", "make_reasoning_judge"],
+        "calibration": ["fit_judge_temperature", "with_temperature"],
+        "consistency": ["SampledContrast", "make_critic"],
+        "contrasts": ["Column", "Contrast", "swap_table"],
+        "parsing": ["parse_aspects", "parse_contrast", "parse_joint_contrast", "parse_verdict"],
+        "prompts": [
+            "JudgeTask",
             "RATING",
             "RETRIEVAL",
             "SUMMARISATION",
-            "JudgeTask",
             "render_aspects",
             "render_contrast",
             "render_joint_contrast",
@@ -32,22 +32,9 @@ _MODULE_OF = {
             "render_rating",
             "render_reasoning",
             "render_verdict",
-        ),
-        "selection": ("Critic", "first", "knockout", "make_random", "pointwise", "round_robin"),
-        "structured": ("StructuredConfig", "make_structured_judge"),
-        "verdicts": ("Judgement", "OrderArrays", "Orders", "Verdict", "antisymmetric", "order_arrays"),
-    }.items()
-    for name in names
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+        ],
+        "selection": ["Critic", "first", "knockout", "make_random", "pointwise", "round_robin"],
+        "structured": ["StructuredConfig", "make_structured_judge"],
+        "verdicts": ["Judgement", "OrderArrays", "Orders", "Verdict", "antisymmetric", "order_arrays"],
+    },
+)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxalign.data import PreferencePair, option_probabilities
-from jaxalign.data.answers import NormaliseFn
+from jaxalign.data import PreferencePair
 from jaxalign.judge import prompts
 from jaxalign.judge.contrasts import Contrast
 from jaxalign.judge.selection import Critic
 from jaxalign.judge.verdicts import Orders
+from jaxalign.prompting import option_probabilities
+from jaxalign.prompting.options import NormaliseFn
 from jaxalign.typing import ScoreOptionsFn
 
 

@@ -1,7 +1,7 @@
 """The prompts of a judge: pure text, of a pair as it is shown (its ``first`` text is A).
 
 Every prompt begins with the pair, so that prompts about one pair share their beginning, and each kind ends with a
-heading of its own. Markers inside the texts are escaped, see :mod:`jaxalign.data.comparisons`.
+heading of its own. Markers inside the texts are escaped, see :mod:`jaxalign.data.text.comparisons`.
 
 The wording is ours; the paper's prompts were not at hand.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.data import PreferencePair, render_comparison
-from jaxalign.data.comparisons import Kind
+from jaxalign.data.text.comparisons import Kind
 from jaxalign.judge.contrasts import Contrast, Table
 
 TEXT_OPTIONS = (" A", " B")

@@ -8,27 +8,21 @@ What is not clearly one of the answers that were asked for is None, for the call
 Names load on first use.
 """
 
-import importlib
+import lazy_loader
 
-_MODULE_OF = {
-    name: module
-    for module, names in {
-        "choices": ("read_announced", "read_choice"),
-        "names": ("Name", "bare", "names_of_options", "plain"),
-        "pairs": ("parse_verdict",),
-        "thinking": ("final_text",),
-    }.items()
-    for name in names
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "choices": ["read_announced", "read_choice"],
+        "names": ["Name", "bare", "names_of_options", "plain"],
+        "options": [
+            "make_frequency_scores",
+            "option_probabilities",
+            "parse_option",
+            "per_token_probabilities",
+            "softmax",
+        ],
+        "pairs": ["parse_verdict"],
+        "thinking": ["final_text"],
+    },
+)

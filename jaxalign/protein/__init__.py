@@ -12,19 +12,16 @@ The first two steps are for the host, on NumPy arrays; the last two for the devi
 that read structures start without Flax and e3nn.
 """
 
-import importlib
+import lazy_loader
 
-# A function with the name of its module, which would hide it from a load on first use.
-from jaxalign.protein.relation_features import channel_distances, element_sums, relation_features
-
-_MODULE_OF = {
-    name: module
-    for module, names in {
-        "affinities": ("Affinity", "AffinityIndex", "parse_affinity", "read_affinities"),
-        "annotations": (
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "affinities": ["Affinity", "AffinityIndex", "parse_affinity", "read_affinities"],
+        "annotations": [
+            "Annotations",
             "GO_BRANCHES",
             "TASKS",
-            "Annotations",
             "entry_name",
             "read_chain_map",
             "read_ec",
@@ -32,44 +29,32 @@ _MODULE_OF = {
             "read_identity_bins",
             "read_split",
             "read_splits",
-        ),
-        "batches": ("BatchSize", "GraphBatch", "batch_graphs", "batch_sizes", "pack_graphs", "size_of"),
-        "config": ("PROTEIN_MT_TASKS", "HemenetConfig", "ProteinConfig", "Task", "TensorFieldConfig"),
-        "evaluation": (
+        ],
+        "batches": ["BatchSize", "GraphBatch", "batch_graphs", "batch_sizes", "pack_graphs", "size_of"],
+        "config": ["HemenetConfig", "PROTEIN_MT_TASKS", "ProteinConfig", "Task", "TensorFieldConfig"],
+        "evaluation": [
             "Predictions",
             "all_metrics",
             "collect_predictions",
             "metrics_by_identity",
             "predict",
             "task_metrics",
-        ),
-        "example": ("ProteinExample",),
-        "graph_cache": ("cached_graph",),
-        "graphs": ("ProteinGraph", "make_graph"),
-        "hemenet": ("Encoded", "Hemenet"),
-        "labelled": ("LabelledBatch", "LabelledGraph", "batch_labelled", "identity_rows", "label_example"),
-        "labels": ("AFFINITIES", "Labeller", "Labels", "Sources", "make_labeller", "multi_hot"),
-        "network": ("ProteinNetwork",),
-        "objective": ("make_protein_loss", "multi_task_loss", "population_statistics", "task_losses"),
-        "protein_mt": ("ProteinMtSource", "SplitReport", "compile_protein_mt", "read_protein_mt"),
-        "readout": ("MeanReadout", "TaskReadout"),
-        "reference": ("from_reference", "readout_from_reference"),
-        "stream": ("batches_in_order", "labelled_batches"),
-        "structures": ("Structure", "StructureReport", "alpha_carbons", "combine", "read_structure"),
-        "tensor_field": ("TensorField",),
-        "vocabulary": ("AMINO_ACIDS", "ELEMENT_CLASSES", "NUM_CHANNELS", "NUM_TYPES"),
-    }.items()
-    for name in names
-}
-
-__all__ = ["channel_distances", "element_sums", "relation_features", *sorted(_MODULE_OF)]
-
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+        ],
+        "example": ["ProteinExample"],
+        "graph_cache": ["cached_graph"],
+        "graphs": ["ProteinGraph", "make_graph"],
+        "hemenet": ["Encoded", "Hemenet"],
+        "labelled": ["LabelledBatch", "LabelledGraph", "batch_labelled", "identity_rows", "label_example"],
+        "labels": ["AFFINITIES", "Labeller", "Labels", "Sources", "make_labeller", "multi_hot"],
+        "network": ["ProteinNetwork"],
+        "objective": ["make_protein_loss", "multi_task_loss", "population_statistics", "task_losses"],
+        "protein_mt": ["ProteinMtSource", "SplitReport", "compile_protein_mt", "read_protein_mt"],
+        "readout": ["MeanReadout", "TaskReadout"],
+        "reference": ["from_reference", "readout_from_reference"],
+        "relation_features": ["channel_distances", "element_sums", "relation_features"],
+        "stream": ["batches_in_order", "labelled_batches"],
+        "structures": ["Structure", "StructureReport", "alpha_carbons", "combine", "read_structure"],
+        "tensor_field": ["TensorField"],
+        "vocabulary": ["AMINO_ACIDS", "ELEMENT_CLASSES", "NUM_CHANNELS", "NUM_TYPES"],
+    },
+)

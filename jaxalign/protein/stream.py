@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import grain
 import numpy as np
 
-from jaxalign.data import pipeline
+from jaxalign.data.batches import pipeline
 from jaxalign.protein.batches import BatchSize, astuple, size_of
 from jaxalign.protein.config import Task
 from jaxalign.protein.labelled import LabelledBatch, LabelledGraph, batch_labelled

@@ -1,7 +1,7 @@
 """One optimisation step: state, gradients (accumulated over microbatches), update, metrics.
 
 There is no trainer class. ``make_train_step`` returns ``step(state, batch, key) -> (state, metrics)``, a jitted
-function that a notebook calls in a loop and ``jaxalign.io.loop.fit`` calls with checkpoints around it. Shared
+function that a notebook calls in a loop and ``jaxalign.io.run.loop.fit`` calls with checkpoints around it. Shared
 arguments:
 
 - ``loss_fn(params, batch, key) -> (loss, metrics)``: ``loss`` is a :class:`jaxalign.numerics.Ratio` of a sum over a

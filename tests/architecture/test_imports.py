@@ -35,7 +35,7 @@ def test_the_probe_sees_what_is_loaded():
 
 @pytest.mark.parametrize("statement", ["import jaxalign", "from jaxalign import data, io"])
 def test_nothing_heavy_at_import(statement):
-    assert loaded_by(statement) == set()
+    assert loaded_by(statement) <= {"lazy_loader", "packaging"}
 
 
 def test_quantisation_is_loaded_where_it_is_used():
@@ -59,5 +59,5 @@ def test_public_names_exist(name):
 
 
 def test_unknown_names_are_errors():
-    with pytest.raises(AttributeError, match="no attribute 'loses'"):
+    with pytest.raises(AttributeError, match="No jaxalign attribute loses"):
         _ = jaxalign.loses

@@ -13,7 +13,7 @@ CHECK = ("-c", "import sys; from importlinter.cli import lint_imports; sys.exit(
 VIOLATIONS = {
     "jaxalign/losses/planted.py": "jaxalign.models",
     "jaxalign/models/planted.py": "jaxalign.training",
-    "jaxalign/data/planted.py": "jaxalign.io.writers",
+    "jaxalign/data/planted.py": "jaxalign.io.run.writers",
     "jaxalign/io/planted.py": "experiments",
 }
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from experiments import lipo
+from experiments.lipo import __main__ as lipo
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -21,15 +21,21 @@ def test_the_notebook_example_runs():
     assert np.all(names["logps"] < 0)
 
 
+def runs(module: str) -> bool:
+    """Whether ``python -m`` takes it: a module, or a package with a ``__main__``."""
+    path = ROOT / module.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+
+
 def test_the_commands_name_what_exists():
     commands = re.findall(r"\./tools/(\w+)(?: ([\w.]+))?", README)
     assert commands
     for script, module in commands:
         assert (ROOT / "tools" / script).exists()
-        assert not module or (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
+        assert not module or runs(module)
     modules = set(re.findall(r"`(?:\./tools/run )?((?:experiments|tools)\.\w+)", README))
     assert {"experiments.lipo", "tools.sample"} <= modules
     for module in modules:
-        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
+        assert runs(module)
     presets = set(re.findall(r"experiments\.lipo ([a-z][a-z-]*)", README))
     assert presets and presets <= set(lipo.PRESETS)

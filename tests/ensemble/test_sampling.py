@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from jaxalign import data, ensemble
+from jaxalign import ensemble, prompting
 from jaxalign.data import Question
 from jaxalign.ensemble import FewShot, Sample
 from jaxalign.typing import OptionScore
@@ -87,7 +87,7 @@ def test_without_token_probabilities_frequencies_serve():
         return [[" Yes", " No", " Yes", " Yes"][:n] for _ in asked]
 
     samples = [(Sample("", "why", 0, (0,)),)]
-    score_options = data.make_frequency_scores(generate, n=4)
+    score_options = prompting.make_frequency_scores(generate, n=4)
     ((scored,),) = ensemble.score_samples(score_options, SHOTS, fakes.QUESTIONS[:1], samples)
     assert scored.probabilities == pytest.approx((0.75, 0, 0.25))
 

@@ -2,9 +2,9 @@
 
 import json
 
-from experiments.common.llm import reports_world
-from experiments.common.llm.simulated_judge import SimulatedJudge
-from tests.io_loop.chat_server import completion
+from experiments.common.judging import reports_world
+from experiments.common.judging.simulated_judge import SimulatedJudge
+from tests.io.llm.chat_server import completion
 
 OPTIONS = (" A", " B", " 1", " 2", " Yes", " No")
 JUDGE = SimulatedJudge()

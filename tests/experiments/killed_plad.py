@@ -10,9 +10,9 @@ import os
 import pathlib
 import signal
 
-from experiments import plad
-from experiments.common.distillation import sequence_world
-from jaxalign.io import progress
+from experiments.plad import __main__ as plad
+from experiments.plad import sequence_world
+from jaxalign.io.run import progress
 from tests.experiments import without_torch
 
 

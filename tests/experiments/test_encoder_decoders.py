@@ -12,13 +12,15 @@ import tokenizers
 import transformers
 from tokenizers import pre_tokenizers, processors, trainers
 
-from experiments import lipo, plad, rrm
+from experiments import rrm
 from experiments.common import machines, stages
+from experiments.lipo import __main__ as lipo
+from experiments.plad import __main__ as plad
 from jaxalign import data, models
 from jaxalign.data import HfTokenizer, encode_lists
-from jaxalign.data.record import PreferenceRecord
+from jaxalign.data.records.record import PreferenceRecord
 from jaxalign.io import hf
-from jaxalign.io.writers import read_metrics
+from jaxalign.io.run.writers import read_metrics
 from tests.experiments import long_form
 
 ROWS = long_form.rows(range(40))

@@ -1,5 +1,5 @@
-from experiments.common.llm import ensemble_figures
-from experiments.common.llm.ensemble_methods import Run
+from experiments.ease import figures
+from experiments.ease.methods import Run
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction, Sample
 
@@ -9,6 +9,6 @@ def test_samples_that_are_off_the_likeliest_answer_are_counted():
     drawn = [(0, (0.6, 0.4)), (1, (0.6, 0.4)), (None, (0.9, 0.1)), (0, (0.2, 0.8)), (0, None)]
     samples = tuple(Sample("", "", choice, (), probabilities) for choice, probabilities in drawn)
     run = Run([Prediction((0.5, 0.5), samples)], tokens=7)
-    row = ensemble_figures.table({"SPA": run}, [Question("Wet?", ("Yes", "No"), 0)])["SPA"]
+    row = figures.table({"SPA": run}, [Question("Wet?", ("Yes", "No"), 0)])["SPA"]
     assert row["samples off the likeliest answer"].value == 2 / 3
     assert row["unparsed texts"].value == 1 / 5

@@ -8,8 +8,14 @@ import sys
 
 import pytest
 
-from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
+from experiments import reward_model, rrm
 from experiments.common import fields, machines
+from experiments.ease import __main__ as ease
+from experiments.hemenet import __main__ as hemenet
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
+from experiments.lipo import __main__ as lipo
+from experiments.plad import __main__ as plad
 
 EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)
 ROOT = pathlib.Path(__file__).parents[2]
@@ -65,12 +71,13 @@ def test_help_names_the_values_of_methods_and_losses(module, values, monkeypatch
 
 
 def test_every_choice_of_every_experiment_is_told(monkeypatch, capsys):
-    from experiments.common.distillation import methods as distilling
-    from experiments.common.llm import ensemble_methods, judge_methods
-    from experiments.common.proteins import methods as proteins
+    from experiments.common.judging import methods as judge_methods
+    from experiments.ease import methods
+    from experiments.hemenet import methods as proteins
+    from experiments.plad import methods as distilling
 
     kinds = (judge, judge_methods.METHODS), (label_preferences, judge_methods.METHODS), (plad, distilling.METHODS)
-    for module, names in (*kinds, (ease, ensemble_methods.SCORERS), (hemenet, proteins.METHODS)):
+    for module, names in (*kinds, (ease, methods.SCORERS), (hemenet, proteins.METHODS)):
         told = plain(help_of(module, monkeypatch, capsys))
         assert ",".join(names).replace(" ", "") in told.replace(" ", "")
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import hemenet
-from experiments.common.proteins import benchmark, methods, world
+from experiments.hemenet import __main__ as hemenet
+from experiments.hemenet import benchmark, methods, world
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import load_protein

@@ -12,17 +12,21 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from experiments import ease, judge, label_preferences
 from experiments.common import alpacaeval_task
-from experiments.common.llm import ensemble_methods, judge_methods, reliability
+from experiments.common.judging import methods as judge_methods
+from experiments.common.llm import reliability
 from experiments.common.rewards import real_lists
+from experiments.ease import __main__ as ease
+from experiments.ease import methods as ensemble_methods
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf, llm
 from jaxalign.judge import Judgement, Orders
 from tests.experiments.test_judging_survives import check_forecast
-from tests.io_loop import chat_server, test_engine
-from tests.io_loop.test_report import browse
+from tests.io.llm import chat_server, test_local
+from tests.io.report.test_pages import browse
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +103,8 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     Killed at any call of the model, the same command goes on, asks for nothing twice and has the figures of one run.
     A replay needs no model.
     """
-    tokenizer = test_engine.make_tokenizer()
-    model, params = test_engine.make_policy(tokenizer, max_length=2048)
+    tokenizer = test_local.make_tokenizer()
+    model, params = test_local.make_policy(tokenizer, max_length=2048)
     hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
     rows = [{"prompt": f"q{n}", "first": "a" * n, "second": "b", "wins": 1 + n % 2} for n in range(4)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -117,7 +121,7 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     )
     calls = Calls()
     for name in ("make_generate", "make_score_options"):
-        monkeypatch.setattr(llm.engine, name, calls.counted(getattr(llm.engine, name)))
+        monkeypatch.setattr(llm.local, name, calls.counted(getattr(llm.local, name)))
     values = judge.main(config)
     whole = sorted(calls)
     forecast = capsys.readouterr().err.splitlines()[0]

@@ -9,13 +9,13 @@ import signal
 
 import pytest
 
-from experiments import judge
 from experiments.common.llm import reliability
+from experiments.judge import __main__ as judge
 from jaxalign import metrics
 from jaxalign.io import llm
 from jaxalign.io.llm import runs
 from tests.experiments import judging_server
-from tests.io_loop import chat_server
+from tests.io.llm import chat_server
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +75,7 @@ def whole(pairs, tmp_path_factory):
 
 def test_the_server_judges_as_the_model_does(whole, pairs, tmp_path, monkeypatch):
     """Scores and texts that went through the server give the judgements of the simulated model itself."""
-    monkeypatch.setattr(judge.judge_worlds, "open_judge", lambda config, ledger: judging_server.JUDGE.open(ledger))
+    monkeypatch.setattr(judge.worlds, "open_judge", lambda config, ledger: judging_server.JUDGE.open(ledger))
     monkeypatch.setattr(judge.forecast, "announce", lambda *arguments, **options: None)
     values = judge.main(config(pairs, "", tmp_path))
     for method in ("direct", "chain of thought"):

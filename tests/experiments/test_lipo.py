@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import transformers
 
-from experiments import lipo
-from experiments.common import alpacaeval_task, judge, machines, sequences, stages
+from experiments.common import alpacaeval_task, machines, sequences, stages
+from experiments.lipo import __main__ as lipo
+from experiments.lipo import relabel
 from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
-from jaxalign.io.writers import read_metrics
+from jaxalign.io.run.writers import read_metrics
 from jaxalign.typing import ListBatch, PackedListBatch
 from tests.experiments import long_form, toy_lipo
 from tests.experiments.toy_lipo import TOY
@@ -240,10 +241,10 @@ def test_agreement_counts_pairs_that_the_truth_orders():
     )
     # Ordered pairs of the truth: 2 * 2 of the first list, 2 of the second; the new labels turn one of the three round.
     labels = np.array([[0.8, 0.9, 0.1], [0.1, 0.3, np.nan]], np.float32)
-    assert judge.agreement(labels, lists) == pytest.approx(4 / 6)
+    assert relabel.agreement(labels, lists) == pytest.approx(4 / 6)
 
 
 def test_decoded_lists_are_their_texts():
     records = [PreferenceRecord("reverse c a =", ("a c", "c", ""), (0.75, 0.5, 0.25))]
     tokenizer = sequences.make_tokenizer()
-    assert judge.decode(encode_lists(records, tokenizer, max_prompt=9, max_response=8), tokenizer) == records
+    assert relabel.decode(encode_lists(records, tokenizer, max_prompt=9, max_response=8), tokenizer) == records

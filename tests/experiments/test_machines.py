@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from experiments import judge, lipo
 from experiments.common import machines
+from experiments.judge import __main__ as judge
+from experiments.lipo import __main__ as lipo
 
 
 def test_flags_of_machines_stand_beside_those_of_the_config():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.common.proteins import backbones, world
+from experiments.hemenet import backbones, world
 
 
 def ideal(kind, residues=20):

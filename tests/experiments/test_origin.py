@@ -9,8 +9,14 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
+from experiments import reward_model, rrm
 from experiments.common import machines, origin
+from experiments.ease import __main__ as ease
+from experiments.hemenet import __main__ as hemenet
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
+from experiments.lipo import __main__ as lipo
+from experiments.plad import __main__ as plad
 
 EXPERIMENTS = {
     module.__name__: module for module in (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import transformers
 
-from experiments import plad
-from experiments.common.distillation import file_world, methods, run, sequence_world
+from experiments.plad import __main__ as plad
+from experiments.plad import file_world, methods, sequence_world, stages
 from jaxalign import losses, models
 from jaxalign.data import PreferenceRecord
 from jaxalign.typing import ListBatch
 from tests.experiments import long_form
-from tests.io_loop import chat_server
+from tests.io.llm import chat_server
 
 TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, seeds=1)
 
@@ -259,5 +259,5 @@ def test_what_is_missing_is_named(tmp_path):
 def test_quality_of_the_world_judges_pairs():
     world_pairs = [PreferenceRecord("sort b a =", ("b a", "a b"), (1.0, 0.5))]
     quality = sequence_world.quality_fn
-    ordered, report = run.data.order_by_quality(world_pairs, quality)
+    ordered, report = stages.data.order_by_quality(world_pairs, quality)
     assert report.flipped == 1 and ordered[0].labels == (0.0, 1.0)

@@ -10,18 +10,24 @@ import types
 
 import pytest
 
-from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
+from experiments import reward_model, rrm
 from experiments.common import machines, origin, report
-from experiments.common.distillation.texts import asked_cost, asked_texts
-from experiments.common.llm import judge_report
+from experiments.common.judging import report as judge_report
 from experiments.common.task import exactly
+from experiments.ease import __main__ as ease
+from experiments.hemenet import __main__ as hemenet
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
+from experiments.lipo import __main__ as lipo
+from experiments.plad import __main__ as plad
+from experiments.plad.texts import asked_cost, asked_texts
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import edge
 from jaxalign.io.llm import Cache
 from jaxalign.io.report import Estimate
-from jaxalign.io.writers import MetricsWriter
+from jaxalign.io.run.writers import MetricsWriter
 from jaxalign.judge import Judgement, Orders
-from tests.io_loop import chat_server
+from tests.io.llm import chat_server
 
 KEY = "sk-a-key-that-stands-nowhere"
 

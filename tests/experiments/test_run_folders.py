@@ -7,8 +7,14 @@ import re
 
 import pytest
 
-from experiments import ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm
+from experiments import reward_model, rrm
 from experiments.common.llm import accounts
+from experiments.ease import __main__ as ease
+from experiments.hemenet import __main__ as hemenet
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
+from experiments.lipo import __main__ as lipo
+from experiments.plad import __main__ as plad
 
 FREE = {  # fields that change nothing that exists
     lipo: {"output", "seeds", "losses"},

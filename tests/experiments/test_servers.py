@@ -6,17 +6,20 @@ import re
 
 import pytest
 
-from experiments import ease, judge, label_preferences, plad
 from experiments.common import machines
-from experiments.common.distillation.texts import asked_texts
 from experiments.common.llm import accounts
 from experiments.common.llm.server import Server, open_client, settings
+from experiments.ease import __main__ as ease
+from experiments.judge import __main__ as judge
+from experiments.label_preferences import __main__ as label_preferences
+from experiments.plad import __main__ as plad
+from experiments.plad.texts import asked_texts
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import llm
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.service import Ledger
 from tests.experiments.test_judging_survives import config, environment, pairs, serving, whole  # noqa: F401
-from tests.io_loop import chat_server
-from tests.io_loop.chat_server import KEY
+from tests.io.llm import chat_server
+from tests.io.llm.chat_server import KEY
 
 EXPERIMENTS = {"judge": judge, "ease": ease, "label_preferences": label_preferences, "plad": plad}
 

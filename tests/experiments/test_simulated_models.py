@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.common.llm import puzzles_world, reports_world
-from experiments.common.llm.simulated_answerer import SimulatedAnswerer
-from experiments.common.llm.simulated_judge import SimulatedJudge
+from experiments.common.judging import reports_world
+from experiments.common.judging.simulated_judge import SimulatedJudge
+from experiments.ease import puzzles_world
+from experiments.ease.simulated_answerer import SimulatedAnswerer
 from jaxalign import ensemble, judge
 from jaxalign.io.llm import Usage
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.service import Ledger
 from jaxalign.judge import SampledContrast, parse_contrast, prompts
 
 PERFECT = SimulatedJudge(

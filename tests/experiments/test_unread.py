@@ -8,18 +8,24 @@ import math
 import pyarrow.parquet
 import pytest
 
-from experiments import ease, judge, label_preferences
-from experiments.common.llm import ensemble_figures, ensemble_methods, judge_figures, judge_methods, reliability
+from experiments.common.judging import methods as judge_methods
+from experiments.common.llm import reliability
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine, count_words, counting
+from experiments.ease import __main__ as ease
+from experiments.ease import figures as ensemble_figures
+from experiments.ease import methods
+from experiments.judge import __main__ as judge
+from experiments.judge import figures as judge_figures
+from experiments.label_preferences import __main__ as label_preferences
 from jaxalign import data, ensemble, metrics
 from jaxalign.data import PreferencePair, Question
 from jaxalign.ensemble import BootstrapConfig, FewShot
 from jaxalign.io import hf
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.service import Ledger
 from jaxalign.judge import StructuredConfig
 from jaxalign.typing import OptionScore
-from tests.io_loop import chat_server, test_engine
+from tests.io.llm import chat_server, test_local
 
 NAMES = ("Ann", "Bob", "Cid")
 
@@ -49,10 +55,8 @@ def test_an_ensemble_that_reads_nothing_answers_nothing(gold, logp):
     shown = tuple(Question(f"shown {n}?", NAMES, n % 3, (f"It is {n}.",)) for n in range(4))
     questions = [Question(f"test {n}?", NAMES, gold) for n in range(5)]
     engine = engine_of(" I cannot say.\nAnswer: Ann or Bob", logp)
-    setting = ensemble_methods.Setting(
-        engine, FewShot(shown), 2, 0.7, "once", 16, BootstrapConfig(num_shown=2, num_samples=1)
-    )
-    runs = ensemble_methods.run_methods(setting, questions, ("bootstrapped", "zero-shot", "pairwise"))
+    setting = methods.Setting(engine, FewShot(shown), 2, 0.7, "once", 16, BootstrapConfig(num_shown=2, num_samples=1))
+    runs = methods.run_methods(setting, questions, ("bootstrapped", "zero-shot", "pairwise"))
     for name, row in ensemble_figures.table(runs, questions).items():
         assert row["accuracy"].value == 0 and row["unparsed answers"].value == 1, name
         asks = name in ("ICL", "predict-then-explain", "SPA") or name.startswith("EASE")
@@ -65,7 +69,7 @@ def test_an_ensemble_of_which_one_question_is_read():
     """Two of four are right, one is wrong, one has no answer: it counts among the four."""
     questions = [Question(f"test {n}?", NAMES, 0) for n in range(4)]
     shares = [(0.8, 0.1, 0.1), (0.9, 0.1, 0.0), (0.2, 0.7, 0.1), None]
-    run = ensemble_methods.Run([ensemble.Prediction(each) for each in shares], 7, Scored(4, 1))
+    run = methods.Run([ensemble.Prediction(each) for each in shares], 7, Scored(4, 1))
     row = ensemble_figures.table({"ICL": run}, questions)["ICL"]
     assert [row[name].value for name in ("accuracy", "unparsed answers", "unread scores")] == [0.5, 0.25, 0.25]
 
@@ -161,8 +165,8 @@ def test_labels_that_are_not_understood(tmp_path, labels):
 
 def test_a_pair_that_is_too_long_does_not_end_a_run(tmp_path, capsys):
     """It is unread, named in the report, and also in a replay; the others are judged as without it."""
-    tokenizer = test_engine.make_tokenizer()
-    model, params = test_engine.make_policy(tokenizer, max_length=320)
+    tokenizer = test_local.make_tokenizer()
+    model, params = test_local.make_policy(tokenizer, max_length=320)
     hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
     rows = [{"q": f"q{n}", "left": "a" * n, "right": "bb" * (200 if n == 2 else 1), "winner": 1} for n in range(5)]
     config = dataclasses.replace(

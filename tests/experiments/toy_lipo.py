@@ -3,8 +3,8 @@
 import dataclasses
 import gc
 
-from experiments import lipo
 from experiments.common import draw, machines, sequence_task, stages
+from experiments.lipo import __main__ as lipo
 from tests.experiments import without_torch
 
 TOY = dataclasses.replace(

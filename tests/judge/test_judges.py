@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxalign import data, judge, metrics
+from jaxalign import data, judge, metrics, prompting
 from jaxalign.data import PreferencePair
 from jaxalign.judge import Contrast, Orders, StructuredConfig, Verdict, prompts
 from jaxalign.typing import OptionScore
@@ -26,7 +26,7 @@ def judges():
     yield "direct", judge.make_direct_judge(fakes.score_by_lot, judge.RATING)
     yield (
         "direct by token",
-        judge.make_direct_judge(fakes.score_by_lot, judge.RATING, normalise_fn=data.per_token_probabilities),
+        judge.make_direct_judge(fakes.score_by_lot, judge.RATING, normalise_fn=prompting.per_token_probabilities),
     )
     for n in (1, 3, 5):
         yield f"{n} chains", judge.make_reasoning_judge(fakes.write_by_lot, judge.RATING, n=n, temperature=0.7)

@@ -11,8 +11,8 @@ import tiny
 
 from jaxalign import models
 from jaxalign.data import RowShape, lists_from_tokens
-from jaxalign.data.lists import Selection
-from jaxalign.data.packed_lists import make_packed_list_batch
+from jaxalign.data.batches.lists import Selection
+from jaxalign.data.batches.packed_lists import make_packed_list_batch
 from jaxalign.models import attend
 
 WINDOWED = dataclasses.replace(tiny.PLAIN, window=4, windowed_layers=(True, False))

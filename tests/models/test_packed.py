@@ -11,8 +11,8 @@ import tiny
 
 from jaxalign import losses, models, numerics, sharding
 from jaxalign.data import RowShape, lists_from_tokens
-from jaxalign.data.lists import Selection, make_list_batch
-from jaxalign.data.packed_lists import make_packed_list_batch
+from jaxalign.data.batches.lists import Selection, make_list_batch
+from jaxalign.data.batches.packed_lists import make_packed_list_batch
 
 # Tokens of each prompt and of its responses: prompts and responses of one token, lists of one response.
 SIZES = ((1, (3, 1, 2)), (6, (1,)), (4, (5, 2)), (7, (4, 4, 1)), (1, (1,)), (9, (2, 5, 5)))

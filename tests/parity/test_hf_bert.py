@@ -16,7 +16,8 @@ from safetensors.numpy import load_file, save_file
 
 from jaxalign import models
 from jaxalign.data import PreferenceRecord, encode_lists, list_batches, load_tokenizer
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from tests.parity import tiny
 
 CASES = {

@@ -7,7 +7,8 @@ import pytest
 import transformers
 
 from jaxalign import models
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from jaxalign.models import DecoderConfig, RopeScaling
 
 LLAMA_3_2_1B = {

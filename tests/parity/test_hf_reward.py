@@ -10,7 +10,8 @@ import torch
 import transformers
 
 from jaxalign import models
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from jaxalign.models import DecoderConfig, EncoderConfig, RewardConfig
 from tests.parity import tiny
 

@@ -12,7 +12,8 @@ import torch
 import transformers
 
 from jaxalign import models, sampling
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from jaxalign.models import RopeScaling, rope
 from jaxalign.typing import ListBatch
 from tests.parity import tiny

@@ -12,7 +12,8 @@ import transformers
 from safetensors import safe_open
 
 from jaxalign import data, models
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from tests.parity import tiny
 
 SIZES = dict(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2)

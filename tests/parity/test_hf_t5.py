@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from jaxalign import models, sampling
-from jaxalign.io import hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 from jaxalign.models.relative import bucket_distances
 from jaxalign.typing import ListBatch
 from tests.parity import t5, tiny

@@ -9,7 +9,8 @@ import tokenizers
 import transformers
 
 from jaxalign import data, training
-from jaxalign.io import checkpoints, hf, model_config
+from jaxalign.io import hf
+from jaxalign.io.run import checkpoints, model_config
 from jaxalign.models import DecoderConfig
 from tests.parity import tiny
 from tools import export_hf

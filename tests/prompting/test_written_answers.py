@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jaxalign import data
+from jaxalign import prompting
 from jaxalign.prompting import parse_verdict
 
 A, B, TIE, NONE = 1.0, 0.0, 0.5, None
@@ -372,11 +372,11 @@ DOUBTFUL_TEXTS = [
 
 
 def read_letter(text):
-    return data.parse_option(text, LETTERS)
+    return prompting.parse_option(text, LETTERS)
 
 
 def read_text(text):
-    return data.parse_option(text, TEXTS)
+    return prompting.parse_option(text, TEXTS)
 
 
 NUMBERS = (" 1", " 2")
@@ -395,7 +395,7 @@ DOUBTFUL_NUMBERS = [
 
 
 def read_number(text):
-    return data.parse_option(text, NUMBERS)
+    return prompting.parse_option(text, NUMBERS)
 
 
 TABLES = [

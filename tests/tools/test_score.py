@@ -8,7 +8,8 @@ import pytest
 import tokenizers
 
 from jaxalign import data, models
-from jaxalign.io import hf, keys, scoring
+from jaxalign.io import hf, keys
+from jaxalign.io.jobs import scoring
 from tests.parity import tiny
 from tools import score
 

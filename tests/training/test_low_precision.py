@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jaxalign import numerics, sharding, training
-from jaxalign.io.checkpoints import Checkpoints
+from jaxalign.io.run.checkpoints import Checkpoints
 from jaxalign.training import low_precision
 
 KINDS = ("bfloat16", "float8")

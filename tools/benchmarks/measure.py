@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxalign.io import machine
+from jaxalign.io.cluster import machine
 
 
 class Table(NamedTuple):

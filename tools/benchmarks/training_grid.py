@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from experiments.common import stages
-from experiments.lipo import make_alignment_loss
+from experiments.lipo.__main__ import make_alignment_loss
 from jaxalign import models, training
 from jaxalign.training import TrainState
 from tools.benchmarks import flops

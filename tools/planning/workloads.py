@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments.common import stages
 from experiments.common.rewards.stages import make_reward_loss
-from experiments.lipo import make_alignment_loss
+from experiments.lipo.__main__ import make_alignment_loss
 from jaxalign.models import DecoderConfig, ModelConfig, RewardConfig
 from jaxalign.typing import LossFn, TokenBatch
 from tools.benchmarks import flops

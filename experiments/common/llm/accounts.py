@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from experiments.common.llm.engine import Engine
 from jaxalign.io.llm import Answer, Usage, usage_of
-from jaxalign.io.llm.ledger import Ledger, StoppedError
+from jaxalign.io.llm.service import Ledger, StoppedError
 from jaxalign.io.report import Table
-from jaxalign.io.signals import termination
+from jaxalign.io.run.signals import termination
 
 
 @contextlib.contextmanager

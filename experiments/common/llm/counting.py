@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxalign.data import option_probabilities
 from jaxalign.io.report import Table
+from jaxalign.prompting import option_probabilities
 from jaxalign.typing import OptionScore, ScoreOptionsFn
 
 SHOWN = 20  # rows that a report names

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from experiments.common.llm.counting import Count, counted
 from experiments.common.llm.server import open_client, open_service
 from jaxalign import data, models
-from jaxalign.data.answers import FREQUENCY_SAMPLES
 from jaxalign.io import hf, llm
-from jaxalign.io.llm.ledger import Ledger, StoppedError
-from jaxalign.io.llm.wire import guess_tokens
+from jaxalign.io.llm.protocol import guess_tokens
+from jaxalign.io.llm.service import Ledger, StoppedError
+from jaxalign.prompting.options import FREQUENCY_SAMPLES
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
 _WAYS = {
@@ -59,7 +59,7 @@ def open_engine(config, ledger: Ledger) -> Engine:
     if config.endpoint:
         service = _open_service(config, cache, ledger)
         score_options = llm.options.make_score_options(service, left_out)
-        generate = llm.generate.make_generate(llm.fitting.tolerant(service, left_out))
+        generate = llm.service.make_generate(llm.fitting.tolerant(service, left_out))
         known = functools.partial(_paid, cache, config.model, service.server)
         asked = Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
         return asked._replace(left_out=left_out, scored_by=functools.partial(_ways, ledger))
@@ -111,8 +111,8 @@ def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.Le
     network, tokenizer = models.build(config), data.load_tokenizer(folder)
     name = llm.record.identify(model, config, params, tokenizer)
     recorder = llm.record.Recorder(name, cache, llm.record.make_count_tokens(tokenizer), ledger)
-    generate = llm.engine.make_generate(network, params, tokenizer)
-    recorded = llm.record.record(recorder, generate, llm.engine.make_score_options(network, params, tokenizer))
+    generate = llm.local.make_generate(network, params, tokenizer)
+    recorded = llm.record.record(recorder, generate, llm.local.make_score_options(network, params, tokenizer))
     room = llm.fitting.room(tokenizer, network.config.max_length)
     return llm.fitting.fitting(recorded, name, cache, room, left_out)
 

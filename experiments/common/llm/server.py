@@ -6,7 +6,7 @@ from typing import Any, Literal
 from experiments.common.fields import Count, CountOrNone, Positive, is_url
 from jaxalign.io import llm
 from jaxalign.io.llm.http import check_base_url
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.service import Ledger
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferenceRecord
-from jaxalign.io import processes
+from jaxalign.io.cluster import processes
 from jaxalign.typing import LossFn
 
 

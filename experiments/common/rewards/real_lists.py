@@ -17,7 +17,7 @@ from experiments.common.rewards.stages import limits
 from experiments.common.rewards.task import RewardTask
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.data.pairs import ARTIFACT
+from jaxalign.data.records.pairs import ARTIFACT
 
 RESPONSES = 12  # of each training prompt, spread over the ranking
 TEST_RESPONSES = 16  # of each validation prompt, likewise

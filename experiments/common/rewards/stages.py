@@ -14,7 +14,8 @@ from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.io import hf, processes
+from jaxalign.io import hf
+from jaxalign.io.cluster import processes
 from jaxalign.typing import LossFn
 
 BATCH = 64  # lists that are scored at once, LIST_SIZE responses of each

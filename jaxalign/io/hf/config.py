@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxalign.data.tokenizer_files import digest_files, read_tokenizer_files
+from jaxalign.data.text.tokenizer_files import digest_files, read_tokenizer_files
 from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS, Classifier, Family
 from jaxalign.io.hf.json_files import read_json
 from jaxalign.io.hf.parts import refuse
@@ -209,17 +209,17 @@ def _classifier(config: RewardConfig) -> Classifier:
     if classifier is None:
         raise ValueError(
             f"transformers' classifier of a {config.family} model is not this reward model: it reads one text with "
-            f"both stacks and has a layer with tanh; keep the model as a checkpoint (jaxalign.io.checkpoints)"
+            f"both stacks and has a layer with tanh; keep the model as a checkpoint (jaxalign.io.run.checkpoints)"
         )
     if config.pooling != classifier.pooling:
         raise ValueError(
             f"transformers' {classifier.architecture} cannot express pooling {config.pooling!r}, only "
-            f"{classifier.pooling!r}; train with that, or keep the model as a checkpoint (jaxalign.io.checkpoints)"
+            f"{classifier.pooling!r}; train with that, or keep it as a checkpoint (jaxalign.io.run.checkpoints)"
         )
     if isinstance(config.backbone, EncoderConfig) and not config.backbone.pooler:
         raise ValueError(
             f"transformers' {classifier.architecture} has a pooler before its classifier, this backbone has none; "
-            f"train with pooler=True in its EncoderConfig, or keep the model as a checkpoint (jaxalign.io.checkpoints)"
+            f"train with pooler=True in its EncoderConfig, or keep it as a checkpoint (jaxalign.io.run.checkpoints)"
         )
     return classifier
 

@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from jaxalign.data import tokenizer_files
+from jaxalign.data.text import tokenizer_files
 
 FILES = [
     "config.json",

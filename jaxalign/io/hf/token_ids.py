@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from jaxalign.data.tokenizer_files import digest_files
+from jaxalign.data.text.tokenizer_files import digest_files
 from jaxalign.io.hf.config import TOKEN_IDS, is_classifier, stated_keys
 from jaxalign.io.hf.json_files import read_json
 from jaxalign.models import (

@@ -2,21 +2,21 @@
 
     client = llm.Client("http://127.0.0.1:8000/v1", "some/model")
     service = llm.service.asking(client, llm.Cache("runs/answers.jsonl"))  # or replaying, from the file alone
-    generate, score_options = llm.generate.make_generate(service), llm.options.make_score_options(service)
+    generate, score_options = llm.service.make_generate(service), llm.options.make_score_options(service)
 
-    generate = llm.engine.make_generate(model, params, tokenizer)  # in this process; llm.record remembers what it said
-    score_options = llm.engine.make_score_options(model, params, tokenizer)
+    generate = llm.local.make_generate(model, params, tokenizer)  # in this process; llm.record remembers what it said
+    score_options = llm.local.make_score_options(model, params, tokenizer)
 
 What was asked once is in a file, and is neither paid nor computed again.
 """
 
-from jaxalign.io.llm import engine, fitting, generate, ledger, options, record, service
+from jaxalign.io.llm import fitting, local, options, record, service
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
+from jaxalign.io.llm.protocol import Request
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import NotRecordedError, Run, Usage, complete, missing, replay, usage_of
-from jaxalign.io.llm.wire import Request
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
-__all__ += ["engine", "fitting", "generate", "ledger", "options", "record", "service"]
+__all__ += ["fitting", "local", "options", "record", "service"]

@@ -14,10 +14,10 @@ import datetime
 import sys
 
 from jaxalign.io.llm.http import RequestError
+from jaxalign.io.llm.protocol import Asked, Request, hash_of
 from jaxalign.io.llm.refusals import Refusal
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.service import Service
-from jaxalign.io.llm.wire import Asked, Request, hash_of
 
 _FORMAT = 2  # of what is kept; higher where the requests that try a server change
 

@@ -14,15 +14,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxalign.data.tokenizer import Tokenizer
-from jaxalign.data.turns import encode_continued
+from jaxalign.data.text.tokenizer import Tokenizer
+from jaxalign.data.text.turns import encode_continued
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import RequestError
+from jaxalign.io.llm.protocol import Asked, hash_of
 from jaxalign.io.llm.record import Recorded
 from jaxalign.io.llm.refusals import Refusal
 from jaxalign.io.llm.runs import Answer, NotRecordedError, Usage, usage_of
 from jaxalign.io.llm.service import Service
-from jaxalign.io.llm.wire import Asked, hash_of
 from jaxalign.typing import GenerateFn, OptionScore, Prompt, ScoreOptionsFn
 
 RoomFn = Callable[[Prompt, Sequence[str], int], str]

@@ -18,9 +18,9 @@ import urllib.parse
 from collections.abc import Callable
 
 from jaxalign.io.llm import transport
+from jaxalign.io.llm.protocol import Asked
 from jaxalign.io.llm.refusals import Refusal, refusal_of
 from jaxalign.io.llm.replies import Answer, MalformedError, NotOfferedError, RejectedError, is_page, server_message
-from jaxalign.io.llm.wire import Asked
 
 _SECRET_LENGTH = 8  # shorter keys are fillers for servers that want none, and words such as "EMPTY" occur in texts
 _ENDPOINTS = ("/chat/completions", "/completions", "/models")  # which belong behind a base URL

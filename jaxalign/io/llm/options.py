@@ -18,15 +18,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxalign.data.answers import check_options, make_frequency_scores
 from jaxalign.io.llm.abilities import Abilities
-from jaxalign.io.llm.echo import Echo, scores_of_echoes
 from jaxalign.io.llm.fitting import LeftOut, tolerant
-from jaxalign.io.llm.generate import make_short_generate
+from jaxalign.io.llm.prompt_logprobs import Echo, scores_of_echoes
+from jaxalign.io.llm.protocol import Asked, Request
 from jaxalign.io.llm.replies import Answer
-from jaxalign.io.llm.service import Service
-from jaxalign.io.llm.wire import Asked, Request
+from jaxalign.io.llm.service import Service, make_short_generate
 from jaxalign.prompting import bare
+from jaxalign.prompting.options import check_options, make_frequency_scores
 from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
 
 TOP_TOKENS = 20  # what most servers give at most
@@ -76,7 +75,7 @@ def make_score_options(service: Service, left_out: LeftOut | None = None) -> Sco
 
 
 def echo_way(service: Service) -> Way:
-    """Whole options, exactly, as :mod:`jaxalign.data.options` defines their scores; K options take K + 1 requests."""
+    """Whole options, exactly as :mod:`jaxalign.data.text.options` has them; K options take K + 1 requests."""
 
     def score(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         requests = [Echo(prompt, o) for prompt, each in zip(prompts, options, strict=True) for o in ("", *each)]
@@ -101,7 +100,7 @@ def first_token_way(service: Service) -> Way:
 
 
 def frequency_way(service: Service) -> Way:
-    """See :func:`jaxalign.data.make_frequency_scores`; every server knows it."""
+    """See :func:`jaxalign.prompting.make_frequency_scores`; every server knows it."""
     return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_short_generate(service)))
 
 

@@ -1,8 +1,8 @@
 """A model in this process, with the memory that servers have here: what it said is in a file and is not computed again.
 
     recorder = llm.record.Recorder(llm.record.identify("my model", config, params, tokenizer), llm.Cache(path), ...)
-    generate = llm.record.recorded_generate(recorder, engine.make_generate(model, params, tokenizer))
-    score_options = llm.record.recorded_scores(recorder, engine.make_score_options(model, params, tokenizer))
+    generate = llm.record.recorded_generate(recorder, local.make_generate(model, params, tokenizer))
+    score_options = llm.record.recorded_scores(recorder, local.make_score_options(model, params, tokenizer))
 
 Prompts go to the model in chunks, and a chunk is written when it has ended: a kill costs one chunk. Where chunks begin
 depends on the prompts of a call and not on what is missing, so that the model sees the batches again that it would have
@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxalign.data.reference import fingerprint
-from jaxalign.data.tokenizer import Tokenizer
-from jaxalign.data.tokenizer_files import tokenizer_fingerprint
-from jaxalign.data.turns import encode_continued
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.data.labelling.reference import fingerprint
+from jaxalign.data.text.tokenizer import Tokenizer
+from jaxalign.data.text.tokenizer_files import tokenizer_fingerprint
+from jaxalign.data.text.turns import encode_continued
+from jaxalign.io.llm.protocol import hash_of, shorten
 from jaxalign.io.llm.runs import Answer, Cache, NotRecordedError, Usage, usage_of
-from jaxalign.io.llm.wire import hash_of, shorten
-from jaxalign.io.progress import Progress
+from jaxalign.io.llm.service import Ledger
+from jaxalign.io.run.progress import Progress
 from jaxalign.typing import GenerateFn, OptionScore, Params, Prompt, ScoreOptionsFn
 
 _FORMAT = 2  # of what is kept; higher where the same prompt becomes other tokens, or a score another number
@@ -34,7 +34,7 @@ class Recorder(NamedTuple):
       model: what tells models apart, see :func:`identify`.
       count_tokens: of a prompt, or of a text that was written.
       ledger: counts; when its budget is spent, or it is told to stop, calls raise
-        :class:`~jaxalign.io.llm.ledger.StoppedError`.
+        :class:`~jaxalign.io.llm.service.StoppedError`.
       chunk: prompts that are asked about at once.
       show: the progress display.
     """

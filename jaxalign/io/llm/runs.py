@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError, ask
+from jaxalign.io.llm.protocol import Asked, Request, describe, request_key
 from jaxalign.io.llm.replies import Answer
-from jaxalign.io.llm.wire import Asked, Request, describe, request_key
-from jaxalign.io.progress import Progress
+from jaxalign.io.run.progress import Progress
 
 __all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]

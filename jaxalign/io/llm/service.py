@@ -1,22 +1,108 @@
-"""A server, or the file of what one answered, as one function from requests to answers.
+"""A server, or the file of what one answered: asked for anything, counted, and as the generator that judges are given.
 
-service = llm.service.asking(llm.Client("http://127.0.0.1:8000/v1", "some/model"), llm.Cache("runs/answers.jsonl"))
-generate = llm.generate.make_generate(service)
+ledger = llm.service.Ledger(budget_tokens=1_000_000)
+client = llm.Client("http://127.0.0.1:8000/v1", "some/model")
+service = llm.service.asking(client, llm.Cache("runs/answers.jsonl"), ledger=ledger)
+generate = llm.service.make_generate(service)
 score_options = llm.options.make_score_options(service)
+...
+print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 """
 
-from collections.abc import Callable, Sequence
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client
-from jaxalign.io.llm.ledger import Ledger
+from jaxalign.io.llm.protocol import Asked, Request, guess_tokens
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import Usage, complete, replay, usage_of
-from jaxalign.io.llm.wire import Asked, guess_tokens
+from jaxalign.typing import GenerateFn, Prompt
 
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
 """``ask(requests)``: an answer to each, in their order."""
+_CUT = ("length", "max_tokens", "model_length")  # what servers call the end at a limit of tokens
+
+
+class StoppedError(Exception):
+    """Not everything was asked, since the budget was spent or a signal came; what was answered is kept."""
+
+
+@dataclasses.dataclass
+class Ledger:
+    """Counts of tokens, as servers and tokenizers report them, and two reasons to stop.
+
+    Attributes:
+      budget_tokens: ask for nothing more once so many tokens, of prompts and answers, were paid.
+      stop: whether the run is to end, see :func:`jaxalign.io.run.signals.termination`.
+      asked: everything that was answered, from the file or not, as often as it was asked for: what a method costs by
+        itself.
+      paid: what was not in the file.
+      seconds: in which a model was asked.
+      retries: attempts after the first.
+      texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
+        tokens (finish reason "length"), and those without a character.
+      ways: how many prompts had their options scored in which way.
+    """
+
+    budget_tokens: int | None = None
+    stop: Callable[[], bool] = lambda: False
+    asked: Usage = Usage()
+    paid: Usage = Usage()
+    seconds: float = 0.0
+    retries: int = 0
+    texts: int = 0
+    cut: int = 0
+    empty: int = 0
+    ways: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+    @property
+    def left(self) -> int | None:
+        """Tokens that may still be paid; None without a budget."""
+        return None if self.budget_tokens is None else max(self.budget_tokens - self.paid.tokens, 0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more may be asked."""
+        return self.left == 0 or self.stop()
+
+    def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
+        """One call: what it was answered, and what of this was paid."""
+        self.asked = self.asked.plus(asked)
+        self.paid = self.paid.plus(paid)
+        self.seconds += seconds
+        self.retries += retries
+
+    def add_texts(self, answers: Iterable[Answer]) -> None:
+        """Answers that are read as texts."""
+        for answer in answers:
+            self.texts += len(answer.texts)
+            self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
+            pairs = zip(answer.texts, answer.finish, strict=True)
+            self.empty += sum(not text.strip() and finish != "too long" for text, finish in pairs)
+
+    def shortcomings(self) -> str:
+        """A sentence on texts that were cut or are empty; nothing if there are none."""
+        if not (self.cut or self.empty):
+            return ""
+        return (
+            f"Of {self.texts:,} texts, {self.cut:,} were cut at their limit of tokens and {self.empty:,} are empty "
+            "(refused, or all tokens went to thinking); more tokens may help."
+        )
+
+    def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
+        """What to raise when a call is left with ``unsent`` of ``total`` requests."""
+        reason, remedy = "the run was stopped", "the same command goes on from there"
+        if not self.stop():
+            reason = f"the budget of {self.budget_tokens:,} tokens is spent"
+            remedy += ", with a budget of its own"
+        return StoppedError(
+            f"{reason}, after {self.paid.requests} new answers of {self.paid.tokens:,} tokens: {unsent} of the "
+            f"{total} requests of this step are left, and all later steps. What was answered is in {path}; {remedy}"
+        )
 
 
 class Service(NamedTuple):
@@ -50,7 +136,7 @@ def asking(
 
     Args:
       ledger: counts what is asked; when its budget is spent, or it is told to stop, ``ask`` raises
-        :class:`~jaxalign.io.llm.ledger.StoppedError`.
+        :class:`~jaxalign.io.llm.service.StoppedError`.
     """
     ledger = Ledger() if ledger is None else ledger
     options = {"cache": cache, "concurrency": concurrency, "stop": lambda: ledger.stop(), "show": show}
@@ -85,6 +171,53 @@ def replaying(
     return Service(model, cache, ledger, ask, server, replayed=True, thinking_tokens=thinking_tokens)
 
 
+def make_generate(service: Service) -> GenerateFn:
+    """A generator that asks for chat completions; a text is one turn of the user.
+
+    The ``n`` texts of a prompt are ``n`` requests, which every server knows. With a ``seed``, sample ``k`` is asked for
+    with ``seed + k``. Texts that were cut at ``max_tokens``, and empty ones, are counted in the service's ledger. The
+    generator raises what ``service.ask`` raises.
+    """
+    ask = make_ask(service)
+
+    def generate(prompts: Sequence[Prompt], *, n: int = 1, **options) -> list[list[str]]:
+        answers = ask(prompts, n=n, **options)
+        service.ledger.add_texts(answer for each in answers for answer in each)
+        return _texts(answers)
+
+    return generate
+
+
+def make_short_generate(service: Service) -> GenerateFn:
+    """:func:`make_generate` for answers of which the beginning is enough: none is counted as cut."""
+    ask = make_ask(service)
+    return lambda prompts, **options: _texts(ask(prompts, **options))
+
+
+def make_ask(service: Service):
+    """``ask(prompts, ...)``, with the arguments of a :class:`~jaxalign.typing.GenerateFn`: all answers to each."""
+
+    def ask(
+        prompts: Sequence[Prompt],
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[list[Answer]]:
+        shared = {"temperature": temperature, "max_tokens": max_tokens + service.thinking_tokens, "stop": stop}
+        requests = [
+            Request(prompt, seed=None if seed is None else seed + sample, sample=sample, **shared)
+            for prompt in prompts
+            for sample in range(n)
+        ]
+        answers = service.ask(requests)
+        return [answers[start : start + n] for start in range(0, len(answers), n)]
+
+    return ask
+
+
 def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:
     """As the server reports it; where it does not, by a guess, and counted as unreported."""
     pairs = [(request, answer) for request, answer in zip(requests, answers, strict=True) if not answer.error]
@@ -98,3 +231,7 @@ def _guessed(request: Asked, answer: Answer) -> Answer:
         prompt_tokens=guess_tokens(request.prompt) if prompt is None else prompt,
         completion_tokens=sum(map(guess_tokens, answer.texts)) if completion is None else completion,
     )
+
+
+def _texts(answers: Sequence[Sequence[Answer]]) -> list[list[str]]:
+    return [[answer.text for answer in each] for each in answers]

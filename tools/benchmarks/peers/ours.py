@@ -6,12 +6,12 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from experiments import lipo
 from experiments.common import stages
 from experiments.common.rewards.stages import make_reward_loss
+from experiments.lipo import __main__ as lipo
 from jaxalign import data, models, training
 from jaxalign.data import EncodedLists
-from jaxalign.data.packing import example_lengths
+from jaxalign.data.batches.packing import example_lengths
 from jaxalign.typing import ListBatch, LossFn, PackedListBatch, Params, TokenBatch
 from tools.benchmarks.measure import on_accelerator
 from tools.benchmarks.peers.pairs import BETA, LEARNING_RATE, Policies, only_chosen

@@ -1,0 +1,120 @@
+"""What a report shows of judges beside their figures, and their predictions as a file."""
+
+import itertools
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from experiments.common.judging.methods import Run
+from experiments.common.llm.reliability import reliability_curve
+from jaxalign.data import PreferencePair, render_comparison
+from jaxalign.data.text.comparisons import render_context
+from jaxalign.io.llm.fitting import LeftOut
+from jaxalign.io.report import Reliability, Table, Texts
+from jaxalign.judge import Judgement, JudgeTask, Verdict, order_arrays
+from jaxalign.judge.prompts import QUESTION
+
+SHOWN = 6  # pairs of which everything is shown
+CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart
+
+
+_VERDICTS = {
+    Verdict.FIRST: "both orders are for the first",
+    Verdict.SECOND: "both orders are for the second",
+    Verdict.TIE: "an order is for neither, which makes a tie",
+    Verdict.INCONSISTENT: "the two orders are for different texts",
+    Verdict.UNPARSED: "an order could not be read",
+}
+
+
+def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
+    """Reliability, the tables of the first pairs, and what every judge says of them."""
+    axes = "probability that the first text is better", "share of pairs in which it is"
+    drawn_runs = dict(itertools.islice(runs.items(), CURVES))
+    plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
+    calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
+    panels = {"Reliability, uncalibrated": plain, "Reliability, calibrated": calibrated}
+    caption = "On the dotted diagonal, what is said to be likely is as often so."
+    drawn: list = [Reliability("Reliability", panels, *axes, caption)]
+    with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]
+    shown = range(min(SHOWN, len(pairs)))
+    drawn += [comparison_table(name, n, runs[name].judgements[n]) for name in with_tables[:1] for n in shown]
+    return [*drawn, Texts("Pairs", [describe(pairs[n], n, runs) for n in shown])]
+
+
+def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
+    """Aspects as columns, three rows."""
+    rows = [
+        (part, *("; ".join(column.contrast[place]) or "none" for column in judgement.table))
+        for place, part in enumerate(("only the first", "only the second", "both"))
+    ]
+    caption = f"{name} says: {describe_judgement(judgement)}"
+    return Table(f"Pair {number + 1}: comparison", ("", *(column.aspect for column in judgement.table)), rows, caption)
+
+
+def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict[str, str]:
+    """A pair with what each judge says of it."""
+    said = {name: run.judgements[number] for name, run in runs.items()}
+    verdicts = (f"{name} says: {describe_judgement(each)}" for name, each in said.items())
+    return {
+        f"prompt of pair {number + 1}": render_context(pair.prompt),
+        "first": pair.first,
+        "second": pair.second,
+        "which is better": "\n".join([_known(pair.target), *verdicts]),
+    }
+
+
+def name_left_out(left_out: LeftOut, task: JudgeTask, pairs: Sequence[PreferencePair]) -> dict[str, str]:
+    """The pairs that did not fit into the model's context in one step or more, by their names, with reasons."""
+    names = {
+        render_comparison(shown.prompt, shown.first, shown.second, task.kind): pair.id or f"pair {number + 1}"
+        for number, pair in enumerate(pairs)
+        for shown in (pair, pair.swapped())
+    }
+    heads = {prompt.rpartition(f"\n\n{QUESTION} ")[0]: reason for prompt, reason in left_out.reasons.items()}
+    return {names[head]: reason for head, reason in heads.items() if head in names}
+
+
+def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> None:
+    """One line a judge and pair, as JSON; a probability is null where nothing could be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, run in runs.items():
+            for each in zip(pairs, run.judgements, run.calibrated, strict=True):
+                file.write(json.dumps({"method": name, **_prediction(*each)}, ensure_ascii=False) + "\n")
+
+
+def _prediction(pair: PreferencePair, judgement: Judgement, calibrated: Judgement) -> dict:
+    return {
+        "source": pair.source,
+        "id": pair.id,
+        "target": pair.target,
+        "probability": judgement.probability,
+        "calibrated": calibrated.probability,
+        **judgement.orders._asdict(),
+        "verdict": judgement.verdict.value,
+        "asked": judgement.asked,
+        "unparsed": judgement.unparsed,
+        "table": {column.aspect: column.contrast._asdict() for column in judgement.table},
+        "texts": judgement.texts,
+    }
+
+
+def _reliability(judgements: Sequence[Judgement], pairs: Sequence[PreferencePair]):
+    arrays = order_arrays(judgements)
+    read = [pair.target for pair, parsed in zip(pairs, arrays.where, strict=True) if parsed]
+    return reliability_curve(arrays.probability[arrays.where], read)
+
+
+def describe_judgement(judgement: Judgement) -> str:
+    """A probability and a verdict as a sentence."""
+    if judgement.probability is None:
+        return "nothing that could be read in both orders."
+    chance = f"the first text is better with a probability of {judgement.probability:.1%}"
+    return f"{chance}, and {_VERDICTS[judgement.verdict]}."
+
+
+def _known(target: float) -> str:
+    if target in (0, 1):
+        return f"It is known that the {'first' if target else 'second'} text is better."
+    return f"It is known that the first text is better with a probability of {target:.1%}."

@@ -1,0 +1,129 @@
+"""The figures of ways to answer on questions with known answers, what a report shows, and predictions as a file."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.common.llm.reliability import calibration_error, reliability_curve
+from experiments.common.report import Figures
+from experiments.common.task import Row, estimate, exactly
+from experiments.ease.methods import Run
+from jaxalign.data import Question
+from jaxalign.ensemble import Prediction
+from jaxalign.io.llm.fitting import LeftOut
+from jaxalign.io.report import Reliability, Texts
+from jaxalign.numerics import Ratio
+
+SHOWN = 8  # questions of which a report shows every explanation
+CURVES = ("ICL", "self-consistency", "SPA")  # methods whose reliability is drawn, and EASE with the first scorers
+MOST_CURVES = 6
+
+
+def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
+    """Accuracy with 95 % bootstrap intervals over questions, calibration of the answer's share, unparsed, cost."""
+    return {name: _row(run, questions) for name, run in runs.items()}
+
+
+def _row(run: Run, questions: Sequence[Question]) -> Row:
+    """A question without an answer that could be read is not answered right, and counted apart too.
+
+    ``unread scores`` is the share of all questions about options, to answer or to weigh, without scores that could be
+    read.
+    """
+    shares, right, read = _outcomes(run, questions)
+    sampled = sum(len(prediction.samples) for prediction in run.predictions)
+    row = {
+        "unparsed answers": exactly(1 - float(read.mean())),
+        "unparsed texts": exactly(sum(prediction.unparsed for prediction in run.predictions) / max(sampled, 1)),
+        "unread scores": exactly(run.scored.share),
+        "tokens a question": exactly(run.tokens / len(questions)),
+    }
+    scored = [s for p in run.predictions for s in p.samples if s.probabilities is not None and s.choice is not None]
+    if scored:
+        # An answer that was written need not be the likeliest one: what soft aggregation sees and votes do not.
+        unlikely = sum(sample.choice != int(np.argmax(sample.probabilities)) for sample in scored)
+        row["samples off the likeliest answer"] = exactly(unlikely / len(scored))
+    accuracy = {"accuracy": estimate(Ratio(right * read, np.ones_like(read)))}
+    if not read.any():
+        return accuracy | row
+    return accuracy | {"ECE": calibration_error(shares, right, read > 0)} | row
+
+
+def _outcomes(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The share of each answer, whether it is right, and whether there is one; all ``[N]``, of floats."""
+    rows = [
+        (max(prediction.shares or (0,)), prediction.choice == question.answer, prediction.choice is not None)
+        for prediction, question in zip(run.predictions, questions, strict=True)
+    ]
+    return tuple(np.array(rows, np.float32).T)
+
+
+def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
+    """Reliability of the answers' shares, and all explanations of the first questions with their weights."""
+    drawn = [*CURVES, *(name for name in runs if name.startswith("EASE, "))][:MOST_CURVES]
+    curves = {name: _curve(runs[name], questions) for name in drawn}
+    weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
+    name = weighed[-1] if weighed else next(reversed(runs))
+    shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
+    caption = (
+        f"These are explanations of {name}: each with its weight, the answer that it came with, and the probability of "
+        f"each option."
+    )
+    axes = "share of the answer", "share of questions in which it is right"
+    diagonal = "On the dotted diagonal, answers are right as often as their share says."
+    return [Reliability("Reliability", {"": curves}, *axes, diagonal), Texts("Explanations", shown, caption)]
+
+
+def describe(question: Question, prediction: Prediction) -> dict[str, str]:
+    """A question with its answer and everything that led to it."""
+    answers = {None: "no answer"} | {n: f"answer {option}" for n, option in enumerate(question.options)}
+    lines = []
+    for sample in prediction.samples:
+        weight = "" if sample.weight is None else f"weight {sample.weight:.2f}, "
+        chances = ", ".join(f"{p:.2f} {o}" for p, o in zip(sample.probabilities or (), question.options, strict=False))
+        order = " ".join(map(str, sample.order))
+        said = answers[sample.choice]
+        lines.append(f"{weight}{said}: {sample.explanation}\n  ({chances}; demonstrations {order})")
+    return {
+        "question": question.text,
+        "answer": f"The method gives {answers[prediction.choice]}. Right is {answers[question.answer]}.",
+        "explanations": "\n".join(lines),
+    }
+
+
+def name_left_out(left_out: LeftOut, questions: Sequence[Question]) -> dict[str, str]:
+    """The questions that did not fit into the model's context in one step or more, by their names, with reasons."""
+    asked = {prompt.rpartition("Question: ")[2]: reason for prompt, reason in left_out.reasons.items()}
+    return {
+        question.id or f"question {number + 1}": reason
+        for number, question in enumerate(questions)
+        for text, reason in asked.items()
+        if text.startswith(f"{question.text}\n")
+    }
+
+
+def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], questions: Sequence[Question]) -> None:
+    """One line a method and question, as JSON, with all samples; shares are null where nothing could be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, run in runs.items():
+            for question, prediction in zip(questions, run.predictions, strict=True):
+                row = {
+                    "source": question.source,
+                    "id": question.id,
+                    "method": name,
+                    "options": question.options,
+                    "answer": question.answer,
+                    "shares": prediction.shares,
+                    "choice": prediction.choice,
+                    "scorer": prediction.scorer,
+                    "samples": [sample._asdict() for sample in prediction.samples],
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _curve(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
+    shares, right, read = _outcomes(run, questions)
+    return reliability_curve(shares[read > 0], right[read > 0])

@@ -1,0 +1,190 @@
+"""Networks to compare: which tasks one has, and what an ablation takes from it."""
+
+import collections
+import functools
+import itertools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common.task import Row, exactly
+from experiments.hemenet.task import ProteinWorld
+from jaxalign import protein, training
+from jaxalign.io.protein_model import save_protein
+from jaxalign.io.report import Estimate
+from jaxalign.io.run import loop
+from jaxalign.protein.objective import CLASS_WEIGHT
+
+NUM_SIZES = 2  # of batches: a full one, and half of it for what is left of a pass
+STATISTICS_BATCHES = 64  # at most, for the batch norms
+BOOTSTRAP_DRAWS = 200
+BOOTSTRAP_CELLS = 50_000  # rows times classes beyond which one evaluation takes too long to repeat it
+SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
+
+
+def published(config, **changes) -> protein.HemenetConfig:
+    """HeMeNet's encoder in the size of the run."""
+    sizes = {name: getattr(config, name) for name in ("num_layers", "width", "edge_width", "dropout")}
+    return protein.HemenetConfig(**sizes | changes)
+
+
+def tensor_field(config) -> protein.TensorFieldConfig:
+    """The higher-order encoder with as many layers and half as many invariants a layer."""
+    multiples = {"0e": 2, "0o": 6, "1o": 6, "1e": 6, "2e": 12}
+    irreps = " + ".join(f"{config.width // part}x{kind}" for kind, part in multiples.items())
+    return protein.TensorFieldConfig(num_layers=config.num_layers, irreps=irreps, dropout=config.dropout)
+
+
+class Method(NamedTuple):
+    """A row of the tables."""
+
+    encoder_fn: Callable[..., protein.HemenetConfig | protein.TensorFieldConfig] = published
+    network: Mapping[str, object] = {}
+    alpha_carbons: bool = False
+    one_task_each: bool = False  # a network for every task instead of one for all
+
+
+METHODS = {
+    "multi-task": Method(),
+    "single-task": Method(one_task_each=True),
+    "no heterogeneity": Method(functools.partial(published, heterogeneous=False)),
+    "alpha-carbons": Method(functools.partial(published, num_channels=1), alpha_carbons=True),
+    "no task-aware readout": Method(network={"task_aware": False}),
+    "tensor field": Method(tensor_field),
+}
+
+
+class Trained(NamedTuple):
+    """A network that has learnt."""
+
+    network: protein.ProteinNetwork
+    variables: dict
+
+
+def learn(
+    config, method: Method, world: ProteinWorld, directory: pathlib.Path, key: Array, sizes: Sequence[protein.BatchSize]
+) -> list[Trained]:
+    """The networks of a method, one or one a task, each kept in a folder of its own."""
+    if not method.one_task_each:
+        return [train(config, method, world, world.tasks, directory, key, sizes)]
+    return [
+        train(config, method, world, (task,), directory / task.name, jax.random.fold_in(key, number), sizes)
+        for number, task in enumerate(world.tasks)
+    ]
+
+
+def train(config, method: Method, world: ProteinWorld, tasks, directory, key, sizes) -> Trained:
+    """Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
+    network = protein.ProteinNetwork(
+        protein.ProteinConfig(method.encoder_fn(config), tasks, config.num_heads, **method.network)
+    )
+    init_key, train_key = jax.random.split(key)
+    first = next(protein.batches_in_order([world.train[0]], tasks, sizes))
+    params = _init(network, init_key, first.graphs)["params"]
+    step, optimizer = _make_step(network, config.steps, config.learning_rate)
+    state = loop.fit(
+        step,
+        training.init_state(params, optimizer),
+        protein.labelled_batches(world.train, tasks, sizes),
+        key=train_key,
+        num_steps=config.steps,
+        directory=directory,
+        checkpoint_every=max(config.steps // 4, 1),
+    )
+    counted = itertools.islice(protein.batches_in_order(world.train, tasks, sizes), STATISTICS_BATCHES)
+    variables = {"params": state.params, "batch_stats": protein.population_statistics(network, state.params, counted)}
+    classes = {task.name: world.classes[task.name] for task in tasks if task.name in world.classes}
+    save_protein(directory / "model", network.config, variables, classes)
+    return Trained(network, variables)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(network: protein.ProteinNetwork, key: Array, graphs):
+    return network.init(key, graphs)
+
+
+@functools.lru_cache(maxsize=16)
+def _make_step(network: protein.ProteinNetwork, num_steps: int, learning_rate: float):
+    """A step and its optimizer, for networks of one shape the same, so that all seeds train by one program."""
+    warmup_steps = min(num_steps // 20, 1000)
+    schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=warmup_steps)
+    optimizer = training.adamw(schedule, clip_norm=10.0)
+    loss_fn = protein.make_protein_loss(network, class_weight=CLASS_WEIGHT)
+    return training.make_train_step(loss_fn, optimizer), optimizer
+
+
+def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
+    """Held-out figures by task and, for graphs that have such bins, by task and identity to the training set.
+
+    Intervals are by bootstrap over graphs or chains where that is quick.
+    """
+    rows = {}
+    for network, variables in trained:
+        tasks = network.config.tasks
+        found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
+        for task in tasks:
+            rows[task.name] = figures(task, found[task.name])
+            by_bin = protein.metrics_by_identity(task, found[task.name], protein.identity_rows(graphs, task))
+            for name, values in by_bin.items():
+                rows[f"{task.name} {name}"] = {shown: exactly(values[shown]) for shown in SHOWN[task.kind]}
+    return rows
+
+
+def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
+    """What predicting the training labels' mean for everything would get."""
+    sums, counts = dict.fromkeys((task.name for task in world.tasks), 0.0), collections.Counter()
+    for each in world.train:  # one pass: reading is what takes long, and all targets together may not fit
+        for name in sums:
+            sums[name] = sums[name] + each.targets[name][each.masks[name]].sum(axis=0)
+            counts[name] += int(each.masks[name].sum())
+    held_out = list(graphs)
+    rows = {}
+    for task in world.tasks:
+        parts = [(each.targets[task.name], each.masks[task.name]) for each in held_out]
+        wanted, known = (np.concatenate(part) for part in zip(*parts, strict=True))
+        values = np.broadcast_to(sums[task.name] / max(counts[task.name], 1), wanted.shape).astype(np.float32)
+        rows[task.name] = figures(task, protein.Predictions(values, wanted, known))
+    return rows
+
+
+def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
+    """The metrics of a task, nothing where nothing is labelled."""
+    values = protein.task_metrics(task, predictions)
+    names = [name for name in SHOWN[task.kind] if name in values]
+    if predictions.targets.size > BOOTSTRAP_CELLS or not names:
+        return {name: exactly(values[name]) for name in names}
+    rng, rows = np.random.default_rng(0), np.flatnonzero(predictions.where)
+    draws = [
+        protein.task_metrics(task, protein.Predictions(*(array[picked] for array in predictions)))
+        for picked in (rng.choice(rows, len(rows)) for _ in range(BOOTSTRAP_DRAWS))
+    ]
+    ends = {name: np.quantile([draw[name] for draw in draws], (0.025, 0.975)) for name in names}
+    return {name: Estimate(values[name], *map(float, ends[name])) for name in names}
+
+
+def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes) -> dict[str, float]:
+    """The largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
+    network, variables = trained
+    batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
+    there = batch.channel_mask[..., None]
+    apply = functools.partial(_apply, network, variables)
+    before = apply(batch)
+
+    def error(matrix, shift) -> float:
+        moved = np.where(there, batch.coordinates @ matrix.T + shift, 0).astype(np.float32)
+        after = apply(batch._replace(coordinates=moved))
+        return max(float(np.abs(after[name] - before[name]).max()) for name in before)
+
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    eye = np.eye(3)
+    return {"rotation": error(turn, 0.0), "reflection": error(-turn, 0.0), "100 angstrom": error(eye, 100.0)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(network: protein.ProteinNetwork, variables, graphs):
+    return network.apply(variables, graphs)

@@ -1,0 +1,170 @@
+"""SC2 (arXiv 2311.08390): which of two texts is better, by structured comparison that is chosen for its consistency.
+
+    ./tools/run experiments.judge                 # a world with a known truth, a simulated model; under a minute
+    ./tools/run experiments.judge sweeps          # other selectors, ablations, numbers of aspects and of candidates
+    ./tools/run experiments.judge llmbar --data FOLDER --model NAME --endpoint URL   # LLMBar's pairs, a real model
+    ./tools/run experiments.judge files --data FILE --model NAME --endpoint URL      # any pairs, JSON lines or parquet
+
+What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
+of a model or a server. Of a server that moved, ``--known-as URL`` says where its answers were asked. ``--timeout``,
+``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
+environment (``OPENAI_API_KEY``).
+
+Of a file ``--columns`` names prompt, responses and label, and ``--labels 0=first 1=second 2=tie`` says what the label's
+values mean; words such as A, model_b and tie are known. ``--skip-bad-rows`` leaves out, and names, what is not
+understood. A pair that is too long for the model is unread, counted and named.
+
+Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
+of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
+rates (``experiments/common/judging/simulated_judge.py``): that it reads one subject with more care than all of them is
+put in, so its table shows that the methods do what they should, not that models are so. BUILD.md has what came out.
+
+Departures from the paper: prompts and counts are ours, as its own were not at hand, and none of its figures is matched.
+Every judge is asked in both orders. A temperature, fitted on validation pairs, calibrates each. "Longer wins" stands
+beside every figure.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+from typing import Annotated, Literal
+
+from experiments.common import machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range
+from experiments.common.judging import methods as judge_methods
+from experiments.common.judging import report as judge_report
+from experiments.common.judging import worlds
+from experiments.common.judging.methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
+from experiments.common.llm import accounts, counting, forecast
+from experiments.common.llm.engine import Engine
+from experiments.common.llm.server import Server, settings
+from experiments.judge import figures
+from jaxalign.io import edge
+from jaxalign.io.run import run_folder
+from jaxalign.judge import StructuredConfig
+
+TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, judgements and scores, and is no vote."
+Method = Literal[*METHODS, MATCHED]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["made", "llmbar", "files"] = "made"  # pairs made on the spot, or from files
+    data: pathlib.Path | None = None  # llmbar: the folder with pairs.parquet; files: a file of pairs
+    # files: the names of the columns; a label of "" says that the first response of each row is the better one
+    columns: tuple[str, str, str, str] = ("prompt", "response_a", "response_b", "label")
+    labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
+    skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
+    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
+    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
+    methods: tuple[Method, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)  # a row each
+    num_pairs: tuple[Count, Count] = (150, 300)  # to calibrate on, and to test on; others take what there is
+    num_aspects: CountOrNone = 4  # that texts are compared by
+    num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
+    aspect_counts: tuple[CountOrNone, ...] = ()  # a structured judge with each, besides
+    candidate_counts: tuple[Count, ...] = ()  # likewise, a judge with each
+    temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
+    max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
+    seeds: Count = 3  # repetitions of everything, of which figures are means
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
+    output: pathlib.Path = pathlib.Path("runs/judge")  # the folder of the run; the same command continues in it
+
+
+DEFAULT = Config()
+PRESETS = {
+    "default": DEFAULT,
+    "sweeps": dataclasses.replace(
+        DEFAULT,
+        methods=tuple(METHODS),
+        aspect_counts=(1, 2, 6),
+        candidate_counts=(2, 8),
+        output=pathlib.Path("runs/judge-sweeps"),
+    ),
+    "llmbar": dataclasses.replace(
+        DEFAULT, task="llmbar", num_pairs=(100, 800), seeds=1, output=pathlib.Path("runs/judge-llmbar")
+    ),
+    "files": dataclasses.replace(
+        DEFAULT, task="files", num_pairs=(100, 400), seeds=1, output=pathlib.Path("runs/judge-files")
+    ),
+}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
+    run = origin.begin(__package__, PRESETS, config)
+    check(config)
+    run_folder.open_run(
+        config.output,
+        settings(config),
+        experiment="judge",
+        may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
+        files={"data": ("pairs.parquet",)},
+        models=() if config.endpoint or config.replay else ("model",),
+    )
+    with accounts.limited(config) as ledger:
+        engine = worlds.open_judge(config, ledger)
+        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
+        runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
+    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    spread = report.spread(config.seeds, "pairs")
+    sections = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    asked = {"model": engine.name, "told": accounts.told(engine)}
+    return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=sections, **asked)
+
+
+def check(config: Config) -> None:
+    """Raises ValueError, naming the field, for what no run can be made of."""
+    judge_methods.check_names(config.methods)
+    worlds.read_targets(config.labels)
+
+
+def run_seed(config: Config, seed: int, engine: Engine):
+    """Figures by test and by judge, and the sections of a report."""
+    runs, world = ask(config, seed, engine)
+    pairs = world.test
+    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, pairs)
+    long = judge_report.name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
+    for words, rows in (("are skipped", world.skipped), ("are too long for the model, in some step", long)):
+        for name, reason in rows.items():
+            print(f"seed {seed}, {name}: {reason}", file=sys.stderr)
+        if rows:
+            print(f"seed {seed}: {len(rows)} pairs {words}", file=sys.stderr)
+    lacking = [
+        *counting.table_of_left_out("Rows that were skipped", world.skipped, "They are in no figure."),
+        *counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG),
+    ]
+    return figures.tables(runs, pairs), [*lacking, *judge_report.sections(runs, pairs)]
+
+
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], worlds.JudgeWorld]:
+    """What every judge says of every pair of the test."""
+    world = worlds.make_world(config, seed)
+    structured = structured_config(config, seed)
+    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
+    runs = judge_methods.run_methods(
+        config.methods,
+        setting,
+        world.test,
+        world.validation,
+        aspect_counts=config.aspect_counts,
+        candidate_counts=config.candidate_counts,
+    )
+    return runs, world
+
+
+def structured_config(config: Config, seed: int) -> StructuredConfig:
+    """What the structured judges do."""
+    counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
+    return StructuredConfig(**counts, temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
+
+
+if __name__ == "__main__":
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

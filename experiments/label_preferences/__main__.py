@@ -1,0 +1,269 @@
+"""Preference labels by a judge: lists or pairs in, and out the files that LiPO and reward models are trained on.
+
+    ./tools/run experiments.label_preferences              # lists with a known truth, a simulated model
+    ./tools/run experiments.label_preferences files --data FILE --model NAME --endpoint URL --method direct
+    ./tools/run experiments.lipo alpacaeval --data runs/label_preferences    # then, on what was written
+
+Claims: none of a paper's. All pairs of a list are judged in both orders; a response's label is its mean chance to win,
+itself counting one half, as LiPO makes labels (arXiv 2402.01878). A comparison that could not be read is left out of
+the mean and counted; a response without any that could be read has no label, and is in no file. ``train.parquet`` and
+``validation.parquet`` have one row a response (prompt_id, source, prompt, response, preference), ``labels.jsonl`` one
+a list. In the world that is made here the labels are held against the truth; BUILD.md has what came out. A server is
+asked as in ``experiments.judge``, with the same flags.
+"""
+
+import dataclasses
+import functools
+import itertools
+import pathlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from experiments.common import lists, machines, origin, report
+from experiments.common.fields import Count, CountOrNone, Range
+from experiments.common.judging import report as judge_report
+from experiments.common.judging import reports_world
+from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, Setting
+from experiments.common.judging.worlds import open_judge
+from experiments.common.llm import accounts, counting, forecast
+from experiments.common.llm.engine import Engine
+from experiments.common.llm.server import Server, settings
+from experiments.label_preferences import list_labels
+from jaxalign import data, metrics
+from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.data.text.comparisons import render_context
+from jaxalign.io import edge
+from jaxalign.io.jobs import records
+from jaxalign.io.report import Histogram, Table, Texts
+from jaxalign.io.run import run_folder
+from jaxalign.judge import Judgement, StructuredConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["made", "files"] = "made"  # lists made on the spot, or from files
+    data: pathlib.Path | None = None  # files: JSON lines or parquet
+    columns: tuple[str, ...] = ("prompt", "responses")  # prompt; a column of lists, or several with a response each
+    group_by: str = ""  # the column whose rows of one value are one list, where a row has only one response
+    question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
+    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
+    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
+    generator: str = ""  # the model that wrote the responses, to be told if it is the judge
+    method: Literal[*METHODS] = STRUCTURED  # how the judge is asked
+    num_aspects: CountOrNone = 4  # that texts are compared by
+    num_candidates: Count = 4  # contrasts of each aspect, of which one is chosen
+    temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
+    max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
+    num_lists: Annotated[int, Range(2)] = 60  # made: how many, some to train on and some to validate on
+    list_size: Annotated[int, Range(2)] = 4  # responses of each list that are judged, the first ones
+    validation: float = 0.2  # the share of the lists that goes to validation.parquet
+    seed: int = 0  # of the lists that are made and of what the judge draws
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
+    output: pathlib.Path = pathlib.Path("runs/label_preferences")  # the folder of the run
+
+
+SHOWN = 6  # lists that the report shows
+TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, pairs and scores, and is no vote."
+DEFAULT = Config()
+PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files")}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Judges, writes and returns what it took; against the truth where that is known."""
+    run = origin.begin(__package__, PRESETS, config)
+    check(config)
+    if config.model and config.model == config.generator:
+        warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
+    key = run_folder.open_run(
+        config.output,
+        settings(config),
+        experiment="label_preferences",
+        may_differ=("output",),
+        files={"data": ()},
+        models=() if config.endpoint or config.replay else ("model",),
+    )
+    unlabelled, truth, beyond = make_lists(config)
+    if len(unlabelled) < 2:
+        raise ValueError(f"expected two lists or more, one to train on and one to validate on, got {len(unlabelled)}")
+    pairs, owners = all_pairs(unlabelled)
+    with accounts.limited(config) as ledger:
+        judge = open_judge(config, ledger)
+        forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
+        judgements = ask(config, pairs, judge)
+    places = list_labels.read_places(unlabelled, judgements, owners)
+    labelled = list_labels.keep(label(unlabelled, judgements, owners), places)
+    long = judge_report.name_left_out(judge.left_out, TASKS[config.question], pairs)
+    list_labels.tell(unlabelled, labelled, beyond, config.list_size)
+    for name, reason in itertools.islice(long.items(), counting.SHOWN):
+        print(f"  {name}: too long for the model: {reason}")
+    if len(labelled) < 2:
+        raise ValueError(
+            f"expected comparisons that can be read in two lists or more, got them in {len(labelled)} of "
+            f"{len(unlabelled)}, so that there is nothing to write; see what the model says, or take another --method"
+        )
+    write(config, labelled, key)
+    figures = {
+        "lists": len(labelled),
+        "unlabelled lists": len(unlabelled) - len(labelled),
+        "labelled responses": sum(len(record.responses) for record in labelled),
+        "unlabelled responses": beyond
+        + sum(len(record.responses) for record in unlabelled)
+        - sum(len(record.responses) for record in labelled),
+        "pairs": len(pairs),
+        "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
+        "unparsed texts": sum(judgement.unparsed for judgement in judgements),
+        "unread scores": judge.count.scored.share,
+        "pairs too long": len(long),
+        "tokens a pair": ledger.asked.tokens / max(len(pairs), 1),
+    }
+    if truth:
+        found, true = lists.padded(labelled), lists.padded(list_labels.keep(truth, places))
+        accuracy = lists.over_prompts(metrics.pairwise_accuracy_metric, found.labels, true.labels, where=true.where)
+        figures["pairwise accuracy"] = accuracy.value
+        print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
+    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
+    print(accounts.sentence(ledger, judge.paid()))
+    lacking = counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG)
+    sections = [*show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid())]
+    report.write_sections(
+        run, f"Preference labels: {config.task}", sections, model=judge.name, told=accounts.told(judge)
+    )
+    return figures
+
+
+def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
+    """What the judge says of every pair."""
+    setting = Setting(engine, TASKS[config.question], structured_config(config), max_tokens=2 * config.max_tokens)
+    return METHODS[config.method](setting)(pairs)
+
+
+def structured_config(config: Config) -> StructuredConfig:
+    """What a structured judge does."""
+    return StructuredConfig(
+        config.num_aspects,
+        config.num_candidates,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+    )
+
+
+def check(config: Config) -> None:
+    """Raises ValueError, naming the field, for what no run can be made of."""
+    if config.method not in METHODS:
+        raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
+    if not 0 < config.validation < 1:
+        raise ValueError(f"validation: expected a share of the lists between 0 and 1, got {config.validation}")
+    if config.task == "files" and len(config.columns) < 2:
+        raise ValueError(f"columns: expected a prompt and one column of responses or more, got {config.columns}")
+
+
+def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], int]:
+    """Lists without labels, the same with true ones, or nothing, and how many responses are beyond ``list_size``."""
+    if config.task == "made":
+        truth = [reports_world.make_list(config.seed, n, config.list_size) for n in range(config.num_lists)]
+        return truth, truth, 0
+    if config.data is None:
+        raise ValueError("expected --data FILE with prompts and responses, got none")
+    prompt, *responses = config.columns
+    columns = data.UnlabelledColumns(
+        prompt,
+        # One column of one response a row is named as a tuple of one, or its text would be taken for a list.
+        tuple(responses) if config.group_by or len(responses) > 1 else responses[0],
+        id=config.group_by or None,
+    )
+    rows = data.read_file(config.data, columns, group_by_id=bool(config.group_by)).records
+    cut = [_first_responses(row, config.list_size) for row in rows]
+    return cut, [], sum(len(row.responses) for row in rows) - sum(len(row.responses) for row in cut)
+
+
+def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePair], list[tuple[int, int, int]]]:
+    """Every two responses of every list, and where they come from: list, first and second response."""
+    owners = [
+        (n, *places)
+        for n, record in enumerate(unlabelled)
+        for places in itertools.combinations(range(len(record.responses)), 2)
+    ]
+    pairs = [
+        PreferencePair(
+            unlabelled[n].prompt,
+            unlabelled[n].responses[i],
+            unlabelled[n].responses[j],
+            0.5,
+            id=f"list {n + 1}, responses {i + 1} and {j + 1}",
+        )
+        for n, i, j in owners
+    ]
+    return pairs, owners
+
+
+def label(
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
+) -> list[PreferenceRecord]:
+    """The lists with each response's mean chance to win, over itself (one half) and those it was compared with."""
+    won = [np.full(len(record.responses), 0.5) for record in unlabelled]
+    met = [np.ones(len(record.responses)) for record in unlabelled]
+    for judgement, (n, i, j) in zip(judgements, owners, strict=True):
+        if judgement.probability is not None:
+            won[n][[i, j]] += judgement.probability, 1 - judgement.probability
+            met[n][[i, j]] += 1
+    return [
+        dataclasses.replace(record, labels=tuple((mine / count).tolist()))
+        for record, mine, count in zip(unlabelled, won, met, strict=True)
+    ]
+
+
+def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:
+    """``labels.jsonl``, and the two files that experiments take as ``--data``."""
+    records.write_records(config.output / "labels.jsonl", labelled, provenance)
+    count = min(max(round(config.validation * len(labelled)), 1), len(labelled) - 1)
+    for part, some in (("validation", labelled[:count]), ("train", labelled[count:])):
+        rows = [
+            {
+                "prompt_id": f"{part}-{n}",
+                "source": record.source,
+                "prompt": record.prompt,
+                "response": response,
+                "preference": preference,
+            }
+            for n, record in enumerate(some)
+            for response, preference in zip(record.responses, record.labels, strict=True)
+        ]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), config.output / f"{part}.parquet")
+
+
+def show(figures: Mapping[str, float], labelled: Sequence[PreferenceRecord]) -> list:
+    """The figures, how labels are spread, and the first lists with theirs, as sections of a report."""
+    labels = [label for record in labelled for label in record.labels]
+    texts = [
+        {"prompt": render_context(record.prompt)}
+        | {
+            f"response {n}, label {preference:.3f}": response
+            for n, (response, preference) in enumerate(zip(record.responses, record.labels, strict=True), 1)
+        }
+        for record in labelled[:SHOWN]
+    ]
+    caption = "A label is the response's mean chance to win against the others of its list, itself counting one half."
+    return [
+        Table("Figures", ("figure", "value"), list(figures.items())),
+        Histogram("Labels", {"all responses": labels}, x_label="label", caption=caption),
+        Texts("The first lists", texts),
+    ]
+
+
+def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
+    return dataclasses.replace(record, responses=record.responses[:count], labels=record.labels[:count])
+
+
+if __name__ == "__main__":
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)

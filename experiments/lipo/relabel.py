@@ -1,0 +1,70 @@
+"""Labels by a pairwise reward model, the middle of LiPO's pipeline (arXiv 2402.01878)."""
+
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from experiments.common.rewards.kinds import make_preference_fn, train_comparisons
+from experiments.common.task import Policy, Task
+from jaxalign import data
+from jaxalign.data import EncodedLists, PreferenceRecord
+from jaxalign.io.cluster import processes
+
+LABEL_BATCH = 16  # lists that are labelled at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """Lists with new labels, and how often these order two responses as the old ones do."""
+
+    lists: EncodedLists
+    agreement: float
+
+
+def relabel(
+    task: Task,
+    lists: EncodedLists,
+    sft: Policy,
+    directory: pathlib.Path,
+    key: Array,
+    **sizes,
+) -> Judgement:
+    """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
+
+    ``sizes`` are those of :func:`~experiments.common.rewards.kinds.train_comparisons`.
+    """
+    sample_key, train_key = jax.random.split(key)
+    # What the markers around prompt and responses take is not the text's.
+    limits = {"max_prompt": lists.limits[0] + 2, "max_response": lists.limits[1]}
+    form = data.comparison_format(task.tokenizer)
+    preferences = task.preferences(sft, sample_key)
+    encoded = data.encode_comparison_lists(preferences, task.tokenizer, form, **limits)
+    judge = train_comparisons(task, form, encoded, sft, directory, train_key, **sizes)
+    asked = data.encode_comparison_lists(decode(lists, task.tokenizer), task.tokenizer, form, **limits)
+    labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH, map_fn=processes.dealt)
+    return Judgement(data.relabel(lists, labels), agreement(labels, lists))
+
+
+def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:
+    """The texts of encoded lists."""
+    return [
+        PreferenceRecord(
+            tokenizer.decode(lists.prompt(n)),
+            tuple(tokenizer.decode(lists.response(m)) for m in range(*lists.list_starts[n : n + 2])),
+            tuple(lists.labels[slice(*lists.list_starts[n : n + 2])].tolist()),
+        )
+        for n in range(len(lists))
+    ]
+
+
+def agreement(labels: np.ndarray, lists: EncodedLists) -> float:
+    """Over pairs that the old labels order."""
+    old, new = np.split(lists.labels, lists.list_starts[1:-1]), [row[np.isfinite(row)] for row in labels]
+    signs = [
+        (np.sign(a[:, None] - a[None, :]), np.sign(b[:, None] - b[None, :])) for a, b in zip(old, new, strict=True)
+    ]
+    right = sum(((a == b) & (a != 0)).sum() for a, b in signs)
+    return float(right / max(sum((a != 0).sum() for a, _ in signs), 1))

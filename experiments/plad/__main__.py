@@ -1,0 +1,178 @@
+"""PLaD: preference-based distillation with pseudo-preference pairs (arXiv 2406.02886), beside other ways to distil.
+
+    ./tools/run experiments.plad          # a larger decoder teaches a smaller one, quality is known; minutes on a CPU
+    ./tools/run experiments.plad table    # all methods, five seeds
+    ./tools/run experiments.plad files --teacher-outputs FILE   # a recorded teacher; --student DIR, --data FOLDER
+    ./tools/run experiments.plad files --teacher http://HOST:8000/v1 --teacher-name NAME --data FOLDER   # a server's
+    ./tools/run experiments.plad tldr --teacher-outputs FILE    # a T5-large as student, one of the paper's families
+
+Claims: a student too small to imitate its teacher word for word learns more from "the teacher's text is better than
+mine" than from more imitation. Every method begins with the same supervised fine-tuning on the teacher's texts and
+takes as many further steps; figures are held-out with 95 % intervals: quality, length, and whether likelihood ranks
+texts of known quality. What each one cost stands beside them. BUILD.md has what came out, with hardware and duration.
+
+Departures: the method is recalled from the abstract and from tables at second hand, so no table is matched, and steps
+and rates of ``tldr`` are ours; decoders of the sequence world instead of T5, GPT-Neo and LLaMA-2. A divergence on the
+student's own texts has no gradient through their choice (MiniLLM's policy gradient; GKD leaves it out too), and KL, JSD
+and TVD see the teacher's logits.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Literal
+
+import jax
+
+from experiments.common import alpacaeval_task, machines, origin, report, stages
+from experiments.common.fields import Count, CountOrNone, Positive, Rate, is_url
+from experiments.common.llm.server import Server, settings
+from experiments.plad import figures, worlds
+from experiments.plad import stages as run
+from experiments.plad.methods import METHODS
+from experiments.plad.texts import asked_cost
+from jaxalign.io import edge
+from jaxalign.io.cluster import processes
+from jaxalign.io.report import Curves
+from jaxalign.io.run import run_folder
+
+Method = Literal[*METHODS]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    task: Literal["sequences", "files"] = "sequences"  # a world made on the spot, or texts from files
+    teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
+    teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
+    teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
+    max_tokens: CountOrNone = 0  # files: of a text that a server writes; 0: as many as a response may have
+    server: Server = Server()  # files: how a server is asked
+    data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
+    student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
+    size: tuple[Count, Count] = (64, 3)  # width and layers of the student
+    teacher_size: tuple[Count, Count] = (64, 4)  # sequences: likewise of the teacher
+    vocab_size: Count = 2048  # tokens of the tokenizer that a student from scratch gets
+    limits: tuple[Count, Count] = (9, 8)  # tokens of a prompt and of a response
+    num_prompts: Count = 4096  # to learn from
+    warm_steps: Count = 100  # of supervised fine-tuning on the teacher's texts
+    steps: Count = 150  # of each method
+    batch: Count = 64  # prompts of a step
+    learning_rate: Rate = 3e-4  # at its peak
+    lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
+    beta: Positive = 1.0  # the margin in nats
+    # each gets a row of the tables
+    methods: tuple[Method, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/plad")  # the folder of the run; the same command continues in it
+
+
+DEFAULT = Config()
+PRESETS = {
+    "default": DEFAULT,
+    "table": dataclasses.replace(DEFAULT, methods=tuple(METHODS), seeds=5, output=pathlib.Path("runs/plad-table")),
+    "files": dataclasses.replace(
+        DEFAULT,
+        task="files",
+        size=(128, 4),
+        limits=(64, 192),
+        warm_steps=300,
+        steps=100,
+        batch=8,
+        beta=10.0,
+        methods=("seq-KD", "PLaD ranking", "PLaD margin", "PLaD + likelihood"),
+        output=pathlib.Path("runs/plad-files"),
+    ),
+    "tldr": dataclasses.replace(
+        DEFAULT,
+        task="files",
+        student="google/t5-v1_1-large",
+        limits=(1024, 128),
+        num_prompts=100_000,
+        warm_steps=4000,
+        steps=4000,
+        batch=32,
+        learning_rate=2e-5,
+        methods=("seq-KD", "PLaD ranking", "PLaD margin", "PLaD + likelihood"),
+        output=pathlib.Path("runs/plad-tldr"),
+    ),
+}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
+    origin_of_run = origin.begin(__package__, PRESETS, config)
+    if unknown := set(config.methods) - METHODS.keys():
+        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    run_folder.open_run(
+        config.output,
+        settings(config),
+        experiment="plad",
+        may_differ=("output", "seeds", "methods"),
+        files={"data": alpacaeval_task.FILES, "teacher_outputs": ()},
+        models=("teacher", "student"),
+    )
+    runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
+    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    if config.seeds > 1:  # warm starts differ from seed to seed, often by more than methods do
+        gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
+        tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
+    spread = report.spread(config.seeds, "prompts")
+    folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
+    pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
+    sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
+    if pairs:
+        sides = {"preferred": "chosen", "other": "rejected"}
+        curves = [
+            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
+            for side, metric in sides.items()
+        ]
+        sections.append(report.draw_together("Log-probability of the texts of a pair", curves))
+    if reliability:
+        axes = "likelihood per token (geometric mean)", "mean quality"
+        sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
+    asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.teacher) else []
+    told = {"cost": asked_cost(asked)} if asked else {}
+    return report.report_tables(
+        origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told
+    )
+
+
+def run_seed(config: Config, seed: int, directory: pathlib.Path):
+    """All methods from one warm start: held-out figures and costs by method, and curves of quality by likelihood."""
+    world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
+    world = worlds.make_world(config, seed, directory, world_key)
+    run.check_methods(config.methods, world)
+    start = run.warm_start(config, world, directory / "warm", warm_key)
+    if config.lora[0]:  # what the methods' adapters are for, once
+        stages.export(directory / "warm" / "hf", start, world.tokenizer)
+    policies, costs = {"warm start": start}, {}
+    for method in config.methods:
+        place = directory / folder_name(method)
+        rounds = run.learn(config, world, method, start, place, learn_key)
+        policies[method] = rounds[-1]
+        costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
+        if not config.lora[0] or len(rounds) > 2:  # the adapter of a later round is for the model of the one before
+            stages.export(place / "hf", policies[method], world.tokenizer)
+    if world.teacher is not None:
+        policies["teacher"] = world.teacher
+    held_out = world.evaluate(policies, test_key)
+    reliability = {}
+    if world.graded is not None:
+        for name, policy in policies.items():
+            graded = figures.grade(policy, world.graded)
+            held_out[name] |= figures.likelihood_figures(graded)
+            reliability[name] = figures.likelihood_curve(graded)
+    return {"held-out": held_out, "cost": costs}, reliability
+
+
+def folder_name(method: str) -> str:
+    """A method's folder."""
+    return method.replace(" ", "-").replace("+", "and")
+
+
+if __name__ == "__main__":
+    edge.explain_errors()
+    machines.run(main, PRESETS, __doc__)

@@ -1,0 +1,155 @@
+"""From the rows of a data set to preference records: which column holds what.
+
+Readers take any ``row_fn(row) -> PreferenceRecord``. These are the usual layouts; write a function for an unusual one,
+and let it raise ValueError for a row that it cannot use.
+
+``source`` and ``id`` name columns too, or are None where there is none. Wherever a response is expected, the
+assistant's message will do, or a whole conversation that ends with it, see :mod:`jaxalign.data.records.conversations`.
+``tools`` names the column of the functions that the assistant may call; a row without one has none.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jaxalign.data.records.conversations import numbered, split_answers
+from jaxalign.data.records.record import PreferenceRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class ListColumns:
+    """One row per list, with a label in [0, 1] for each response."""
+
+    prompt: str = "prompt"
+    responses: str = "responses"
+    labels: str = "labels"
+    source: str | None = None
+    id: str | None = None
+    tools: str = "tools"
+    tokens: str | None = None  # a list of ids for each response, or null
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        answers = numbered(self.responses, _sequence(row, self.responses))
+        prompt, responses = split_answers(value_of(row, self.prompt), answers)
+        labels = tuple(_sequence(row, self.labels))
+        fields = names_of(row, self) | _tools(row, self)
+        if self.tokens is not None:
+            fields["tokens"] = tuple(_sequence(row, self.tokens))
+        return PreferenceRecord(prompt, tuple(responses), labels, **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class RankColumns:
+    """One row per list, with a rank for each response, 1 = best."""
+
+    prompt: str = "prompt"
+    responses: str = "responses"
+    ranks: str = "ranks"
+    source: str | None = None
+    id: str | None = None
+    tools: str = "tools"
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        answers = numbered(self.responses, _sequence(row, self.responses))
+        prompt, responses = split_answers(value_of(row, self.prompt), answers)
+        ranks = _sequence(row, self.ranks)
+        return PreferenceRecord.from_ranks(prompt, responses, ranks, **names_of(row, self), **_tools(row, self))
+
+
+@dataclasses.dataclass(frozen=True)
+class PairColumns:
+    """One row per pair. With ``prompt=None`` both sides are conversations that differ in their last message only."""
+
+    prompt: str | None = "prompt"
+    chosen: str = "chosen"
+    rejected: str = "rejected"
+    source: str | None = None
+    id: str | None = None
+    tools: str = "tools"
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        sides = {column: value_of(row, column) for column in (self.chosen, self.rejected)}
+        prompt, answers = split_answers(None if self.prompt is None else value_of(row, self.prompt), sides)
+        return PreferenceRecord.from_pair(prompt, *answers, **names_of(row, self), **_tools(row, self))
+
+
+@dataclasses.dataclass(frozen=True)
+class UnlabelledColumns:
+    """One row per list that nobody has judged yet: all labels are 0.5.
+
+    ``responses`` names a column with a list of responses, or several columns with one response each.
+    """
+
+    prompt: str = "prompt"
+    responses: str | tuple[str, ...] = "responses"
+    source: str | None = None
+    id: str | None = None
+    tools: str = "tools"
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        if isinstance(self.responses, str):
+            named = numbered(self.responses, _sequence(row, self.responses))
+        else:
+            named = {column: value_of(row, column) for column in self.responses}
+        prompt, answers = split_answers(value_of(row, self.prompt), named)
+        labels = (0.5,) * len(answers)
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
+
+
+@dataclasses.dataclass(frozen=True)
+class ResponseColumns:
+    """One row per response, read with ``group_by_id=True``: rows of one id are the list of one prompt."""
+
+    id: str = "id"
+    prompt: str = "prompt"
+    response: str = "response"
+    label: str = "label"
+    source: str | None = None
+    tools: str = "tools"
+
+    def __call__(self, row: Mapping) -> PreferenceRecord:
+        named = {self.response: value_of(row, self.response)}
+        prompt, answers = split_answers(value_of(row, self.prompt), named)
+        labels = (value_of(row, self.label),)
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
+
+
+def value_of(row: Mapping, column: str) -> Any:
+    """The value of a column that every row must have; ValueError where there is none."""
+    if column not in row:
+        raise ValueError(f"{column}: no such column; the row has {', '.join(map(str, row))}")
+    if row[column] is None:
+        raise ValueError(f"{column}: the row has no value here")
+    return row[column]
+
+
+def _sequence(row: Mapping, column: str) -> list:
+    value = value_of(row, column)
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{column}: expected a list, got {value!r}")
+    return list(value)
+
+
+def names_of(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
+    """The fields, by default source and id, for which a column is named, as texts."""
+    return {
+        field: str(value_of(row, column))
+        for field in fields or ("source", "id")
+        if (column := getattr(columns, field)) is not None
+    }
+
+
+def _tools(row: Mapping, columns: Any) -> dict[str, tuple]:
+    """The functions of a row as a field; data sets write them as a list, or as the JSON of one."""
+    given = row.get(columns.tools)
+    if isinstance(given, str) and given.strip():
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"{columns.tools}: expected a list of JSON schemas, got no JSON ({error})") from error
+    if not given:
+        return {}
+    if not isinstance(given, list | tuple) or not all(isinstance(tool, Mapping) for tool in given):
+        raise ValueError(f"{columns.tools}: expected a list of JSON schemas, got {given!r}")
+    return {"tools": tuple(given)}

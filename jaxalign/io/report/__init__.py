@@ -1,0 +1,29 @@
+"""``report.html``: one file that shows what a run did, without scripts and without anything from elsewhere.
+
+Names load on first use, since drawing needs matplotlib.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    ["figures", "pages"],
+    {
+        "pages": [
+            "Code",
+            "Curves",
+            "Estimate",
+            "Facts",
+            "Histogram",
+            "Panels",
+            "Reliability",
+            "Section",
+            "Table",
+            "Texts",
+            "format_number",
+            "metric_series",
+            "without_secrets",
+            "write_report",
+        ],
+    },
+)

@@ -1,0 +1,128 @@
+"""What a run keeps: checkpoints of its state with the position in its data, and the best state by evaluation."""
+
+import contextlib
+import math
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+
+from jaxalign.io.run.checkpoints import Checkpoints
+from jaxalign.io.run.metrics_log import NotFiniteError
+from jaxalign.io.run.writers import METRICS, read_metrics
+from jaxalign.training import TrainState
+
+Score = Callable[[Mapping[str, float]], float]
+
+
+def room(state: Any, num_checkpoints: int, *, best: bool) -> str:
+    """What a run will keep on disk, in words.
+
+    >>> room({"params": jax.numpy.zeros(3_000_000)}, 2, best=True)
+    'will keep 2 checkpoints of 12 MB and the best one, 36 MB in all,'
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    checkpoints = f"{num_checkpoints} checkpoint{'s' * (num_checkpoints != 1)} of {in_units(size)}"
+    also = " and the best one" if best else ""
+    return f"will keep {checkpoints}{also}, {in_units((num_checkpoints + best) * size)} in all,"
+
+
+def in_units(num_bytes: int) -> str:
+    """A size for people.
+
+    >>> in_units(84), in_units(1234), in_units(1_614_000_000)
+    ('84 bytes', '1.2 kB', '1.6 GB')
+    """
+    power = min((len(str(num_bytes)) - 1) // 3, 4)
+    value = num_bytes / 1000**power
+    return f"{value:.{int(0 < power and value < 10)}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+class Keeper(contextlib.ExitStack):
+    """Saves and restores the state of a run together with its data iterator. A context manager."""
+
+    def __init__(self, directory: pathlib.Path, iterator: Iterator[Any], *, keep: int | None):
+        super().__init__()
+        if not (hasattr(iterator, "get_state") and hasattr(iterator, "set_state")):
+            raise TypeError(
+                f"the iterator of the data is a {type(iterator).__name__} without get_state and set_state: the run "
+                "could not continue after a break. Use a Grain dataset: grain.MapDataset.source(rows).to_iter_dataset()"
+            )
+        self._iterator = iterator
+        self._saved = self.enter_context(Checkpoints(directory / "checkpoints", keep=keep))
+        self._anchor = 0, iterator.get_state()
+
+    def resume(self, state: TrainState) -> tuple[int, TrainState]:
+        """The newest step that was saved and its state, the data iterator set accordingly; 0 and ``state`` if none."""
+        step = self._saved.newest()
+        if step is None:
+            return 0, state
+        state, data_state = self._saved.restore(step, state)
+        self._iterator.set_state(data_state)
+        self._anchor = step, data_state
+        return step, state
+
+    def save(self, step: int, state: TrainState):
+        """Starts to write a checkpoint; the iterator has just given the batch of ``step``."""
+        self._anchor = step, self._iterator.get_state()
+        self._saved.save(step, state, self._anchor[1])
+
+    def wait(self):
+        """Returns when everything is on disk."""
+        self._saved.wait()
+
+    def rescue(self, state: TrainState, bad: NotFiniteError) -> FloatingPointError:
+        """Saves the last good state, with the data just before the batch that broke it; returns what to raise.
+
+        ``state`` may have been through later steps: they changed nothing.
+        """
+        step, data_state = self._anchor
+        good = bad.step - 1
+        if good > step:
+            self._iterator.set_state(data_state)
+            for _ in range(good - step):
+                next(self._iterator)
+            self.save(good, state._replace(finite=jax.numpy.ones_like(state.finite)))
+            self.wait()
+        where = f"saved as checkpoint {good} in {self._saved.directory}" if good else "the initial one"
+        return FloatingPointError(
+            f"{bad.symptom} at step {bad.step} (batch {good} of the data, counted from 0). The state before it is "
+            f"{where}, so the same command comes to the same step: lower the learning rate or look at that batch"
+        )
+
+
+class BestKeeper:
+    """Keeps the state with the highest score in ``<directory>/best``. A context manager."""
+
+    def __init__(self, directory: pathlib.Path, iterator: Iterator[Any], *, score: Score, start: int):
+        self._iterator, self._score = iterator, score
+        self._saved = Checkpoints(directory / "best", keep=1)
+        self._saved.discard_after(start)
+        scores = map(score, _evaluations(directory, start))
+        self._highest = max((value for value in scores if not math.isnan(value)), default=-math.inf)
+
+    def __enter__(self) -> "BestKeeper":
+        return self
+
+    def __exit__(self, *exception):
+        self._saved.close()
+
+    def consider(self, step: int, state: TrainState, evaluation: Mapping[str, float]):
+        """Saves ``state`` when its evaluation is better than all before."""
+        score = self._score(evaluation)
+        if score > self._highest:
+            self._highest = score
+            self._saved.save(step, state, self._iterator.get_state())
+            # On disk before the checkpoint of this step is: a run that continues from there does not come back here.
+            self._saved.wait()
+
+
+def _evaluations(directory: pathlib.Path, last_step: int) -> list[dict[str, Any]]:
+    rows = read_metrics(directory) if (directory / METRICS).exists() else []
+    evaluations = [
+        {name.removeprefix("eval/"): value for name, value in row.items() if name.startswith("eval/")}
+        for row in rows
+        if row["step"] <= last_step
+    ]
+    return [evaluation for evaluation in evaluations if evaluation]

@@ -1,0 +1,135 @@
+"""The training loop: one function, with the effects around a pure step.
+
+A run lives in one directory: ``metrics.jsonl``, ``summary.json``, ``tensorboard/``, ``checkpoints/`` and, if asked for,
+``best/``. Starting it again continues it: the same batches and keys, hence the same numbers as without the break.
+"""
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array
+
+from jaxalign.io.cluster import launch
+from jaxalign.io.run.best import BestKeeper, Keeper, Score, room
+from jaxalign.io.run.metrics_log import Logbook, NotFiniteError
+from jaxalign.io.run.signals import termination
+from jaxalign.io.run.timing import Timing
+from jaxalign.io.run.writers import resolve
+from jaxalign.numerics import Ratio
+from jaxalign.training import TrainState
+from jaxalign.training.step import TrainStep
+
+EvalFn = Callable[[TrainState], Mapping[str, Ratio | float | int]]
+
+_END = object()
+_fold_in = jax.jit(jax.random.fold_in)  # one dispatch per step instead of several
+
+
+def fit(
+    step: TrainStep,
+    state: TrainState,
+    dataset: Iterable[Any],
+    *,
+    key: Array,
+    num_steps: int,
+    directory: str | pathlib.Path,
+    name: str | None = None,
+    place: Callable[[Any], Any] = lambda batch: batch,
+    eval_fn: EvalFn | None = None,
+    eval_every: int | None = None,
+    best: Score | None = None,
+    checkpoint_every: int | None = 1000,
+    keep: int | None = 2,
+    log_every: int = 1,
+) -> TrainState:
+    """Trains up to step ``num_steps`` and returns the final state; continues from ``directory`` when it holds a run.
+
+    Args:
+      step: from :func:`jaxalign.training.make_train_step`.
+      state: the start, used up by the first step or replaced by a checkpoint, on whose devices it is then laid out.
+      dataset: batches without end; its iterator has ``get_state`` and ``set_state`` with JSON, as Grain's have.
+      key: step i, counted from 0, gets ``fold_in(key, i)``.
+      name: what the progress display calls this run, by default the name of ``directory``.
+      place: puts a batch on devices, for instance a partial :func:`jaxalign.sharding.place_batch`.
+      eval_fn: called every ``eval_every`` steps and after the last; its metrics are logged as ``eval/<name>``.
+      best: scores an evaluation (names without the prefix); the state with the highest score is kept in ``best/``.
+      checkpoint_every: steps between checkpoints; one more is made at the end, and on SIGTERM.
+      keep: how many checkpoints stay (None: all). What they will take on disk is printed at the start.
+      log_every: steps between rows of ``metrics.jsonl``; steps with an evaluation and the last have theirs anyway.
+
+    Raises:
+      FloatingPointError: a loss or gradient is not finite; the state before that step was saved.
+      OSError: a checkpoint or a metric could not be written; earlier checkpoints stay.
+      SystemExit: with code 0, after SIGTERM and a checkpoint.
+      ValueError: the data ended early, or the checkpoint is of another state.
+    """
+    directory = pathlib.Path(directory)
+    iterator = iter(dataset)
+    with contextlib.ExitStack() as stack:
+        keeper = stack.enter_context(Keeper(directory, iterator, keep=keep))
+        start, state = keeper.resume(state)
+        if start >= num_steps:
+            return state
+        if launch.is_main():
+            num_saves = 1 if checkpoint_every is None else -(-num_steps // checkpoint_every)
+            stays = room(state, num_saves if keep is None else min(keep, num_saves), best=best is not None)
+            print(f"{name or directory.name}: {stays} in {directory}", file=sys.stderr)
+        best_keeper = best and stack.enter_context(BestKeeper(directory, iterator, score=best, start=start))
+        timing = stack.enter_context(Timing())
+        span = {"name": name or directory.name, "start": start, "num_steps": num_steps, "log_every": log_every}
+        log = stack.enter_context(Logbook(directory, timing=timing, **span))
+        stop_requested = stack.enter_context(termination())
+        try:
+            for index, batch in _batches(iterator, start, num_steps, timing):
+                with timing.calling_step():
+                    state, metrics = step(state, place(batch), _fold_in(key, index))
+                done = index + 1
+                log.add(done, metrics)
+                stop = stop_requested(done)
+                evaluates = eval_fn is not None and _due(done, eval_every, num_steps)
+                saves = stop or _due(done, checkpoint_every, num_steps)
+                if evaluates or saves:
+                    log.fetch()
+                    evaluation = _evaluate(eval_fn, state, timing) if evaluates else {}
+                    log.write(evaluation)
+                    if evaluates and best_keeper:
+                        best_keeper.consider(done, state, evaluation)
+                if saves:
+                    with timing.waiting("checkpoint"):
+                        keeper.save(done, state)
+                if stop and done < num_steps:
+                    raise SystemExit(0)
+        except NotFiniteError as bad:
+            raise keeper.rescue(state, bad) from None
+        with timing.waiting("checkpoint"):
+            keeper.wait()
+        log.write_summary()
+        if launch.is_main():
+            for line in filter(None, (timing.report(), timing.advice())):
+                print(f"{span['name']}: {line}", file=sys.stderr)
+    return state
+
+
+def _due(done: int, every: int | None, num_steps: int) -> bool:
+    return done == num_steps or (every is not None and done % every == 0)
+
+
+def _batches(iterator: Iterator[Any], start: int, num_steps: int, timing: Timing) -> Iterator[tuple[int, Any]]:
+    for index in range(start, num_steps):
+        with timing.waiting("data"):
+            batch = next(iterator, _END)
+        if batch is _END:
+            raise ValueError(
+                f"the data ended after {index} batches, before num_steps={num_steps}; repeat it (dataset.repeat()) or "
+                f"set num_steps={index}"
+            )
+        yield index, batch
+
+
+def _evaluate(eval_fn: EvalFn, state: TrainState, timing: Timing) -> dict[str, float]:
+    with timing.waiting("eval"):
+        return resolve(jax.device_get(dict(eval_fn(state))))
