@@ -119,12 +119,6 @@ def count_tokens(batch: ListBatch | PackedListBatch) -> numerics.Ratio:
     return numerics.Ratio(total - padding, np.float32(1))
 
 
-def list_logps(model, params: Params, batch: ListBatch | PackedListBatch) -> Array:
-    """``[..., K]``: log-probabilities of the responses of padded or of packed lists."""
-    packed = isinstance(batch, PackedListBatch)
-    return (models.packed_response_logps if packed else models.response_logps)(model, params, batch)
-
-
 @functools.cache
 def make_sft_loss(model) -> LossFn:
     """Mean cross-entropy of the response tokens of packed rows."""

@@ -30,7 +30,7 @@ from experiments.common import alpacaeval_task, machines, origin, report, sequen
 from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate
 from experiments.common.task import Task
 from experiments.lipo import relabel
-from jaxalign import data, losses, metrics, numerics
+from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
 
@@ -133,7 +133,7 @@ def make_alignment_loss(model, name: str, beta: float):
     """
 
     def loss_fn(params, batch, key):
-        policy_logps = stages.list_logps(model, params, batch)
+        policy_logps = models.response_logps(model, params, batch)
         rewards = beta * (policy_logps - batch.reference_logps)
         best, worst = best_and_worst(batch)
         unequal = pick(batch.labels, best) > pick(batch.labels, worst)

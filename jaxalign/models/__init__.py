@@ -25,7 +25,6 @@ from jaxalign.models.encoder import Encoder
 from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import LoraConfig, apply_lora, init_lora, lora_loss, merge_lora
-from jaxalign.models.packed import packed_response_logps
 from jaxalign.models.quantization import dequantize_base, quantize_base
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
@@ -57,7 +56,6 @@ __all__ = [
     "init_reward_params",
     "lora_loss",
     "merge_lora",
-    "packed_response_logps",
     "quantize_base",
     "pool_states",
     "response_hidden",

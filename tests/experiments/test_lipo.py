@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import transformers
 
-from experiments.common import alpacaeval_task, machines, sequences, stages
+from experiments.common import alpacaeval_task, machines, sequences
 from experiments.lipo import __main__ as lipo
 from experiments.lipo import relabel
 from jaxalign.data import PreferenceRecord, encode_lists
@@ -133,7 +133,7 @@ def test_dpo_takes_the_best_and_the_worst_valid_response():
 def test_losses_of_known_scores(name, monkeypatch):
     # The implicit rewards are set by hand: beta (log pi - log pi_ref) = beta * log pi.
     logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
-    monkeypatch.setattr(stages.models, "response_logps", lambda model, params, batch: logps)
+    monkeypatch.setattr(lipo.models, "response_logps", lambda model, params, batch: logps)
     loss, metrics = lipo.make_alignment_loss(None, name, 0.5)({}, small_batch(), None)
     scores, labels = 0.5 * np.asarray(logps), np.asarray(small_batch().labels)
     softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
@@ -159,8 +159,11 @@ def test_packed_lists_have_the_losses_of_padded_ones(name, monkeypatch):
     """Two lists in one row of three places; list-mle and lambda break ties by random numbers of the arrays' shape."""
     logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
     packed_logps = jnp.pad(logps, ((0, 1), (0, 0)))[None]
-    monkeypatch.setattr(stages.models, "response_logps", lambda model, params, batch: logps)
-    monkeypatch.setattr(stages.models, "packed_response_logps", lambda model, params, batch: packed_logps)
+
+    def response_logps(model, params, batch):
+        return packed_logps if isinstance(batch, PackedListBatch) else logps
+
+    monkeypatch.setattr(lipo.models, "response_logps", response_logps)
     padded = small_batch()
     numbers = (jnp.pad(x, ((0, 1), (0, 0)))[None] for x in (padded.labels, padded.where, padded.reference_logps))
     packed = PackedListBatch(*[jnp.ones((1, 4), jnp.int32)] * 3, *[jnp.ones((1, 2, 8), jnp.int32)] * 5, *numbers)

@@ -97,7 +97,7 @@ def test_packed_lists_do_not_see_each_other(kernel_calls):
     shape = RowShape(prompt=14, lanes=2, lane=9, lists=3, responses=2)
     batch = jax.tree.map(jnp.asarray, make_packed_list_batch(lists, None, shape, [chosen], 1))
     xla, fused, params = both(WINDOWED)
-    assert_same(lambda model, p: models.packed_response_logps(model, p, batch), xla, fused, params)
+    assert_same(lambda model, p: models.response_logps(model, p, batch), xla, fused, params)
     assert set(kernel_calls) == {(14 + 2 * 9, True, None)}
 
 

@@ -53,7 +53,6 @@ def by_record(values, packs=PACKS):
     return np.stack([np.asarray(values)[places[record]] for record in sorted(places)])
 
 
-packed_logps = jax.jit(models.packed_response_logps, static_argnums=0)
 response_logps = jax.jit(models.response_logps, static_argnums=0)
 
 
@@ -82,7 +81,7 @@ def test_values_and_gradients_are_those_of_padded_lists(name):
     for row, pack in enumerate(PACKS):
         packed_weights[row, : len(pack)] = weights[list(pack)]
     batch = packed(lists)
-    ours, gradient = jax.device_get(run(models.packed_response_logps, model, params, batch, packed_weights))
+    ours, gradient = jax.device_get(run(models.response_logps, model, params, batch, packed_weights))
     separate, expected = jax.device_get(run(SEPARATE, model, params, padded(lists), weights))
     where = np.asarray(batch.where)
     assert ours.shape == (2, SHAPE.lists, K) and ours.dtype == jnp.float32
@@ -100,7 +99,7 @@ def test_values_and_gradients_are_those_of_padded_lists(name):
 def test_it_does_not_matter_where_a_list_lies(packs):
     model, params = tiny.init(tiny.MIXED)
     lists = make_lists()
-    here, there = (by_record(packed_logps(model, params, packed(lists, p)), p) for p in (PACKS, packs))
+    here, there = (by_record(response_logps(model, params, packed(lists, p)), p) for p in (PACKS, packs))
     np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-5)
 
 
@@ -116,7 +115,7 @@ def test_no_list_sees_another(changed):
     for tokens, at in (prompt_tokens, mine), (response_tokens, own):
         tokens[at] = (tokens[at] + rng.integers(1, 61, len(tokens[at]))) % 61
     other = dataclasses.replace(lists, prompt_tokens=prompt_tokens, response_tokens=response_tokens)
-    before, after = (by_record(packed_logps(model, params, packed(x))) for x in (lists, other))
+    before, after = (by_record(response_logps(model, params, packed(x))) for x in (lists, other))
     same = np.arange(len(SIZES)) != changed
     np.testing.assert_array_equal(before[same], after[same])
     assert (before[changed] != after[changed]).any()
@@ -132,14 +131,14 @@ def test_padding_does_not_matter():
         response_positions=jnp.where(batch.response_slots > 0, batch.response_positions, 5),
         targets=jnp.where(batch.response_slots > 0, batch.targets, 11),
     )
-    np.testing.assert_array_equal(packed_logps(model, params, batch), packed_logps(model, params, noise))
+    np.testing.assert_array_equal(response_logps(model, params, batch), response_logps(model, params, noise))
 
 
 def test_masked_responses_count_nothing():
     model, params = tiny.init(QWEN3)
     batch = packed(make_lists())
     masked = batch._replace(where=batch.where.at[0, 0, 1].set(False))  # its tokens are still there
-    before, after = (packed_logps(model, params, x) for x in (batch, masked))
+    before, after = (response_logps(model, params, x) for x in (batch, masked))
     assert before[0, 0, 1] < 0 and after[0, 0, 1] == 0
     np.testing.assert_array_equal(before.at[0, 0, 1].set(0), after)
 
@@ -150,14 +149,14 @@ def test_one_lane_is_a_plain_packed_row():
     lists = make_lists()
     one = packed(lists, shape=SHAPE._replace(lanes=1, lane=30))
     np.testing.assert_allclose(
-        packed_logps(model, params, one), packed_logps(model, params, packed(lists)), rtol=1e-5, atol=1e-5
+        response_logps(model, params, one), response_logps(model, params, packed(lists)), rtol=1e-5, atol=1e-5
     )
 
 
 def test_rows_without_a_list_are_finite():
     model, params = tiny.init(QWEN3)
     empty = jax.tree.map(jnp.zeros_like, packed(make_lists()))
-    logps, gradient = run(models.packed_response_logps, model, params, empty, PACKED_ONES)
+    logps, gradient = run(models.response_logps, model, params, empty, PACKED_ONES)
     assert (np.asarray(logps) == 0).all()
     assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(gradient))
 
@@ -166,7 +165,7 @@ def test_bfloat16_compute_stays_near_float32():
     model, params = tiny.init(QWEN3)
     half = models.build(dataclasses.replace(QWEN3, dtype="bfloat16"))
     batch = packed(make_lists())
-    exact, rough = (packed_logps(m, params, batch) for m in (model, half))
+    exact, rough = (response_logps(m, params, batch) for m in (model, half))
     assert rough.dtype == jnp.float32
     np.testing.assert_allclose(rough, exact, rtol=0.03, atol=0.1)
 
@@ -176,12 +175,12 @@ def test_ranking_losses_are_those_of_padded_lists():
     lists = make_lists()
     table = np.random.default_rng(2).normal(-9, 1, (len(lists), K)).astype(np.float32)
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def loss(logps_fn, batch):
-        scores = 0.1 * (logps_fn(model, params, batch) - batch.reference_logps)
+    @jax.jit
+    def loss(batch):
+        scores = 0.1 * (models.response_logps(model, params, batch) - batch.reference_logps)
         return losses.lambda_loss(scores, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
 
-    ours, theirs = loss(packed_logps, packed(lists, table=table)), loss(response_logps, padded(lists, table))
+    ours, theirs = loss(packed(lists, table=table)), loss(padded(lists, table))
     np.testing.assert_allclose(ours.numerator, theirs.numerator, rtol=1e-5)
     assert ours.denominator == theirs.denominator > 0
 
@@ -192,15 +191,21 @@ def test_sharded_logps_and_gradients_equal_single_device(shape):
     batch, weights = packed(make_lists(), packs=PACKS * 4), np.tile(PACKED_ONES, (4, 1, 1))
     mesh = sharding.make_mesh(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
     rules = sharding.Rules(models.LOGICAL_AXES)
-    logps, gradient = run(models.packed_response_logps, model, params, batch, weights)
+    logps, gradient = run(models.response_logps, model, params, batch, weights)
     placed = sharding.place(params, sharding.param_shardings(params, mesh, rules))
     with jax.set_mesh(mesh):
         batch, weights = sharding.place_batch((batch, weights), mesh=mesh, rules=rules)
-        sharded_logps, sharded_gradient = run(models.packed_response_logps, model, placed, batch, weights)
+        sharded_logps, sharded_gradient = run(models.response_logps, model, placed, batch, weights)
     np.testing.assert_allclose(sharded_logps, logps, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), sharded_gradient, gradient)
 
 
 def test_only_a_decoder_reads_packed_lists():
     with pytest.raises(TypeError, match="read by a Decoder, got EncoderDecoder; give it padded lists"):
-        models.packed_response_logps(models.build(tiny.V1_0), {}, packed(make_lists()))
+        models.response_logps(models.build(tiny.V1_0), {}, packed(make_lists()))
+
+
+def test_separate_rows_are_for_padded_lists():
+    model, params = tiny.init(QWEN3)
+    with pytest.raises(ValueError, match="packed lists share their prompts, got shared_prompt=False; leave it out, or"):
+        models.response_logps(model, params, packed(make_lists()), shared_prompt=False)

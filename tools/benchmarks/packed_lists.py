@@ -112,10 +112,9 @@ class Step(NamedTuple):
 def compile_step(config: models.DecoderConfig, batch: ListBatch | PackedListBatch) -> Step:
     """The sum of all log-probabilities with its gradients."""
     model = models.build(config)
-    logps_fn = models.packed_response_logps if isinstance(batch, PackedListBatch) else models.response_logps
 
     def total(params, batch):
-        return logps_fn(model, params, batch).sum()
+        return models.response_logps(model, params, batch).sum()
 
     inputs = random_params(model), jax.device_put(batch)
     compiled = jax.jit(jax.value_and_grad(total)).lower(*inputs).compile()

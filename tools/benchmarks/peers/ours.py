@@ -37,7 +37,7 @@ def dpo_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callab
     """DPO on pairs that share their prompt, reference log-probabilities given; one pair a row, or two or more."""
     model = models.build(fastest(policies.config))
     batch = packed_pair_batch(lists) if packed else pair_batch(lists)
-    logps = jax.jit(stages.list_logps, static_argnums=0)(model, policies.reference_params, batch)
+    logps = jax.jit(models.response_logps, static_argnums=0)(model, policies.reference_params, batch)
     loss_fn = lipo.make_alignment_loss(model, "dpo", BETA)
     return step_form(loss_fn, policies.params, batch._replace(reference_logps=logps))
 
