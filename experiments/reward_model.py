@@ -22,7 +22,7 @@ import jax
 from experiments.common import alpacaeval_task, machines, origin, report
 from experiments.common.fields import Count, Range, Rate
 from experiments.common.rewards import figures, kinds, worlds
-from experiments.common.rewards.stages import start_backbone
+from experiments.common.rewards.stages import Pretraining, start_backbone
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
 
@@ -40,9 +40,7 @@ class Config:
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     limits: tuple[Count, Count] = (10, 9)  # tokens of a prompt and of a response
     num_pairs: Count = 4096  # of training
-    pretrain_steps: Count = 400  # of the decoder from scratch, on demonstrations
-    pretrain_batch: tuple[Count, Count] = (32, 64)  # rows, and tokens in each
-    pretrain_learning_rate: Rate = 3e-3  # at its peak
+    pretraining: Pretraining = Pretraining()
     kinds: tuple[Kind, ...] = ("bradley-terry", "listwise", "pairwise")  # each gets a row of the tables
     list_size: Annotated[int, Range(2)] = 8  # responses of a list of listwise training
     steps: Count = 400  # of the kinds that score one response
@@ -61,7 +59,7 @@ PRESETS = {
         task="alpacaeval",
         size=(128, 4),
         limits=(64, 192),
-        pretrain_batch=(8, 512),
+        pretraining=Pretraining(pretrain_batch=(8, 512)),
         steps=200,
         verdict_steps=400,
         batch=16,
@@ -95,8 +93,16 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All kinds from one backbone: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, train_key = jax.random.split(jax.random.key(seed))
-    backbone = start_backbone(config, task, directory, start_key)
-    judges = {kind: kinds.TRAIN[kind](config, task, backbone, directory / kind, train_key) for kind in config.kinds}
+    backbone = start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
+    sizes = kinds.Sizes(
+        limits=config.limits,
+        batch=config.batch,
+        list_size=config.list_size,
+        steps=config.steps,
+        verdict_steps=config.verdict_steps,
+        learning_rate=config.learning_rate,
+    )
+    judges = {kind: kinds.TRAIN[kind](sizes, task, backbone, directory / kind, train_key) for kind in config.kinds}
     return figures.evaluate(task, judges)
 
 

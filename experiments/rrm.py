@@ -28,6 +28,7 @@ from experiments.common import alpacaeval_task, machines, origin, report
 from experiments.common.fields import Count, Rate, Share
 from experiments.common.rewards import figures, worlds
 from experiments.common.rewards import stages as reward_stages
+from experiments.common.rewards.stages import Pretraining
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
@@ -50,9 +51,7 @@ class Config:
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     limits: tuple[Count, Count] = (9, 9)  # tokens of a prompt and of a response
     num_pairs: Count = 4096  # of training
-    pretrain_steps: Count = 300  # of the decoder from scratch, on demonstrations
-    pretrain_batch: tuple[Count, Count] = (32, 64)  # rows, and tokens in each
-    pretrain_learning_rate: Rate = 3e-3  # at its peak
+    pretraining: Pretraining = Pretraining(pretrain_steps=300)
     variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
     rates: tuple[Share, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
     share: Share = 0.5  # of the triplets that are scored
@@ -75,8 +74,7 @@ PRESETS = {
         size=(128, 4),
         limits=(64, 192),
         num_pairs=4096,
-        pretrain_steps=300,
-        pretrain_batch=(8, 512),
+        pretraining=Pretraining(pretrain_steps=300, pretrain_batch=(8, 512)),
         rates=(0.0, 0.05, 0.1, 0.2, 0.3),
         share=0.05,
         steps=200,
@@ -147,7 +145,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All variants at all rates: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
-    backbone = reward_stages.start_backbone(config, task, directory, start_key)
+    backbone = reward_stages.start_backbone(
+        config.backbone, config.size, config.pretraining, task, directory, start_key
+    )
     start = reward_stages.on_backbone(backbone, start_key)
     judges = {}
     for rate in config.rates:
@@ -156,14 +156,24 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         for variant in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
 
             def probabilities(pairs, plain=plain):
-                return reward_stages.probabilities(config, task, plain, pairs)
+                return reward_stages.probabilities(task, plain, pairs, limits=config.limits)
 
             place = directory / f"{variant.replace(' ', '-')}-{rate:g}"
             seen = training_pairs(config, variant, pairs, probabilities, seed)
-            reward = reward_stages.train_reward(config, task, seen, start, place, train_key)
+            reward = reward_stages.train_reward(
+                task,
+                seen,
+                start,
+                place,
+                train_key,
+                limits=config.limits,
+                batch=config.batch,
+                steps=config.steps,
+                learning_rate=config.learning_rate,
+            )
             plain = plain or reward
             reward_stages.export(place / "hf", reward, task)
-            judges[rule_name(variant, rate)] = reward_stages.make_judge(config, task, reward)
+            judges[rule_name(variant, rate)] = reward_stages.make_judge(task, reward, limits=config.limits)
     return figures.evaluate(task, judges)
 
 

@@ -4,7 +4,7 @@
     ./tools/run experiments.lipo table           # all seven losses of the paper's Table 1, five seeds
     ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
-    ./tools/run experiments.lipo alpacaeval --data FOLDER --batch 2 8192   # lists packed into 2 rows of 8,192 tokens
+    ./tools/run experiments.lipo alpacaeval --data FOLDER --batch 2 --pack-tokens 8192   # in 2 rows of 8,192 tokens
     ./tools/run experiments.lipo alpacaeval-gpu --data FOLDER   # all losses, a model of 12 layers, one GPU
     ./tools/run experiments.lipo tldr --data FOLDER   # T5-large, batch, rate and beta of the paper; such lists
 
@@ -19,29 +19,28 @@ last checkpoint instead of the best by proxy win rate.
 """
 
 import dataclasses
-import functools
 import pathlib
 from typing import Annotated, Literal
 
 import jax
-import jax.numpy as jnp
 
 from experiments.common import alpacaeval_task, machines, origin, report, sequence_task, stages
 from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate
 from experiments.common.task import Task
 from experiments.lipo import relabel
-from jaxalign import data, losses, metrics, models, numerics
+from jaxalign import losses
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
+from jaxalign.typing import LossFn
 
 RANKING_LOSSES = {
-    "point-mse": lambda key: losses.pointwise_mse_loss,
-    "point-sigmoid": lambda key: losses.pointwise_sigmoid_loss,
-    "softmax": lambda key: losses.softmax_loss,
-    "pair-hinge": lambda key: losses.pairwise_hinge_loss,
-    "pair-logistic": lambda key: losses.pairwise_logistic_loss,
-    "list-mle": lambda key: functools.partial(losses.list_mle_loss, key=key),
-    "lambda": lambda key: functools.partial(losses.lambda_loss, key=key),
+    "point-mse": losses.pointwise_mse_loss,
+    "point-sigmoid": losses.pointwise_sigmoid_loss,
+    "softmax": losses.softmax_loss,
+    "pair-hinge": losses.pairwise_hinge_loss,
+    "pair-logistic": losses.pairwise_logistic_loss,
+    "list-mle": losses.list_mle_loss,
+    "lambda": losses.lambda_loss,
 }
 Loss = Literal[*RANKING_LOSSES, "dpo"]
 
@@ -58,15 +57,14 @@ class Config:
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
     num_prompts: Count = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
     limits: tuple[Count, Count] = (128, 256)  # alpacaeval: tokens of a prompt and of a response
-    sft_steps: Count = 500  # of supervised fine-tuning
-    sft_batch: tuple[Count, Count] = (32, 64)  # rows of packed demonstrations, and tokens in each
-    sft_learning_rate: Rate = 3e-3  # at its peak
+    sft: stages.FineTuning = stages.FineTuning()
     judge_steps: CountOrNone = 0  # sequences: of a pairwise reward model that labels the lists; 0: the true reward does
     losses: tuple[Loss, ...] = ("lambda", "dpo")  # each aligns the same start, and gets a row of the table
     steps: Count = 120  # of alignment, for each loss
-    batch: tuple[Count, CountOrNone] = (32, 0)  # lists, and 0; or rows and the tokens of each, as many lists as fit
+    batch: Count = 32  # lists of a step, or rows into which lists are packed
+    pack_tokens: CountOrNone = 0  # of such a row; 0: lists are padded, one a row
     learning_rate: Rate = 5e-4  # of alignment, at its peak
-    lora: tuple[CountOrNone, stages.Base] = (0, "float")  # of alignment: rank of adapters (0: none), and their base
+    adapter: stages.Adapter = stages.Adapter()  # of alignment
     list_size: Annotated[int, Range(2)] = 8  # responses of a list
     beta: Positive = 1.0  # reward of a nat; the paper's 0.05 for models whose log-probabilities can move by hundreds
     seeds: Count = 1  # repetitions of everything, of which figures are means
@@ -79,11 +77,10 @@ DEFAULT = Config()
 ALPACAEVAL = Config(
     task="alpacaeval",
     size=(128, 4),
-    sft_steps=400,
-    sft_batch=(8, 512),
+    sft=stages.FineTuning(sft_steps=400, sft_batch=(8, 512)),
     losses=("lambda",),
     steps=140,
-    batch=(8, 0),
+    batch=8,
     learning_rate=1e-4,
     beta=0.05,
     output=pathlib.Path("runs/lipo-alpacaeval"),
@@ -99,12 +96,10 @@ PRESETS = {
         vocab_size=8192,
         dtype="bfloat16",
         limits=(256, 768),
-        sft_steps=800,
-        sft_batch=(32, 1024),
-        sft_learning_rate=6e-4,
+        sft=stages.FineTuning(sft_steps=800, sft_batch=(32, 1024), sft_learning_rate=6e-4),
         losses=SEVEN,
         steps=280,
-        batch=(16, 0),
+        batch=16,
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-alpacaeval-gpu"),
     ),
@@ -113,55 +108,14 @@ PRESETS = {
         model="google/t5-v1_1-large",
         dtype="bfloat16",
         limits=(1024, 128),
-        sft_steps=4000,
-        sft_batch=(32, 1024),
-        sft_learning_rate=1e-4,
+        sft=stages.FineTuning(sft_steps=4000, sft_batch=(32, 1024), sft_learning_rate=1e-4),
         losses=SEVEN,
         steps=8000,
-        batch=(32, 0),
+        batch=32,
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-tldr"),
     ),
 }
-
-
-@functools.cache
-def make_alignment_loss(model, name: str, beta: float):
-    """``loss_fn(params, batch, key)`` for a ranking loss on whole lists, or DPO on each list's best and worst.
-
-    Batches are padded or packed lists; all numbers of lists are ``[..., K]``.
-    """
-
-    def loss_fn(params, batch, key):
-        policy_logps = models.response_logps(model, params, batch)
-        rewards = beta * (policy_logps - batch.reference_logps)
-        best, worst = best_and_worst(batch)
-        unequal = pick(batch.labels, best) > pick(batch.labels, worst)
-        if name == "dpo":
-            logps = (pick(x, places) for x in (policy_logps, batch.reference_logps) for places in (best, worst))
-            loss = losses.dpo_loss(*logps, beta=beta, where=unequal, reduce_fn=numerics.ratio)
-        else:
-            loss = RANKING_LOSSES[name](key)(rewards, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
-        return loss, {
-            "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
-            "margin": numerics.ratio(pick(rewards, best) - pick(rewards, worst), where=unequal),
-            "log_ratio": numerics.ratio(policy_logps - batch.reference_logps, where=batch.where),
-            "tokens": stages.count_tokens(batch),
-            "padding": data.padding_share(batch),
-        }
-
-    return loss_fn
-
-
-def best_and_worst(batch):
-    """The places ``[...]`` of the responses with the highest and with the lowest label of each list."""
-    best = jnp.argmax(jnp.where(batch.where, batch.labels, -1), axis=-1)
-    return best, jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=-1)
-
-
-def pick(values, places):
-    """Of ``[..., K]`` what stands at ``places [...]``."""
-    return jnp.take_along_axis(values, places[..., None], axis=-1)[..., 0]
 
 
 def main(config: Config) -> dict[str, float]:
@@ -201,25 +155,47 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """SFT, lists, then each loss from the same start: figures and samples by policy."""
     task = make_task(config, seed)
     init_key, sft_key, lists_key, align_key, test_key = jax.random.split(jax.random.key(seed), 5)
-    sft = stages.fine_tune(config, task, directory / "sft", init_key, sft_key)
+    max_length = sum(task.demonstrations.limits)
+    start = stages.start_policy(config.model, config.size, task.tokenizer, max_length, init_key)
+    sft = stages.fine_tune(start, task, directory / "sft", sft_key, config.sft, dtype=config.dtype)
     lists = task.make_lists(sft, lists_key)
     if config.judge_steps:
         judge_key, sizes = jax.random.fold_in(lists_key, 1), {"steps": config.judge_steps, **JUDGE}
         judgement = relabel.relabel(task, lists, sft, directory / "judge", judge_key, **sizes)
         print(f"the reward model orders {judgement.agreement:.1%} of the pairs as the true labels do")
         lists = judgement.lists
-    if config.lora[0] and (config.sft_steps or not config.model):  # what the adapters are for, once
+    if config.adapter.lora_rank:  # what the adapters are for, once
         stages.export(directory / "sft" / "hf", sft, task.tokenizer)
-    reference_logps = stages.reference_logps(config, lists, sft, directory)
+    reference_logps = stages.reference_logps(lists, sft, directory, list_size=config.list_size)
     figures = {**task.baselines(test_key), "SFT": task.evaluate(sft, sft, test_key)}
     samples = {"SFT": task.samples(sft, test_key)}
     for name in config.losses:
-        loss_fn = make_alignment_loss(sft.model, name, config.beta)
-        policy = stages.align(config, task, lists, reference_logps, sft, loss_fn, directory / name, align_key)
+        policy = stages.align(
+            sft,
+            task.tokenizer,
+            lists,
+            reference_logps,
+            make_loss(sft.model, name, config.beta),
+            directory / name,
+            align_key,
+            batch=config.batch,
+            pack_tokens=config.pack_tokens,
+            list_size=config.list_size,
+            adapter=config.adapter,
+            steps=config.steps,
+            learning_rate=config.learning_rate,
+        )
         figures[name], samples[name] = task.evaluate(policy, sft, test_key), task.samples(policy, test_key)
-        if not config.lora[0]:
+        if not config.adapter.lora_rank:
             stages.export(directory / name / "hf", policy, task.tokenizer)
     return figures, samples
+
+
+def make_loss(model, name: Loss, beta: float) -> LossFn:
+    """A ranking loss on whole lists, or DPO on each list's best and worst."""
+    if name == "dpo":
+        return training.make_dpo_loss(model, beta=beta)
+    return training.make_ranking_loss(model, beta=beta, ranking_loss=RANKING_LOSSES[name])
 
 
 def make_task(config: Config, seed: int) -> Task:

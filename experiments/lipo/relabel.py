@@ -30,11 +30,14 @@ def relabel(
     sft: Policy,
     directory: pathlib.Path,
     key: Array,
-    **sizes,
+    *,
+    batch: int,
+    steps: int,
+    learning_rate: float,
 ) -> Judgement:
     """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
 
-    ``sizes`` are those of :func:`~experiments.common.rewards.kinds.train_comparisons`.
+    Each of ``steps`` takes ``batch`` comparisons.
     """
     sample_key, train_key = jax.random.split(key)
     # What the markers around prompt and responses take is not the text's.
@@ -42,6 +45,7 @@ def relabel(
     form = data.comparison_format(task.tokenizer)
     preferences = task.preferences(sft, sample_key)
     encoded = data.encode_comparison_lists(preferences, task.tokenizer, form, **limits)
+    sizes = {"batch": batch, "steps": steps, "learning_rate": learning_rate}
     judge = train_comparisons(task, form, encoded, sft, directory, train_key, **sizes)
     asked = data.encode_comparison_lists(decode(lists, task.tokenizer), task.tokenizer, form, **limits)
     labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH, map_fn=processes.dealt)

@@ -60,7 +60,7 @@ class Config:
     steps: Count = 150  # of each method
     batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
-    lora: tuple[CountOrNone, stages.Base] = (0, "float")  # rank of adapters (0: all parameters learn), and their base
+    adapter: stages.Adapter = stages.Adapter()
     beta: Positive = 1.0  # the margin in nats
     # each gets a row of the tables
     methods: tuple[Method, ...] = ("SFT", "seq-KD", "reverse KL", "PLaD ranking", "PLaD + likelihood")
@@ -146,7 +146,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     world = worlds.make_world(config, seed, directory, world_key)
     run.check_methods(config.methods, world)
     start = run.warm_start(config, world, directory / "warm", warm_key)
-    if config.lora[0]:  # what the methods' adapters are for, once
+    if config.adapter.lora_rank:  # what the methods' adapters are for, once
         stages.export(directory / "warm" / "hf", start, world.tokenizer)
     policies, costs = {"warm start": start}, {}
     for method in config.methods:
@@ -154,7 +154,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         rounds = run.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
         costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
-        if not config.lora[0] or len(rounds) > 2:  # the adapter of a later round is for the model of the one before
+        if (
+            not config.adapter.lora_rank or len(rounds) > 2
+        ):  # the adapter of a later round is for the model of the one before
             stages.export(place / "hf", policies[method], world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher

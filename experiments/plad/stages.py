@@ -151,8 +151,7 @@ def _train(config, world, method, policy, examples, directory, key, steps) -> Po
     )
     size = max(len(record.responses) for record in examples)
     batches = data.list_batches(machines.even(lists), batch_size=config.batch, list_size=size, **machines.share())
-    loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
-    sizes = {"steps": steps, "learning_rate": config.learning_rate}
-    if config.lora[0]:
-        return stages.train_adapter(policy, batches, loss_fn, directory, key, lora=config.lora, **sizes)
+    options = {"beta": config.beta, "end_ids": world.tokenizer.end_ids}
+    loss_fn = METHODS[method].make_loss(policy.model, world.teacher, **options)
+    sizes = {"adapter": config.adapter, "steps": steps, "learning_rate": config.learning_rate}
     return stages.train(policy, world.tokenizer, batches, loss_fn, directory, key, **sizes)

@@ -9,8 +9,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "batches.comparison_rows": ["all_pairs", "comparison_batches", "hard_verdict", "soft_verdict"],
+        "batches.counts": ["count_tokens", "padding_share"],
         "batches.lists": ["list_batches"],
-        "batches.packed_lists": ["RowShape", "fit_row", "packed_list_batches", "padding_share"],
+        "batches.packed_lists": ["RowShape", "fit_row", "packed_list_batches"],
         "batches.packing": ["first_fit", "sft_batches"],
         "batches.pair_rows": ["PairStream", "pair_batches", "probability_record"],
         "labelling.reference": ["fingerprint", "load_reference_logps"],

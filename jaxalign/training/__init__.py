@@ -13,10 +13,21 @@ arguments:
 """
 
 from jaxalign.training.low_precision import low_precision_state
+from jaxalign.training.objectives.distillation import (
+    make_calibration_loss,
+    make_distillation_loss,
+)
+from jaxalign.training.objectives.policy import (
+    make_dpo_loss,
+    make_ranking_loss,
+    make_sft_loss,
+    make_unpacked_sft_loss,
+)
+from jaxalign.training.objectives.reward import make_reward_loss, make_reward_ranking_loss, make_verdict_loss
 from jaxalign.training.optimizers import adafactor, adamw, decay_mask
 from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
 from jaxalign.training.state import TrainState, init_state
-from jaxalign.training.step import evaluate, lower_step, make_eval_step, make_train_step
+from jaxalign.training.step import evaluate, lower_step, make_eval_step, make_train_step, train_step_maker
 
 __all__ = [
     "TrainState",
@@ -30,6 +41,16 @@ __all__ = [
     "linear_schedule",
     "low_precision_state",
     "lower_step",
+    "make_calibration_loss",
+    "make_distillation_loss",
+    "make_dpo_loss",
     "make_eval_step",
+    "make_ranking_loss",
+    "make_reward_loss",
+    "make_reward_ranking_loss",
+    "make_sft_loss",
     "make_train_step",
+    "make_unpacked_sft_loss",
+    "make_verdict_loss",
+    "train_step_maker",
 ]

@@ -7,7 +7,7 @@ passed instead, and here it is.
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -34,28 +34,49 @@ def bind_arrays(function: Callable, *, mesh: Mesh | None = None, rules: Any = No
 
     Partials are opened wherever they stand: within each other, and among the arguments and keywords of others. Arrays
     of NumPy go to the device once, here. On a mesh, arrays that do not lie on it yet are laid out: trees of parameters
-    that ``rules`` knows as parameters are, all others replicated.
+    that ``rules`` knows as parameters are, all others replicated. Functions that differ in the values of their arrays
+    only are one static structure, so that ``jax.jit`` compiles one program for them.
     """
     leaves, structure = jax.tree.flatten(_open(function, mesh, rules))
-    places = [place for place, leaf in enumerate(leaves) if _is_array(leaf)]
-    arrays = [leaves[place] for place in places]
-    others = [None if _is_array(leaf) else leaf for leaf in leaves]
+    arrays = [leaf for leaf in leaves if _is_array(leaf)]
+    static = tuple(_ARRAY if _is_array(leaf) else leaf for leaf in leaves)
+    return jax.tree_util.Partial(_Structure(structure, static), arrays)
 
-    def call(arrays, *arguments):
-        whole = list(others)
-        for place, array in zip(places, arrays, strict=True):
-            whole[place] = array
-        return _close(jax.tree.unflatten(structure, whole))(*arguments)
 
-    return jax.tree_util.Partial(call, arrays)
+_ARRAY = object()  # stands where an array is bound
+
+
+class _Structure:
+    """A function without the arrays that are bound to it; equal to others that are made and bound alike."""
+
+    def __init__(self, structure: jax.tree_util.PyTreeDef, static: tuple):
+        self._structure, self._static = structure, static
+        # 1, 1.0 and True are equal, and are different programs.
+        self._key = structure, static, tuple(map(type, static))
+
+    def __call__(self, arrays: Sequence[Any], *arguments):
+        left = iter(arrays)
+        leaves = [next(left) if leaf is _ARRAY else leaf for leaf in self._static]
+        return _close(jax.tree.unflatten(self._structure, leaves))(*arguments)
+
+    def __eq__(self, other: Any) -> bool:
+        return self is other or (
+            isinstance(other, _Structure) and hash(self) == hash(other) and self._key == other._key
+        )
+
+    def __hash__(self) -> int:
+        try:
+            return hash(self._key)
+        except TypeError:  # something is bound that has no hash: this function is like no other
+            return id(self)
 
 
 class Program:
-    """``jax.jit(function)`` that warns, once, when it has large constants."""
+    """``jax.jit(function)`` of what :func:`bind_arrays` gives and more, with a warning where it has large constants."""
 
     def __init__(self, function: Callable, **options):
         self._jitted = jax.jit(function, **options)
-        self._looked = False
+        self._looked: set[_Structure] = set()
 
     def __call__(self, *arguments):
         self._look(arguments)
@@ -70,9 +91,10 @@ class Program:
         return self._jitted._cache_size()
 
     def _look(self, arguments) -> None:
-        if self._looked:
+        structure = arguments[0].func
+        if structure in self._looked:
             return
-        self._looked = True
+        self._looked.add(structure)
         # The call that follows finds this trace, so nothing is traced twice.
         traced = self._jitted.trace(*arguments).jaxpr
         constants = [each for each in getattr(traced, "consts", ()) if hasattr(each, "nbytes")]

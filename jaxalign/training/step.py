@@ -29,20 +29,46 @@ def make_train_step(
     rules: sharding.Rules | None = None,
     accumulate: int = 1,
 ) -> TrainStep:
-    """A compiled ``step(state, batch, key) -> (state, metrics)`` that donates the state.
-
-    With ``accumulate`` = A the batch runs as A microbatches one after the other; row r goes to microbatch r mod A, so
-    that no row changes its device. Numerators, their gradients and denominators are summed in float32 and divided
-    once: microbatches with unequal counts give the numbers of the whole batch.
-
-    Metrics are those of ``loss_fn`` plus ``loss`` and ``grad_norm`` (before clipping). A loss or gradient that is not
-    finite leaves parameters and optimizer state as they were, see :class:`TrainState`.
+    """Makes a compiled ``step(state, batch, key) -> (state, metrics)`` that donates the state.
 
     Arrays that ``functools.partial`` or ``jax.tree_util.Partial`` binds to ``loss_fn``, at any depth, are arguments of
-    the compiled step; large ones that it closes over are constants in it, and a warning says so.
+    the compiled step; large ones that it closes over are constants in it, and a warning says so. A loss or gradient
+    that is not finite leaves parameters and optimizer state as they were, see :class:`TrainState`.
+
+    Args:
+      loss_fn: ``loss_fn(params, batch, key) -> (loss, metrics)``; ``loss`` is a :class:`jaxalign.numerics.Ratio`, or a
+        scalar mean, and ``metrics`` maps names to Ratios. The count of a loss carries no gradient.
+      optimizer: from :mod:`jaxalign.training` or Optax.
+      mesh: the devices; None is one device.
+      rules: how parameters and batches lie on the mesh.
+      accumulate: the number A of microbatches that the batch is cut into, which run one after the other; row r goes to
+        microbatch r mod A, so that no row changes its device. Numerators, their gradients and denominators are summed
+        in float32 and divided once: microbatches with unequal counts give the numbers of the complete batch.
+
+    Returns:
+      The step. ``key`` is consumed by ``loss_fn``, split into one for each microbatch. Metrics are those of
+      ``loss_fn``, ``loss``, and ``grad_norm`` before clipping.
 
     Raises:
       ValueError: (when called) the batch cannot be cut into ``accumulate`` equal parts.
+    """
+    return train_step_maker(optimizer, mesh=mesh, rules=rules, accumulate=accumulate)(loss_fn)
+
+
+def train_step_maker(
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    rules: sharding.Rules | None = None,
+    accumulate: int = 1,
+) -> Callable[[LossFn], TrainStep]:
+    """Makes :func:`make_train_step` for many losses: those that differ only in bound arrays share a compiled program.
+
+    Args:
+      optimizer, mesh, rules, accumulate: as :func:`make_train_step` takes them.
+
+    Returns:
+      ``make_step(loss_fn) -> step``.
     """
 
     def train_step(loss_fn: LossFn, state: TrainState, batch, key):
@@ -57,7 +83,8 @@ def make_train_step(
         state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state._replace(finite=finite))
         return _constrain(state, layout), {**metrics, "loss": loss, "grad_norm": Ratio(norm, jnp.ones(()))}
 
-    return functools.partial(Program(train_step, donate_argnums=1), bind_arrays(loss_fn, mesh=mesh, rules=rules))
+    program = Program(train_step, donate_argnums=1)
+    return lambda loss_fn: functools.partial(program, bind_arrays(loss_fn, mesh=mesh, rules=rules))
 
 
 def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:

@@ -16,7 +16,7 @@ from experiments import rrm
 from experiments.common import machines, stages
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
-from jaxalign import data, models
+from jaxalign import data, models, training
 from jaxalign.data import HfTokenizer, encode_lists
 from jaxalign.data.records.record import PreferenceRecord
 from jaxalign.io import hf
@@ -64,7 +64,7 @@ def folder(tmp_path):
 def test_lipo(t5, folder, tmp_path):
     config = dataclasses.replace(
         lipo.PRESETS["tldr"],
-        **dict(sft_steps=1, sft_batch=(8, 64), steps=1, batch=(8, 0), list_size=3, limits=(24, 40), losses=("lambda",)),
+        **dict(sft=stages.FineTuning(1, (8, 64)), steps=1, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
         model=str(t5),
         data=folder,
         output=tmp_path / "run",
@@ -95,7 +95,9 @@ def test_robust_reward_models(t5, folder, tmp_path):
 def test_plad(t5, folder, tmp_path):
     config = dataclasses.replace(
         plad.PRESETS["tldr"],
-        **dict(warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora=(2, "float")),
+        **dict(
+            warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), adapter=stages.Adapter(2)
+        ),
         teacher=str(t5),
         student=str(t5),
         data=folder,
@@ -134,8 +136,8 @@ def test_an_adapter_on_a_quantised_base(t5, tmp_path):
     records = [PreferenceRecord("Say it.", ("answer",), (1.0,))] * 8
     lists = encode_lists(records, tokenizer, max_prompt=16, max_response=16)
     batches = data.list_batches(lists, batch_size=8, list_size=1, **machines.share())
-    arguments = policy, batches, stages.make_response_loss(policy.model), tmp_path, jax.random.key(0)
-    tuned = stages.train_adapter(*arguments, lora=(2, "nf4"), steps=4, learning_rate=1e-2)
+    arguments = policy, tokenizer, batches, training.make_sft_loss(policy.model), tmp_path, jax.random.key(0)
+    tuned = stages.train(*arguments, adapter=stages.Adapter(2, "nf4"), steps=4, learning_rate=1e-2)
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < rows[0]["loss"]
     config, adapter = hf.load_adapter(tmp_path / "adapter", policy.model.config)

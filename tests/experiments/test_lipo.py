@@ -4,18 +4,17 @@ import dataclasses
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import transformers
 
 from experiments.common import alpacaeval_task, machines, sequences
+from experiments.common.stages import FineTuning
 from experiments.lipo import __main__ as lipo
 from experiments.lipo import relabel
 from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
 from jaxalign.io.run.writers import read_metrics
-from jaxalign.typing import ListBatch, PackedListBatch
 from tests.experiments import long_form, toy_lipo
 from tests.experiments.toy_lipo import TOY
 from tests.processes import free_port, run_together
@@ -109,73 +108,8 @@ def test_the_export_loads_in_transformers(finished):
     assert model(ids).logits.shape == (1, ids.shape[1], model.config.vocab_size)
 
 
-def small_batch():
-    return ListBatch(
-        prompt_tokens=jnp.ones((2, 3), jnp.int32),
-        prompt_mask=jnp.ones((2, 3), bool),
-        response_tokens=jnp.ones((2, 3, 2), jnp.int32),
-        response_mask=jnp.ones((2, 3, 2), bool),
-        labels=jnp.array([[0.2, 0.9, 0.5], [0.4, 0.4, 0.0]]),
-        where=jnp.array([[True, True, True], [True, True, False]]),
-        reference_logps=jnp.zeros((2, 3)),
-    )
-
-
-def test_dpo_takes_the_best_and_the_worst_valid_response():
-    best, worst = lipo.best_and_worst(small_batch())
-    assert (best[0], worst[0]) == (1, 0)
-    # The third response of the second list has the lowest label but is not valid.
-    assert best[1] in (0, 1)
-    assert worst[1] in (0, 1)
-
-
-@pytest.mark.parametrize("name", [*lipo.SEVEN, "dpo"])
-def test_losses_of_known_scores(name, monkeypatch):
-    # The implicit rewards are set by hand: beta (log pi - log pi_ref) = beta * log pi.
-    logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
-    monkeypatch.setattr(lipo.models, "response_logps", lambda model, params, batch: logps)
-    loss, metrics = lipo.make_alignment_loss(None, name, 0.5)({}, small_batch(), None)
-    scores, labels = 0.5 * np.asarray(logps), np.asarray(small_batch().labels)
-    softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
-    if name == "dpo":
-        # One pair: best 1.5 against worst 0.5; the tied list has no pair.
-        assert loss.denominator == 1
-        np.testing.assert_allclose(loss.numerator, softplus(-1.0), rtol=1e-6)
-    elif name == "pair-logistic":
-        expected = softplus(-1.0) + softplus(-0.5) + softplus(-0.5)
-        np.testing.assert_allclose(loss.value, expected / 2, rtol=1e-6)
-    elif name == "point-mse":
-        squares = ((labels - scores) ** 2)[np.asarray(small_batch().where)]
-        np.testing.assert_allclose(loss.value, squares.sum() / 2, rtol=1e-6)
-    assert np.isfinite(loss.value)
-    # Best against worst of the first list: 0.5 * (3 - 1); the second list is tied.
-    assert (metrics["margin"].numerator, metrics["margin"].denominator) == (1, 1)
-    # All three pairs of the first list are in the order of the labels.
-    assert metrics["accuracy"].value == 1
-
-
-@pytest.mark.parametrize("name", [name for name in lipo.SEVEN if name not in ("list-mle", "lambda")] + ["dpo"])
-def test_packed_lists_have_the_losses_of_padded_ones(name, monkeypatch):
-    """Two lists in one row of three places; list-mle and lambda break ties by random numbers of the arrays' shape."""
-    logps = jnp.array([[1.0, 3.0, 2.0], [1.0, 1.0, 5.0]])
-    packed_logps = jnp.pad(logps, ((0, 1), (0, 0)))[None]
-
-    def response_logps(model, params, batch):
-        return packed_logps if isinstance(batch, PackedListBatch) else logps
-
-    monkeypatch.setattr(lipo.models, "response_logps", response_logps)
-    padded = small_batch()
-    numbers = (jnp.pad(x, ((0, 1), (0, 0)))[None] for x in (padded.labels, padded.where, padded.reference_logps))
-    packed = PackedListBatch(*[jnp.ones((1, 4), jnp.int32)] * 3, *[jnp.ones((1, 2, 8), jnp.int32)] * 5, *numbers)
-    loss_fn = lipo.make_alignment_loss(None, name, 0.5)
-    (ours, our_metrics), (theirs, their_metrics) = loss_fn({}, packed, None), loss_fn({}, padded, None)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-    for metric in "accuracy", "margin", "log_ratio":
-        np.testing.assert_allclose(our_metrics[metric], their_metrics[metric], rtol=1e-6)
-
-
 def test_lists_can_be_packed(tmp_path):
-    lipo.main(dataclasses.replace(TOY, num_prompts=32, batch=(8, 48), output=tmp_path))
+    lipo.main(dataclasses.replace(TOY, num_prompts=32, batch=8, pack_tokens=48, output=tmp_path))
     rows = read_metrics(tmp_path / "seed-0" / "softmax")
     assert [row["step"] for row in rows] == [1, 2]
     assert all(0 < row["padding"] < 1 and np.isfinite(row["loss"]) for row in rows)
@@ -183,7 +117,7 @@ def test_lists_can_be_packed(tmp_path):
 
 def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     folder = long_form.write(tmp_path / "data", long_form.rows(range(8)), long_form.rows(range(8, 11)))
-    sizes = dict(size=(16, 1), sft_steps=1, sft_batch=(8, 128), steps=1, batch=(8, 0), list_size=3)
+    sizes = dict(size=(16, 1), sft=FineTuning(1, (8, 128)), steps=1, batch=8, list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],
         **sizes,
@@ -201,7 +135,12 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     # What was exported is a model directory to start from; at a learning rate of 0 it stays what it was.
     exported = config.output / "seed-0" / "lambda" / "hf"
     again = dataclasses.replace(
-        config, model=str(exported), sft_learning_rate=0.0, learning_rate=0.0, vocab_size=1, output=tmp_path / "again"
+        config,
+        model=str(exported),
+        sft=FineTuning(1, (8, 128), sft_learning_rate=0.0),
+        learning_rate=0.0,
+        vocab_size=1,
+        output=tmp_path / "again",
     )
     figures = lipo.main(again)
     assert figures["lambda/pairwise accuracy"] == 0.5

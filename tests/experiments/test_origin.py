@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from experiments import reward_model, rrm
-from experiments.common import machines, origin
+from experiments.common import machines, origin, stages
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
 from experiments.judge import __main__ as judge
@@ -22,8 +22,8 @@ EXPERIMENTS = {
     module.__name__: module for module in (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)
 }
 CHANGES = [
-    (lipo, "default", {"losses": (), "model": "a b", "lora": (4, "int8"), "seeds": 2}),
-    (lipo, "tldr", {"data": "folder with 'quotes'", "batch": (2, 8192), "beta": 0.1}),
+    (lipo, "default", {"losses": (), "model": "a b", "adapter": stages.Adapter(4, "int8"), "seeds": 2}),
+    (lipo, "tldr", {"data": "folder with 'quotes'", "batch": 2, "pack_tokens": 8192, "beta": 0.1}),
     (judge, "files", {"columns": ("p", "a", "b", "c"), "methods": ("direct",), "budget_tokens": 7, "model": "m"}),
     (judge, "sweeps", {"aspect_counts": (), "temperature": 0.0}),
     (ease, "files", {"kind": "csqa", "replay": "answers.jsonl"}),

@@ -118,9 +118,8 @@ def test_pair_losses_by_their_formulas(student):
     examples = batch([[0.25, 1.0], [0.5, 0.5]])  # the second response wins; the second prompt prefers neither
     logps = np.asarray(jax.jit(models.response_logps, static_argnums=0)(model, params, examples))
     chosen, rejected = logps[0, 1], logps[0, 0]
-    config = dataclasses.replace(plad.PRESETS["default"], beta=5.0)
     names = ("PLaD ranking", "PLaD margin", "PLaD logistic", "PLaD per token", "PLaD + likelihood")
-    loss_fns = {name: methods.METHODS[name].make_loss(config, model, None, None) for name in names}
+    loss_fns = {name: methods.METHODS[name].make_loss(model, None, beta=5.0, end_ids=()) for name in names}
 
     @jax.jit
     def found(params):
@@ -145,9 +144,9 @@ def test_pair_losses_by_their_formulas(student):
 
 def match(model, teacher_params, divergence_fn, own_share):
     """The loss of matching a teacher of the student's architecture."""
-    teacher, tokenizer = methods.Policy(model, teacher_params), sequence_world.sequences.make_tokenizer()
+    teacher, end_ids = methods.Policy(model, teacher_params), sequence_world.sequences.make_tokenizer().end_ids
     options = {"divergence_fn": divergence_fn, "own_share": own_share}
-    return methods.matching(plad.PRESETS["default"], model, teacher, tokenizer, **options)
+    return methods.matching(model, teacher, beta=1.0, end_ids=end_ids, **options)
 
 
 def test_a_divergence_from_itself_is_nothing(student):

@@ -12,12 +12,13 @@ import transformers
 
 from experiments import reward_model, rrm
 from experiments.common.rewards import figures, real_lists, sequence_world, stages
+from experiments.common.rewards.stages import Pretraining
 from experiments.common.rewards.task import Opinion
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 from tests.experiments import long_form
 
-TOY = dict(size=(16, 1), num_pairs=32, pretrain_steps=1, pretrain_batch=(8, 64), steps=1, batch=32, seeds=1)
+TOY = dict(size=(16, 1), num_pairs=32, pretraining=Pretraining(1, (8, 64)), steps=1, batch=32, seeds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +163,7 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     real_files(tmp_path / "data")
     config = dataclasses.replace(
         rrm.PRESETS["alpacaeval"],
-        **TOY | {"pretrain_batch": (8, 128)},
+        **TOY | {"pretraining": Pretraining(1, (8, 128))},
         rates=(0.3,),
         share=0.1,
         data=tmp_path / "data" / "lists",

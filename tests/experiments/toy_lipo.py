@@ -4,6 +4,7 @@ import dataclasses
 import gc
 
 from experiments.common import draw, machines, sequence_task, stages
+from experiments.common.stages import FineTuning
 from experiments.lipo import __main__ as lipo
 from tests.experiments import without_torch
 
@@ -11,11 +12,10 @@ TOY = dataclasses.replace(
     lipo.PRESETS["default"],
     size=(16, 1),
     num_prompts=8,
-    sft_steps=1,
-    sft_batch=(8, 64),
+    sft=FineTuning(sft_steps=1, sft_batch=(8, 64)),
     losses=("softmax",),  # a loss that rounding does not move: at first all scores are equal, in any order
     steps=2,
-    batch=(8, 0),
+    batch=8,
     list_size=3,
 )
 

@@ -11,8 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from experiments.common import stages
-from experiments.lipo.__main__ import make_alignment_loss
 from jaxalign import models, training
 from jaxalign.training import TrainState
 from tools.benchmarks import flops
@@ -78,10 +76,10 @@ CASES = (
 )
 
 LOSSES: Mapping[StepName, Any] = {
-    "SFT": stages.make_unpacked_sft_loss,
-    "SFT, packed": stages.make_sft_loss,
-    "DPO": functools.partial(make_alignment_loss, name="dpo", beta=0.1),
-    "LiPO": functools.partial(make_alignment_loss, name="lambda", beta=0.05),
+    "SFT": training.make_unpacked_sft_loss,
+    "SFT, packed": training.make_sft_loss,
+    "DPO": functools.partial(training.make_dpo_loss, beta=0.1),
+    "LiPO": functools.partial(training.make_ranking_loss, beta=0.05),
 }
 
 
@@ -182,7 +180,7 @@ def cells(
 
 def work(config: models.DecoderConfig, step: StepName, sizes: Sizes) -> flops.Work:
     """Of a batch without padding."""
-    if LOSSES[step] in (stages.make_sft_loss, stages.make_unpacked_sft_loss):
+    if LOSSES[step] in (training.make_sft_loss, training.make_unpacked_sft_loss):
         return flops.row_work(config, Rows(sizes.lists, 1, sizes.prompt + sizes.response))
     return flops.list_work(config, sizes)
 

@@ -1,4 +1,4 @@
-"""The steps that can be planned: what each is fed, its loss, and its work. The losses are those of the experiments."""
+"""The steps that can be planned: what each is fed, its loss, and its work."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -7,9 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.common import stages
-from experiments.common.rewards.stages import make_reward_loss
-from experiments.lipo.__main__ import make_alignment_loss
+from jaxalign import training
 from jaxalign.models import DecoderConfig, ModelConfig, RewardConfig
 from jaxalign.typing import LossFn, TokenBatch
 from tools.benchmarks import flops
@@ -69,12 +67,12 @@ def _list_work(config, workload):
 
 
 STEPS: Mapping[StepName, Step] = {
-    "sft": Step(_row_batch, stages.make_sft_loss, lambda config, workload: flops.row_work(config, workload.rows)),
-    "dpo": Step(_list_batch, functools.partial(make_alignment_loss, name="dpo", beta=0.1), _list_work),
-    "lipo": Step(_list_batch, functools.partial(make_alignment_loss, name="lambda", beta=0.05), _list_work),
+    "sft": Step(_row_batch, training.make_sft_loss, lambda config, workload: flops.row_work(config, workload.rows)),
+    "dpo": Step(_list_batch, functools.partial(training.make_dpo_loss, beta=0.1), _list_work),
+    "lipo": Step(_list_batch, functools.partial(training.make_ranking_loss, beta=0.05), _list_work),
     "reward": Step(
         _list_batch,
-        make_reward_loss,
+        training.make_reward_loss,
         lambda config, workload: flops.reward_work(config, workload.sizes),
         model=RewardConfig,
     ),

@@ -3,7 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,46 +11,81 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.common import machines, stages
-from experiments.common.rewards.stages import export, limits, make_judge, on_backbone, train_reward
+from experiments.common.rewards.stages import at_most, export, make_judge, on_backbone, train_reward
 from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
-from experiments.common.task import Policy
-from jaxalign import data, losses, metrics, models, numerics
-from jaxalign.data import PreferenceRecord
+from experiments.common.task import Policy, Task
+from jaxalign import data, losses, models, training
+from jaxalign.data import EncodedLists, PreferenceRecord
 from jaxalign.io.cluster import processes
-from jaxalign.typing import LossFn
+from jaxalign.typing import ComparisonFormat
 
 
-def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+class Sizes(NamedTuple):
+    """How reward models are trained."""
+
+    limits: tuple[int, int]  # tokens of a prompt and of a response
+    batch: int  # pairs; lists make up as many responses
+    list_size: int  # responses of a list of listwise training
+    steps: int  # of the kinds that score one response
+    verdict_steps: int  # of the pairwise kind, which learns from one token a comparison
+    learning_rate: float  # at its peak
+
+
+def train_bradley_terry(
+    sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array
+) -> JudgeFn:
     """A number for each response, from pairs."""
-    reward = on_backbone(backbone, key)
-    reward = train_reward(config, task, data.training_pairs(task.pairs, []), reward, directory, key)
+    reward = train_reward(
+        task,
+        data.training_pairs(task.pairs, []),
+        on_backbone(backbone, key),
+        directory,
+        key,
+        limits=sizes.limits,
+        batch=sizes.batch,
+        steps=sizes.steps,
+        learning_rate=sizes.learning_rate,
+    )
     export(directory / "hf", reward, task)
-    return make_judge(config, task, reward)
+    return make_judge(task, reward, limits=sizes.limits)
 
 
-def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_listwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
-    lists = data.encode_reward_lists(task.lists, task.tokenizer, **limits(config))
-    size = max(2 * config.batch // config.list_size, 1)
-    batches = data.list_batches(machines.even(lists), batch_size=size, list_size=config.list_size, **machines.share())
-    sizes = {"steps": config.steps, "learning_rate": config.learning_rate}
-    loss_fn = make_listwise_loss(reward.model)
-    reward = stages.train(reward, task.tokenizer, batches, loss_fn, directory, key, **sizes)
+    lists = data.encode_reward_lists(task.lists, task.tokenizer, **at_most(sizes.limits))
+    batches = data.list_batches(
+        machines.even(lists),
+        batch_size=max(2 * sizes.batch // sizes.list_size, 1),
+        list_size=sizes.list_size,
+        **machines.share(),
+    )
+    loss_fn = training.make_reward_ranking_loss(reward.model)
+    of_run = {"steps": sizes.steps, "learning_rate": sizes.learning_rate}
+    reward = stages.train(reward, task.tokenizer, batches, loss_fn, directory, key, **of_run)
     export(directory / "hf", reward, task)
-    return make_judge(config, task, reward)
+    return make_judge(task, reward, limits=sizes.limits)
 
 
-def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_pairwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
     """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
     records = [data.probability_record(pair) for pair in task.pairs]
     form = data.comparison_format(task.tokenizer)
 
     def encode(records):
-        return data.encode_comparison_lists(records, task.tokenizer, form, **limits(config))
+        return data.encode_comparison_lists(records, task.tokenizer, form, **at_most(sizes.limits))
 
-    sizes = {"batch": config.batch, "steps": config.verdict_steps, "learning_rate": config.learning_rate}
-    policy = train_comparisons(task, form, encode(records), backbone, directory, key, **sizes)
+    policy = train_comparisons(
+        task,
+        form,
+        encode(records),
+        backbone,
+        directory,
+        key,
+        batch=sizes.batch,
+        steps=sizes.verdict_steps,
+        learning_rate=sizes.learning_rate,
+    )
     stages.export(directory / "hf", policy, task.tokenizer)
     preference_fn = make_preference_fn(policy, form)
 
@@ -64,49 +99,24 @@ def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathli
 
 
 def train_comparisons(
-    task,
-    form,
-    lists,
+    task: Task | RewardTask,
+    form: ComparisonFormat,
+    lists: EncodedLists,
     start: Policy,
     directory: pathlib.Path,
     key: Array,
     *,
     batch: int,
-    **sizes,
+    steps: int,
+    learning_rate: float,
 ) -> Policy:
-    """A decoder that says which of any two responses of a list is better, as the higher label does.
-
-    ``sizes`` are the ``steps`` and ``learning_rate`` of :func:`~experiments.common.stages.train`.
-    """
+    """A decoder that says which of any two responses of a list is better, as the higher label does."""
     row_length = machines.even_length(data.comparison_length(lists, form))
     batches = data.comparison_batches(lists, form, batch_size=batch, row_length=row_length, **machines.share())
-    loss_fn = make_comparison_loss(start.model, form)
-    return stages.train(start, task.tokenizer, batches, loss_fn, directory, key, **sizes)
-
-
-@functools.cache
-def make_listwise_loss(model) -> LossFn:
-    """LiPO's lambda loss with rewards as scores."""
-
-    def loss_fn(params, batch, key):
-        rewards = models.response_rewards(model, params, batch)
-        loss = losses.lambda_loss(rewards, batch.labels, where=batch.where, key=key, reduce_fn=numerics.ratio)
-        return loss, {"accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where)}
-
-    return loss_fn
-
-
-@functools.cache
-def make_comparison_loss(model, form) -> LossFn:
-    """Cross-entropy of the verdict."""
-
-    def loss_fn(params, batch, key):
-        logps = models.verdict_logps(model, params, batch, form)
-        said, meant = logps.argmax(axis=-1), batch.verdicts.argmax(axis=-1)
-        loss = losses.verdict_loss(logps, batch.verdicts, where=batch.where, reduce_fn=numerics.ratio)
-        return loss, {"accuracy": numerics.ratio(1.0 * (said == meant), where=batch.where)}
-
-    return loss_fn
+    loss_fn = training.make_verdict_loss(start.model, form)
+    return stages.train(
+        start, task.tokenizer, batches, loss_fn, directory, key, steps=steps, learning_rate=learning_rate
+    )
 
 
 def make_preference_fn(policy: Policy, form):
@@ -116,7 +126,7 @@ def make_preference_fn(policy: Policy, form):
 
 _comparison_preferences = jax.jit(models.comparison_preferences, static_argnames=("model", "form"))
 
-Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], JudgeFn]
+Train = Callable[[Sizes, RewardTask, Policy, pathlib.Path, Array], JudgeFn]
 TRAIN: dict[str, Train] = {
     "bradley-terry": train_bradley_terry,
     "listwise": train_listwise,

@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from experiments.common import alpacaeval_task
 from experiments.common.lists import MIN_GAP
-from experiments.common.rewards.stages import limits
+from experiments.common.rewards.stages import at_most
 from experiments.common.rewards.task import RewardTask
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -32,7 +32,7 @@ def make_task(config, seed: int) -> RewardTask:
     demonstrations = [record.best(alpacaeval_task.BEST) for record in train]
     return RewardTask(
         tokenizer,
-        demonstrations=data.encode_lists(demonstrations, tokenizer, **limits(config)),
+        demonstrations=data.encode_lists(demonstrations, tokenizer, **at_most(config.limits)),
         pairs=draw_pairs(train, config.num_pairs, np.random.default_rng(seed)),
         lists=[alpacaeval_task.spread_over_labels(record, RESPONSES) for record in train],
         tests={

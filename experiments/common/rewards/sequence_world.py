@@ -7,7 +7,7 @@ response together only. In training, the better response of a share of the pairs
 import numpy as np
 
 from experiments.common import sequences
-from experiments.common.rewards.stages import limits
+from experiments.common.rewards.stages import at_most
 from experiments.common.rewards.task import RewardTask
 from jaxalign.data import PreferencePair, PreferenceRecord, encode_lists
 
@@ -27,7 +27,7 @@ def make_task(config, seed: int) -> RewardTask:
     lists = [graded_list(record, LIST_SIZE, rng) for record in world.test_prompts]
     return RewardTask(
         tokenizer,
-        demonstrations=encode_lists(world.demonstrations, tokenizer, **limits(config)),
+        demonstrations=encode_lists(world.demonstrations, tokenizer, **at_most(config.limits)),
         pairs=[make_pair(record, rng) for record in world.train_prompts],
         lists=[graded_list(record, LIST_SIZE, rng) for record in world.train_prompts],
         tests={"plain": lists, "artifact at random": [mark_at_random(record, rng) for record in lists]},

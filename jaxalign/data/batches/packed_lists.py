@@ -17,8 +17,7 @@ from jaxalign.data.batches import pipeline
 from jaxalign.data.batches.lists import Selection, check_rankable, draw_responses
 from jaxalign.data.batches.packing import first_fit
 from jaxalign.data.text.encoding import EncodedLists
-from jaxalign.numerics import Ratio
-from jaxalign.typing import ListBatch, PackedListBatch
+from jaxalign.typing import PackedListBatch
 
 OPEN_ROWS = 64  # that a list may still join; of 560 lists of 8 responses, more left no less padding
 SAMPLE = 512  # lists by which a shape is chosen
@@ -114,19 +113,6 @@ def packed_list_batches(
         drop_remainder,
     )
     return pipeline.to_dataset(stream, num_epochs=num_epochs, num_workers=num_workers)
-
-
-def padding_share(batch: ListBatch | PackedListBatch) -> Ratio:
-    """The tokens of a batch that are padding, over all that run through the network; of NumPy or JAX arrays.
-
-    A padded list has P + K * R tokens, a packed row P + N * R.
-    """
-    if isinstance(batch, PackedListBatch):
-        parts = batch.prompt_lists > 0, batch.response_slots > 0
-    else:
-        parts = batch.prompt_mask, batch.response_mask & batch.where[:, :, None]
-    total = sum(part.size for part in parts)
-    return Ratio(total - sum(part.sum() for part in parts), np.float32(total))
 
 
 def check_shape(lists: EncodedLists, shape: RowShape) -> None:

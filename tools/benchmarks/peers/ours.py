@@ -1,4 +1,4 @@
-"""One training step of ours by kind, with the losses of the experiments, as ``form() -> loss``."""
+"""One training step of ours by kind, as ``form() -> loss``."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,9 +6,6 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from experiments.common import stages
-from experiments.common.rewards.stages import make_reward_loss
-from experiments.lipo import __main__ as lipo
 from jaxalign import data, models, training
 from jaxalign.data import EncodedLists
 from jaxalign.data.batches.packing import example_lengths
@@ -19,7 +16,7 @@ from tools.benchmarks.peers.pairs import BETA, LEARNING_RATE, Policies, only_cho
 
 def sft_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callable[[], float]:
     """Cross-entropy of the chosen responses; one example a row, or as many as the longest one leaves room for."""
-    make_loss = stages.make_sft_loss if packed else stages.make_unpacked_sft_loss
+    make_loss = training.make_sft_loss if packed else training.make_unpacked_sft_loss
     batch = sft_batch(only_chosen(lists), packed)
     return step_form(make_loss(models.build(fastest(policies.config))), policies.params, batch)
 
@@ -38,14 +35,13 @@ def dpo_form(policies: Policies, lists: EncodedLists, *, packed: bool) -> Callab
     model = models.build(fastest(policies.config))
     batch = packed_pair_batch(lists) if packed else pair_batch(lists)
     logps = jax.jit(models.response_logps, static_argnums=0)(model, policies.reference_params, batch)
-    loss_fn = lipo.make_alignment_loss(model, "dpo", BETA)
-    return step_form(loss_fn, policies.params, batch._replace(reference_logps=logps))
+    return step_form(training.make_dpo_loss(model, beta=BETA), policies.params, batch._replace(reference_logps=logps))
 
 
 def reward_form(config: models.RewardConfig, params: Params, lists: EncodedLists) -> Callable[[], float]:
     """Bradley-Terry on pairs that share their prompt."""
     model = models.build(dataclasses.replace(config, backbone=fastest(config.backbone)))
-    return step_form(make_reward_loss(model), params, pair_batch(lists))
+    return step_form(training.make_reward_loss(model), params, pair_batch(lists))
 
 
 def pair_batch(lists: EncodedLists) -> ListBatch:

@@ -1,0 +1,167 @@
+"""Losses for a train step: their formulas on log-probabilities of a tiny model, padded and packed lists alike."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxalign import data, losses, models, training
+from jaxalign.typing import ComparisonFormat, ListBatch, TokenBatch
+
+KEY = jax.random.key(0)
+BETA = 0.5
+CONFIG = models.DecoderConfig(
+    vocab_size=32, width=16, mlp_width=32, num_layers=1, num_heads=2, num_kv_heads=1, head_dim=8
+)
+MODEL = models.build(CONFIG)
+RANKING_LOSSES = [losses.lambda_loss, losses.pairwise_logistic_loss, losses.softmax_loss, losses.pointwise_mse_loss]
+softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.jit(MODEL.init)(KEY, jnp.zeros((1, 1), jnp.int32))["params"]
+
+
+@pytest.fixture(scope="module")
+def lists():
+    """Three lists of three, two and three responses; the labels of the second are equal."""
+    rng = np.random.default_rng(0)
+    tokens = lambda length: rng.integers(3, 32, length).tolist()  # noqa: E731
+    responses = [[tokens(2), tokens(3), tokens(1)], [tokens(3), tokens(2)], [tokens(1), tokens(3), tokens(3)]]
+    labels = [[0.2, 0.9, 0.5], [0.4, 0.4], [0.0, 0.25, 1.0]]
+    return data.lists_from_tokens([tokens(3), tokens(2), tokens(4)], responses, labels, pad_id=0, limits=(4, 3))
+
+
+@pytest.fixture(scope="module")
+def batch(lists):
+    batch = next(iter(data.list_batches(lists, batch_size=3, list_size=3, shuffle=False)))
+    return batch._replace(reference_logps=np.linspace(-9, -5, 9, dtype=np.float32).reshape(3, 3) * batch.where)
+
+
+@pytest.fixture(scope="module")
+def packed(lists, batch):
+    shape = data.fit_row(lists, list_size=3, row_length=64)
+    packed = next(iter(data.packed_list_batches(lists, shape, batch_size=1, shuffle=False)))
+    reference = np.zeros(packed.where.shape, np.float32)
+    for row, slot in zip(*packed.where.any(axis=2).nonzero(), strict=True):  # lists may stand in any order
+        same = [n for n in range(3) if np.array_equal(batch.labels[n], packed.labels[row, slot])]
+        reference[row, slot] = batch.reference_logps[same[0]]
+    return packed._replace(reference_logps=reference)
+
+
+@pytest.fixture(scope="module")
+def rewards(params, batch):
+    """beta (log pi - log pi_ref), of which everything here is made."""
+    logps = jax.jit(models.response_logps, static_argnums=0)(MODEL, params, batch)
+    return BETA * (np.asarray(logps) - batch.reference_logps)
+
+
+def value_of(loss_fn, params, batch):
+    return jax.jit(loss_fn)(params, batch, KEY)
+
+
+def test_dpo_compares_the_best_and_the_worst_of_each_list(params, batch, rewards):
+    loss, metrics = value_of(training.make_dpo_loss(MODEL, beta=BETA), params, batch)
+    margins = rewards[0, 1] - rewards[0, 0], rewards[2, 2] - rewards[2, 0]  # the tied list has no pair
+    assert loss.denominator == 2
+    np.testing.assert_allclose(loss.numerator, softplus(-margins[0]) + softplus(-margins[1]), rtol=1e-5)
+    np.testing.assert_allclose(metrics["margin"].value, np.mean(margins), rtol=1e-4)
+    np.testing.assert_allclose(metrics["log_ratio"].value, rewards[batch.where].mean() / BETA, rtol=1e-5)
+    # Tokens: prompts of 3, 2 and 4, responses of 2 + 3 + 1, 3 + 2 and 1 + 3 + 3, of 3 * (4 + 9) places.
+    assert metrics["tokens"].numerator == 27 and tuple(metrics["padding"]) == (12, 39)
+
+
+def test_other_losses_of_the_family_are_injected(params, batch, rewards):
+    smoothed = functools.partial(losses.dpo_loss, label_smoothing=0.25)
+    loss, _ = value_of(training.make_dpo_loss(MODEL, beta=BETA, pair_loss=smoothed), params, batch)
+    margins = np.array([rewards[0, 1] - rewards[0, 0], rewards[2, 2] - rewards[2, 0]])
+    np.testing.assert_allclose(loss.value, np.mean(0.75 * softplus(-margins) + 0.25 * softplus(margins)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
+def test_a_ranking_loss_gets_implicit_rewards(params, batch, rewards, ranking_loss):
+    loss, metrics = value_of(training.make_ranking_loss(MODEL, beta=BETA, ranking_loss=ranking_loss), params, batch)
+    expected = ranking_loss(jnp.asarray(rewards), jnp.asarray(batch.labels), where=jnp.asarray(batch.where), key=KEY)
+    np.testing.assert_allclose(loss.value, expected, rtol=1e-5)
+    ordered = [
+        (rewards[n, i] > rewards[n, j]) for n in range(3) for i in range(3) for j in range(3)
+        if batch.where[n, i] & batch.where[n, j] and batch.labels[n, i] > batch.labels[n, j]
+    ]  # fmt: skip
+    assert tuple(metrics["accuracy"]) == (sum(ordered), len(ordered))
+
+
+@pytest.mark.parametrize("make_loss", [training.make_dpo_loss, training.make_ranking_loss])
+def test_packed_lists_have_the_losses_of_padded_ones(params, batch, packed, make_loss):
+    loss_fn = make_loss(MODEL, beta=BETA)
+    (ours, our_metrics), (theirs, their_metrics) = value_of(loss_fn, params, packed), value_of(loss_fn, params, batch)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    for metric in "accuracy", "margin", "log_ratio":
+        np.testing.assert_allclose(our_metrics[metric], their_metrics[metric], rtol=1e-5)
+
+
+def test_sft_of_lists_and_of_rows_is_the_cross_entropy_of_responses(params, batch):
+    loss, metrics = value_of(training.make_sft_loss(MODEL), params, batch)
+    logps = jax.jit(models.response_token_logps, static_argnums=0)(MODEL, params, batch)
+    np.testing.assert_allclose(loss.value, -np.sum(logps) / 18, rtol=1e-5)
+    # The first response of the first list as a row of its own, which the other two may follow or not.
+    prompt = batch.prompt_tokens[0][batch.prompt_mask[0]]
+    text = np.concatenate([prompt, batch.response_tokens[0, 1]])
+    row = TokenBatch(*(x[None] for x in (text[:-1], text[1:], np.arange(5) >= 2, np.ones(5, np.int32), np.arange(5))))
+    for make_loss in training.make_sft_loss, training.make_unpacked_sft_loss:
+        loss, metrics = value_of(make_loss(MODEL), params, row)
+        np.testing.assert_allclose(loss.value, -np.sum(logps[0, 1]) / 3, rtol=1e-5)
+        assert metrics["tokens"].numerator == 5
+
+
+@pytest.fixture(scope="module")
+def reward(params):
+    model = models.build(models.RewardConfig(CONFIG))
+    return model, models.init_reward_params(model, KEY, params)
+
+
+def test_reward_models_learn_from_pairs_and_from_lists(reward, batch):
+    model, params = reward
+    scores = np.asarray(jax.jit(models.response_rewards, static_argnums=0)(model, params, batch))
+    pairs = ListBatch(
+        *(x if x.ndim < 2 or x is batch.prompt_tokens or x is batch.prompt_mask else x[:, :2] for x in batch)
+    )
+    loss, metrics = value_of(training.make_reward_loss(model), params, pairs)
+    gaps, chances = scores[:, 0] - scores[:, 1], batch.labels[:, 0]
+    np.testing.assert_allclose(
+        loss.value, np.mean(chances * softplus(-gaps) + (1 - chances) * softplus(gaps)), rtol=1e-5
+    )
+    np.testing.assert_allclose(metrics["margin"].value, np.mean(gaps * (2 * chances - 1)), rtol=1e-4)
+    loss, _ = value_of(training.make_reward_ranking_loss(model), params, batch)
+    expected = losses.lambda_loss(*map(jnp.asarray, (scores, batch.labels)), where=jnp.asarray(batch.where), key=KEY)
+    np.testing.assert_allclose(loss.value, expected, rtol=1e-5)
+
+
+def test_verdicts_are_learnt_by_their_cross_entropy(params, lists):
+    form = ComparisonFormat((1,), (2,), (3,), (4,), (5, 6, 7))
+    batches = data.comparison_batches(lists, form, batch_size=2, row_length=32, shuffle=False)
+    batch = next(iter(batches))
+    loss, metrics = value_of(training.make_verdict_loss(MODEL, form), params, batch)
+    logps = np.asarray(jax.jit(models.verdict_logps, static_argnums=(0, 3))(MODEL, params, batch, form))
+    each = -np.sum(batch.verdicts * logps, axis=-1)[batch.where]
+    np.testing.assert_allclose(loss.value, each.mean(), rtol=1e-5)
+    right = (logps.argmax(axis=-1) == batch.verdicts.argmax(axis=-1))[batch.where]
+    assert tuple(metrics["accuracy"]) == (right.sum(), right.size)
+
+
+def test_losses_that_differ_in_bound_arrays_share_a_program(params, batch):
+    """A teacher of other weights is another argument; another share of own texts is another program."""
+    make_step = training.train_step_maker(optimizer := training.adamw(1e-3))
+    teachers = [jax.tree.map(lambda x, n=n: n * x, params) for n in (1.5, 2.0)]
+    steps = [make_step(training.make_distillation_loss(MODEL, MODEL, teacher)) for teacher in teachers]
+    values = [step(training.init_state(params, optimizer), batch, KEY)[1]["loss"].value for step in steps]
+    assert values[0] != values[1]
+    assert steps[0].func is steps[1].func and steps[0].func._cache_size() == 1
+    alone = training.make_train_step(training.make_distillation_loss(MODEL, MODEL, teachers[1]), optimizer)
+    assert alone(training.init_state(params, optimizer), batch, KEY)[1]["loss"].value == values[1]
+    make_step(training.make_distillation_loss(MODEL, MODEL, teachers[0], own_share=0.5, end_ids=(2,)))(
+        training.init_state(params, optimizer), batch, KEY
+    )
+    assert steps[0].func._cache_size() == 2
