@@ -35,13 +35,13 @@ from jaxalign.io import edge
 from jaxalign.io.run import run_folder
 
 RANKING_LOSSES = {
-    "point-mse": lambda key: losses.pointwise_mse_loss,
-    "point-sigmoid": lambda key: losses.pointwise_sigmoid_loss,
-    "softmax": lambda key: losses.softmax_loss,
-    "pair-hinge": lambda key: losses.pairwise_hinge_loss,
-    "pair-logistic": lambda key: losses.pairwise_logistic_loss,
-    "list-mle": lambda key: functools.partial(losses.list_mle_loss, key=key),
-    "lambda": lambda key: functools.partial(losses.lambda_loss, key=key),
+    "point-mse": losses.pointwise_mse_loss,
+    "point-sigmoid": losses.pointwise_sigmoid_loss,
+    "softmax": losses.softmax_loss,
+    "pair-hinge": losses.pairwise_hinge_loss,
+    "pair-logistic": losses.pairwise_logistic_loss,
+    "list-mle": losses.list_mle_loss,
+    "lambda": losses.lambda_loss,
 }
 Loss = Literal[*RANKING_LOSSES, "dpo"]
 
@@ -141,7 +141,8 @@ def make_alignment_loss(model, name: str, beta: float):
             logps = (pick(x, places) for x in (policy_logps, batch.reference_logps) for places in (best, worst))
             loss = losses.dpo_loss(*logps, beta=beta, where=unequal, reduce_fn=numerics.ratio)
         else:
-            loss = RANKING_LOSSES[name](key)(rewards, batch.labels, where=batch.where, reduce_fn=numerics.ratio)
+            ranking_loss = RANKING_LOSSES[name]
+            loss = ranking_loss(rewards, batch.labels, where=batch.where, key=key, reduce_fn=numerics.ratio)
         return loss, {
             "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
             "margin": numerics.ratio(pick(rewards, best) - pick(rewards, worst), where=unequal),
