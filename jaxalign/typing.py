@@ -8,7 +8,7 @@ N lanes of R tokens for a packed row's responses, L tokens of a row.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxalign.numerics import Ratio
 
@@ -87,6 +87,25 @@ class ReduceFn(Protocol):
     """``jnp.mean``, ``jnp.sum``, :func:`jaxalign.numerics.ratio`, or anything with their signature."""
 
     def __call__(self, values: Float[Array, "..."], *, where: Bool[Array, "..."] | None = None) -> Any: ...
+
+
+@runtime_checkable
+class LambdaweightFn(Protocol):
+    """Gives each pair of items of a list a weight, with which pairwise losses multiply the pair's loss.
+
+    It takes scores and labels ``[..., K]``, a mask of real items and a key that breaks ties. It returns numbers of 0
+    or more, ``[..., K, K]``: at [i, j] the weight of ranking item i above item j. No gradient flows through them.
+    :func:`jaxalign.losses.dcg_lambdaweight` is one.
+    """
+
+    def __call__(
+        self,
+        scores: Float[Array, "*batch K"],
+        labels: Float[Array, "*batch K"],
+        *,
+        where: Bool[Array, "*batch K"] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*batch K K"]: ...
 
 
 Metrics = Mapping[str, Ratio]

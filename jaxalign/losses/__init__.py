@@ -16,15 +16,9 @@ from jaxalign.losses.distillation import (
     with_temperature,
 )
 from jaxalign.losses.labels import labels_from_preferences, labels_from_ranks, preferences_from_rewards
-from jaxalign.losses.listwise import (
-    exponential_gain,
-    lambda_loss,
-    list_mle_loss,
-    log2_discount,
-    log_discount,
-    softmax_loss,
-)
-from jaxalign.losses.pairwise import pairwise_hinge_loss, pairwise_logistic_loss
+from jaxalign.losses.lambdaweights import dcg_lambdaweight, labeldiff_lambdaweight
+from jaxalign.losses.listwise import list_mle_loss, softmax_loss
+from jaxalign.losses.pairwise import lambda_loss, pairwise_hinge_loss, pairwise_logistic_loss
 from jaxalign.losses.pointwise import pointwise_mse_loss, pointwise_sigmoid_loss
 from jaxalign.losses.preference import (
     discopop_loss,
@@ -51,6 +45,7 @@ from jaxalign.losses.variants import (
     wpo_weights,
 )
 from jaxalign.losses.verdicts import verdict_loss
+from jaxalign.numerics import exponential_gain, log2_discount, log_discount
 
 __all__ = [
     "alphapo_loss",
@@ -66,6 +61,7 @@ __all__ = [
     "centering_loss",
     "cpo_loss",
     "cross_entropy_loss",
+    "dcg_lambdaweight",
     "discopop_loss",
     "divergence_loss",
     "dpo_loss",
@@ -78,6 +74,7 @@ __all__ = [
     "js_divergence_score",
     "kto_kl",
     "kto_loss",
+    "labeldiff_lambdaweight",
     "labels_from_preferences",
     "labels_from_ranks",
     "lambda_loss",

@@ -19,7 +19,6 @@ import jax
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.typing import ReduceFn
 
 PenaltyFn = Callable[[Array], Array]
@@ -48,7 +47,7 @@ def ranking_calibration_loss(
 
     Source: SLiC (arXiv 2210.00045), rank loss; PLaD (arXiv 2406.02886).
     """
-    where, chosen, rejected = masked(where, policy_chosen_logps, policy_rejected_logps)
+    where, chosen, rejected = numerics.masked(where, policy_chosen_logps, policy_rejected_logps)
     return reduce_fn(penalty_fn(beta - (chosen - rejected)), where=where)
 
 
@@ -81,7 +80,7 @@ def margin_calibration_loss(
 
     Source: SLiC (arXiv 2210.00045), margin loss; PLaD (arXiv 2406.02886).
     """
-    where, chosen, rejected, chosen_scores, rejected_scores = masked(
+    where, chosen, rejected, chosen_scores, rejected_scores = numerics.masked(
         where, policy_chosen_logps, policy_rejected_logps, chosen_scores, rejected_scores
     )
     return reduce_fn(penalty_fn(beta * (chosen_scores - rejected_scores) - (chosen - rejected)), where=where)

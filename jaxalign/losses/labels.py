@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxalign import numerics
-from jaxalign.losses.common import differences, masked
 
 
 def labels_from_preferences(
@@ -30,7 +29,7 @@ def labels_from_preferences(
         where = jnp.ones(preferences.shape[:-1], bool)
     same = jnp.broadcast_to(jnp.eye(preferences.shape[-1], dtype=bool), preferences.shape)
     pairs = where[..., :, None] & where[..., None, :] & ~same
-    _, preferences = masked(pairs, preferences)
+    _, preferences = numerics.masked(pairs, preferences)
     both_orders = jnp.where(pairs, (preferences + 1 - jnp.swapaxes(preferences, -1, -2)) / 2, 0)
     wins = jnp.sum(both_orders, axis=-1) + jnp.where(where, 0.5, 0)
     return numerics.safe_divide(wins, jnp.sum(where, axis=-1, keepdims=True))
@@ -48,7 +47,7 @@ def labels_from_ranks(
 
     Source: LiPO (arXiv 2402.01878), rank-only data.
     """
-    where, ranks = masked(where, ranks)
+    where, ranks = numerics.masked(where, ranks)
     mine, other = ranks[..., :, None], ranks[..., None, :]
     return labels_from_preferences(jnp.where(mine == other, 0.5, jnp.where(mine < other, 1.0, 0.0)), where=where)
 
@@ -60,4 +59,4 @@ def preferences_from_rewards(rewards: Float[Array, "*batch K"]) -> Float[Array, 
     [[0.5  0.25]
      [0.75 0.5 ]]
     """
-    return jax.nn.sigmoid(differences(rewards))
+    return jax.nn.sigmoid(numerics.differences(rewards))

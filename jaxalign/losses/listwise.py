@@ -6,23 +6,13 @@ Arguments as in :mod:`jaxalign.losses.pointwise` and :mod:`jaxalign.losses.pairw
     first step of training, where the policy still is the reference.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxalign import numerics
-from jaxalign.losses.common import (
-    differences,
-    log_sum_exp_excess,
-    masked,
-    preferred_pairs,
-    ranks,
-    reduce_lists,
-    reduce_pairs,
-)
+from jaxalign.losses.common import log_sum_exp_excess, reduce_lists
 from jaxalign.typing import ReduceFn
 
 
@@ -42,8 +32,8 @@ def list_mle_loss(
 
     Source: LiPO (arXiv 2402.01878), list-mle; DPO (arXiv 2305.18290), appendix A.3.
     """
-    where, scores, labels = masked(where, scores, labels)
-    order = ranks(labels, where, key)
+    where, scores, labels = numerics.masked(where, scores, labels)
+    order = numerics.ranks(labels, where, key)
     remaining = (order[..., None, :] >= order[..., :, None]) & where[..., None, :]
     return reduce_lists(log_sum_exp_excess(scores, remaining), where, reduce_fn)
 
@@ -53,6 +43,7 @@ def softmax_loss(
     labels: Float[Array, "*batch K"],
     *,
     where: Bool[Array, "*batch K"] | None = None,
+    key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
     r"""Cross-entropy of the labels, scaled to sum 1, with the scores' distribution.
@@ -63,61 +54,7 @@ def softmax_loss(
 
     Source: LiPO (arXiv 2402.01878), softmax.
     """
-    where, scores, labels = masked(where, scores, labels)
+    where, scores, labels = numerics.masked(where, scores, labels)
     target = numerics.safe_divide(labels, jnp.sum(labels, axis=-1, keepdims=True))
     everyone = jnp.broadcast_to(where[..., None, :], (*where.shape, where.shape[-1]))
     return reduce_lists(target * log_sum_exp_excess(scores, everyone), where, reduce_fn)
-
-
-def exponential_gain(labels: Float[Array, "..."]) -> Float[Array, "..."]:
-    r""":math:`G = 2^\psi - 1`."""
-    return jnp.exp2(labels) - 1
-
-
-def log_discount(ranks: Float[Array, "..."]) -> Float[Array, "..."]:
-    r""":math:`D = \ln(1 + r)`, as the LiPO paper writes it."""
-    return jnp.log1p(ranks)
-
-
-def log2_discount(ranks: Float[Array, "..."]) -> Float[Array, "..."]:
-    r""":math:`D = \log_2(1 + r)`, as in DCG and in the ranking library that the LiPO paper used."""
-    return jnp.log2(1 + ranks)
-
-
-def lambda_loss(
-    scores: Float[Array, "*batch K"],
-    labels: Float[Array, "*batch K"],
-    *,
-    where: Bool[Array, "*batch K"] | None = None,
-    gain_fn: Callable[[Array], Array] | None = exponential_gain,
-    discount_fn: Callable[[Array], Array] | None = log_discount,
-    normalization: Literal["list", "pairs"] = "list",
-    key: PRNGKeyArray | None = None,
-    reduce_fn: ReduceFn = numerics.masked_mean,
-) -> Any:
-    r"""LiPO-lambda: pairs weighted by what swapping them changes in DCG.
-
-    .. math::
-      \sum_{\psi_i > \psi_j} \Delta_{ij} \log(1 + e^{-(s_i - s_j)}), \quad
-      \Delta_{ij} = |G(\psi_i) - G(\psi_j)| \, |1/D(r_i) - 1/D(r_j)|
-
-    with :math:`r_i` the rank of item i by score, 1 = highest. No gradient flows through :math:`\Delta`.
-
-    With ``normalization="pairs"`` the loss of a pair is also multiplied by K, the padded width of the list: with
-    ``log2_discount`` this is what the paper's printed algorithm computes, K ln 2 / n times its equation on a full list
-    of n pairs.
-
-    Args:
-      gain_fn: G of the labels. None leaves the gain factor out of :math:`\Delta` (a constant G would make it 0).
-      discount_fn: D of the ranks. None leaves the discount factor out. With both None this is
-        :func:`jaxalign.losses.pairwise_logistic_loss`.
-      key: orders tied scores; consumed.
-
-    Source: LiPO (arXiv 2402.01878), LiPO-lambda, and its ablations of Delta.
-    """
-    where, scores, labels = masked(where, scores, labels)
-    gain = 1.0 if gain_fn is None else jnp.abs(differences(gain_fn(labels)))
-    discount = 1.0 if discount_fn is None else jnp.abs(differences(1 / discount_fn(ranks(scores, where, key))))
-    width = scores.shape[-1] if normalization == "pairs" else 1
-    per_pair = -jax.nn.log_sigmoid(differences(scores)) * jax.lax.stop_gradient(gain * discount) * width
-    return reduce_pairs(per_pair, preferred_pairs(labels, where), where, normalization, reduce_fn)

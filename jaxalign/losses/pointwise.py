@@ -14,10 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked, reduce_lists
+from jaxalign.losses.common import reduce_lists
 from jaxalign.typing import ReduceFn
 
 
@@ -26,13 +26,14 @@ def pointwise_mse_loss(
     labels: Float[Array, "*batch K"],
     *,
     where: Bool[Array, "*batch K"] | None = None,
+    key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
     r"""Squared error of scores as predictions of the labels: :math:`\sum_k (\psi_k - s_k)^2`.
 
     Source: LiPO (arXiv 2402.01878), point-mse.
     """
-    where, scores, labels = masked(where, scores, labels)
+    where, scores, labels = numerics.masked(where, scores, labels)
     return reduce_lists(jnp.square(labels - scores), where, reduce_fn)
 
 
@@ -41,6 +42,7 @@ def pointwise_sigmoid_loss(
     labels: Float[Array, "*batch K"],
     *,
     where: Bool[Array, "*batch K"] | None = None,
+    key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
     r"""Cross-entropy of the labels as probabilities, with scores as their logits.
@@ -49,6 +51,6 @@ def pointwise_sigmoid_loss(
 
     Source: LiPO (arXiv 2402.01878), point-sigmoid.
     """
-    where, scores, labels = masked(where, scores, labels)
+    where, scores, labels = numerics.masked(where, scores, labels)
     per_item = -labels * jax.nn.log_sigmoid(scores) - (1 - labels) * jax.nn.log_sigmoid(-scores)
     return reduce_lists(per_item, where, reduce_fn)

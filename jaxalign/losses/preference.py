@@ -25,7 +25,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.typing import ReduceFn
 
 
@@ -37,7 +36,7 @@ def log_ratios(
     reference_rejected_logps: Array,
 ) -> tuple[Array, Array, Array]:
     """``where`` and the log-ratios policy to reference of chosen and rejected, 0 in masked pairs."""
-    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = masked(
+    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = numerics.masked(
         where, policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps
     )
     return where, policy_chosen - reference_chosen, policy_rejected - reference_rejected

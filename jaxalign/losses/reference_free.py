@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.losses.preference import smoothed_logistic
 from jaxalign.typing import ReduceFn
 
@@ -27,7 +26,7 @@ def sft_loss(
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
     r"""Negative log-likelihood per token, reduced over all tokens that count: :math:`-\log \pi(y_t)`."""
-    where, token_logps = masked(where, token_logps)
+    where, token_logps = numerics.masked(where, token_logps)
     return reduce_fn(-token_logps, where=where)
 
 
@@ -52,7 +51,7 @@ def cpo_loss(
 
     Source: CPO (arXiv 2401.08417), equation 3; TPO (arXiv 2405.16681).
     """
-    where, chosen, rejected = masked(where, policy_chosen_logps, policy_rejected_logps)
+    where, chosen, rejected = numerics.masked(where, policy_chosen_logps, policy_rejected_logps)
     return reduce_fn(smoothed_logistic(beta * (chosen - rejected), label_smoothing), where=where)
 
 
@@ -76,7 +75,7 @@ def simpo_loss(
 
     Source: SimPO (arXiv 2405.14734), equation 6.
     """
-    where, chosen, rejected = masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
+    where, chosen, rejected = numerics.masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
     return reduce_fn(smoothed_logistic(beta * (chosen - rejected) - margin, label_smoothing), where=where)
 
 
@@ -102,7 +101,7 @@ def alphapo_loss(
 
     Source: AlphaPO (arXiv 2501.03884).
     """
-    where, chosen, rejected = masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
+    where, chosen, rejected = numerics.masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
     gap = _alpha_reward(chosen, alpha) - _alpha_reward(rejected, alpha)
     return reduce_fn(smoothed_logistic(beta * gap - margin, label_smoothing), where=where)
 
@@ -124,7 +123,7 @@ def orpo_loss(
 
     Source: ORPO (arXiv 2403.07691), equations 6 and 7.
     """
-    where, chosen, rejected = masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
+    where, chosen, rejected = numerics.masked(where, policy_chosen_average_logps, policy_rejected_average_logps)
     return reduce_fn(-beta * jax.nn.log_sigmoid(_log_odds(chosen) - _log_odds(rejected)), where=where)
 
 

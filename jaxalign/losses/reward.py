@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.typing import ReduceFn
 
 
@@ -56,7 +55,9 @@ def bradley_terry_loss(
     preferences, margin = (
         jnp.full(shape, value, jnp.float32) if jnp.ndim(value) == 0 else value for value in (preferences, margin)
     )
-    where, first, second, preferences, margin = masked(where, first_rewards, second_rewards, preferences, margin)
+    where, first, second, preferences, margin = numerics.masked(
+        where, first_rewards, second_rewards, preferences, margin
+    )
     difference = first - second - (2 * preferences - 1) * margin
     per_pair = -preferences * jax.nn.log_sigmoid(difference) - (1 - preferences) * jax.nn.log_sigmoid(-difference)
     return reduce_fn(per_pair, where=where)
@@ -73,5 +74,5 @@ def centering_loss(
 
     Source: Eisenstein et al. (arXiv 2312.09244); TRL's ``center_rewards_coefficient``.
     """
-    where, first, second = masked(where, first_rewards, second_rewards)
+    where, first, second = numerics.masked(where, first_rewards, second_rewards)
     return reduce_fn(jnp.square(first + second), where=where)

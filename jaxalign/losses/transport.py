@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.losses.preference import smoothed_logistic
 from jaxalign.typing import ReduceFn
 
@@ -37,7 +36,7 @@ def aot_loss(
 
     Source: AOT (arXiv 2406.05882), paired.
     """
-    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = masked(
+    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = numerics.masked(
         where, policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps
     )
     gaps, where = _quantile_gaps(policy_chosen - policy_rejected, reference_chosen - reference_rejected, where)
@@ -65,7 +64,7 @@ def aot_unpaired_loss(
 
     Source: AOT (arXiv 2406.05882), unpaired.
     """
-    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = masked(
+    where, policy_chosen, policy_rejected, reference_chosen, reference_rejected = numerics.masked(
         where, policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps
     )
     gaps, where = _quantile_gaps(policy_chosen - reference_chosen, policy_rejected - reference_rejected, where)

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.typing import ReduceFn
 
 
@@ -34,7 +33,7 @@ def kto_kl(
 
     Source: KTO (arXiv 2402.01306), section 4.1.
     """
-    where, policy_logps, reference_logps = masked(where, policy_logps, reference_logps)
+    where, policy_logps, reference_logps = numerics.masked(where, policy_logps, reference_logps)
     mean = numerics.masked_mean(policy_logps - reference_logps, where=where)
     return jax.lax.stop_gradient(jnp.maximum(mean, 0))
 
@@ -58,7 +57,7 @@ def kto_loss(
 
     Source: KTO (arXiv 2402.01306), section 4.1.
     """
-    where, policy_logps, reference_logps, desirable = masked(where, policy_logps, reference_logps, desirable)
+    where, policy_logps, reference_logps, desirable = numerics.masked(where, policy_logps, reference_logps, desirable)
     gain = beta * (policy_logps - reference_logps - jax.lax.stop_gradient(kl))
     per_response = jax.nn.sigmoid(jnp.where(desirable == 1, -gain, gain))
     return reduce_fn(per_response * jnp.where(desirable == 1, desirable_weight, undesirable_weight), where=where)
@@ -114,7 +113,7 @@ def bco_loss(
 
     Source: BCO (arXiv 2404.04656), with reward shift.
     """
-    where, policy_logps, reference_logps, desirable = masked(where, policy_logps, reference_logps, desirable)
+    where, policy_logps, reference_logps, desirable = numerics.masked(where, policy_logps, reference_logps, desirable)
     logits = beta * (policy_logps - reference_logps) - jax.lax.stop_gradient(shift)
     per_response = -jax.nn.log_sigmoid(jnp.where(desirable == 1, logits, -logits))
     return reduce_fn(per_response * jnp.where(desirable == 1, desirable_weight, undesirable_weight), where=where)

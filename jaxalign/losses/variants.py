@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.losses.preference import log_ratios
 from jaxalign.typing import ReduceFn
 
@@ -79,7 +78,7 @@ def weighted(reduce_fn: ReduceFn, weights: Float[Array, "*batch"]) -> ReduceFn:
     """
 
     def reduce(values, *, where=None):
-        where, values, safe_weights = masked(where, values, weights)
+        where, values, safe_weights = numerics.masked(where, values, weights)
         return reduce_fn(values * safe_weights, where=where)
 
     return reduce
@@ -99,7 +98,7 @@ def regularized(reduce_fn: ReduceFn, terms: Float[Array, "*batch"]) -> ReduceFn:
     """
 
     def reduce(values, *, where=None):
-        where, values, safe_terms = masked(where, values, terms)
+        where, values, safe_terms = numerics.masked(where, values, terms)
         return reduce_fn(values + safe_terms, where=where)
 
     return reduce
@@ -131,7 +130,7 @@ def average_logps(
     token_logps: Float[Array, "*batch L"], *, where: Bool[Array, "*batch L"] | None = None
 ) -> Float[Array, "*batch"]:
     """Log-probability per token; 0 for a response without tokens. Sum and count take the same tokens, EOS included."""
-    where, token_logps = masked(where, token_logps)
+    where, token_logps = numerics.masked(where, token_logps)
     return numerics.safe_divide(jnp.sum(token_logps, axis=-1), jnp.sum(where, axis=-1))
 
 
@@ -157,7 +156,7 @@ def length_desensitized_logps(
     shared = jnp.minimum(jnp.sum(chosen_where, axis=-1), jnp.sum(rejected_where, axis=-1))[..., None]
 
     def weighted_sum(token_logps, where):
-        where, token_logps = masked(where, token_logps)
+        where, token_logps = numerics.masked(where, token_logps)
         return jnp.sum(jnp.where(jnp.cumsum(where, axis=-1) <= shared, 1, alpha) * token_logps, axis=-1)
 
     return weighted_sum(chosen_token_logps, chosen_where), weighted_sum(rejected_token_logps, rejected_where)

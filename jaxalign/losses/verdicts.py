@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxalign import numerics
-from jaxalign.losses.common import masked
 from jaxalign.typing import ReduceFn
 
 
@@ -34,7 +33,7 @@ def verdict_loss(
     if where is None:
         where = jnp.ones(verdicts.shape[:-1], bool)
     entries = jnp.broadcast_to(where[..., None], verdicts.shape)
-    _, verdict_logps, verdicts = masked(entries, verdict_logps, verdicts)
+    _, verdict_logps, verdicts = numerics.masked(entries, verdict_logps, verdicts)
     # An impossible verdict that is not the target costs nothing, though its logarithm is -inf.
     terms = jnp.where(verdicts > 0, verdicts * jnp.where(verdicts > 0, verdict_logps, 0), 0)
     return reduce_fn(-jnp.sum(terms, axis=-1), where=where)

@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
-from jaxalign.numerics import Ratio, ratio
+from jaxalign.numerics import Ratio, masked, ratio
 
 
 def best_of_n_metric(

@@ -34,8 +34,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
-from jaxalign.numerics import safe_divide
+from jaxalign.numerics import masked, safe_divide
 
 # Precisions (inverse variances) of the priors, in squared log-odds. The intercept's is there only to keep a model that
 # always wins finite: on 100 prompts it moves a win rate by less than 0.1 points. The others count as much as a handful

@@ -12,8 +12,8 @@ real. Masked outputs may hold anything, NaN included.
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
 from jaxalign.metrics.calibration import ReliabilityTable, tabulate
+from jaxalign.numerics import masked
 
 
 def likelihood_edges(

@@ -7,9 +7,8 @@ better one; ``where``, True where a pair is real. Every metric is a :class:`~jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
 from jaxalign.metrics.ranking import pairwise_accuracy_metric
-from jaxalign.numerics import Ratio, ratio
+from jaxalign.numerics import Ratio, masked, ratio
 
 Values = Num[Array, "..."]
 Where = Bool[Array, "..."] | None

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
-from jaxalign.losses.common import masked
-from jaxalign.numerics import Ratio, ratio, safe_divide
+from jaxalign.numerics import Ratio, masked, ratio, safe_divide
 
 
 class Interval(NamedTuple):

@@ -16,9 +16,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxalign.losses.common import differences, masked
-from jaxalign.losses.listwise import exponential_gain, log2_discount
-from jaxalign.numerics import Ratio, ratio, safe_divide
+from jaxalign.numerics import Ratio, differences, exponential_gain, log2_discount, masked, ratio, safe_divide
 
 Scores = Num[Array, "*batch K"]
 Where = Bool[Array, "*batch K"] | None

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
-from jaxalign.numerics import Ratio, ratio, safe_divide
+from jaxalign.numerics import Ratio, masked, ratio, safe_divide
 
 Values = Num[Array, "..."]
 Where = Bool[Array, "..."] | None

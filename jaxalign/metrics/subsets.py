@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxalign.losses.common import masked
-from jaxalign.numerics import Ratio, ratio
+from jaxalign.numerics import Ratio, masked, ratio
 
 
 def subset_accuracies(

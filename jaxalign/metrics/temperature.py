@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.losses.common import masked
+from jaxalign.numerics import masked
 
 _RANGE = 1e-3, 1e3
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxalign.losses import labels_from_preferences
-from jaxalign.losses.common import ranks
+from jaxalign.numerics import ranks
 
 
 class Knockout(NamedTuple):

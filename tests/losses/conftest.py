@@ -106,6 +106,8 @@ CASES = [
     ranking("pairwise_logistic_loss-pairs", losses.pairwise_logistic_loss, normalization="pairs"),
     ranking("list_mle_loss", losses.list_mle_loss),
     ranking("softmax_loss", losses.softmax_loss),
+    ranking("pairwise_hinge_loss-dcg", losses.pairwise_hinge_loss, lambdaweight_fn=losses.dcg_lambdaweight),
+    ranking("pairwise_hinge_loss-labeldiff", losses.pairwise_hinge_loss, lambdaweight_fn=losses.labeldiff_lambdaweight),
     ranking("lambda_loss", losses.lambda_loss),
     ranking("lambda_loss-pairs", losses.lambda_loss, True, normalization="pairs", discount_fn=losses.log2_discount),
     ranking("lambda_loss-constant_gain", losses.lambda_loss, gain_fn=None),

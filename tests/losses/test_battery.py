@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from jaxalign import losses, numerics
-from jaxalign.losses.common import masked
 
 
 def make(case, seed=0, scale=1.0, shape=None, dtype=jnp.float32):
@@ -121,4 +120,4 @@ def test_reductions_agree(case):
 def test_inputs_of_other_shapes_are_refused():
     # Checked at run time, since users have no shape checks: [2, 3] with [3] would broadcast in silence.
     with pytest.raises(ValueError, match=r"one shape, got \[\(2, 3\), \(3,\), \(2, 3\)\]"):
-        masked(None, jnp.zeros((2, 3)), jnp.zeros(3))
+        numerics.masked(None, jnp.zeros((2, 3)), jnp.zeros(3))

@@ -9,7 +9,8 @@ import pytest
 from numpy import log
 
 from jaxalign import losses
-from jaxalign.losses.common import ranks, reduce_pairs
+from jaxalign.losses.common import reduce_pairs
+from jaxalign.numerics import ranks
 
 RANKED = [  # all seven, for what holds for each
     losses.pointwise_mse_loss,
@@ -104,6 +105,13 @@ def test_ties_depend_on_storage_order_unless_a_key_breaks_them(loss, labels):
     stored, shuffled = jax.vmap(jax.vmap(grads, (None, 0)), (0, None))(jnp.stack([jnp.arange(3), order]), keys)
     assert jnp.std(stored, axis=0).max() > 0.05
     np.testing.assert_allclose(stored.mean(axis=0), shuffled.mean(axis=0), atol=0.02)
+
+
+@pytest.mark.parametrize("loss", RANKED)
+def test_all_take_a_key(loss):
+    """So that a table of them needs no wrappers; without ties it changes nothing."""
+    scores, labels = jnp.array([0.3, -0.2, 0.9]), jnp.array([1.0, 0.5, 0.0])
+    assert loss(scores, labels, key=jax.random.key(0)) == loss(scores, labels)
 
 
 def test_ranks_break_ties_only():
