@@ -165,8 +165,8 @@ def _read_seconds(model, params, batch: ListBatch, form: ComparisonFormat, first
         seen = [pick(*split(a)) for a in cache]
         query, key, value = (a.reshape(b, k, length, *a.shape[2:]) for a in (query, key, value))
         masks = over_seen(layer).reshape(b, k, length, -1), over_own(layer).reshape(b, k, length, length)
-        gathered = shared_attention(query, *seen, masks[0], key, value, masks[1], **logit_options(config))
-        return gathered.reshape(b, k * length, *gathered.shape[3:]), carried
+        attended = shared_attention(query, *seen, masks[0], key, value, masks[1], **logit_options(config))
+        return attended.reshape(b, k * length, *attended.shape[3:]), carried
 
     hidden, _ = model.apply({"params": params}, tokens.reshape(b, k * length), flat, attend, method="run")
     return hidden.reshape(b, k, length, -1)[:, :, -1]

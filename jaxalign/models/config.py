@@ -40,7 +40,7 @@ class RopeScaling:
     high_frequency_factor: float = 4.0  # llama3
     original_max_length: int = 8192  # tokens; all but linear
     beta_fast: float = 32.0  # yarn: turns in the original length of the first frequency that is not kept
-    beta_slow: float = 1.0  # yarn: of the last one that is not wholly stretched
+    beta_slow: float = 1.0  # yarn: of the last one that is not fully stretched
     truncate: bool = True  # yarn: the ramp begins and ends at whole numbers
     attention_factor: float | None = None  # yarn and longrope: of cosines and sines; None: what the papers recommend
     short_factors: tuple[float, ...] = ()  # longrope: one for each of head_dim / 2 frequencies

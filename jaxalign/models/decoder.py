@@ -1,7 +1,7 @@
 """One Flax Linen decoder for the Llama, Mistral, Qwen and Gemma families.
 
 Everything but attention treats a row as a plain sequence of tokens, so what a token sees is injected: ``attend`` gets
-each layer's rotated queries, keys and values and returns what the queries gathered. Rows, packed segments, K responses
+each layer's rotated queries, keys and values and returns the output of attention. Rows, packed segments, K responses
 around one prompt, and decoding from a cache are four such functions over the same parameters.
 """
 
@@ -36,8 +36,8 @@ class SelfAttention(nn.Module):
         if c.qk_norm:
             query = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="query_norm")(query)
             key = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="key_norm")(key)
-        gathered, cache = attend(rotate(query, rope), rotate(key, rope), value, layer, cache)
-        return linear("output", gathered, (c.width,), axes=2, bias=c.output_bias), cache
+        attended, cache = attend(rotate(query, rope), rotate(key, rope), value, layer, cache)
+        return linear("output", attended, (c.width,), axes=2, bias=c.output_bias), cache
 
 
 class Layer(nn.Module):

@@ -19,8 +19,8 @@ class EncoderAttention(nn.Module):
         c = self.config
         linear = functools.partial(project, self, bias=True, dtype=c.dtype, float8=c.float8)
         query, key, value = (linear(name, x, (c.num_heads, c.head_dim), axes=1) for name in ("query", "key", "value"))
-        gathered = attention(query, key, value, visible, scale=c.head_dim**-0.5)
-        return linear("output", gathered, (c.width,), axes=2)
+        attended = attention(query, key, value, visible, scale=c.head_dim**-0.5)
+        return linear("output", attended, (c.width,), axes=2)
 
 
 class Mlp(nn.Module):

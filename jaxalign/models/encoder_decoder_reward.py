@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxalign.models.config import RewardConfig
 from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.reward import RewardHead, pool_states
-from jaxalign.models.streams import Streams, whole_streams
+from jaxalign.models.streams import Streams, unshifted_streams
 
 
 class EncoderDecoderRewardModel(nn.Module):
@@ -48,11 +48,11 @@ class EncoderDecoderRewardModel(nn.Module):
             response_tokens = jnp.full((tokens.shape[0], 1), self.config.backbone.start_id, tokens.dtype)
         mask = jnp.ones(tokens.shape, bool) if mask is None else mask
         response_mask = jnp.ones(response_tokens.shape, bool) if response_mask is None else response_mask
-        streams = whole_streams(tokens, mask, response_tokens[:, None], response_mask[:, None])
+        streams = unshifted_streams(tokens, mask, response_tokens[:, None], response_mask[:, None])
         return self.list_rewards(streams, shared_prompt=True)[:, 0]
 
     def list_rewards(self, streams: Streams, shared_prompt: bool) -> Float[Array, "B K"]:
-        """The reward of each response of :func:`~jaxalign.models.streams.whole_streams`."""
+        """The reward of each response of :func:`~jaxalign.models.streams.unshifted_streams`."""
         start = ((0, 0), (0, 0), (1, 0))
         begun = streams._replace(
             response_tokens=jnp.pad(streams.response_tokens, start, constant_values=self.config.backbone.start_id),

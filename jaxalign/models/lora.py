@@ -5,7 +5,7 @@ A linear map ``W [*inputs, *outputs]`` becomes ``W + scale * A B`` with ``A [*in
 learns the norm of each output's weights apart, as its magnitude: ``magnitude * (W + scale * A B) / |W + scale * A B|``.
 
 An adapter is a tree like the parameters, with ``query_lora_a``, ``query_lora_b`` and, for DoRA, ``query_magnitude`` in
-the place of ``query``, and with those parameters that are trained whole. :func:`apply_lora` lays it beside the base,
+the place of ``query``, and with those parameters that are fully trained. :func:`apply_lora` lays it beside the base,
 which stays as it is: no map is copied, no gradient is made for the base, and the base is at the same time the reference
 policy. :func:`merge_lora` adds it in, for export and for generation. Shared arguments:
 
@@ -58,8 +58,10 @@ class LoraConfig:
 
     rank: int
     alpha: float
-    targets: tuple[str, ...] = ()  # linear maps; empty: all maps of the layers
-    whole: tuple[str, ...] | None = None  # parameters, or all below a name, trained in full; None: a reward's head
+    target_modules: tuple[str, ...] = ()  # linear maps that get adapters; empty: all maps of the layers
+    modules_to_save: tuple[str, ...] | None = (
+        None  # parameters, or all below a name, fully trained; None: a reward's head
+    )
     rank_stabilized: bool = False  # rsLoRA
     dora: bool = False
     rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()  # a map and its own rank, or one for each layer
@@ -113,12 +115,13 @@ def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
       key: for A.
 
     Raises:
-      ValueError: a target is no linear map of the model, or a name of ``whole`` no parameter.
+      ValueError: a name of ``target_modules`` is no linear map of the model, or a name of ``modules_to_save`` is no
+        parameter of it.
     """
     leaves = _base(params, config)
-    maps, whole = chosen(leaves, config)
-    adapter = {path: leaves[path].astype(jnp.float32) for path in whole}
-    for path, map_key in zip(maps, jax.random.split(key, len(maps)), strict=True):
+    targets, saved = match_modules(leaves, config)
+    adapter = {path: leaves[path].astype(jnp.float32) for path in saved}
+    for path, map_key in zip(targets, jax.random.split(key, len(targets)), strict=True):
         stack, inputs, outputs = split_shape(path, leaves[path].shape)
         bound = 1 / math.sqrt(math.prod(inputs))
         there, rank = _within(config.ranks(path, stack)), config.scales(path, stack).shape[-1]
@@ -149,7 +152,7 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
                 leaves[f"{path}_gain"] = _gain(path, leaves[path], factors, config)
         else:
             leaves[path] = _merged(path, leaves[path], factors, config)
-    return _unflatten(leaves | _whole(factors))
+    return _unflatten(leaves | _saved(factors))
 
 
 def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
@@ -163,8 +166,8 @@ def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
     leaves, factors = _base(dequantize_base(params), config), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
-    whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
-    return _unflatten(leaves | merged | whole)
+    saved = {path: leaf.astype(leaves[path].dtype) for path, leaf in _saved(factors).items()}
+    return _unflatten(leaves | merged | saved)
 
 
 def lora_loss(loss_fn: LossFn, params: Params, config: LoraConfig) -> LossFn:
@@ -184,8 +187,8 @@ def _adapted_loss(loss_fn: LossFn, config: LoraConfig, params: Params, adapter: 
     return loss_fn(apply_lora(params, adapter, config), batch, key)
 
 
-def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
-    """The paths of a model's parameters, such as ``"layers/mlp/up"``, that get factors, and those trained whole.
+def match_modules(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
+    """The paths of a model's parameters, such as ``"layers/mlp/up"``, that get adapters, and those fully trained.
 
     Raises:
       ValueError: a name fits none of them.
@@ -193,15 +196,15 @@ def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[st
     paths = sorted(paths)
     maps = [path for path in paths if is_map(path)]
     patterns = [name for name, _ in (*config.rank_pattern, *config.alpha_pattern)]
-    _check_names("linear map", [*config.targets, *patterns], maps, _ends)
-    _check_names("parameter", config.whole or (), paths, _is_below)
-    below = ("head",) if config.whole is None else config.whole
-    whole = [path for path in paths if any(_is_below(name, path) for name in below)]
-    if config.targets:
-        maps = [path for path in maps if any(_ends(name, path) for name in config.targets)]
+    _check_names("linear map", [*config.target_modules, *patterns], maps, _ends)
+    _check_names("parameter", config.modules_to_save or (), paths, _is_below)
+    below = ("head",) if config.modules_to_save is None else config.modules_to_save
+    saved = [path for path in paths if any(_is_below(name, path) for name in below)]
+    if config.target_modules:
+        targets = [path for path in maps if any(_ends(name, path) for name in config.target_modules)]
     else:
-        maps = [path for path in maps if is_stacked(path)]
-    return [path for path in maps if path not in whole], whole
+        targets = [path for path in maps if is_stacked(path)]
+    return [path for path in targets if path not in saved], saved
 
 
 def adapted(paths: Iterable[str]) -> list[str]:
@@ -267,7 +270,7 @@ def _base(params, config):
     return leaves
 
 
-def _whole(factors):
+def _saved(factors):
     """The parameters of an adapter that replace the base's."""
     ends = ("_lora_a", "_lora_b", "_magnitude")
     return {path: leaf for path, leaf in factors.items() if not path.endswith(ends)}
@@ -290,7 +293,7 @@ def _check_names(kind, names, paths, fits):
 def _check_adapter(leaves, factors, config):
     """What is of another model would be laid beside nothing and change nothing, another rank would scale wrongly."""
     maps = adapted(factors)
-    strange = [path for path in [*maps, *_whole(factors)] if path not in leaves]
+    strange = [path for path in [*maps, *_saved(factors)] if path not in leaves]
     if strange:
         raise ValueError(f"the adapter changes {', '.join(strange)}, which the model lacks; it has {', '.join(leaves)}")
     for path in maps:

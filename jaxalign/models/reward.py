@@ -26,7 +26,7 @@ from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.layers import project
 from jaxalign.models.shapes import shape_differences
-from jaxalign.models.streams import Streams, rows_of_streams, whole_streams
+from jaxalign.models.streams import Streams, rows_of_streams, unshifted_streams
 from jaxalign.typing import ListBatch, Params
 
 
@@ -84,7 +84,7 @@ class RewardModel(nn.Module):
         return self._score(hidden, mask, mask if pooled is None else mask & pooled)
 
     def list_rewards(self, streams: Streams, shared_prompt: bool) -> Float[Array, "B K"]:
-        """The reward of each response of :func:`~jaxalign.models.streams.whole_streams`."""
+        """The reward of each response of :func:`~jaxalign.models.streams.unshifted_streams`."""
         p, r = streams.prompt_tokens.shape[1], streams.response_tokens.shape[2]
         self._check_length(p + r)
         if not isinstance(self.backbone, Encoder):
@@ -122,7 +122,7 @@ def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: 
     Raises:
       ValueError: P + R exceeds the backbone's ``max_length``.
     """
-    streams = whole_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
+    streams = unshifted_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
     rewards = model.apply({"params": params}, streams, shared_prompt, method=model.list_rewards)
     return jnp.where(batch.where, rewards, 0)
 

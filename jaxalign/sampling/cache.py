@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.attend import Attend, LayerInfo, attend_rows, logit_options
-from jaxalign.models.attention import HIDDEN
+from jaxalign.models.attention import MASKED_LOGIT
 from jaxalign.models.config import DecoderConfig, LanguageModelConfig
 
 
@@ -122,7 +122,7 @@ def cached_attention(
     if softcap is not None:
         logits = softcap * jnp.tanh(logits / softcap)
     seen = jnp.concatenate([prompt_mask, mask], axis=-1)[:, :, None, None]
-    weights, total = weigh(logits, seen)
+    weights, total = unnormalized_softmax(logits, seen)
     weights = weights.astype(cache.value.dtype)
     by_prompt = weights[..., :p].swapaxes(1, 2).reshape(b, n, k * g, p)
     values = product(by_prompt, cache.prompt_value, contract=-2).reshape(b, n, k, g, d).swapaxes(1, 2)
@@ -130,9 +130,9 @@ def cached_attention(
     return (values / total).reshape(b, k, h, d).astype(query.dtype)
 
 
-def weigh(logits: Float[Array, "... C"], seen: Bool[Array, "..."]) -> tuple[Array, Array]:
-    """Softmax weights before their division, and what to divide by; none where a column is not seen."""
-    logits = jnp.where(seen, logits, HIDDEN)
+def unnormalized_softmax(logits: Float[Array, "... C"], seen: Bool[Array, "..."]) -> tuple[Array, Array]:
+    """The weights of a softmax before their division, and what to divide them by; no weight where nothing is seen."""
+    logits = jnp.where(seen, logits, MASKED_LOGIT)
     weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
     return weights, weights.sum(axis=-1, keepdims=True)
 

@@ -34,8 +34,8 @@ class Rules:
     the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in it
     is replicated if it is a vector or a scalar, otherwise an error. ``mesh_axes`` maps logical axes to mesh axes; a
     logical axis that is not in it is replicated, and a mesh axis shards at most one dimension of an array, the first.
-    A dimension in ``whole_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value heads
-    than tensor shards every shard keeps all of them, as others do. Any other uneven dimension is an error.
+    A dimension in ``replicated_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value
+    heads than tensor shards every shard keeps all of them. Any other uneven dimension is an error.
 
     A parameter may be stored as an object of arrays, such as a quantised map's numbers and its fewer scales: these lie
     as the parameter does, and replicated in dimensions that their mesh axes do not divide.
@@ -43,7 +43,7 @@ class Rules:
 
     parameters: Mapping[str, tuple[str | None, ...]]
     mesh_axes: Mapping[str, str | tuple[str, ...] | None] = dataclasses.field(default_factory=lambda: DEFAULT_MESH_AXES)
-    whole_if_uneven: frozenset[str] = frozenset({"kv_heads"})
+    replicated_if_uneven: frozenset[str] = frozenset({"kv_heads"})
 
     def axes_of(self, logical: str | None) -> tuple[str, ...]:
         """The mesh axes on which a logical axis lies."""
@@ -61,7 +61,7 @@ def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any
 
     def of_leaf(path, leaf):
         if _is_part(path):
-            return _sharding(_names(path[:-1]), leaf.shape, mesh, rules, uneven_is_whole=True)
+            return _sharding(_names(path[:-1]), leaf.shape, mesh, rules, replicate_uneven=True)
         return _sharding(_names(path), leaf.shape, mesh, rules)
 
     return jax.tree_util.tree_map_with_path(of_leaf, params)
@@ -88,12 +88,12 @@ def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
         return next((suffix for suffix in suffixes if suffix in known), None)
 
     def of_leaf(path, leaf):
-        name, whole = find(_names(path)), NamedSharding(mesh, PartitionSpec())
+        name, replicated = find(_names(path)), NamedSharding(mesh, PartitionSpec())
         if name is None and _is_part(path):
             name = find(_names(path[:-1]))
-            return whole if name is None else _sharding(name, leaf.shape, mesh, rules, uneven_is_whole=True)
+            return replicated if name is None else _sharding(name, leaf.shape, mesh, rules, replicate_uneven=True)
         shape, sharding = known.get(name, (None, None))
-        return sharding if shape == leaf.shape else whole
+        return sharding if shape == leaf.shape else replicated
 
     return jax.tree_util.tree_map_with_path(of_leaf, state)
 
@@ -114,7 +114,7 @@ def _sharding(
     mesh: Mesh | AbstractMesh,
     rules: Rules,
     *,
-    uneven_is_whole: bool = False,
+    replicate_uneven: bool = False,
 ) -> NamedSharding:
     logical = _logical_axes(names, shape, rules)
     used, entries = set(), []
@@ -123,7 +123,7 @@ def _sharding(
         axes = tuple(name for name in rules.axes_of(axis) if name not in used and mesh.shape[name] > 1)
         size = math.prod(mesh.shape[name] for name in axes)
         if shape[dimension] % size:
-            if not uneven_is_whole and axis not in rules.whole_if_uneven:
+            if not replicate_uneven and axis not in rules.replicated_if_uneven:
                 raise ValueError(_uneven_message(names, shape, dimension, axis, axes, mesh))
             axes = ()
         used.update(axes)

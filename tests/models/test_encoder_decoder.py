@@ -267,7 +267,7 @@ def test_sharded_logps_and_gradients_equal_single_device(shape, on_one_device):
     np.testing.assert_allclose(sharded_logps, logps, rtol=1e-5)
     assert_close(sharded_gradient, gradient, rounding=1e-4)
     if shape == (2, 2, 2):
-        # The layer axis first, whole; then what the names say.
+        # The layer axis first, replicated; then what the names say.
         spec = jax.sharding.PartitionSpec
         decoder = shardings["decoder"]
         assert decoder["layers"]["memory"]["key"].spec == spec(None, "fsdp", "tensor")

@@ -168,7 +168,7 @@ def _family_of(network: NetworkConfig) -> Family:
         raise ValueError(
             f"a {network.family} model is described by {family.config.__name__}, got {type(network).__name__}"
         )
-    if family.whole_heads and network.width % network.num_heads:
+    if family.heads_divide_width and network.width % network.num_heads:
         raise ValueError(
             f"transformers refuses a {network.family} model whose width ({network.width}) is not a multiple of its "
             f"number of heads ({network.num_heads}), whatever head_dim is; change one, or use another family"

@@ -69,7 +69,7 @@ class Family(NamedTuple):
     spelling: Spelling = DECODER_SPELLING
     told_by_weights: Mapping[str, TellFn] = {}  # fields that config.json does not say, or not for sure
     copies: Mapping[str, str] = {UNEMBEDDING: EMBEDDING}  # tensors that files may repeat under another name
-    whole_heads: bool = False  # transformers refuses a width that the number of heads does not divide
+    heads_divide_width: bool = False  # transformers refuses a width that the number of heads does not divide
 
 
 COMMON = (
@@ -139,7 +139,7 @@ FAMILIES: dict[str, Family] = {
         {},
         LLAMA_NAMES,
         Classifier("LlamaForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "mistral": Family(
         "MistralForCausalLM",
@@ -179,7 +179,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_FIXED,
         GEMMA_NAMES,
         Classifier("Gemma2ForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
@@ -196,7 +196,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_FIXED | {"qk_norm": True},
         GEMMA_NAMES,
         Classifier("Gemma3TextForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "bert": Family(
         "BertModel",
