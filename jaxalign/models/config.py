@@ -1,4 +1,4 @@
-"""What the models are made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
+"""Configs of models. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
 
 import dataclasses
 import math
@@ -230,7 +230,7 @@ class EncoderDecoderConfig:
 
     @property
     def num_kv_heads(self) -> int:
-        """Every query head has keys of its own."""
+        """The number of key-value heads, which is that of query heads: each has keys of its own."""
         return self.num_heads
 
     @property
@@ -265,12 +265,12 @@ class RewardConfig:
 
     @property
     def family(self) -> str:
-        """That of the backbone."""
+        """The backbone's family."""
         return self.backbone.family
 
     @property
     def head_bias(self) -> bool:
-        """As in transformers: the head on an encoder has a bias, the head on a decoder has none.
+        """Whether the head has a bias: on an encoder it does, on a decoder it does not, as in transformers.
 
         A bias shifts all rewards alike, so that no preference depends on it.
         """
@@ -288,5 +288,9 @@ ModelConfig = NetworkConfig | RewardConfig
 
 
 def backbone_config(config: ModelConfig) -> NetworkConfig:
-    """The config of the network that a reward is read from; of a network, its own."""
+    """Returns the config of the network itself, without what a reward adds to it.
+
+    Args:
+      config: a ``RewardConfig``, whose backbone is returned, or a network's config, which is returned as it is.
+    """
     return config.backbone if isinstance(config, RewardConfig) else config

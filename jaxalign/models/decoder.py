@@ -79,7 +79,16 @@ class Decoder(nn.Module):
         positions: Int[Array, "B L"] | None = None,
         segment_ids: Int[Array, "B L"] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Next-token logits, float32. The arguments are those of :meth:`hidden`."""
+        """Computes next-token logits, float32.
+
+        Args:
+          tokens: token ids.
+          mask: True for real tokens; None means all. Rows padded on the right may leave it out, since no real token
+            sees what follows it.
+          positions: of the tokens in their sequence; None counts the real tokens before each. A packed row needs
+            positions from 0 in each segment.
+          segment_ids: 1, 2, ... within a packed row, 0 for padding: tokens see their own segment only.
+        """
         hidden = self.hidden(tokens, mask=mask, positions=positions, segment_ids=segment_ids)
         return self.logits(hidden)
 
@@ -91,11 +100,15 @@ class Decoder(nn.Module):
         positions: Int[Array, "B L"] | None = None,
         segment_ids: Int[Array, "B L"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """The last layer's normed output, before the vocabulary.
+        """Computes the last layer's normed output, before the vocabulary.
 
-        ``mask``: True for real tokens. ``segment_ids``: tokens see their own segment only; 0 is padding. ``positions``:
-        by default the count of real tokens before each; a packed row needs positions from 0 in each segment.
-        Rows padded on the right may leave the mask out: no real token sees what follows it.
+        Args:
+          tokens: token ids.
+          mask: True for real tokens; None means all. Rows padded on the right may leave it out, since no real token
+            sees what follows it.
+          positions: of the tokens in their sequence; None counts the real tokens before each. A packed row needs
+            positions from 0 in each segment.
+          segment_ids: 1, 2, ... within a packed row, 0 for padding: tokens see their own segment only.
         """
         if mask is None and segment_ids is None:
             segments = None
@@ -164,9 +177,9 @@ class Decoder(nn.Module):
         attend: Attend,
         caches: Sequence[Any],
     ):
-        """:meth:`run`, with the parameters of each layer and its cache apart: ``(hidden [B, T, D], caches)``.
+        """Does what :meth:`run` does, with the parameters and the cache of each layer apart: ``(hidden, caches)``.
 
-        For decoding, where a scan would copy each layer's parameters and cache out of their stacks for every token. A
+        Decoding needs it: a scan would copy each layer's parameters and cache out of their stacks for every token. A
         layer's number and kind are Python values here, so its cache may have a shape of its own.
         """
         x, ropes = self._embed(tokens, positions)

@@ -1,6 +1,6 @@
 """A scalar reward on an encoder-decoder: the encoder reads the prompt, the decoder the response.
 
-The decoder reads its start token and the whole response, and the reward stands in its states at the response's tokens.
+The decoder reads its start token and the response, and the reward stands in its states at the response's tokens.
 transformers' ``T5ForSequenceClassification`` is another model: there both read one text, and a layer with tanh lies
 before the linear map.
 """
@@ -36,9 +36,10 @@ class EncoderDecoderRewardModel(nn.Module):
         mask: Bool[Array, "B P"] | None = None,
         response_mask: Bool[Array, "B R"] | None = None,
     ) -> Float[Array, "B"]:
-        """The reward of each prompt's response, float32; 0 for a response without a token.
+        """Computes the reward of each prompt's response, float32; 0 for a response without a token.
 
         Args:
+          tokens: the prompt, which the encoder reads.
           response_tokens: ends with the end-of-sequence token. Left out, the start token stands for it, which is
             enough to make parameters.
           mask: True for the prompt's real tokens; None means all.

@@ -7,11 +7,7 @@ learns the norm of each output's weights apart, as its magnitude: ``magnitude * 
 An adapter is a tree like the parameters, with ``query_lora_a``, ``query_lora_b`` and, for DoRA, ``query_magnitude`` in
 the place of ``query``, and with those parameters that are fully trained. :func:`apply_lora` lays it beside the base,
 which stays as it is: no map is copied, no gradient is made for the base, and the base is at the same time the reference
-policy. :func:`merge_lora` adds it in, for export and for generation. Shared arguments:
-
-- ``params``: of the base, in float32 or bfloat16, or with maps in int8 or NF4 by
-  :func:`jaxalign.models.quantize_base`; adapters are float32.
-- ``adapter``: from :func:`init_lora` or :func:`jaxalign.io.hf.load_adapter`.
+policy. :func:`merge_lora` adds it in, for export and for generation.
 
 Maps may differ in rank and alpha, and layers too: factors are as wide as the highest rank of a map's layers, and what
 is beyond a layer's own rank takes no part. A tied embedding that is trained stays the output matrix; with
@@ -48,9 +44,21 @@ from jaxalign.typing import LossFn, Params
 
 @dataclasses.dataclass(frozen=True)
 class LoraConfig:
-    """Which parameters are adapted, and how.
+    """Says which parameters a low-rank adapter changes, and how.
 
     Parameters are named by the end of their path: ``"query"``, or ``"mlp/up"`` where that is not enough.
+
+    Attributes:
+      rank: the columns of A and rows of B, at least 1.
+      alpha: the product of the two is scaled by ``alpha / rank``.
+      target_modules: the linear maps that get adapters; empty: all maps of the layers.
+      modules_to_save: parameters, or all below a name, that are fully trained beside them; None: a reward's head.
+      rank_stabilized: rsLoRA (arXiv 2312.03732), which scales by ``alpha / sqrt(rank)``.
+      dora: DoRA (arXiv 2402.09353), which learns the norm of each output's weights apart.
+      rank_pattern: pairs of a map and its own rank, or one rank for each layer; of several that fit, the first counts.
+      alpha_pattern: pairs of a map and its own alpha, likewise.
+      ensure_weight_tying: whether a tied embedding that is trained stays the output matrix; False: each is trained
+        apart.
 
     >>> LoraConfig(rank=16, alpha=8.0).scale, LoraConfig(rank=16, alpha=8.0, rank_stabilized=True).scale
     (0.5, 2.0)
@@ -58,15 +66,13 @@ class LoraConfig:
 
     rank: int
     alpha: float
-    target_modules: tuple[str, ...] = ()  # linear maps that get adapters; empty: all maps of the layers
-    modules_to_save: tuple[str, ...] | None = (
-        None  # parameters, or all below a name, fully trained; None: a reward's head
-    )
-    rank_stabilized: bool = False  # rsLoRA
+    target_modules: tuple[str, ...] = ()
+    modules_to_save: tuple[str, ...] | None = None
+    rank_stabilized: bool = False
     dora: bool = False
-    rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()  # a map and its own rank, or one for each layer
-    alpha_pattern: tuple[tuple[str, float | tuple[float, ...]], ...] = ()  # likewise; of several, the first that fits
-    ensure_weight_tying: bool = True  # a tied embedding that is trained stays the output matrix; False: each apart
+    rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()
+    alpha_pattern: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
+    ensure_weight_tying: bool = True
 
     def __post_init__(self):
         ranks = (rank for _, value in self.rank_pattern for rank in (value if isinstance(value, tuple) else (value,)))
@@ -76,7 +82,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """Of the product: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
+        """The factor of A B: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
     def ranks(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
@@ -84,7 +90,7 @@ class LoraConfig:
         return _by_layer("rank_pattern", self.rank_pattern, self.rank, path, stack)
 
     def alphas(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
-        """Likewise alpha."""
+        """The alpha of the map at ``path``, or ``[layers]`` of them where ``stack`` is ``(layers,)``."""
         return _by_layer("alpha_pattern", self.alpha_pattern, self.alpha, path, stack)
 
     def scales(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
@@ -107,12 +113,17 @@ def _by_layer(field, pattern, default, path, stack) -> np.ndarray:
 
 
 def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
-    """An adapter that changes nothing yet.
+    """Makes an adapter that changes nothing yet: A is random, B is zero.
 
     A is uniform within ``1 / sqrt(inputs)``, as in the authors' code and in PEFT, so that learning rates carry over.
 
     Args:
-      key: for A.
+      key: draws A.
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      config: which parameters are adapted, and how.
+
+    Returns:
+      A tree like the parameters, float32: the factors of each adapted map, and a copy of each fully trained parameter.
 
     Raises:
       ValueError: a name of ``target_modules`` is no linear map of the model, or a name of ``modules_to_save`` is no
@@ -134,10 +145,15 @@ def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
 
 
 def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model, for every function of parameters and under ``jax.grad``.
+    """Returns parameters of the adapted model, for every function of parameters and under ``jax.grad``.
 
     Factors lie beside the maps of the layers, where :func:`jaxalign.models.layers.project` finds them: memory and time
     beyond the base's are those of the factors. A map outside the layers is replaced by the sum.
+
+    Args:
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      adapter: what ``models.init_lora`` made or :func:`jaxalign.io.hf.load_adapter` read.
+      config: the one that the adapter was made with.
 
     Raises:
       ValueError: the adapter is of another model, or of another ``config``.
@@ -156,12 +172,18 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
 
 
 def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model in the form, and each in the dtype, of the base's; quantised maps in float32.
+    """Returns parameters of the adapted model in the form of the base's, with the adapter added in.
 
-    A sum with a quantised map is not quantised again: that would round away what the adapter has learned.
+    Each keeps its dtype, but a sum with a quantised map is float32: quantised again, it would lose what the adapter has
+    learned.
+
+    Args:
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      adapter: what ``models.init_lora`` made or :func:`jaxalign.io.hf.load_adapter` read.
+      config: the one that the adapter was made with.
 
     Raises:
-      ValueError: as :func:`apply_lora`.
+      ValueError: the adapter is of another model, or of another ``config``.
     """
     leaves, factors = _base(dequantize_base(params), config), _flatten(adapter)
     _check_adapter(leaves, factors, config)
@@ -171,12 +193,20 @@ def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
 
 
 def lora_loss(loss_fn: LossFn, params: Params, config: LoraConfig) -> LossFn:
-    """A loss of the adapter, for :func:`jaxalign.training.make_train_step`.
+    """Makes a loss of the adapter out of a loss of parameters, for :func:`jaxalign.training.make_train_step`.
 
     The base is bound to it by ``jax.tree_util.Partial``, so that it is an argument of the compiled step, not a constant
     in it. On a mesh, place it first: ``sharding.place(params, sharding.param_shardings(params, mesh, rules))``. A loss
     that needs the base as reference policy is written in the same way, ``Partial(loss, params)`` of a
     ``loss(params, adapter, batch, key)``.
+
+    Args:
+      loss_fn: ``loss_fn(params, batch, key) -> (loss, metrics)``.
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      config: which parameters the adapter changes, and how.
+
+    Returns:
+      ``loss(adapter, batch, key) -> (loss, metrics)``: ``loss_fn`` of the adapted model.
     """
 
     # Bound and not closed over: what is bound to loss_fn itself stays in sight of whoever compiles the loss.
@@ -188,7 +218,7 @@ def _adapted_loss(loss_fn: LossFn, config: LoraConfig, params: Params, adapter: 
 
 
 def match_modules(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
-    """The paths of a model's parameters, such as ``"layers/mlp/up"``, that get adapters, and those fully trained.
+    """Returns the paths of the maps that get adapters, such as ``"layers/mlp/up"``, and of what is fully trained.
 
     Raises:
       ValueError: a name fits none of them.

@@ -37,9 +37,18 @@ BLOCK = 64
 
 
 def quantize_base(params: Params, kind: str) -> Params:
-    """``params`` with the linear maps of the layers in ``kind``, for every function of parameters.
+    """Quantises the linear maps of a model's layers, as the frozen base of an adapter (QLoRA, arXiv 2305.14314).
 
-    They have no gradient. Needs the extra ``jaxalign[quantization]``.
+    Embeddings, norms, biases, an output matrix and a reward's head stay as they are. It needs the extra
+    ``jaxalign[quantization]``.
+
+    Args:
+      params: any model's parameters in float32 or bfloat16.
+      kind: ``"int8"``, one scale for each output, or ``"nf4"``, 4 bits with one scale for each 64 inputs of an output.
+
+    Returns:
+      The parameters with a ``qwix.QArray`` in the place of each such map. Every function of parameters takes them; the
+      maps have no gradient.
 
     Raises:
       ValueError: ``kind`` is neither ``"int8"`` nor ``"nf4"``, or there is no map to quantise.
@@ -55,7 +64,11 @@ def quantize_base(params: Params, kind: str) -> Params:
 
 
 def dequantize_base(params: Params) -> Params:
-    """``params`` with quantised maps as float32 arrays again, for export and wherever a gradient is wanted."""
+    """Returns parameters with quantised maps as float32 arrays again, for export and wherever a gradient is wanted.
+
+    Args:
+      params: the result of ``models.quantize_base``, or parameters without such maps, which stay as they are.
+    """
     return jax.tree.map(lambda leaf: to_float32(leaf) if is_quantized(leaf) else leaf, params, is_leaf=is_quantized)
 
 
