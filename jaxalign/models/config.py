@@ -18,7 +18,7 @@ class Origin:
 
     config: str  # config.json, as JSON
     generation: str | None = None  # generation_config.json, as JSON; None: there is none
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None  # of the weights in the files
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None  # the dtype of the weights in the files
     tokenizer: str = ""  # a hash of the tokenizer's files
 
 
@@ -40,9 +40,9 @@ class RopeScaling:
     high_frequency_factor: float = 4.0  # llama3
     original_max_length: int = 8192  # tokens; all but linear
     beta_fast: float = 32.0  # yarn: turns in the original length of the first frequency that is not kept
-    beta_slow: float = 1.0  # yarn: of the last one that is not fully stretched
+    beta_slow: float = 1.0  # yarn: turns of the last one that is not fully stretched
     truncate: bool = True  # yarn: the ramp begins and ends at whole numbers
-    attention_factor: float | None = None  # yarn and longrope: of cosines and sines; None: what the papers recommend
+    attention_factor: float | None = None  # yarn and longrope: factor of cosines and sines; None: as recommended
     short_factors: tuple[float, ...] = ()  # longrope: one for each of head_dim / 2 frequencies
     long_factors: tuple[float, ...] = ()
 
@@ -191,12 +191,12 @@ class EncoderDecoderConfig:
     vocab_size: int
     width: int  # [d_model]
     mlp_width: int  # [d_ff]
-    num_layers: int  # of the encoder
+    num_layers: int  # the encoder's
     num_decoder_layers: int
     num_heads: int
     head_dim: int  # [d_kv]
     family: str = "t5"  # a key of jaxalign.io.hf's table of families
-    num_buckets: int = 32  # of distances [relative_attention_num_buckets]
+    num_buckets: int = 32  # buckets of distances [relative_attention_num_buckets]
     max_distance: int = 128  # tokens; all farther ones share a bucket [relative_attention_max_distance]
     activation: Literal["relu", "gelu_tanh", "silu"] = "relu"
     gated_mlp: bool = False

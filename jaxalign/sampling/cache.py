@@ -7,7 +7,7 @@ All samples write the same column of their rings at a step, column ``step % C``,
 in-place update instead of a scatter. The age of a column, ``(step - column) % C``, says what it holds; a sample sees
 the ages that it has lived through.
 
-A ring has no axis of length 1 before its columns: XLA would drop it for the product, and then copy the whole ring
+A ring has no axis of length 1 before its columns: XLA would drop it for the product, and then copy all of the ring
 twice a token instead of updating it in place.
 
 Letters beyond those of ``jaxalign.typing``: N key-value heads, G query heads to each, D width of a head, C columns.
@@ -29,7 +29,7 @@ class LayerCache(NamedTuple):
 
     prompt_key: Float[Array, "B N P D"]
     prompt_value: Float[Array, "B N P D"]
-    key: Float[Array, "*BK_N C D"]  # of B * K and N, those that are not 1
+    key: Float[Array, "*BK_N C D"]  # the leading axes are B * K and N, without those of length 1
     value: Float[Array, "*BK_N C D"]
 
 
@@ -44,7 +44,7 @@ def ring_columns(config: LanguageModelConfig, windowed: bool, max_new_tokens: in
 
 
 def empty_rings(config: LanguageModelConfig, rows: int, samples: int, max_new_tokens: int) -> list[tuple[Array, Array]]:
-    """Each layer's ``key`` and ``value``."""
+    """Makes each layer's ``key`` and ``value``, zeros."""
 
     def ring(windowed):
         columns = ring_columns(config, windowed, max_new_tokens)

@@ -7,9 +7,11 @@ import jax
 
 
 def describe_shardings(tree: Any, shardings: Any) -> str:
-    """A table with a row per array: name, dtype and shape, where its dimensions lie, what one device holds of it.
+    """Returns a table of arrays: name, dtype and shape, the mesh axes of each dimension, and what one device holds.
 
-    ``tree`` is of arrays or of their shapes (``jax.eval_shape``), ``shardings`` has one sharding per leaf.
+    Args:
+      tree: a pytree of arrays, or of their shapes (``jax.eval_shape``).
+      shardings: one sharding for each leaf of ``tree``.
     """
     rows = [("array", "global", "dimensions on", "per device", "MiB")]
     total = 0.0

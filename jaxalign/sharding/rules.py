@@ -1,4 +1,4 @@
-"""From the name of a parameter to its sharding."""
+"""Shardings of parameters, found by their names."""
 
 import dataclasses
 import math
@@ -28,14 +28,16 @@ STACK = "layers"
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What the dimensions of each parameter mean, and on which mesh axes such dimensions lie.
+    """Says what the dimensions of each parameter mean, and on which mesh axes such dimensions lie.
 
-    ``parameters`` maps the last component of a parameter's path to one logical axis per dimension (None: replicated),
-    the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in it
-    is replicated if it is a vector or a scalar, otherwise an error. ``mesh_axes`` maps logical axes to mesh axes; a
-    logical axis that is not in it is replicated, and a mesh axis shards at most one dimension of an array, the first.
-    A dimension in ``replicated_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value
-    heads than tensor shards every shard keeps all of them. Any other uneven dimension is an error.
+    Attributes:
+      parameters: from the last component of a parameter's path to one logical axis per dimension (None: replicated),
+        the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in
+        it is replicated if it is a vector or a scalar, otherwise an error.
+      mesh_axes: from logical axes to mesh axes. A logical axis that is not in it is replicated, and a mesh axis shards
+        at most one dimension of an array, the first.
+      replicated_if_uneven: logical axes that are replicated where their mesh axes do not divide them: with fewer
+        key-value heads than tensor shards every shard keeps all of them. Any other uneven dimension is an error.
 
     A parameter may be stored as an object of arrays, such as a quantised map's numbers and its fewer scales: these lie
     as the parameter does, and replicated in dimensions that their mesh axes do not divide.
@@ -46,13 +48,18 @@ class Rules:
     replicated_if_uneven: frozenset[str] = frozenset({"kv_heads"})
 
     def axes_of(self, logical: str | None) -> tuple[str, ...]:
-        """The mesh axes on which a logical axis lies."""
+        """Returns the mesh axes on which a logical axis lies."""
         axes = self.mesh_axes.get(logical) or ()
         return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
 def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
-    """A pytree of NamedSharding like ``params`` (arrays or their shapes).
+    """Returns a pytree of NamedSharding like ``params``, one for each parameter.
+
+    Args:
+      params: a pytree of arrays, or of their shapes (``jax.eval_shape``).
+      mesh: a mesh from ``make_mesh`` or ``make_abstract_mesh``.
+      rules: what the dimensions of each parameter mean, and on which mesh axes they lie.
 
     Raises:
       ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
@@ -68,12 +75,21 @@ def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any
 
 
 def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
-    """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
+    """Returns a pytree of NamedSharding like ``state``, one for each of its arrays.
 
     A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
-    moment), is sharded as the parameter is; of a moment in low precision, which is an object of arrays at such a path,
-    every array is, see :class:`Rules`. Everything else (counters, Adafactor's row and column sums, which have the rank
-    of another parameter but not its meaning) is replicated.
+    moment), is sharded as the parameter is. A moment in low precision is an object of arrays at such a path, and each
+    of these is sharded so, but replicated in dimensions that the mesh does not divide. Everything else (counters, and
+    Adafactor's row and column sums, which have the rank of another parameter but not its meaning) is replicated.
+
+    Args:
+      state: a pytree with ``params`` and an optimizer's state, of arrays or of their shapes (``jax.eval_shape``).
+      mesh: a mesh from ``make_mesh`` or ``make_abstract_mesh``.
+      rules: what the dimensions of each parameter mean, and on which mesh axes they lie.
+
+    Raises:
+      ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
+        that its mesh axes do not divide.
     """
     shardings = param_shardings(state.params, mesh, rules)
     known = {

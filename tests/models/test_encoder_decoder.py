@@ -199,7 +199,7 @@ def test_bfloat16_compute_stays_near_float32(case):
 
 @pytest.mark.parametrize(("backbone", "pooling"), [("v1.0", "mean"), ("v1.1", "last")])
 def test_rewards_by_hand(backbone, pooling):
-    """From the bare backbone's states behind its start token, one unpadded response at a time."""
+    """Rewards from the bare backbone's states behind its start token, one unpadded response at a time."""
     config = models.RewardConfig(tiny.ENCODER_DECODERS[backbone], pooling)
     model, params = tiny.init(config)
     backbone = models.build(dataclasses.replace(config.backbone, tied_embeddings=True, output_scale=False))

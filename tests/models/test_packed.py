@@ -105,7 +105,7 @@ def test_it_does_not_matter_where_a_list_lies(packs):
 
 @pytest.mark.parametrize("changed", range(len(SIZES)))
 def test_no_list_sees_another(changed):
-    """To the bit: what is hidden weighs exactly nothing."""
+    """It is equal to the bit, since what is hidden weighs exactly nothing."""
     model, params = tiny.init(tiny.MIXED)
     lists = make_lists()
     rng = np.random.default_rng(1)

@@ -143,7 +143,7 @@ def test_sharded_logps_and_gradients_equal_single_device(name, sizes):
 
 
 def test_under_context_parallelism_devices_exchange_keys_and_values_only():
-    """Of arrays of numbers: queries, hidden states and logits stay where they are, parameters are replicated here."""
+    """No other array of numbers moves: queries, hidden states and logits stay, and parameters are replicated here."""
     mesh = sharding.make_mesh(fsdp=1, context=8)
     *_, program = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
     gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", program.as_text()))

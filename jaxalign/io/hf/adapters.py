@@ -37,7 +37,7 @@ from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ROOT = "base_model.model."  # of the modules' names
+ROOT = "base_model.model."  # what the modules' names begin with
 TASKS = {
     DecoderConfig: "CAUSAL_LM",
     EncoderDecoderConfig: "SEQ_2_SEQ_LM",
@@ -58,13 +58,19 @@ INITS = (True, False, "gaussian", "eva", "orthogonal")
 def save_adapter(
     directory: str | pathlib.Path, config: ModelConfig, adapter: Params, lora: LoraConfig, *, base: str | None = None
 ) -> pathlib.Path:
-    """Write an adapter that ``peft.PeftModel.from_pretrained`` loads onto the exported or original base.
+    """Writes an adapter that ``peft.PeftModel.from_pretrained`` loads onto the exported or original base.
 
     The directory appears under its name when it is complete; an adapter that is there is replaced.
 
     Args:
-      config: of the base.
+      directory: where to write.
+      config: the base's config.
+      adapter: what ``models.init_lora`` made, trained.
+      lora: the config that it was made with.
       base: the base's hub id or directory, for those who load the adapter without naming it.
+
+    Returns:
+      The directory.
 
     Raises:
       ValueError: ``adapter`` is not one of this model with ``lora``, or peft cannot express it.
@@ -86,10 +92,14 @@ def save_adapter(
 
 
 def load_adapter(directory: str | pathlib.Path, config: ModelConfig) -> tuple[LoraConfig, Params]:
-    """How an adapter of peft, in a directory or on the hub, is applied, and its parameters in float32.
+    """Reads an adapter in the format of the ``peft`` library.
 
     Args:
-      config: of the base, which the adapter must fit; whether it was trained on these weights, no file tells.
+      directory: a directory with adapter_config.json and adapter_model.safetensors, or a hub id.
+      config: the base's config, which the adapter must fit; whether it was trained on these weights, no file tells.
+
+    Returns:
+      ``(lora, adapter)``, for ``models.apply_lora(params, adapter, lora)``; the adapter is float32.
 
     Raises:
       FileNotFoundError: no such directory, or no adapter in it.
@@ -130,7 +140,7 @@ def _places(config: ModelConfig, lora: LoraConfig, targets: Iterable[str], saved
     places = []
     for slot in slots(config, shapes := abstract_params(config)):
         if slot.path in saved:
-            # To peft, T5's stacks have modules of their own, all with the tensor that files hold once.
+            # T5's stacks have modules of their own in peft, all with the tensor that files hold once.
             places += [slot._replace(name=name) for name in _stack_names(config, slot.name) or [slot.name]]
         elif slot.path in targets:
             stack, inputs, outputs = split_shape(slot.path, shapes[slot.path].shape)

@@ -53,7 +53,7 @@ class Classifier(NamedTuple):
     architecture: str  # transformers' class
     pooling: str  # the only one that it knows
     head: Mapping[str, Name]
-    prefix: str = ""  # of the backbone's names
+    prefix: str = ""  # what stands before the backbone's names
 
 
 class Family(NamedTuple):
@@ -61,9 +61,9 @@ class Family(NamedTuple):
 
     architecture: str  # transformers' class
     parts: tuple[Part, ...]
-    defaults: Mapping[str, Any]  # of config.json
+    defaults: Mapping[str, Any]  # values of config.json where a file is silent
     fixed: Mapping[str, Any]  # fields that are the same in every model of the family
-    names: Mapping[str, Name]  # of every parameter that a model of the family may have
+    names: Mapping[str, Name]  # for every parameter that a model of the family may have
     classifier: Classifier | None  # None: no reward model here is what transformers' class is
     config: type[NetworkConfig] = DecoderConfig
     spelling: Spelling = DECODER_SPELLING
