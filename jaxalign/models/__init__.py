@@ -77,6 +77,10 @@ REWARD_MODELS = {
 
 
 def build(config: ModelConfig) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel:
-    """The module that ``config`` describes."""
+    """Returns the Flax module that a config describes: ``init`` makes its parameters, ``apply`` runs it.
+
+    Args:
+      config: that of a network, or a ``RewardConfig``, which puts a scalar reward on a network.
+    """
     modules = REWARD_MODELS if isinstance(config, RewardConfig) else NETWORKS
     return modules[type(backbone_config(config))](config)

@@ -23,7 +23,7 @@ class LayerInfo(NamedTuple):
 
 
 Attend = Callable[[Array, Array, Array, LayerInfo, Any], tuple[Array, Any]]
-"""``attend(query [B,T,H,D], key [B,T,N,D], value [B,T,N,D], layer, cache) -> (gathered [B,T,H,D], cache)``."""
+"""``attend(query [B,T,H,D], key [B,T,N,D], value [B,T,N,D], layer, cache) -> (attended [B,T,H,D], cache)``."""
 
 
 def logit_options(config: DecoderConfig) -> dict[str, float | None]:
@@ -45,8 +45,8 @@ def layer_masks(config: DecoderConfig, *positions_and_segments: Array) -> Callab
     return lambda layer: jnp.where(layer.windowed, near, far)
 
 
-def _whole(x: Array) -> Array:
-    """Keys or values ``[B, ..., N, D]`` of whole rows: on a mesh that splits rows, each device gets all of them.
+def _replicate_length(x: Array) -> Array:
+    """Keys or values ``[B, ..., N, D]``, replicated over the devices of a mesh that splits rows: each sees all tokens.
 
     With grouped queries they are small beside the queries, which stay where they are.
     """
@@ -54,7 +54,7 @@ def _whole(x: Array) -> Array:
 
 
 def _fused(config: DecoderConfig) -> bool:
-    """Whether cuDNN attends. Its kernel caps no logits and wants rows whole."""
+    """Whether cuDNN attends. Its kernel caps no logits and takes complete rows."""
     return config.attention == "cudnn" and config.attention_softcap is None and num_shards("length") == 1
 
 
@@ -68,7 +68,9 @@ def attend_rows(config: DecoderConfig, positions: Int[Array, "B L"], segments: I
         return _attend_cudnn_masked(config, mask_of)
 
     def attend(query, key, value, layer, cache):
-        return attention(query, _whole(key), _whole(value), mask_of(layer), **logit_options(config)), cache
+        return attention(
+            query, _replicate_length(key), _replicate_length(value), mask_of(layer), **logit_options(config)
+        ), cache
 
     return attend
 
@@ -145,9 +147,9 @@ def _attend_streams(config, streams, prompt_segments, prompts_seen, own_segments
         (prompt_query, own_query), (prompt_key, own_key), (prompt_value, own_value) = (
             split_row(x, (p, k, r)) for x in (query, key, value)
         )
-        prompt_key, prompt_value = _whole(prompt_key), _whole(prompt_value)
-        if k % num_shards("length"):  # every device holds a stretch of each response instead of whole ones
-            own_key, own_value = _whole(own_key), _whole(own_value)
+        prompt_key, prompt_value = _replicate_length(prompt_key), _replicate_length(prompt_value)
+        if k % num_shards("length"):  # every device holds a stretch of each response, not complete responses
+            own_key, own_value = _replicate_length(own_key), _replicate_length(own_value)
         prompt = attention(prompt_query, prompt_key, prompt_value, prompt_mask_of(layer), **options)
         cross_mask = cross_mask_of(layer).reshape(b, k, r, p)
         own_mask = own_mask_of(layer).reshape(b, k, r, r)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 # Finite, so that a query that sees nothing averages its values rather than becoming NaN.
-HIDDEN = -1e30
+MASKED_LOGIT = -1e30
 
 
 def visible(
@@ -26,9 +26,10 @@ def visible(
     return mask if window is None else mask & (distance < window)
 
 
-def _gather(query, key, value, mask, scale, softcap, bias=None):
-    """Unnormalised attention: ``(sum of weights * values, highest logit, sum of weights)``, for :func:`_merge`.
+def _partial_softmax(query, key, value, mask, scale, softcap, bias=None):
+    """Attention over a part of the keys, not yet normalised: ``(sum of weights * values, max logit, sum of weights)``.
 
+    :func:`_combine` makes attention over all keys of two such parts, as flash attention does of its blocks.
     ``query [B, N, H/N, ..., D]``, ``key`` and ``value [B, S, N, D]``, ``mask [B, ..., S]``, ``bias [H, ..., S]``, with
     one or more axes of queries. Dividing after the sum over values touches D numbers a query instead of S, which halved
     the time of a forward pass on CPU.
@@ -38,20 +39,20 @@ def _gather(query, key, value, mask, scale, softcap, bias=None):
         logits = softcap * jnp.tanh(logits / softcap)
     if bias is not None:
         logits = logits + bias.reshape(1, *query.shape[1:3], *bias.shape[1:])
-    logits = jnp.where(mask[:, None, None], logits, HIDDEN)
-    highest = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-    weights = jnp.exp(logits - highest)
+    logits = jnp.where(mask[:, None, None], logits, MASKED_LOGIT)
+    max_logit = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    weights = jnp.exp(logits - max_logit)
     total = weights.sum(axis=-1, keepdims=True)
     values = jnp.einsum("bng...s,bsnd->bng...d", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
-    return values, highest, total
+    return values, max_logit, total
 
 
-def _merge(first, second):
-    """Softmax over the union of two key sets, from what was gathered over each."""
-    highest = jnp.maximum(first[1], second[1])
-    first_share, second_share = jnp.exp(first[1] - highest), jnp.exp(second[1] - highest)
-    values = first[0] * first_share + second[0] * second_share
-    return values / (first[2] * first_share + second[2] * second_share)
+def _combine(first, second):
+    """Attention over the union of two key sets, from the partial softmax over each: they are rescaled to one max."""
+    max_logit = jnp.maximum(first[1], second[1])
+    first_scale, second_scale = jnp.exp(first[1] - max_logit), jnp.exp(second[1] - max_logit)
+    values = first[0] * first_scale + second[0] * second_scale
+    return values / (first[2] * first_scale + second[2] * second_scale)
 
 
 def attention(
@@ -68,7 +69,7 @@ def attention(
     b, q, h, d = query.shape
     n = key.shape[2]
     grouped = query.reshape(b, q, n, h // n, d).transpose(0, 2, 3, 1, 4)
-    values, _, total = _gather(grouped, key, value, mask, scale, softcap, bias)
+    values, _, total = _partial_softmax(grouped, key, value, mask, scale, softcap, bias)
     return (values / total).transpose(0, 3, 1, 2, 4).reshape(b, q, h, d).astype(query.dtype)
 
 
@@ -86,14 +87,15 @@ def shared_attention(
 ) -> Float[Array, "B K Q H D"]:
     """Attention of K responses, each over one prompt's keys, held once, and over its own.
 
-    Two passes, merged by their sums of weights: neither the prompt's keys nor the logits are copied per response.
+    Two passes, each a partial softmax, are combined by log-sum-exp: neither the prompt's keys nor the logits are
+    copied per response.
     """
     b, k, q, h, d = query.shape
     n = key.shape[3]
     grouped = query.reshape(b, k, q, n, h // n, d).transpose(0, 3, 4, 1, 2, 5)
-    over_prompt = _gather(grouped, prompt_key, prompt_value, prompt_mask, scale, softcap)
-    over_own = jax.vmap(lambda *arrays: _gather(*arrays, scale, softcap), in_axes=(3, 1, 1, 1), out_axes=3)
-    values = _merge(over_prompt, over_own(grouped, key, value, mask))
+    over_prompt = _partial_softmax(grouped, prompt_key, prompt_value, prompt_mask, scale, softcap)
+    over_own = jax.vmap(lambda *arrays: _partial_softmax(*arrays, scale, softcap), in_axes=(3, 1, 1, 1), out_axes=3)
+    values = _combine(over_prompt, over_own(grouped, key, value, mask))
     return values.transpose(0, 3, 4, 1, 2, 5).reshape(b, k, q, h, d).astype(query.dtype)
 
 

@@ -46,7 +46,7 @@ LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "reward_bias": ("score",),
 }
 
-# Of an adapter: factors lie as their map does, the rank whole everywhere; magnitudes and gains lie as the map's bias.
+# An adapter's factors lie as their map does, with the rank replicated; magnitudes and gains lie as the map's bias.
 for _name, _inputs in INPUT_AXES.items():
     _axes = LOGICAL_AXES[_name]
     LOGICAL_AXES |= {f"{_name}_lora_a": (*_axes[:_inputs], None), f"{_name}_lora_b": (None, *_axes[_inputs:])}

@@ -26,12 +26,28 @@ from jaxalign.typing import ComparisonBatch, ComparisonFormat, ListBatch, Params
 
 
 def two_way_preferences(logits: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
-    """P(the first wins): softmax over the two verdicts that name a winner. What the model puts on a tie is left out."""
+    """Returns P(the first wins): a softmax over the two verdicts that name a winner.
+
+    The probability that the model gives a tie is left out.
+
+    Args:
+      logits: ``[..., 3]``, those of the verdicts: the first wins, the second wins, neither.
+
+    Returns:
+      ``[...]``, in [0, 1].
+    """
     return jax.nn.sigmoid(logits[..., 0] - logits[..., 1])
 
 
 def three_way_preferences(logits: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
-    """P(the first wins) + P(neither) / 2: softmax over all three verdicts, a tie counting as half a win."""
+    """Returns P(the first wins) + P(neither) / 2: a softmax over all three verdicts, a tie counting as half a win.
+
+    Args:
+      logits: ``[..., 3]``, those of the verdicts: the first wins, the second wins, neither.
+
+    Returns:
+      ``[...]``, in [0, 1].
+    """
     chances = jax.nn.softmax(logits)
     return chances[..., 0] + chances[..., 2] / 2
 
@@ -44,14 +60,22 @@ def comparison_preferences(
     *,
     preference_fn: Callable[[Array], Array] = two_way_preferences,
 ) -> Float[Array, "B K K"]:
-    """At [i, j] the probability that response i, shown first, beats response j; 1/2 where either is masked or i = j.
+    """Computes for every ordered pair of a list's responses the probability that the first beats the second.
 
-    One order only: :func:`jaxalign.losses.labels_from_preferences` averages both, which takes the model's liking for a
-    place out. With all but ``batch`` bound, a :data:`~jaxalign.typing.PreferenceFn`.
+    Each probability is that of one order: :func:`jaxalign.losses.labels_from_preferences` averages both, which takes
+    out the model's liking for a place. With all but ``batch`` bound, this is a :data:`~jaxalign.typing.PreferenceFn`.
 
     Args:
-      batch: of lists from :func:`jaxalign.data.encode_comparison_lists`, with the same ``form``.
-      preference_fn: :func:`two_way_preferences` or :func:`three_way_preferences`.
+      model: a decoder that was trained to write verdicts.
+      params: its parameters.
+      batch: padded lists, whose prompts :func:`jaxalign.data.encode_comparison_lists` encoded with the same ``form``.
+      form: the token ids around the parts of a comparison, and of the three verdicts.
+      preference_fn: from the logits of the three verdicts to a probability: ``models.two_way_preferences`` or
+        ``models.three_way_preferences``.
+
+    Returns:
+      ``[B, K, K]``, float32: at [b, i, j] the probability that response i, shown first, beats response j; 1/2 where
+      either is masked or i = j.
 
     Raises:
       ValueError: the model is no decoder.
@@ -62,9 +86,20 @@ def comparison_preferences(
 
 
 def comparison_logits(model, params: Params, batch: ListBatch, form: ComparisonFormat) -> Float[Array, "B K K 3"]:
-    """Logits of the three verdicts, float32, after response i as the first and j as the second at [:, i, j].
+    """Computes the logits of the three verdicts for every ordered pair of a list's responses.
 
-    What stands where either is masked has no meaning, but is finite.
+    Args:
+      model: a decoder that was trained to write verdicts.
+      params: its parameters.
+      batch: padded lists, whose prompts :func:`jaxalign.data.encode_comparison_lists` encoded with the same ``form``.
+      form: the token ids around the parts of a comparison, and of the three verdicts.
+
+    Returns:
+      ``[B, K, K, 3]``, float32: at [b, i, j] the logits of "the first wins", "the second wins" and "neither" behind
+      response i as the first and j as the second. Where either is masked they are finite and meaningless.
+
+    Raises:
+      ValueError: the model is no decoder.
     """
     _check_decoder(model)
     firsts = _first_streams(batch, form)
@@ -81,7 +116,21 @@ def comparison_logits(model, params: Params, batch: ListBatch, form: ComparisonF
 
 
 def verdict_logps(model, params: Params, batch: ComparisonBatch, form: ComparisonFormat) -> Float[Array, "B S 3"]:
-    """Log-probabilities of the three verdicts in nats, float32, under the softmax over the whole vocabulary."""
+    """Computes the log-probabilities of the three verdicts on comparisons, under the softmax over the vocabulary.
+
+    Args:
+      model: a decoder that is trained to write verdicts.
+      params: its parameters.
+      batch: rows of comparisons, one or several to a row.
+      form: the token ids around the parts of a comparison, and of the three verdicts.
+
+    Returns:
+      ``[B, S, 3]``: nats, float32, of "the first wins", "the second wins" and "neither"; meaningless where
+      ``batch.where`` is False.
+
+    Raises:
+      ValueError: the model is no decoder.
+    """
     _check_decoder(model)
     arguments = {"segment_ids": batch.segment_ids, "positions": batch.positions}
     hidden = model.apply({"params": params}, batch.tokens, **arguments, method="hidden")
@@ -165,8 +214,8 @@ def _read_seconds(model, params, batch: ListBatch, form: ComparisonFormat, first
         seen = [pick(*split(a)) for a in cache]
         query, key, value = (a.reshape(b, k, length, *a.shape[2:]) for a in (query, key, value))
         masks = over_seen(layer).reshape(b, k, length, -1), over_own(layer).reshape(b, k, length, length)
-        gathered = shared_attention(query, *seen, masks[0], key, value, masks[1], **logit_options(config))
-        return gathered.reshape(b, k * length, *gathered.shape[3:]), carried
+        attended = shared_attention(query, *seen, masks[0], key, value, masks[1], **logit_options(config))
+        return attended.reshape(b, k * length, *attended.shape[3:]), carried
 
     hidden, _ = model.apply({"params": params}, tokens.reshape(b, k * length), flat, attend, method="run")
     return hidden.reshape(b, k, length, -1)[:, :, -1]

@@ -1,4 +1,4 @@
-"""What the models are made of. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
+"""Configs of models. Sizes count elements; names in brackets are those of Hugging Face's config.json."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ class Origin:
 
     config: str  # config.json, as JSON
     generation: str | None = None  # generation_config.json, as JSON; None: there is none
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None  # of the weights in the files
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None  # the dtype of the weights in the files
     tokenizer: str = ""  # a hash of the tokenizer's files
 
 
@@ -40,9 +40,9 @@ class RopeScaling:
     high_frequency_factor: float = 4.0  # llama3
     original_max_length: int = 8192  # tokens; all but linear
     beta_fast: float = 32.0  # yarn: turns in the original length of the first frequency that is not kept
-    beta_slow: float = 1.0  # yarn: of the last one that is not wholly stretched
+    beta_slow: float = 1.0  # yarn: turns of the last one that is not fully stretched
     truncate: bool = True  # yarn: the ramp begins and ends at whole numbers
-    attention_factor: float | None = None  # yarn and longrope: of cosines and sines; None: what the papers recommend
+    attention_factor: float | None = None  # yarn and longrope: factor of cosines and sines; None: as recommended
     short_factors: tuple[float, ...] = ()  # longrope: one for each of head_dim / 2 frequencies
     long_factors: tuple[float, ...] = ()
 
@@ -191,12 +191,12 @@ class EncoderDecoderConfig:
     vocab_size: int
     width: int  # [d_model]
     mlp_width: int  # [d_ff]
-    num_layers: int  # of the encoder
+    num_layers: int  # the encoder's
     num_decoder_layers: int
     num_heads: int
     head_dim: int  # [d_kv]
     family: str = "t5"  # a key of jaxalign.io.hf's table of families
-    num_buckets: int = 32  # of distances [relative_attention_num_buckets]
+    num_buckets: int = 32  # buckets of distances [relative_attention_num_buckets]
     max_distance: int = 128  # tokens; all farther ones share a bucket [relative_attention_max_distance]
     activation: Literal["relu", "gelu_tanh", "silu"] = "relu"
     gated_mlp: bool = False
@@ -230,7 +230,7 @@ class EncoderDecoderConfig:
 
     @property
     def num_kv_heads(self) -> int:
-        """Every query head has keys of its own."""
+        """The number of key-value heads, which is that of query heads: each has keys of its own."""
         return self.num_heads
 
     @property
@@ -265,12 +265,12 @@ class RewardConfig:
 
     @property
     def family(self) -> str:
-        """That of the backbone."""
+        """The backbone's family."""
         return self.backbone.family
 
     @property
     def head_bias(self) -> bool:
-        """As in transformers: the head on an encoder has a bias, the head on a decoder has none.
+        """Whether the head has a bias: on an encoder it does, on a decoder it does not, as in transformers.
 
         A bias shifts all rewards alike, so that no preference depends on it.
         """
@@ -288,5 +288,9 @@ ModelConfig = NetworkConfig | RewardConfig
 
 
 def backbone_config(config: ModelConfig) -> NetworkConfig:
-    """The config of the network that a reward is read from; of a network, its own."""
+    """Returns the config of the network itself, without what a reward adds to it.
+
+    Args:
+      config: a ``RewardConfig``, whose backbone is returned, or a network's config, which is returned as it is.
+    """
     return config.backbone if isinstance(config, RewardConfig) else config

@@ -1,7 +1,7 @@
 """One Flax Linen decoder for the Llama, Mistral, Qwen and Gemma families.
 
 Everything but attention treats a row as a plain sequence of tokens, so what a token sees is injected: ``attend`` gets
-each layer's rotated queries, keys and values and returns what the queries gathered. Rows, packed segments, K responses
+each layer's rotated queries, keys and values and returns the output of attention. Rows, packed segments, K responses
 around one prompt, and decoding from a cache are four such functions over the same parameters.
 """
 
@@ -36,8 +36,8 @@ class SelfAttention(nn.Module):
         if c.qk_norm:
             query = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="query_norm")(query)
             key = RmsNorm(c.norm_epsilon, c.norm_unit_offset, name="key_norm")(key)
-        gathered, cache = attend(rotate(query, rope), rotate(key, rope), value, layer, cache)
-        return linear("output", gathered, (c.width,), axes=2, bias=c.output_bias), cache
+        attended, cache = attend(rotate(query, rope), rotate(key, rope), value, layer, cache)
+        return linear("output", attended, (c.width,), axes=2, bias=c.output_bias), cache
 
 
 class Layer(nn.Module):
@@ -79,7 +79,16 @@ class Decoder(nn.Module):
         positions: Int[Array, "B L"] | None = None,
         segment_ids: Int[Array, "B L"] | None = None,
     ) -> Float[Array, "B L V"]:
-        """Next-token logits, float32. The arguments are those of :meth:`hidden`."""
+        """Computes next-token logits, float32.
+
+        Args:
+          tokens: token ids.
+          mask: True for real tokens; None means all. Rows padded on the right may leave it out, since no real token
+            sees what follows it.
+          positions: of the tokens in their sequence; None counts the real tokens before each. A packed row needs
+            positions from 0 in each segment.
+          segment_ids: 1, 2, ... within a packed row, 0 for padding: tokens see their own segment only.
+        """
         hidden = self.hidden(tokens, mask=mask, positions=positions, segment_ids=segment_ids)
         return self.logits(hidden)
 
@@ -91,11 +100,15 @@ class Decoder(nn.Module):
         positions: Int[Array, "B L"] | None = None,
         segment_ids: Int[Array, "B L"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """The last layer's normed output, before the vocabulary.
+        """Computes the last layer's normed output, before the vocabulary.
 
-        ``mask``: True for real tokens. ``segment_ids``: tokens see their own segment only; 0 is padding. ``positions``:
-        by default the count of real tokens before each; a packed row needs positions from 0 in each segment.
-        Rows padded on the right may leave the mask out: no real token sees what follows it.
+        Args:
+          tokens: token ids.
+          mask: True for real tokens; None means all. Rows padded on the right may leave it out, since no real token
+            sees what follows it.
+          positions: of the tokens in their sequence; None counts the real tokens before each. A packed row needs
+            positions from 0 in each segment.
+          segment_ids: 1, 2, ... within a packed row, 0 for padding: tokens see their own segment only.
         """
         if mask is None and segment_ids is None:
             segments = None
@@ -164,9 +177,9 @@ class Decoder(nn.Module):
         attend: Attend,
         caches: Sequence[Any],
     ):
-        """:meth:`run`, with the parameters of each layer and its cache apart: ``(hidden [B, T, D], caches)``.
+        """Does what :meth:`run` does, with the parameters and the cache of each layer apart: ``(hidden, caches)``.
 
-        For decoding, where a scan would copy each layer's parameters and cache out of their stacks for every token. A
+        Decoding needs it: a scan would copy each layer's parameters and cache out of their stacks for every token. A
         layer's number and kind are Python values here, so its cache may have a shape of its own.
         """
         x, ropes = self._embed(tokens, positions)

@@ -19,8 +19,8 @@ class EncoderAttention(nn.Module):
         c = self.config
         linear = functools.partial(project, self, bias=True, dtype=c.dtype, float8=c.float8)
         query, key, value = (linear(name, x, (c.num_heads, c.head_dim), axes=1) for name in ("query", "key", "value"))
-        gathered = attention(query, key, value, visible, scale=c.head_dim**-0.5)
-        return linear("output", gathered, (c.width,), axes=2)
+        attended = attention(query, key, value, visible, scale=c.head_dim**-0.5)
+        return linear("output", attended, (c.width,), axes=2)
 
 
 class Mlp(nn.Module):
@@ -70,9 +70,10 @@ class Encoder(nn.Module):
         token_types: Int[Array, "B L"] | None = None,
         positions: Int[Array, "B L"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """The last layer's output.
+        """Computes the hidden states of every token: the last layer's output.
 
         Args:
+          tokens: token ids, padded on either side.
           mask: True for real tokens, which alone are seen; None means all.
           token_types: which part of the row each token belongs to, 0 for the first; None means 0 everywhere.
           positions: by default 0 to L - 1, padding included, as BERT counts. They matter where padding stands before
@@ -91,7 +92,7 @@ class Encoder(nn.Module):
         token_types = jnp.zeros_like(tokens) if token_types is None else token_types
         positions = jnp.broadcast_to(jnp.arange(length), tokens.shape) if positions is None else positions
         x = self.embedding[tokens] + self.token_type_embedding[token_types] + self.position_embedding[positions]
-        # The sum and its norm in float32 whatever is computed in, and whatever the parameters are.
+        # The sum and its norm are float32, whatever dtype the layers compute in and the parameters have.
         x = self.embedding_norm(x.astype(jnp.float32)).astype(c.dtype)
         visible = jnp.broadcast_to(mask[:, None, :], (b, length, length))
 

@@ -45,7 +45,7 @@ class RelativeStack(nn.Module):
         return look_up(self.relative_bias, buckets)
 
     def attend(self, mask: Bool[Array, "B T T"]) -> Attend:
-        """Whole rows, with the bias; the mask says which keys each query sees."""
+        """Returns attention within rows, with the bias; the mask says which keys each query sees."""
         bias = self.bias_at(distances_between(*mask.shape[1:]))
         return lambda query, key, value, cache: (attention(query, key, value, mask, scale=1.0, bias=bias), cache)
 
@@ -71,7 +71,14 @@ class EncoderDecoder(nn.Module):
         mask: Bool[Array, "B P"] | None = None,
         decoder_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B T V"]:
-        """Logits, float32, of the token that follows each of ``decoder_tokens``. Arguments: see :meth:`hidden`."""
+        """Computes the logits, float32, of the token that follows each of ``decoder_tokens``.
+
+        Args:
+          tokens: what the encoder reads.
+          decoder_tokens: what the decoder reads, the start token first; None means the start token alone.
+          mask: True for the encoder's real tokens; None means all. Rows may be padded on either side.
+          decoder_mask: True for the decoder's real tokens; rows padded on the right may leave it out.
+        """
         return self.logits(self.hidden(tokens, decoder_tokens, mask=mask, decoder_mask=decoder_mask))
 
     def hidden(
@@ -82,7 +89,7 @@ class EncoderDecoder(nn.Module):
         mask: Bool[Array, "B P"] | None = None,
         decoder_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B T D"]:
-        """The decoder's normed output, in v1.0 scaled by ``width ** -0.5``, before the vocabulary.
+        """Computes the decoder's normed output, in v1.0 scaled by ``width ** -0.5``, before the vocabulary.
 
         Args:
           tokens: what the encoder reads.
@@ -117,7 +124,7 @@ class EncoderDecoder(nn.Module):
         tokens: Int[Array, "B K T"],
         valid: Bool[Array, "B K T"],
     ) -> Float[Array, "B K T D"]:
-        """As :meth:`hidden`, for K rows to each row of the encoder, padded on the right."""
+        """Computes what :meth:`hidden` does for K decoder rows, padded on the right, to each row of the encoder."""
         c = self.config
         b, k, t = tokens.shape
         causal = jnp.tril(jnp.ones((t, t), bool))[None] & valid.reshape(b * k, 1, t)

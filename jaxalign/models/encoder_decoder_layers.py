@@ -16,13 +16,13 @@ from jaxalign.models.config import EncoderDecoderConfig
 from jaxalign.models.layers import ACTIVATIONS, RmsNorm, project
 
 Attend = Callable[[Array, Array, Array, Any], tuple[Array, Any]]
-"""``attend(query [B,T,H,D], key [B,T,H,D], value [B,T,H,D], cache) -> (gathered [B,T,H,D], cache)``."""
+"""``attend(query [B,T,H,D], key [B,T,H,D], value [B,T,H,D], cache) -> (attended [B,T,H,D], cache)``."""
 
 Memory = tuple[Float[Array, "B P H head_dim"], Float[Array, "B P H head_dim"]]
 """Keys and values of the encoder's states."""
 
 AttendMemory = Callable[[Array, Callable[[Array], Memory], Any], Array]
-"""``attend_memory(query [B,T,H,D], remember, cache) -> gathered [B,T,H,D]``; ``remember(encoded)`` makes the memory."""
+"""``attend_memory(query [B,T,H,D], remember, cache) -> attended [B,T,H,D]``; ``remember(encoded)`` makes the memory."""
 
 
 def _linear(module: nn.Module, name: str, x: Array, outputs: tuple[int, ...], axes: int = 1, **options) -> Array:
@@ -43,8 +43,8 @@ class SelfAttention(nn.Module):
     def __call__(self, x, cache, attend: Attend):
         c = self.config
         key, value = (_linear(self, name, x, (c.num_heads, c.head_dim)) for name in ("key", "value"))
-        gathered, cache = attend(_query(self, x), key, value, cache)
-        return _linear(self, "output", gathered, (c.width,), axes=2), cache
+        attended, cache = attend(_query(self, x), key, value, cache)
+        return _linear(self, "output", attended, (c.width,), axes=2), cache
 
 
 class Remember(nn.Module):
@@ -63,8 +63,8 @@ class CrossAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x, remember: Callable[[Array], Memory], cache, attend_memory: AttendMemory):
-        gathered = attend_memory(_query(self, x), remember, cache)
-        return _linear(self, "output", gathered, (self.config.width,), axes=2)
+        attended = attend_memory(_query(self, x), remember, cache)
+        return _linear(self, "output", attended, (self.config.width,), axes=2)
 
 
 class PlainMlp(nn.Module):

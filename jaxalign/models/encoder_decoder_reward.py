@@ -1,6 +1,6 @@
 """A scalar reward on an encoder-decoder: the encoder reads the prompt, the decoder the response.
 
-The decoder reads its start token and the whole response, and the reward stands in its states at the response's tokens.
+The decoder reads its start token and the response, and the reward stands in its states at the response's tokens.
 transformers' ``T5ForSequenceClassification`` is another model: there both read one text, and a layer with tanh lies
 before the linear map.
 """
@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxalign.models.config import RewardConfig
 from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.reward import RewardHead, pool_states
-from jaxalign.models.streams import Streams, whole_streams
+from jaxalign.models.streams import Streams, unshifted_streams
 
 
 class EncoderDecoderRewardModel(nn.Module):
@@ -36,9 +36,10 @@ class EncoderDecoderRewardModel(nn.Module):
         mask: Bool[Array, "B P"] | None = None,
         response_mask: Bool[Array, "B R"] | None = None,
     ) -> Float[Array, "B"]:
-        """The reward of each prompt's response, float32; 0 for a response without a token.
+        """Computes the reward of each prompt's response, float32; 0 for a response without a token.
 
         Args:
+          tokens: the prompt, which the encoder reads.
           response_tokens: ends with the end-of-sequence token. Left out, the start token stands for it, which is
             enough to make parameters.
           mask: True for the prompt's real tokens; None means all.
@@ -48,11 +49,11 @@ class EncoderDecoderRewardModel(nn.Module):
             response_tokens = jnp.full((tokens.shape[0], 1), self.config.backbone.start_id, tokens.dtype)
         mask = jnp.ones(tokens.shape, bool) if mask is None else mask
         response_mask = jnp.ones(response_tokens.shape, bool) if response_mask is None else response_mask
-        streams = whole_streams(tokens, mask, response_tokens[:, None], response_mask[:, None])
+        streams = unshifted_streams(tokens, mask, response_tokens[:, None], response_mask[:, None])
         return self.list_rewards(streams, shared_prompt=True)[:, 0]
 
     def list_rewards(self, streams: Streams, shared_prompt: bool) -> Float[Array, "B K"]:
-        """The reward of each response of :func:`~jaxalign.models.streams.whole_streams`."""
+        """The reward of each response of :func:`~jaxalign.models.streams.unshifted_streams`."""
         start = ((0, 0), (0, 0), (1, 0))
         begun = streams._replace(
             response_tokens=jnp.pad(streams.response_tokens, start, constant_values=self.config.backbone.start_id),

@@ -28,7 +28,7 @@ LAYER_INPUT = "layer_input"
 
 
 def _save_products(primitive: Any, *arguments: Any, **options: Any) -> bool:
-    """Also those of cuDNN's attention, whose logits stay in the kernel: what it returns has the size of its queries."""
+    """Saves matrix products, and what cuDNN's attention returns: logits stay in its kernel, so that this is small."""
     if primitive.name == "dot_product_attention_fwd_wrapper":
         return True
     return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *arguments, **options)
@@ -60,7 +60,7 @@ def embed_tokens(
 
 
 def _embed_tokens_forward(table, cast, tokens):
-    return cast[tokens], (table, tokens)  # of the table, its shape
+    return cast[tokens], (table, tokens)  # only the table's shape and dtype are used
 
 
 def _embed_tokens_backward(residuals, cotangent):

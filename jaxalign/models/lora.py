@@ -5,13 +5,9 @@ A linear map ``W [*inputs, *outputs]`` becomes ``W + scale * A B`` with ``A [*in
 learns the norm of each output's weights apart, as its magnitude: ``magnitude * (W + scale * A B) / |W + scale * A B|``.
 
 An adapter is a tree like the parameters, with ``query_lora_a``, ``query_lora_b`` and, for DoRA, ``query_magnitude`` in
-the place of ``query``, and with those parameters that are trained whole. :func:`apply_lora` lays it beside the base,
+the place of ``query``, and with those parameters that are fully trained. :func:`apply_lora` lays it beside the base,
 which stays as it is: no map is copied, no gradient is made for the base, and the base is at the same time the reference
-policy. :func:`merge_lora` adds it in, for export and for generation. Shared arguments:
-
-- ``params``: of the base, in float32 or bfloat16, or with maps in int8 or NF4 by
-  :func:`jaxalign.models.quantize_base`; adapters are float32.
-- ``adapter``: from :func:`init_lora` or :func:`jaxalign.io.hf.load_adapter`.
+policy. :func:`merge_lora` adds it in, for export and for generation.
 
 Maps may differ in rank and alpha, and layers too: factors are as wide as the highest rank of a map's layers, and what
 is beyond a layer's own rank takes no part. A tied embedding that is trained stays the output matrix; with
@@ -48,9 +44,21 @@ from jaxalign.typing import LossFn, Params
 
 @dataclasses.dataclass(frozen=True)
 class LoraConfig:
-    """Which parameters are adapted, and how.
+    """Says which parameters a low-rank adapter changes, and how.
 
     Parameters are named by the end of their path: ``"query"``, or ``"mlp/up"`` where that is not enough.
+
+    Attributes:
+      rank: the columns of A and rows of B, at least 1.
+      alpha: the product of the two is scaled by ``alpha / rank``.
+      target_modules: the linear maps that get adapters; empty: all maps of the layers.
+      modules_to_save: parameters, or all below a name, that are fully trained beside them; None: a reward's head.
+      rank_stabilized: rsLoRA (arXiv 2312.03732), which scales by ``alpha / sqrt(rank)``.
+      dora: DoRA (arXiv 2402.09353), which learns the norm of each output's weights apart.
+      rank_pattern: pairs of a map and its own rank, or one rank for each layer; of several that fit, the first counts.
+      alpha_pattern: pairs of a map and its own alpha, likewise.
+      ensure_weight_tying: whether a tied embedding that is trained stays the output matrix; False: each is trained
+        apart.
 
     >>> LoraConfig(rank=16, alpha=8.0).scale, LoraConfig(rank=16, alpha=8.0, rank_stabilized=True).scale
     (0.5, 2.0)
@@ -58,13 +66,13 @@ class LoraConfig:
 
     rank: int
     alpha: float
-    targets: tuple[str, ...] = ()  # linear maps; empty: all maps of the layers
-    whole: tuple[str, ...] | None = None  # parameters, or all below a name, trained in full; None: a reward's head
-    rank_stabilized: bool = False  # rsLoRA
+    target_modules: tuple[str, ...] = ()
+    modules_to_save: tuple[str, ...] | None = None
+    rank_stabilized: bool = False
     dora: bool = False
-    rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()  # a map and its own rank, or one for each layer
-    alpha_pattern: tuple[tuple[str, float | tuple[float, ...]], ...] = ()  # likewise; of several, the first that fits
-    ensure_weight_tying: bool = True  # a tied embedding that is trained stays the output matrix; False: each apart
+    rank_pattern: tuple[tuple[str, int | tuple[int, ...]], ...] = ()
+    alpha_pattern: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
+    ensure_weight_tying: bool = True
 
     def __post_init__(self):
         ranks = (rank for _, value in self.rank_pattern for rank in (value if isinstance(value, tuple) else (value,)))
@@ -74,7 +82,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """Of the product: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
+        """The factor of A B: ``alpha / rank``, with rsLoRA ``alpha / sqrt(rank)``, which higher ranks need to learn."""
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
     def ranks(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
@@ -82,7 +90,7 @@ class LoraConfig:
         return _by_layer("rank_pattern", self.rank_pattern, self.rank, path, stack)
 
     def alphas(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
-        """Likewise alpha."""
+        """The alpha of the map at ``path``, or ``[layers]`` of them where ``stack`` is ``(layers,)``."""
         return _by_layer("alpha_pattern", self.alpha_pattern, self.alpha, path, stack)
 
     def scales(self, path: str, stack: tuple[int, ...]) -> np.ndarray:
@@ -105,20 +113,26 @@ def _by_layer(field, pattern, default, path, stack) -> np.ndarray:
 
 
 def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
-    """An adapter that changes nothing yet.
+    """Makes an adapter that changes nothing yet: A is random, B is zero.
 
     A is uniform within ``1 / sqrt(inputs)``, as in the authors' code and in PEFT, so that learning rates carry over.
 
     Args:
-      key: for A.
+      key: draws A.
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      config: which parameters are adapted, and how.
+
+    Returns:
+      A tree like the parameters, float32: the factors of each adapted map, and a copy of each fully trained parameter.
 
     Raises:
-      ValueError: a target is no linear map of the model, or a name of ``whole`` no parameter.
+      ValueError: a name of ``target_modules`` is no linear map of the model, or a name of ``modules_to_save`` is no
+        parameter of it.
     """
     leaves = _base(params, config)
-    maps, whole = chosen(leaves, config)
-    adapter = {path: leaves[path].astype(jnp.float32) for path in whole}
-    for path, map_key in zip(maps, jax.random.split(key, len(maps)), strict=True):
+    targets, saved = match_modules(leaves, config)
+    adapter = {path: leaves[path].astype(jnp.float32) for path in saved}
+    for path, map_key in zip(targets, jax.random.split(key, len(targets)), strict=True):
         stack, inputs, outputs = split_shape(path, leaves[path].shape)
         bound = 1 / math.sqrt(math.prod(inputs))
         there, rank = _within(config.ranks(path, stack)), config.scales(path, stack).shape[-1]
@@ -131,10 +145,15 @@ def init_lora(key: PRNGKeyArray, params: Params, config: LoraConfig) -> Params:
 
 
 def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model, for every function of parameters and under ``jax.grad``.
+    """Returns parameters of the adapted model, for every function of parameters and under ``jax.grad``.
 
     Factors lie beside the maps of the layers, where :func:`jaxalign.models.layers.project` finds them: memory and time
     beyond the base's are those of the factors. A map outside the layers is replaced by the sum.
+
+    Args:
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      adapter: what ``models.init_lora`` made or :func:`jaxalign.io.hf.load_adapter` read.
+      config: the one that the adapter was made with.
 
     Raises:
       ValueError: the adapter is of another model, or of another ``config``.
@@ -149,31 +168,45 @@ def apply_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
                 leaves[f"{path}_gain"] = _gain(path, leaves[path], factors, config)
         else:
             leaves[path] = _merged(path, leaves[path], factors, config)
-    return _unflatten(leaves | _whole(factors))
+    return _unflatten(leaves | _saved(factors))
 
 
 def merge_lora(params: Params, adapter: Params, config: LoraConfig) -> Params:
-    """Parameters of the adapted model in the form, and each in the dtype, of the base's; quantised maps in float32.
+    """Returns parameters of the adapted model in the form of the base's, with the adapter added in.
 
-    A sum with a quantised map is not quantised again: that would round away what the adapter has learned.
+    Each keeps its dtype, but a sum with a quantised map is float32: quantised again, it would lose what the adapter has
+    learned.
+
+    Args:
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      adapter: what ``models.init_lora`` made or :func:`jaxalign.io.hf.load_adapter` read.
+      config: the one that the adapter was made with.
 
     Raises:
-      ValueError: as :func:`apply_lora`.
+      ValueError: the adapter is of another model, or of another ``config``.
     """
     leaves, factors = _base(dequantize_base(params), config), _flatten(adapter)
     _check_adapter(leaves, factors, config)
     merged = {path: _merged(path, leaves[path], factors, config) for path in adapted(factors)}
-    whole = {path: leaf.astype(leaves[path].dtype) for path, leaf in _whole(factors).items()}
-    return _unflatten(leaves | merged | whole)
+    saved = {path: leaf.astype(leaves[path].dtype) for path, leaf in _saved(factors).items()}
+    return _unflatten(leaves | merged | saved)
 
 
 def lora_loss(loss_fn: LossFn, params: Params, config: LoraConfig) -> LossFn:
-    """A loss of the adapter, for :func:`jaxalign.training.make_train_step`.
+    """Makes a loss of the adapter out of a loss of parameters, for :func:`jaxalign.training.make_train_step`.
 
     The base is bound to it by ``jax.tree_util.Partial``, so that it is an argument of the compiled step, not a constant
     in it. On a mesh, place it first: ``sharding.place(params, sharding.param_shardings(params, mesh, rules))``. A loss
     that needs the base as reference policy is written in the same way, ``Partial(loss, params)`` of a
     ``loss(params, adapter, batch, key)``.
+
+    Args:
+      loss_fn: ``loss_fn(params, batch, key) -> (loss, metrics)``.
+      params: the base's parameters, in float32 or bfloat16, or with the maps that ``models.quantize_base`` made.
+      config: which parameters the adapter changes, and how.
+
+    Returns:
+      ``loss(adapter, batch, key) -> (loss, metrics)``: ``loss_fn`` of the adapted model.
     """
 
     # Bound and not closed over: what is bound to loss_fn itself stays in sight of whoever compiles the loss.
@@ -184,8 +217,8 @@ def _adapted_loss(loss_fn: LossFn, config: LoraConfig, params: Params, adapter: 
     return loss_fn(apply_lora(params, adapter, config), batch, key)
 
 
-def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
-    """The paths of a model's parameters, such as ``"layers/mlp/up"``, that get factors, and those trained whole.
+def match_modules(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[str]]:
+    """Returns the paths of the maps that get adapters, such as ``"layers/mlp/up"``, and of what is fully trained.
 
     Raises:
       ValueError: a name fits none of them.
@@ -193,15 +226,15 @@ def chosen(paths: Iterable[str], config: LoraConfig) -> tuple[list[str], list[st
     paths = sorted(paths)
     maps = [path for path in paths if is_map(path)]
     patterns = [name for name, _ in (*config.rank_pattern, *config.alpha_pattern)]
-    _check_names("linear map", [*config.targets, *patterns], maps, _ends)
-    _check_names("parameter", config.whole or (), paths, _is_below)
-    below = ("head",) if config.whole is None else config.whole
-    whole = [path for path in paths if any(_is_below(name, path) for name in below)]
-    if config.targets:
-        maps = [path for path in maps if any(_ends(name, path) for name in config.targets)]
+    _check_names("linear map", [*config.target_modules, *patterns], maps, _ends)
+    _check_names("parameter", config.modules_to_save or (), paths, _is_below)
+    below = ("head",) if config.modules_to_save is None else config.modules_to_save
+    saved = [path for path in paths if any(_is_below(name, path) for name in below)]
+    if config.target_modules:
+        targets = [path for path in maps if any(_ends(name, path) for name in config.target_modules)]
     else:
-        maps = [path for path in maps if is_stacked(path)]
-    return [path for path in maps if path not in whole], whole
+        targets = [path for path in maps if is_stacked(path)]
+    return [path for path in targets if path not in saved], saved
 
 
 def adapted(paths: Iterable[str]) -> list[str]:
@@ -267,7 +300,7 @@ def _base(params, config):
     return leaves
 
 
-def _whole(factors):
+def _saved(factors):
     """The parameters of an adapter that replace the base's."""
     ends = ("_lora_a", "_lora_b", "_magnitude")
     return {path: leaf for path, leaf in factors.items() if not path.endswith(ends)}
@@ -290,7 +323,7 @@ def _check_names(kind, names, paths, fits):
 def _check_adapter(leaves, factors, config):
     """What is of another model would be laid beside nothing and change nothing, another rank would scale wrongly."""
     maps = adapted(factors)
-    strange = [path for path in [*maps, *_whole(factors)] if path not in leaves]
+    strange = [path for path in [*maps, *_saved(factors)] if path not in leaves]
     if strange:
         raise ValueError(f"the adapter changes {', '.join(strange)}, which the model lacks; it has {', '.join(leaves)}")
     for path in maps:

@@ -2,8 +2,8 @@
 
 :func:`quantize_base` puts a ``qwix.QArray`` of small numbers and scales in the place of each linear map of the layers.
 :func:`jaxalign.models.layers.project` makes the map anew wherever it is multiplied, in the compute dtype and one layer
-at a time, so the whole map is never in memory: neither in the forward pass nor kept for the backward one. Embeddings,
-norms, biases, an output matrix and a reward's head stay as they are.
+at a time, so the complete map is never in memory: neither in the forward pass nor kept for the backward one.
+Embeddings, norms, biases, an output matrix and a reward's head stay as they are.
 
 - ``"int8"``: one scale for each output of each layer, the largest absolute weight over 127.5; 8 bits a weight.
 - ``"nf4"``: 16 values that a normal distribution fills evenly (the paper's appendix E), with a float32 scale for each
@@ -11,8 +11,8 @@ norms, biases, an output matrix and a reward's head stay as they are.
   the greatest common divisor of the two.
 
 Quantise first, then place on a mesh: codes lie as their map does, and scales too in every dimension that the mesh
-divides; the others are whole everywhere (a block that spans two devices has its scale on both). Codes are ``uint4``,
-half a byte on the device, though ``nbytes`` says a whole one, and Orbax cannot write them: a checkpoint holds the
+divides; the others are replicated (a block that spans two devices has its scale on both). Codes are ``uint4``,
+half a byte on the device, though ``nbytes`` counts a byte, and Orbax cannot write them: a checkpoint holds the
 adapter, and the same weights give the same base at the next start.
 
 Departures from the paper: scales are not quantised a second time, which would spare 0.37 bits a weight. The optimizer's
@@ -37,9 +37,18 @@ BLOCK = 64
 
 
 def quantize_base(params: Params, kind: str) -> Params:
-    """``params`` with the linear maps of the layers in ``kind``, for every function of parameters.
+    """Quantises the linear maps of a model's layers, as the frozen base of an adapter (QLoRA, arXiv 2305.14314).
 
-    They have no gradient. Needs the extra ``jaxalign[quantization]``.
+    Embeddings, norms, biases, an output matrix and a reward's head stay as they are. It needs the extra
+    ``jaxalign[quantization]``.
+
+    Args:
+      params: any model's parameters in float32 or bfloat16.
+      kind: ``"int8"``, one scale for each output, or ``"nf4"``, 4 bits with one scale for each 64 inputs of an output.
+
+    Returns:
+      The parameters with a ``qwix.QArray`` in the place of each such map. Every function of parameters takes them; the
+      maps have no gradient.
 
     Raises:
       ValueError: ``kind`` is neither ``"int8"`` nor ``"nf4"``, or there is no map to quantise.
@@ -55,7 +64,11 @@ def quantize_base(params: Params, kind: str) -> Params:
 
 
 def dequantize_base(params: Params) -> Params:
-    """``params`` with quantised maps as float32 arrays again, for export and wherever a gradient is wanted."""
+    """Returns parameters with quantised maps as float32 arrays again, for export and wherever a gradient is wanted.
+
+    Args:
+      params: the result of ``models.quantize_base``, or parameters without such maps, which stay as they are.
+    """
     return jax.tree.map(lambda leaf: to_float32(leaf) if is_quantized(leaf) else leaf, params, is_leaf=is_quantized)
 
 
@@ -71,7 +84,7 @@ def to_float32(leaf: Any) -> Array:
 
 def dequantize(array: Any, dtype: Any) -> Array:
     """The values of a ``qwix.QArray``: code times scale in float32, rounded to ``dtype``."""
-    # As qwix.dequantize, which flattens NF4 first: on a mesh every device would gather the whole map.
+    # As qwix.dequantize, which flattens NF4 first: on a mesh every device would gather the complete map.
     values = nf4_values()[array.qvalue] if array.qtype == "nf4" else array.qvalue
     scale = array.scale
     for axis, (size, scales) in enumerate(zip(values.shape, scale.shape, strict=True)):
@@ -106,7 +119,7 @@ def _quantize(leaf: Array, inputs: tuple[int, ...], kind: str) -> Any:
     if kind == "int8":
         one = functools.partial(qwix.quantize, qtype=jnp.int8, channelwise_axes=outputs)
     else:
-        whole = (*range(last), *outputs)
+        scaled_apart = (*range(last), *outputs)
         blocks = {last: math.gcd(BLOCK, inputs[last])}
-        one = functools.partial(qwix.quantize, qtype="nf4", channelwise_axes=whole, tiled_axes=blocks)
+        one = functools.partial(qwix.quantize, qtype="nf4", channelwise_axes=scaled_apart, tiled_axes=blocks)
     return jax.lax.map(lambda layer: one(layer.astype(jnp.float32)), leaf)

@@ -33,7 +33,7 @@ def bucket_distances(
 
 
 def distances_between(queries: int, keys: int) -> Int[np.ndarray, "Q S"]:
-    """Of keys at 0, 1, ... from queries at 0, 1, ..."""
+    """The distances of keys at 0, 1, ... from queries at 0, 1, ..."""
     return np.arange(keys)[None] - np.arange(queries)[:, None]
 
 

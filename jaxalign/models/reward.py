@@ -26,7 +26,7 @@ from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.layers import project
 from jaxalign.models.shapes import shape_differences
-from jaxalign.models.streams import Streams, rows_of_streams, whole_streams
+from jaxalign.models.streams import Streams, rows_of_streams, unshifted_streams
 from jaxalign.typing import ListBatch, Params
 
 
@@ -63,11 +63,12 @@ class RewardModel(nn.Module):
         token_types: Int[Array, "B L"] | None = None,
         pooled: Bool[Array, "B L"] | None = None,
     ) -> Float[Array, "B"]:
-        """The reward of each row, float32; 0 for a row of which nothing is pooled.
+        """Computes the reward of each row, float32; 0 for a row of which nothing is pooled.
 
         Args:
+          tokens: prompt and response in one row.
           mask: True for real tokens; None means all. Rows may be padded on either side.
-          token_types: of an encoder's tokens, 0 or 1; None means 0 everywhere.
+          token_types: 0 or 1 for each of an encoder's tokens; None means 0 everywhere.
           pooled: True for the tokens whose states count, by default all real ones.
 
         Raises:
@@ -84,7 +85,7 @@ class RewardModel(nn.Module):
         return self._score(hidden, mask, mask if pooled is None else mask & pooled)
 
     def list_rewards(self, streams: Streams, shared_prompt: bool) -> Float[Array, "B K"]:
-        """The reward of each response of :func:`~jaxalign.models.streams.whole_streams`."""
+        """The reward of each response of :func:`~jaxalign.models.streams.unshifted_streams`."""
         p, r = streams.prompt_tokens.shape[1], streams.response_tokens.shape[2]
         self._check_length(p + r)
         if not isinstance(self.backbone, Encoder):
@@ -114,15 +115,22 @@ class RewardModel(nn.Module):
 
 
 def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K"]:
-    """The reward of each response, float32; 0 where ``where`` is False or a response has no token.
+    """Computes the scalar reward of every response of lists; ranking losses take them as scores.
 
-    Ranking losses take them as scores. With ``shared_prompt=False`` a decoder or encoder-decoder runs K separate rows,
-    as an encoder always does: the same numbers and gradients at a higher cost.
+    Args:
+      model: a reward model, as ``models.build`` makes it of a ``RewardConfig``.
+      params: its parameters.
+      batch: padded lists.
+      shared_prompt: whether a decoder or encoder-decoder runs the prompt once for all responses. False runs K separate
+        rows, as an encoder always does: the same numbers and gradients at a higher cost.
+
+    Returns:
+      ``[B, K]``, float32; 0 where ``batch.where`` is False or a response has no token.
 
     Raises:
       ValueError: P + R exceeds the backbone's ``max_length``.
     """
-    streams = whole_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
+    streams = unshifted_streams(batch.prompt_tokens, batch.prompt_mask, batch.response_tokens, batch.response_mask)
     rewards = model.apply({"params": params}, streams, shared_prompt, method=model.list_rewards)
     return jnp.where(batch.where, rewards, 0)
 
@@ -130,9 +138,20 @@ def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: 
 def pool_states(
     hidden: Float[Array, "*batch L D"], mask: Bool[Array, "*batch L"], pooling: Literal["last", "mean", "first"]
 ) -> Float[Array, "*batch D"]:
-    """The state of the last or of the first real token, or the mean over real tokens (float32, 0 if there is none).
+    """Returns one state for each row: that of its last or first real token, or the mean over its real tokens.
 
     The mean, divided by its norm, is the embedding of a sentence encoder such as MiniLM.
+
+    Args:
+      hidden: ``[..., L, D]``, the states of a row's tokens.
+      mask: ``[..., L]``, True for real tokens. Padding may stand on either side.
+      pooling: ``"last"``, ``"mean"`` or ``"first"``.
+
+    Returns:
+      ``[..., D]``; a mean is float32, and 0 for a row without a real token, whose last or first state is meaningless.
+
+    Raises:
+      ValueError: another ``pooling``.
     """
     if pooling == "mean":
         total = jnp.sum(jnp.where(mask[..., None], hidden.astype(jnp.float32), 0), axis=-2)
@@ -147,14 +166,18 @@ def pool_states(
 
 
 def init_reward_params(model, key: PRNGKeyArray, backbone_params: Params) -> Params:
-    """Parameters of a reward model on a pretrained backbone, whose arrays are taken as they are.
+    """Makes parameters of a reward model on a pretrained backbone, whose arrays are taken as they are.
 
     Args:
-      key: for the head's weights.
+      model: a reward model, as ``models.build`` makes it of a ``RewardConfig``.
+      key: draws the head's weights.
       backbone_params: those of ``models.build(model.config.backbone)``; an output matrix is left out.
 
+    Returns:
+      ``{"backbone": ..., "head": ...}``, for ``model.apply``.
+
     Raises:
-      ValueError: they are not the backbone's.
+      ValueError: ``backbone_params`` are not the backbone's.
     """
     shapes = jax.eval_shape(model.init, key, jnp.zeros((1, 1), jnp.int32))["params"]
     expected, given = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (shapes["backbone"], backbone_params))

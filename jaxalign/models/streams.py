@@ -1,8 +1,9 @@
 """How a prompt and its K responses are laid out for the network.
 
 To predict (:func:`split_streams`), each response stream is fed the prompt's last token and then its own tokens but the
-last, so that its hidden state at t predicts its token t; the prompt stream drops that last token. To be read whole
-(:func:`whole_streams`), as rewards are, both are fed just their tokens, so that the state at t has seen token t. Either
+last, so that its hidden state at t predicts its token t; the prompt stream drops that last token. To
+be scored (:func:`unshifted_streams`), as rewards are, both are fed just their tokens, so that the state at t has seen
+token t. Either
 way a prompt costs P and its responses K * R positions. An encoder-decoder's streams (:func:`start_streams`) meet in
 cross-attention only: its responses begin with the start token. Prompts are padded on either side, responses on the
 right.
@@ -61,8 +62,11 @@ def start_streams(
     response_tokens: Int[Array, "B K R"],
     response_mask: Bool[Array, "B K R"],
 ) -> Streams:
-    """:func:`split_streams` for an encoder-decoder: the prompt stays whole, responses follow ``start_id`` from 0 on."""
-    streams = whole_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
+    """Streams like those of :func:`split_streams`, for an encoder-decoder.
+
+    The prompt stays complete, and responses follow ``start_id`` from position 0 on.
+    """
+    streams = unshifted_streams(prompt_tokens, prompt_mask, response_tokens, response_mask)
     valid = _shift(jnp.ones((1, 1), bool), response_mask)
     return streams._replace(
         response_tokens=_shift(jnp.full((1, 1), start_id), response_tokens),
@@ -71,7 +75,7 @@ def start_streams(
     )
 
 
-def whole_streams(
+def unshifted_streams(
     prompt_tokens: Int[Array, "B P"],
     prompt_mask: Bool[Array, "B P"],
     response_tokens: Int[Array, "B K R"],

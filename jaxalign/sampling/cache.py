@@ -7,7 +7,7 @@ All samples write the same column of their rings at a step, column ``step % C``,
 in-place update instead of a scatter. The age of a column, ``(step - column) % C``, says what it holds; a sample sees
 the ages that it has lived through.
 
-A ring has no axis of length 1 before its columns: XLA would drop it for the product, and then copy the whole ring
+A ring has no axis of length 1 before its columns: XLA would drop it for the product, and then copy all of the ring
 twice a token instead of updating it in place.
 
 Letters beyond those of ``jaxalign.typing``: N key-value heads, G query heads to each, D width of a head, C columns.
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.attend import Attend, LayerInfo, attend_rows, logit_options
-from jaxalign.models.attention import HIDDEN
+from jaxalign.models.attention import MASKED_LOGIT
 from jaxalign.models.config import DecoderConfig, LanguageModelConfig
 
 
@@ -29,7 +29,7 @@ class LayerCache(NamedTuple):
 
     prompt_key: Float[Array, "B N P D"]
     prompt_value: Float[Array, "B N P D"]
-    key: Float[Array, "*BK_N C D"]  # of B * K and N, those that are not 1
+    key: Float[Array, "*BK_N C D"]  # the leading axes are B * K and N, without those of length 1
     value: Float[Array, "*BK_N C D"]
 
 
@@ -44,7 +44,7 @@ def ring_columns(config: LanguageModelConfig, windowed: bool, max_new_tokens: in
 
 
 def empty_rings(config: LanguageModelConfig, rows: int, samples: int, max_new_tokens: int) -> list[tuple[Array, Array]]:
-    """Each layer's ``key`` and ``value``."""
+    """Makes each layer's ``key`` and ``value``, zeros."""
 
     def ring(windowed):
         columns = ring_columns(config, windowed, max_new_tokens)
@@ -122,7 +122,7 @@ def cached_attention(
     if softcap is not None:
         logits = softcap * jnp.tanh(logits / softcap)
     seen = jnp.concatenate([prompt_mask, mask], axis=-1)[:, :, None, None]
-    weights, total = weigh(logits, seen)
+    weights, total = unnormalized_softmax(logits, seen)
     weights = weights.astype(cache.value.dtype)
     by_prompt = weights[..., :p].swapaxes(1, 2).reshape(b, n, k * g, p)
     values = product(by_prompt, cache.prompt_value, contract=-2).reshape(b, n, k, g, d).swapaxes(1, 2)
@@ -130,9 +130,9 @@ def cached_attention(
     return (values / total).reshape(b, k, h, d).astype(query.dtype)
 
 
-def weigh(logits: Float[Array, "... C"], seen: Bool[Array, "..."]) -> tuple[Array, Array]:
-    """Softmax weights before their division, and what to divide by; none where a column is not seen."""
-    logits = jnp.where(seen, logits, HIDDEN)
+def unnormalized_softmax(logits: Float[Array, "... C"], seen: Bool[Array, "..."]) -> tuple[Array, Array]:
+    """The weights of a softmax before their division, and what to divide them by; no weight where nothing is seen."""
+    logits = jnp.where(seen, logits, MASKED_LOGIT)
     weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
     return weights, weights.sum(axis=-1, keepdims=True)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.encoder_decoder_layers import Attend, AttendMemory
-from jaxalign.sampling.cache import LayerCache, ages, product, weigh, write_ring
+from jaxalign.sampling.cache import LayerCache, ages, product, unnormalized_softmax, write_ring
 
 
 def attend_own(bias: Float[Array, "H C"], counts: Int[Array, "B K"], step: Int[Array, ""]) -> Attend:
@@ -43,9 +43,9 @@ def ring_attention(
     b, k, h, d = query.shape
     leading = cache.key.shape[:-2]
     logits = product(query.reshape(*leading, 1, d), cache.key, contract=-1).reshape(b, k, h, -1) + bias[None, None]
-    weights, total = weigh(logits, mask[:, :, None])
-    weights = weights.astype(cache.value.dtype).reshape(*leading, 1, -1)
-    values = product(weights, cache.value, contract=-2).reshape(b, k, h, d)
+    unnormalized_softmaxts, total = unnormalized_softmax(logits, mask[:, :, None])
+    unnormalized_softmaxts = unnormalized_softmaxts.astype(cache.value.dtype).reshape(*leading, 1, -1)
+    values = product(unnormalized_softmaxts, cache.value, contract=-2).reshape(b, k, h, d)
     return (values / total).astype(query.dtype)
 
 
@@ -54,6 +54,6 @@ def prompt_attention(
 ) -> Float[Array, "B K H D"]:
     """Attention of one query a sample over its prompt, which K samples share."""
     logits = product(query.swapaxes(1, 2), cache.prompt_key, contract=-1)
-    weights, total = weigh(logits, mask[:, None, None])
-    values = product(weights.astype(cache.prompt_value.dtype), cache.prompt_value, contract=-2)
+    unnormalized_softmaxts, total = unnormalized_softmax(logits, mask[:, None, None])
+    values = product(unnormalized_softmaxts.astype(cache.prompt_value.dtype), cache.prompt_value, contract=-2)
     return (values / total).swapaxes(1, 2).astype(query.dtype)

@@ -1,4 +1,4 @@
-"""Prefill and the decode step, which whole batches and continuous batching share."""
+"""Prefill and the decode step, which ``generate`` and continuous batching share."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from jaxalign.sampling.rules import Memory, Rule
 
 
 class Prompts(NamedTuple):
-    """What the network and the rule keep of prompts; the first three as in :class:`~jaxalign.sampling.readers.Read`."""
+    """What the network and the rule keep of prompts."""
 
-    caches: tuple[tuple[Array, Array], ...]
-    lengths: Int[Array, "B"]
-    last: Int[Array, "B"]
+    caches: tuple[tuple[Array, Array], ...]  # each layer's keys and values [B, N, P, D]
+    lengths: Int[Array, "B"]  # tokens in the caches
+    last: Int[Array, "B"]  # the token that samples go on from
     memory: Memory
 
 
@@ -35,7 +35,7 @@ class Sequences(NamedTuple):
 
 
 def prefill(model, weights: Weights, tokens: Int[Array, "B P"], mask: Bool[Array, "B P"], rule: Rule) -> Prompts:
-    """Run prompts, padded on either side."""
+    """Runs prompts, padded on either side, through the network."""
     order = jnp.argsort(~mask, axis=1, stable=True)
     tokens, mask = jnp.take_along_axis(tokens, order, axis=1), jnp.take_along_axis(mask, order, axis=1)
     reader = reader_of(model)

@@ -1,6 +1,6 @@
 """Prefill and decode in one jitted call, K samples to a prompt from one prompt cache.
 
-Of a decoder samples are continuations; of an encoder-decoder, what its decoder writes about the prompt.
+A decoder's samples continue the prompt; an encoder-decoder's are what its decoder writes about the prompt.
 """
 
 import functools
@@ -23,7 +23,7 @@ class Samples(NamedTuple):
 
     tokens: Int[Array, "B K R"]
     mask: Bool[Array, "B K R"]
-    logps: Float[Array, "B K R"]  # nats under the model at temperature 1, as ``response_token_logps`` has them
+    logps: Float[Array, "B K R"]  # nats under the model at temperature 1, those of ``models.response_token_logps``
 
 
 @functools.partial(jax.jit, static_argnames=("model", "num_samples", "max_new_tokens", "eos_id", "rule"))
@@ -39,10 +39,24 @@ def generate(
     eos_id: int | tuple[int, ...],
     rule: Rule,
 ) -> Samples:
-    """Sample ``num_samples`` continuations of each prompt, up to and including ``eos_id``, or one of them if several.
+    """Draws ``num_samples`` continuations of each prompt, each up to and including an end-of-sequence token.
 
-    Consumes ``key``; sample k of row b draws from its own key, so it does not depend on the other rows' texts.
-    Sharded parameters and prompts (``jaxalign.sharding``) give the same tokens on any mesh.
+    The prompt is prefilled once for all its samples. Sharded parameters and prompts (``jaxalign.sharding``) give the
+    same tokens on any mesh.
+
+    Args:
+      model: a decoder or an encoder-decoder, as ``models.build`` makes it.
+      params: its parameters.
+      prompt_tokens: ``[B, P]``, padded on either side.
+      prompt_mask: ``[B, P]``, True for real tokens.
+      key: consumed. Sample k of row b draws from a key of its own, so it does not depend on the other rows' texts.
+      num_samples: K, samples of each prompt.
+      max_new_tokens: R, tokens of a sample at most, the end of sequence included.
+      eos_id: the token that ends a sample, or several such tokens.
+      rule: how the next token is chosen, such as ``sampling.greedy`` or ``sampling.sample(sampling.temperature(0.7))``.
+
+    Returns:
+      ``Samples`` with arrays ``[B, K, R]``: tokens, their mask, and their log-probabilities in nats at temperature 1.
 
     Raises:
       ValueError: a number of samples or tokens that is no whole number of at least 1; a model whose rotary positions

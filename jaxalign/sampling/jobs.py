@@ -41,7 +41,7 @@ SHORTEST_BUCKET = 16
 class Job(NamedTuple):
     """Samples to draw from one prompt."""
 
-    number: int  # the row of ``generate`` that this job stands for
+    number: int  # the row of ``generate`` that this job stands for: it determines the keys
     prompt: Sequence[int]  # at least one token
     samples: Sequence[int]  # which: 0, 1, ... K - 1, or those of them that are still missing
 
@@ -76,14 +76,27 @@ def run_jobs(
     stride: int = 16,
     sharding: NamedSharding | None = None,
 ) -> Iterator[Completion]:
-    """Yield the samples of ``jobs`` as they end. A prompt is prefilled once for all its samples.
+    """Yields the samples of ``jobs`` as they end, by continuous batching: a sample that ends makes room for the next.
+
+    A prompt is prefilled once for all its samples. Sample k of the job with number i is what ``generate`` draws as
+    sample k of row i from the same key, up to rounding where two tokens are almost equally likely.
 
     Args:
+      model: a decoder or an encoder-decoder, as ``models.build`` makes it.
+      params: its parameters.
+      jobs: prompts, and which samples of each are to be drawn; read as slots become free.
+      key: consumed; each sample draws from a key of its own.
       num_slots: samples that are decoded side by side.
       max_prompt_tokens: room for a prompt in each slot.
+      max_new_tokens: tokens of a sample at most, the end of sequence included.
+      eos_id: the token that ends a sample, or several such tokens.
+      rule: how the next token is chosen, such as ``sampling.greedy``.
       stop: looks at each sample every ``stride`` tokens, see :func:`jaxalign.sampling.stop_strings`.
       stride: tokens between two looks; ended samples make room only then.
       sharding: how slots are dealt out over the devices that hold ``params``: ``jaxalign.sharding.batch_sharding``.
+
+    Returns:
+      An iterator of completions, in the order in which they end.
 
     Raises:
       ValueError: (when iterated) a prompt without tokens or longer than ``max_prompt_tokens``; more than the model's
@@ -100,7 +113,7 @@ def run_jobs(
     stop_ids = (eos_id,) if isinstance(eos_id, int) else eos_id
     while True:
         free = (slot for slot in range(num_slots) if slot not in running)
-        # In this order: zip asks for a sample only when it has a slot.
+        # The slots come first, so that zip asks for a sample only when it has a slot.
         for slot, (job, sample, prompt, sample_key) in zip(free, waiting, strict=False):
             slots = _insert(slots, np.int32(slot), prompt, sample_key, sharding=sharding)
             if one_at_a_time:
@@ -121,9 +134,9 @@ def run_jobs(
 
 
 def _may_deadlock(arrays: Any) -> bool:
-    """With many programs of several CPU devices under way, XLA's collectives may wait for each other for ever.
+    """Whether programs must run one at a time: those of several CPU devices may wait for each other for ever.
 
-    After 40 s it aborts the process. On accelerators programs run in the order of their dispatch.
+    After 40 s XLA aborts the process. On accelerators programs run in the order of their dispatch.
     """
     spread = (leaf.devices() for leaf in jax.tree.leaves(arrays) if isinstance(leaf, jax.Array))
     return any(len(devices) > 1 and next(iter(devices)).platform == "cpu" for devices in spread)

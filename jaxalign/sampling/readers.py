@@ -30,7 +30,7 @@ class Weights(NamedTuple):
 class Read(NamedTuple):
     """What the network keeps of prompts, and from what token their samples go on."""
 
-    caches: tuple[tuple[Array, Array], ...]  # of each layer, keys and values [B, N, P, D]
+    caches: tuple[tuple[Array, Array], ...]  # each layer's keys and values [B, N, P, D]
     lengths: Int[Array, "B"]  # tokens in the caches
     last: Int[Array, "B"]
 

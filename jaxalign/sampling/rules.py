@@ -22,7 +22,7 @@ Memory = Any
 
 
 class Candidates(NamedTuple):
-    """Tokens that may come next, in any order; a logit of -inf excludes."""
+    """Tokens that may come next, in any order; a logit of -inf excludes its token."""
 
     logits: Float[Array, "C"]
     tokens: Int[Array, "C"]
@@ -37,7 +37,13 @@ def _keep(memory, token):
 
 
 class Transform(NamedTuple):
-    """``apply(candidates, memory) -> candidates``, with ``init`` and ``update`` as in :class:`Rule`."""
+    """A step of a rule, which changes the candidates for the next token.
+
+    Attributes:
+      apply: ``apply(candidates, memory) -> candidates``.
+      init: ``init(tokens [P], mask [P], vocab_size) -> memory`` after a prompt.
+      update: ``update(memory, token) -> memory`` after a token that was chosen.
+    """
 
     apply: Callable[[Candidates, Memory], Candidates]
     init: Callable[[Int[Array, "P"], Bool[Array, "P"], int], Memory] = _no_memory
@@ -64,7 +70,15 @@ greedy = Rule(lambda logits, key, memory: jnp.argmax(logits))
 
 @functools.cache
 def sample(*transforms: Transform) -> Rule:
-    """Draw from the softmax of what the transforms leave; without any, from the model's own distribution.
+    """Makes a rule that draws from the softmax of what the transforms leave.
+
+    Equal transforms give the same rule, so that it is compiled once.
+
+    Args:
+      transforms: applied in this order to the candidates for the next token; none: the model's own distribution.
+
+    Returns:
+      The rule for ``generate`` or ``run_jobs``; it consumes the key that it is given for each token.
 
     >>> rule = sample(repetition_penalty(1.2), temperature(0.7), top_k(2))
     >>> memory = rule.init(jnp.array([3, 0]), jnp.array([True, False]), 4)
@@ -89,7 +103,17 @@ def sample(*transforms: Transform) -> Rule:
 
 @functools.cache
 def temperature(value: float) -> Transform:
-    """Divide logits by ``value``: below 1 sharpens, above 1 flattens."""
+    """Makes a transform that divides logits by ``value``.
+
+    Args:
+      value: positive; below 1 sharpens the distribution, above 1 flattens it.
+
+    Returns:
+      The transform, for ``sample``.
+
+    Raises:
+      ValueError: ``value`` is not positive and finite.
+    """
     if not 0 < value < math.inf:  # NaN is neither
         raise ValueError(f"temperature must be positive, got {value}; for the most likely token use greedy")
     return Transform(lambda candidates, memory: candidates._replace(logits=candidates.logits / value))
@@ -97,7 +121,17 @@ def temperature(value: float) -> Transform:
 
 @functools.cache
 def top_k(count: int) -> Transform:
-    """Keep the ``count`` most likely tokens (Fan et al., 2018)."""
+    """Makes a transform that keeps the ``count`` most likely tokens (Fan et al., 2018).
+
+    Args:
+      count: tokens to keep, at least 1; beyond the vocabulary's size all are kept.
+
+    Returns:
+      The transform, for ``sample``.
+
+    Raises:
+      ValueError: ``count`` is no whole number of at least 1.
+    """
     if not (isinstance(count, int) and count >= 1):
         raise ValueError(f"top_k keeps a whole number of at least 1 token, got {count}; leave it out to keep all")
 
@@ -109,7 +143,17 @@ def top_k(count: int) -> Transform:
 
 @functools.cache
 def top_p(mass: float) -> Transform:
-    """Keep the fewest most likely tokens whose probabilities reach ``mass`` in (0, 1] (Holtzman et al., 2020)."""
+    """Makes a transform that keeps the fewest most likely tokens that have ``mass`` together (Holtzman et al., 2020).
+
+    Args:
+      mass: a sum of probabilities, in (0, 1].
+
+    Returns:
+      The transform, for ``sample``.
+
+    Raises:
+      ValueError: ``mass`` is outside of (0, 1].
+    """
     if not 0 < mass <= 1:
         raise ValueError(f"top_p keeps a probability mass in (0, 1], got {mass}")
 
@@ -126,7 +170,17 @@ def top_p(mass: float) -> Transform:
 
 @functools.cache
 def min_p(share: float) -> Transform:
-    """Keep tokens at least ``share`` in [0, 1] as likely as the most likely one (Nguyen et al., 2024)."""
+    """Makes a transform that keeps tokens not much less likely than the most likely one (Nguyen et al., 2024).
+
+    Args:
+      share: a token is kept if its probability is at least this share of the highest one, in [0, 1].
+
+    Returns:
+      The transform, for ``sample``.
+
+    Raises:
+      ValueError: ``share`` is outside of [0, 1].
+    """
     if not 0 <= share <= 1:
         raise ValueError(f"min_p is a share of the highest probability, in [0, 1], got {share}")
 
@@ -139,9 +193,19 @@ def min_p(share: float) -> Transform:
 
 @functools.cache
 def repetition_penalty(penalty: float) -> Transform:
-    """Make each token of the prompt and the text so far less likely (Keskar et al., 2019).
+    """Makes a transform by which each token of the prompt and the text so far is less likely (Keskar et al., 2019).
 
-    Its logit is divided by ``penalty`` if positive and multiplied if negative. Remembers one bit a vocabulary entry.
+    The token's logit is divided by ``penalty`` if it is positive and multiplied by it if it is negative. The transform
+    remembers one truth value for each entry of the vocabulary.
+
+    Args:
+      penalty: positive; 1 changes nothing, more discourages repetition.
+
+    Returns:
+      The transform, for ``sample``.
+
+    Raises:
+      ValueError: ``penalty`` is not positive and finite.
     """
     if not 0 < penalty < math.inf:
         raise ValueError(f"repetition_penalty must be positive (above 1 discourages), got {penalty}")

@@ -1,11 +1,5 @@
 """Choosing among the responses of a list, by rewards or by comparisons.
 
-Shared arguments:
-  preferences: at [i, j] the probability that response i beats response j, as a model gives it in one order; both orders
-    are averaged, the diagonal is not read.
-  where: True for real responses.
-  key: breaks ties at random. Without it the response that is stored first wins them, which favours a place in the list.
-
 Everything has to be finite where it counts: :func:`jaxalign.data.score_lists` names the record of a reward that is not.
 A list without any real response gives index 0.
 """
@@ -31,7 +25,16 @@ class Knockout(NamedTuple):
 def best_of_n(
     rewards: Float[Array, "*batch K"], *, where: Bool[Array, "*batch K"] | None = None, key: PRNGKeyArray | None = None
 ) -> Int[Array, "*batch"]:
-    """The index of the response with the highest reward.
+    """Returns the index of the response with the highest reward; 0 for a list without a real response.
+
+    Args:
+      rewards: ``[..., K]``, finite where ``where`` is True.
+      where: ``[..., K]``, True for real responses; None: all.
+      key: breaks ties at random. Without it the response that is stored first wins them, which favours a place in the
+        list.
+
+    Returns:
+      ``[...]``, from 0 to K - 1.
 
     >>> print(best_of_n(jnp.array([0.1, 0.9, 2.0]), where=jnp.array([True, True, False])))
     1
@@ -46,7 +49,17 @@ def round_robin_ranks(
     where: Bool[Array, "*batch K"] | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Int[Array, "*batch K"]:
-    """Each response's rank by its expected wins against all others, 1 = best; masked ones come last.
+    """Ranks the responses of a list by their expected wins against all others.
+
+    Args:
+      preferences: ``[..., K, K]``, at [i, j] the probability that response i beats response j, as a model gives it in
+        one order. Both orders are averaged; the diagonal is not read.
+      where: ``[..., K]``, True for real responses; None: all.
+      key: breaks ties at random. Without it the response that is stored first wins them, which favours a place in the
+        list.
+
+    Returns:
+      ``[..., K]``: the rank of each response, 1 for the best; masked responses come last.
 
     >>> print(round_robin_ranks(jnp.array([[0.5, 0.1, 0.4], [0.9, 0.5, 0.7], [0.6, 0.3, 0.5]])))
     [3 1 2]
@@ -61,11 +74,21 @@ def knockout(
     where: Bool[Array, "*batch K"] | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Knockout:
-    """The best and the worst of each list of n responses in ceil(3n / 2) - 2 comparisons; all are n (n - 1) / 2.
+    """Finds the best and the worst of each list of n responses in ceil(3n / 2) - 2 of its n (n - 1) / 2 comparisons.
 
     The first round compares the responses two by two; its winners play for the best, its losers for the worst, and the
     one left over by an odd number takes part in both. Of intransitive preferences the result depends on who meets whom,
     which ``key`` draws; without it neighbours meet.
+
+    Args:
+      preferences: ``[..., K, K]``, at [i, j] the probability that response i beats response j, as a model gives it in
+        one order. Both orders are averaged; the diagonal is not read.
+      where: ``[..., K]``, True for real responses; None: all.
+      key: draws who meets whom, and breaks ties at random. Without it the response that is stored first wins ties.
+
+    Returns:
+      ``Knockout``: the indices of the best and of the worst response, and the number of comparisons, each ``[...]``. A
+      list without a real response has index 0.
 
     Source: RRM (arXiv 2409.13156) ranks responses by tournament; the minimum number of comparisons for both ends is
     Pohl's (1972).

@@ -1,7 +1,4 @@
-"""Stop strings. Inside ``jit`` only ids can be matched, and a string may lie across tokens: text is looked at outside.
-
-``decode`` turns token ids into text, for instance :meth:`jaxalign.data.Tokenizer.decode`.
-"""
+"""Stop strings. They are found in text, outside of ``jit``: inside there are only ids, and a string may span tokens."""
 
 import bisect
 import re
@@ -11,7 +8,7 @@ from jaxalign.sampling.jobs import StopFn, never
 
 DecodeFn = Callable[[Sequence[int]], str]
 MARKS = 0xF0000
-"""From here on Unicode has characters for private use: one stands for each special token that a stop string names."""
+"""The first of Unicode's characters for private use, which stand for the special tokens that stop strings name."""
 
 
 class Stops:
@@ -20,7 +17,12 @@ class Stops:
     A text ends where the first of ``strings`` is complete, written as ordinary text or as the special tokens in it.
 
     Args:
+      strings: texts that are not empty.
+      decode: turns token ids into text, for instance :meth:`jaxalign.data.Tokenizer.decode`.
       special_ids: the ids of special tokens, by their spelling.
+
+    Attributes:
+      find: the ``stop`` of ``run_jobs``.
 
     Raises:
       ValueError: ``strings`` is no list of texts that are not empty.
@@ -42,7 +44,7 @@ class Stops:
         if not self._marks:
             return text_before(self._decode(tokens), self._strings)
         before = text_before(self._marked(tokens), self._strings)
-        # Decoded as one, as far as whole tokens go: a tokenizer may treat the beginning of a text in its own way.
+        # Complete tokens are decoded as one: a tokenizer may treat the beginning of a text in its own way.
         kept = next(n for n in range(len(tokens), -1, -1) if before.startswith(self._marked(tokens[:n])))
         rest = before[len(self._marked(tokens[:kept])) :]
         return self._decode(tokens[:kept]) + "".join(each for each in rest if each not in self._marks.values())
@@ -58,7 +60,17 @@ class Stops:
 
 
 def stop_strings(strings: Sequence[str], decode: DecodeFn) -> StopFn:
-    """A :data:`StopFn` for ``run_jobs``: a text ends with the token that completes the first of ``strings``.
+    """Makes the ``stop`` of ``run_jobs``: a text ends with the token that completes the first of ``strings``.
+
+    Args:
+      strings: texts that are not empty; without any, no text ends by them.
+      decode: turns token ids into text, for instance :meth:`jaxalign.data.Tokenizer.decode`.
+
+    Returns:
+      ``stop(tokens)``: after how many of them the text ends, None if it goes on.
+
+    Raises:
+      ValueError: ``strings`` is no list of texts that are not empty.
 
     >>> stop_strings(["\\n\\n"], lambda ids: "".join(map(chr, ids)))([65, 10, 10, 66])
     3
@@ -81,7 +93,15 @@ def stop_strings(strings: Sequence[str], decode: DecodeFn) -> StopFn:
 
 
 def text_before(text: str, strings: Sequence[str]) -> str:
-    """``text`` up to whichever of ``strings`` begins first, all of it if none does."""
+    """Returns ``text`` up to whichever of ``strings`` begins first, all of it if none does.
+
+    Args:
+      text: what a model wrote.
+      strings: texts that are not empty.
+
+    Raises:
+      ValueError: ``strings`` is no list of texts that are not empty.
+    """
     _check(strings)
     found = [text.find(string) for string in strings]
     return text[: min((place for place in found if place >= 0), default=len(text))]

@@ -21,7 +21,15 @@ _rules: contextvars.ContextVar[Rules | None] = contextvars.ContextVar("rules", d
 
 @contextlib.contextmanager
 def on_mesh(mesh: Mesh | None, rules: Rules | None) -> Iterator[None]:
-    """Inside, what is traced runs on ``mesh`` by ``rules``; None: on one device."""
+    """Tells the functions that are traced inside this context on which mesh they run, and by which rules.
+
+    Args:
+      mesh: None: one device, on which nothing is laid out.
+      rules: on which mesh axes logical axes lie; None: nothing is laid out.
+
+    Returns:
+      A context manager.
+    """
     if mesh is None:
         yield
         return
@@ -34,9 +42,12 @@ def on_mesh(mesh: Mesh | None, rules: Rules | None) -> Iterator[None]:
 
 
 def mesh_axes(logical: str) -> tuple[str, ...]:
-    """The mesh axes, of more than one device, over which a logical axis is split here.
+    """Returns the mesh axes, of more than one device, over which a logical axis is split inside ``on_mesh``.
 
     Axes that an enclosing ``jax.shard_map`` maps by hand are left out: there an array is a shard already.
+
+    Args:
+      logical: such as ``"batch"``, ``"length"`` or ``"heads"``.
     """
     rules, mesh = _rules.get(), jax.sharding.get_abstract_mesh()
     if rules is None:
@@ -46,15 +57,24 @@ def mesh_axes(logical: str) -> tuple[str, ...]:
 
 
 def num_shards(logical: str) -> int:
-    """Over how many devices a logical axis is split here."""
+    """Returns the number of devices over which a logical axis is split inside ``on_mesh``, 1 outside of it.
+
+    Args:
+      logical: such as ``"batch"``, ``"length"`` or ``"heads"``.
+    """
     shape = jax.sharding.get_abstract_mesh().shape
     return math.prod(shape[axis] for axis in mesh_axes(logical))
 
 
 def constrain(x: Array, *logical: str | None) -> Array:
-    """``x`` laid out by the logical axes of its dimensions, None for whole; trailing ones are left to the compiler.
+    """Returns ``x``, laid out on the mesh of the surrounding ``on_mesh`` by the logical axes of its dimensions.
 
-    A dimension that its mesh axes do not divide is left to the compiler as well.
+    A dimension that its mesh axes do not divide is left to the compiler. Outside of ``on_mesh`` nothing happens.
+
+    Args:
+      x: an array of any shape.
+      logical: the logical axis of each leading dimension, such as ``"batch"``; None: replicated. Dimensions beyond
+        these are left to the compiler.
     """
     entries = [_entry(size, name) for size, name in zip(x.shape, logical, strict=False)]
     if not any(entry and entry is not PartitionSpec.UNCONSTRAINED for entry in entries):

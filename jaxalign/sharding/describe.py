@@ -7,11 +7,13 @@ import jax
 
 
 def describe_shardings(tree: Any, shardings: Any) -> str:
-    """A table with a row per array: name, dtype and shape, where its dimensions lie, what one device holds of it.
+    """Returns a table of arrays: name, dtype and shape, the mesh axes of each dimension, and what one device holds.
 
-    ``tree`` is of arrays or of their shapes (``jax.eval_shape``), ``shardings`` has one sharding per leaf.
+    Args:
+      tree: a pytree of arrays, or of their shapes (``jax.eval_shape``).
+      shardings: one sharding for each leaf of ``tree``.
     """
-    rows = [("array", "whole", "dimensions on", "per device", "MiB")]
+    rows = [("array", "global", "dimensions on", "per device", "MiB")]
     total = 0.0
     for (path, leaf), sharding in zip(
         jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(shardings), strict=True
@@ -20,8 +22,8 @@ def describe_shardings(tree: Any, shardings: Any) -> str:
         mebibytes = math.prod(local) * leaf.dtype.itemsize / 2**20
         total += mebibytes
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        whole = f"{leaf.dtype}{_shape(leaf.shape)}"
-        rows.append((name, whole, _spec(sharding.spec), _shape(local), f"{mebibytes:.2f}"))
+        shape = f"{leaf.dtype}{_shape(leaf.shape)}"
+        rows.append((name, shape, _spec(sharding.spec), _shape(local), f"{mebibytes:.2f}"))
     rows.append(("total", "", "", "", f"{total:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

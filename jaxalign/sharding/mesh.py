@@ -19,7 +19,14 @@ def make_mesh(
     tensor: int = 1,
     devices: Sequence[jax.Device] | None = None,
 ) -> Mesh:
-    """A mesh over ``devices`` (all of them by default) with the axes of ``MESH_AXES``; -1 takes what is left.
+    """Returns a mesh with the axes ``data``, ``fsdp``, ``context`` and ``tensor``; a size of -1 takes what is left.
+
+    Args:
+      data: devices over which rows of the batch are split, and parameters replicated.
+      fsdp: devices over which rows of the batch and slices of the parameters are split.
+      context: devices over which the tokens of a row are split.
+      tensor: devices over which heads, hidden units and the vocabulary are split.
+      devices: those of the mesh; None: all that JAX sees.
 
     Raises:
       ValueError: the sizes do not multiply to the number of devices, and the message names meshes that do; or TPU chips
@@ -39,10 +46,17 @@ def make_mesh(
 def make_abstract_mesh(
     num_devices: int, *, data: int = 1, fsdp: int = -1, context: int = 1, tensor: int = 1
 ) -> AbstractMesh:
-    """The mesh that :func:`make_mesh` makes of as many devices, without devices: for shardings of what is not here.
+    """Returns the mesh that ``make_mesh`` makes of so many devices, without devices: to plan for a machine elsewhere.
+
+    Args:
+      num_devices: how many devices the mesh has; a size of -1 takes what is left of them.
+      data: devices over which rows of the batch are split, and parameters replicated.
+      fsdp: devices over which rows of the batch and slices of the parameters are split.
+      context: devices over which the tokens of a row are split.
+      tensor: devices over which heads, hidden units and the vocabulary are split.
 
     Raises:
-      ValueError: as :func:`make_mesh`.
+      ValueError: the sizes do not multiply to ``num_devices``; the message names meshes that do.
     """
     return AbstractMesh(_fill((data, fsdp, context, tensor), num_devices), MESH_AXES, AXIS_TYPES)
 

@@ -1,4 +1,4 @@
-"""Arrays onto a mesh."""
+"""Placing arrays on a mesh."""
 
 import math
 from typing import Any
@@ -11,12 +11,22 @@ from jaxalign.sharding.rules import Rules
 
 
 def batch_sharding(mesh: Mesh | AbstractMesh, rules: Rules) -> NamedSharding:
-    """The sharding of every array of a batch: its leading axis over the mesh axes of ``"batch"``."""
+    """Returns the sharding of every array of a batch: its leading axis over the mesh axes of ``"batch"``.
+
+    Args:
+      mesh: a mesh from ``make_mesh`` or ``make_abstract_mesh``.
+      rules: on which mesh axes logical axes lie.
+    """
     return NamedSharding(mesh, PartitionSpec(rules.axes_of("batch")))
 
 
 def place(tree: Any, shardings: Any) -> Any:
-    """``tree`` on the devices of ``shardings``, one sharding per leaf; every process passes the same values."""
+    """Returns ``tree`` on the devices of its shardings.
+
+    Args:
+      tree: a pytree of arrays; every process passes the same values.
+      shardings: one sharding for each leaf of ``tree``.
+    """
 
     def put(leaf, sharding):
         if sharding.is_fully_addressable:
@@ -29,7 +39,12 @@ def place(tree: Any, shardings: Any) -> Any:
 
 
 def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:
-    """A batch on the mesh: each process passes its own rows, and the batch is all of them. Scalars are replicated.
+    """Returns a batch on the mesh, its leading axis over the mesh axes of ``"batch"``; scalars are replicated.
+
+    Args:
+      batch: a pytree of arrays; each process passes its own rows, and the batch is all of them.
+      mesh: a mesh from ``make_mesh``.
+      rules: on which mesh axes logical axes lie.
 
     Raises:
       ValueError: the rows cannot be dealt out evenly.
@@ -54,10 +69,17 @@ def place_batch(batch: Any, *, mesh: Mesh, rules: Rules) -> Any:
 
 
 def process_share(mesh: Mesh, rules: Rules) -> tuple[int, int]:
-    """``(index, count)``: ``count`` groups of processes share the rows of each batch, and this one is in ``index``.
+    """Finds which share of each batch's rows this process prepares.
 
     Processes whose devices hold the same rows, such as those that only share a tensor or context axis, are one group:
     each of them prepares all rows of the group.
+
+    Args:
+      mesh: a mesh from ``make_mesh``.
+      rules: on which mesh axes logical axes lie.
+
+    Returns:
+      ``(index, count)``: the rows are split over ``count`` groups of processes, and this process is in group ``index``.
 
     Raises:
       ValueError: the rows of two processes overlap without being the same.
@@ -78,7 +100,17 @@ def process_share(mesh: Mesh, rules: Rules) -> tuple[int, int]:
 
 
 def constrain_batch(tree: Any, *, mesh: Mesh, rules: Rules, axis: int = 0) -> Any:
-    """Inside ``jax.jit``: keep the rows (``axis`` of each array) where :func:`place_batch` puts them."""
+    """Keeps the rows of arrays where ``place_batch`` puts them, inside ``jax.jit``.
+
+    Args:
+      tree: a pytree of arrays.
+      mesh: the mesh that the arrays are on.
+      rules: on which mesh axes logical axes lie.
+      axis: the axis of the rows; an array without such an axis is returned as it is.
+
+    Returns:
+      ``tree`` with the constraint on each array.
+    """
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, rules.axes_of("batch")))
 
     def constrain(leaf):

@@ -1,4 +1,4 @@
-"""From the name of a parameter to its sharding."""
+"""Shardings of parameters, found by their names."""
 
 import dataclasses
 import math
@@ -28,14 +28,16 @@ STACK = "layers"
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What the dimensions of each parameter mean, and on which mesh axes such dimensions lie.
+    """Says what the dimensions of each parameter mean, and on which mesh axes such dimensions lie.
 
-    ``parameters`` maps the last component of a parameter's path to one logical axis per dimension (None: replicated),
-    the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in it
-    is replicated if it is a vector or a scalar, otherwise an error. ``mesh_axes`` maps logical axes to mesh axes; a
-    logical axis that is not in it is replicated, and a mesh axis shards at most one dimension of an array, the first.
-    A dimension in ``whole_if_uneven`` is replicated when its mesh axis does not divide it: with fewer key-value heads
-    than tensor shards every shard keeps all of them, as others do. Any other uneven dimension is an error.
+    Attributes:
+      parameters: from the last component of a parameter's path to one logical axis per dimension (None: replicated),
+        the stacked ``layers`` axis left out: ``{"query": ("embed", "heads", "head_dim")}``. A parameter that is not in
+        it is replicated if it is a vector or a scalar, otherwise an error.
+      mesh_axes: from logical axes to mesh axes. A logical axis that is not in it is replicated, and a mesh axis shards
+        at most one dimension of an array, the first.
+      replicated_if_uneven: logical axes that are replicated where their mesh axes do not divide them: with fewer
+        key-value heads than tensor shards every shard keeps all of them. Any other uneven dimension is an error.
 
     A parameter may be stored as an object of arrays, such as a quantised map's numbers and its fewer scales: these lie
     as the parameter does, and replicated in dimensions that their mesh axes do not divide.
@@ -43,16 +45,21 @@ class Rules:
 
     parameters: Mapping[str, tuple[str | None, ...]]
     mesh_axes: Mapping[str, str | tuple[str, ...] | None] = dataclasses.field(default_factory=lambda: DEFAULT_MESH_AXES)
-    whole_if_uneven: frozenset[str] = frozenset({"kv_heads"})
+    replicated_if_uneven: frozenset[str] = frozenset({"kv_heads"})
 
     def axes_of(self, logical: str | None) -> tuple[str, ...]:
-        """The mesh axes on which a logical axis lies."""
+        """Returns the mesh axes on which a logical axis lies."""
         axes = self.mesh_axes.get(logical) or ()
         return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
 def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
-    """A pytree of NamedSharding like ``params`` (arrays or their shapes).
+    """Returns a pytree of NamedSharding like ``params``, one for each parameter.
+
+    Args:
+      params: a pytree of arrays, or of their shapes (``jax.eval_shape``).
+      mesh: a mesh from ``make_mesh`` or ``make_abstract_mesh``.
+      rules: what the dimensions of each parameter mean, and on which mesh axes they lie.
 
     Raises:
       ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
@@ -61,19 +68,28 @@ def param_shardings(params: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any
 
     def of_leaf(path, leaf):
         if _is_part(path):
-            return _sharding(_names(path[:-1]), leaf.shape, mesh, rules, uneven_is_whole=True)
+            return _sharding(_names(path[:-1]), leaf.shape, mesh, rules, replicate_uneven=True)
         return _sharding(_names(path), leaf.shape, mesh, rules)
 
     return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
 def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
-    """A pytree of NamedSharding like ``state``, anything with ``params`` and optimizer state.
+    """Returns a pytree of NamedSharding like ``state``, one for each of its arrays.
 
     A leaf whose path ends as a parameter's path does, and that has that parameter's shape (its momentum, its second
-    moment), is sharded as the parameter is; of a moment in low precision, which is an object of arrays at such a path,
-    every array is, see :class:`Rules`. Everything else (counters, Adafactor's row and column sums, which have the rank
-    of another parameter but not its meaning) is replicated.
+    moment), is sharded as the parameter is. A moment in low precision is an object of arrays at such a path, and each
+    of these is sharded so, but replicated in dimensions that the mesh does not divide. Everything else (counters, and
+    Adafactor's row and column sums, which have the rank of another parameter but not its meaning) is replicated.
+
+    Args:
+      state: a pytree with ``params`` and an optimizer's state, of arrays or of their shapes (``jax.eval_shape``).
+      mesh: a mesh from ``make_mesh`` or ``make_abstract_mesh``.
+      rules: what the dimensions of each parameter mean, and on which mesh axes they lie.
+
+    Raises:
+      ValueError: a matrix that ``rules`` does not know, or that has another rank than ``rules`` says; a dimension
+        that its mesh axes do not divide.
     """
     shardings = param_shardings(state.params, mesh, rules)
     known = {
@@ -88,12 +104,12 @@ def state_shardings(state: Any, mesh: Mesh | AbstractMesh, rules: Rules) -> Any:
         return next((suffix for suffix in suffixes if suffix in known), None)
 
     def of_leaf(path, leaf):
-        name, whole = find(_names(path)), NamedSharding(mesh, PartitionSpec())
+        name, replicated = find(_names(path)), NamedSharding(mesh, PartitionSpec())
         if name is None and _is_part(path):
             name = find(_names(path[:-1]))
-            return whole if name is None else _sharding(name, leaf.shape, mesh, rules, uneven_is_whole=True)
+            return replicated if name is None else _sharding(name, leaf.shape, mesh, rules, replicate_uneven=True)
         shape, sharding = known.get(name, (None, None))
-        return sharding if shape == leaf.shape else whole
+        return sharding if shape == leaf.shape else replicated
 
     return jax.tree_util.tree_map_with_path(of_leaf, state)
 
@@ -114,7 +130,7 @@ def _sharding(
     mesh: Mesh | AbstractMesh,
     rules: Rules,
     *,
-    uneven_is_whole: bool = False,
+    replicate_uneven: bool = False,
 ) -> NamedSharding:
     logical = _logical_axes(names, shape, rules)
     used, entries = set(), []
@@ -123,7 +139,7 @@ def _sharding(
         axes = tuple(name for name in rules.axes_of(axis) if name not in used and mesh.shape[name] > 1)
         size = math.prod(mesh.shape[name] for name in axes)
         if shape[dimension] % size:
-            if not uneven_is_whole and axis not in rules.whole_if_uneven:
+            if not replicate_uneven and axis not in rules.replicated_if_uneven:
                 raise ValueError(_uneven_message(names, shape, dimension, axis, axes, mesh))
             axes = ()
         used.update(axes)

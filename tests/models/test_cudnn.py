@@ -20,7 +20,7 @@ WINDOWED = dataclasses.replace(tiny.PLAIN, window=4, windowed_layers=(True, Fals
 
 @pytest.fixture
 def kernel_calls(monkeypatch):
-    """Of each call, the length of its rows, whether it has a mask, and its window."""
+    """Collects of each call the length of its rows, whether it has a mask, and its window."""
     calls = []
 
     def fused(query, key, value, mask=None, *, scale, window=None):

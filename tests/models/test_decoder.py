@@ -76,7 +76,7 @@ def test_full_rematerialisation_saves_memory():
 
 @pytest.mark.parametrize(("remat", "moved"), [("full", 0), ("offload", 1)])
 def test_offload_moves_the_input_of_each_layer_to_the_host(remat, moved):
-    """In the scan over layers, of a program for GPU; the CPU backend has no host memory apart."""
+    """The scan over layers of a program for GPU does it; the CPU backend has no host memory apart."""
     model, params = tiny.init(dataclasses.replace(tiny.PLAIN, remat=remat))
     traced = gradient_of_spread.trace(model, params, jnp.zeros((2, 6), jnp.int32))
     program = traced.lower(lowering_platforms=("cuda",)).as_text()
@@ -110,7 +110,7 @@ def test_impossible_sizes_are_refused():
 
 
 def test_the_gradient_of_a_frequent_token_adds_up():
-    """In bfloat16, 256 + 1 is 256."""
+    """256 + 1 is 256 in bfloat16."""
     table = jnp.ones((3, 2))
     tokens = jnp.array([0] * 1000 + [2])
     gradient = jax.grad(lambda t: layers.embed_tokens(t, t.astype("bfloat16"), tokens).astype("float32").sum())(table)

@@ -199,7 +199,7 @@ def test_bfloat16_compute_stays_near_float32(case):
 
 @pytest.mark.parametrize(("backbone", "pooling"), [("v1.0", "mean"), ("v1.1", "last")])
 def test_rewards_by_hand(backbone, pooling):
-    """From the bare backbone's states behind its start token, one unpadded response at a time."""
+    """Rewards from the bare backbone's states behind its start token, one unpadded response at a time."""
     config = models.RewardConfig(tiny.ENCODER_DECODERS[backbone], pooling)
     model, params = tiny.init(config)
     backbone = models.build(dataclasses.replace(config.backbone, tied_embeddings=True, output_scale=False))
@@ -267,7 +267,7 @@ def test_sharded_logps_and_gradients_equal_single_device(shape, on_one_device):
     np.testing.assert_allclose(sharded_logps, logps, rtol=1e-5)
     assert_close(sharded_gradient, gradient, rounding=1e-4)
     if shape == (2, 2, 2):
-        # The layer axis first, whole; then what the names say.
+        # The layer axis first, replicated; then what the names say.
         spec = jax.sharding.PartitionSpec
         decoder = shardings["decoder"]
         assert decoder["layers"]["memory"]["key"].spec == spec(None, "fsdp", "tensor")

@@ -21,7 +21,7 @@ CONFIGS = tiny.CONFIGS | {
 KINDS = {"lora": LoraConfig(3, 3.0, rank_stabilized=True), "dora": LoraConfig(3, 6.0, dora=True)}
 # DoRA does to every map all that LoRA does, and divides; each model's layers, and each kind beside a head, are there.
 CASES = {name: KINDS["lora" if name in ("mixed", "encoder") else "dora"] for name in CONFIGS}
-CASES["plain"] = dataclasses.replace(CASES["plain"], whole=("final_norm",))
+CASES["plain"] = dataclasses.replace(CASES["plain"], modules_to_save=("final_norm",))
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 61, (2, 9)))
 
 
@@ -120,17 +120,17 @@ def test_shapes_and_targets():
 
 def test_all_maps_of_the_layers_are_the_default():
     _, params = tiny.init(ENCODER_REWARD)
-    maps, whole = models.lora.chosen(flatten(params), LoraConfig(1, 1.0))
+    maps, saved = models.lora.match_modules(flatten(params), LoraConfig(1, 1.0))
     names = [path.removeprefix("backbone/layers/") for path in maps]
     assert names == [*(f"attention/{name}" for name in ("key", "output", "query", "value")), "mlp/down", "mlp/up"]
-    assert whole == ["head/reward", "head/reward_bias"]
-    assert models.lora.chosen(flatten(params), LoraConfig(1, 1.0, ("pooler",), ()))[0] == ["backbone/pooler"]
+    assert saved == ["head/reward", "head/reward_bias"]
+    assert models.lora.match_modules(flatten(params), LoraConfig(1, 1.0, ("pooler",), ()))[0] == ["backbone/pooler"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_maps_outside_the_layers(kind):
     model, params = tiny.init(tiny.PLAIN)
-    config = dataclasses.replace(KINDS[kind], targets=("unembedding",))
+    config = dataclasses.replace(KINDS[kind], target_modules=("unembedding",))
     adapter = trained(params, config)
     applied, merged = (form(params, adapter, config) for form in (models.apply_lora, models.merge_lora))
     jax.tree.map(np.testing.assert_array_equal, applied, merged)
@@ -142,7 +142,10 @@ def test_maps_outside_the_layers(kind):
     [
         (LoraConfig(1, 1.0, ("q_proj", "up")), r"no linear map is called 'q_proj'; there are .*layers/attention/key, "),
         (LoraConfig(1, 1.0, ("embedding",)), "no linear map is called 'embedding'"),
-        (LoraConfig(1, 1.0, whole=("haed",)), r"no parameter is called 'haed'; there are embedding, .*unembedding"),
+        (
+            LoraConfig(1, 1.0, modules_to_save=("haed",)),
+            r"no parameter is called 'haed'; there are embedding, .*unembedding",
+        ),
     ],
 )
 def test_names_that_fit_nothing(config, message):

@@ -31,7 +31,7 @@ def make_lists(sizes=SIZES, seed=0):
     return lists_from_tokens(prompts, responses, labels, pad_id=0, limits=BUCKET)
 
 
-def whole(lists, records):
+def complete(lists, records):
     """These records with all of their responses."""
     counts = np.diff(lists.list_starts)[list(records), None]
     return Selection(np.array(records), np.where(np.arange(K)[None] < counts, np.arange(K)[None], -1))
@@ -39,11 +39,11 @@ def whole(lists, records):
 
 def padded(lists, table=None):
     records = range(len(lists))
-    return jax.tree.map(jnp.asarray, make_list_batch(lists, table, BUCKET, whole(lists, records), len(lists)))
+    return jax.tree.map(jnp.asarray, make_list_batch(lists, table, BUCKET, complete(lists, records), len(lists)))
 
 
 def packed(lists, packs=PACKS, table=None, shape=SHAPE):
-    selections = [whole(lists, pack) for pack in packs]
+    selections = [complete(lists, pack) for pack in packs]
     return jax.tree.map(jnp.asarray, make_packed_list_batch(lists, table, shape, selections, len(packs)))
 
 
@@ -105,7 +105,7 @@ def test_it_does_not_matter_where_a_list_lies(packs):
 
 @pytest.mark.parametrize("changed", range(len(SIZES)))
 def test_no_list_sees_another(changed):
-    """To the bit: what is hidden weighs exactly nothing."""
+    """It is equal to the bit, since what is hidden weighs exactly nothing."""
     model, params = tiny.init(tiny.MIXED)
     lists = make_lists()
     rng = np.random.default_rng(1)

@@ -40,7 +40,7 @@ def test_values_and_gradients(inputs, outputs, mesh):
     if mesh is not None:
         x, weights = jax.device_put((x, weights), sharding.batch_sharding(mesh, RULES))
     y, dx, dkernel = run(x, kernel, weights)
-    # In float64, by hand: y = x W, dx = g W', dW = x' g.
+    # By hand in float64: y = x W, dx = g W', dW = x' g.
     x, kernel, g = (np.asarray(array, np.float64) for array in (x, kernel, weights))
     np.testing.assert_allclose(y, np.tensordot(x, kernel, axes), rtol=1e-5, atol=1e-5)
     backwards = tuple(range(2, 2 + len(outputs))), tuple(range(axes, axes + len(outputs)))
@@ -54,7 +54,7 @@ def test_one_vector():
 
 
 def test_the_gradient_of_a_kernel_copies_no_activations():
-    """On CPUs XLA would lay out 3 x 11 tokens anew for it, with the tokens last."""
+    """XLA would lay out 3 x 11 tokens anew for it on CPUs, with the tokens last."""
     x, kernel, g = draw(3, 11, 64), draw(64, 128), draw(3, 11, 128)
 
     def transposed(product):

@@ -128,7 +128,7 @@ def on_one_device(name):
     [
         ("plain", {"data": 8}),
         ("plain", {"data": 2, "tensor": 2}),
-        ("plain", {"data": 2, "context": 4}),  # whole responses on each device, of which there are four
+        ("plain", {"data": 2, "context": 4}),  # complete responses on each device, of which there are four
         ("mixed", {"context": 2, "tensor": 2}),  # windows, and the vocabulary split under a soft-cap
         ("mixed", {"context": 8}),  # a stretch of each response on each device
     ],
@@ -143,7 +143,7 @@ def test_sharded_logps_and_gradients_equal_single_device(name, sizes):
 
 
 def test_under_context_parallelism_devices_exchange_keys_and_values_only():
-    """Of arrays of numbers: queries, hidden states and logits stay where they are, parameters are whole here."""
+    """No other array of numbers moves: queries, hidden states and logits stay, and parameters are replicated here."""
     mesh = sharding.make_mesh(fsdp=1, context=8)
     *_, program = compile_logps("plain", tiny.list_batch(64, b=2, k=8, p=24, r=8), mesh)
     gathered = set(re.findall(r"= (f32\S+)\{\S+ all-gather", program.as_text()))

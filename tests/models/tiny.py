@@ -80,7 +80,7 @@ def init(config, seed=0):
 
 @functools.cache
 def shapes(config):
-    """Of the parameters, without making them."""
+    """The shapes of the parameters, without making them."""
     return jax.eval_shape(models.build(config).init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
 
 

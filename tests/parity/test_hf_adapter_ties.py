@@ -148,15 +148,15 @@ def test_what_is_trained_apart_starts_as_the_base_and_moves_alone():
     config = DecoderConfig(61, 16, 24, 1, 2, 1, 8, family="qwen3", qk_norm=True, tied_embeddings=True)
     params = tiny.random_params(config)
     base = logits(config, params)
-    for whole, tying in (("embedding", True), ("embedding", False), ("unembedding", False)):
-        lora = LoraConfig(1, 1.0, ("query",), (whole,), ensure_weight_tying=tying)
+    for saved, tying in (("embedding", True), ("embedding", False), ("unembedding", False)):
+        lora = LoraConfig(1, 1.0, ("query",), (saved,), ensure_weight_tying=tying)
         adapter = models.init_lora(jax.random.key(0), params, lora)
         applied = models.apply_lora(params, adapter, lora)
         np.testing.assert_allclose(logits(config, applied), base, atol=1e-5)
-        moved = models.apply_lora(params, {**adapter, whole: adapter[whole] + 1}, lora)
-        same = whole == "embedding" and not tying
+        moved = models.apply_lora(params, {**adapter, saved: adapter[saved] + 1}, lora)
+        same = saved == "embedding" and not tying
         np.testing.assert_array_equal(models.unembedding(config, moved), params["embedding"].T + (not same))
-        np.testing.assert_array_equal(moved["embedding"], params["embedding"] + (whole == "embedding"))
+        np.testing.assert_array_equal(moved["embedding"], params["embedding"] + (saved == "embedding"))
         assert jnp.abs(logits(config, moved) - base).max() > 0.01
     with pytest.raises(ValueError, match="no parameter is called 'unembedding'"):
         models.init_lora(jax.random.key(0), params, dataclasses.replace(lora, ensure_weight_tying=True))

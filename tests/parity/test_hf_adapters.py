@@ -104,7 +104,7 @@ def shapes_of_adapter(params, lora):
 
 
 def random_adapter(params, lora):
-    """Random factors; magnitudes and parameters trained whole that are random about 1."""
+    """Random factors; magnitudes and fully trained parameters are random about 1."""
     rng = np.random.default_rng(2)
 
     def draw(path, leaf):
@@ -205,11 +205,11 @@ def test_targets(config, targets, expected, tmp_path):
     assert keys_of(out)["target_modules"] == expected
     assert keys_of(out)["base_model_name_or_path"] == "some/base"
     again, read = hf.load_adapter(out, config)
-    assert set(again.targets) == set(targets)
+    assert set(again.target_modules) == set(targets)
     assert_same(read, adapter)
 
 
-def test_parameters_trained_whole(tmp_path):
+def test_fully_trained_parameters(tmp_path):
     """A final norm and a pooler with its bias; peft has them in modules_to_save."""
     params = tiny.random_params(ENCODER)
     lora = LoraConfig(3, 5.0, ("query",), ("pooler", "pooler_bias", "embedding_norm"))
@@ -218,7 +218,7 @@ def test_parameters_trained_whole(tmp_path):
     assert keys_of(out)["modules_to_save"] == ["embeddings.LayerNorm", "pooler.dense"]
     again, read = hf.load_adapter(out, ENCODER)
     assert_same(read, adapter)
-    assert set(again.whole) == {"pooler", "pooler_bias", "embedding_norm/bias", "embedding_norm/scale"}
+    assert set(again.modules_to_save) == {"pooler", "pooler_bias", "embedding_norm/bias", "embedding_norm/scale"}
     base = transformers.AutoModel.from_pretrained(hf.save_pretrained(tmp_path / "base", ENCODER, params))
     model = peft.PeftModel.from_pretrained(base, out).eval()
     tokens = TOKENS % 61
@@ -234,7 +234,7 @@ def test_parameters_trained_whole(tmp_path):
 def test_a_reward_model_whose_head_stays(tmp_path):
     config = RewardConfig(SMALL)
     params = tiny.random_params(config)
-    lora = LoraConfig(3, 5.0, whole=())
+    lora = LoraConfig(3, 5.0, modules_to_save=())
     adapter = random_adapter(params, lora)
     again, read = hf.load_adapter(hf.save_adapter(tmp_path / "out", config, adapter, lora), config)
     assert again == lora and "head" not in read
@@ -276,11 +276,11 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match=r"this LoraConfig:\n(.*\n)*.*query_magnitude: expected \(2, 4, 6\), got none"):
         hf.save_adapter(tmp_path / "out", SMALL, adapter, LORA["dora"])
     tied = EncoderDecoderConfig(61, 16, 24, 1, 1, 2, 8)
-    lora = LoraConfig(3, 5.0, whole=("embedding",))
+    lora = LoraConfig(3, 5.0, modules_to_save=("embedding",))
     with pytest.raises(ValueError, match="peft cannot train a t5 model's embedding and keep it tied"):
         hf.save_adapter(tmp_path / "out", tied, random_adapter(tiny.random_params(tied), lora), lora)
     lora = LoraConfig(3, 5.0, ("pooler",), ("pooler_bias",))
-    with pytest.raises(ValueError, match="cannot adapt a module and train its bias whole, as asked for pooler.dense"):
+    with pytest.raises(ValueError, match="cannot adapt a module and fully train its bias, as asked for pooler.dense"):
         hf.save_adapter(tmp_path / "out", ENCODER, random_adapter(tiny.random_params(ENCODER), lora), lora)
     assert not (tmp_path / "out").exists()
 

@@ -84,7 +84,9 @@ def test_tensors_that_may_be_there(edit, params):
 def test_damaged_file(directory):
     file = directory / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(ValueError, match="model.safetensors is not whole safetensors .*download or export it again"):
+    with pytest.raises(
+        ValueError, match="model.safetensors is not a complete safetensors file .*download or export it again"
+    ):
         hf.load_pretrained(directory)
 
 

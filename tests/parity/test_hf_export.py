@@ -205,7 +205,7 @@ def test_a_failed_export_leaves_no_model_and_harms_no_earlier_one(small, tmp_pat
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(small, tmp_path):
     config, params = small
-    (tmp_path / ".out.partial").mkdir()  # of an export that was killed
+    (tmp_path / ".out.partial").mkdir()  # what an export that was killed has left
     (tmp_path / ".out.partial" / "stale.safetensors").touch()
     (tmp_path / "out").mkdir()  # empty
     hf.save_pretrained(tmp_path / "out", config, params, max_shard_bytes=3000)

@@ -18,7 +18,7 @@ from jaxalign.models import RopeScaling, rope
 from jaxalign.typing import ListBatch
 from tests.parity import tiny
 
-LENGTH = 12  # of pretraining
+LENGTH = 12  # tokens of pretraining
 SIZES = dict(vocab_size=61, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2)
 SIZES |= dict(num_key_value_heads=1)  # heads of 8, so 4 frequencies
 YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=LENGTH)
@@ -83,7 +83,7 @@ def test_logits(case):
 
 
 def test_what_is_written_reads_the_same(case, tmp_path):
-    """From the file's own words, and from ours, which transformers reads with equal logits."""
+    """They are equal from the file's own words, and from ours, which transformers reads with equal logits."""
     model, directory, config, params = case
     new = dataclasses.replace(config, origin=None)
     assert hf.config_from_json(hf.config_to_json(config)) == hf.config_from_json(hf.config_to_json(new)) == config

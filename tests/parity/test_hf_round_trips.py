@@ -184,7 +184,7 @@ TEMPLATES = [{"name": "default", "template": "D"}, {"name": "tool_use", "templat
 
 
 def test_named_templates(tmp_path):
-    """As a list in tokenizer_config.json, and as files beside chat_template.jinja."""
+    """They are a list in tokenizer_config.json, or files beside chat_template.jinja."""
     listed = make(tmp_path / "list")
     tokenizer_files(listed, chat_template=TEMPLATES)
     folder = make(tmp_path / "folder")

@@ -166,7 +166,7 @@ def test_greedy_equals_transformers(case, penalty):
             max_new_tokens=14,
             do_sample=False,
             eos_token_id=None,
-            repetition_penalty=penalty,  # of what the decoder has said, not of the prompt
+            repetition_penalty=penalty,  # it is about what the decoder has said, not the prompt
             use_cache=False,  # transformers' cache has as many layers as the encoder
         )[:, 1:]
     samples = sampling.generate(
@@ -192,7 +192,7 @@ def edit(directory, **tensors):
 
 
 def test_the_embedding_under_other_names(directory):
-    """As old files have it, with a bias that nothing reads."""
+    """Old files have it, with a bias that nothing reads."""
     embedding = np.asarray(tiny.random_params(CONFIG)["embedding"])
     copies = {f"{stack}__embed_tokens__weight": embedding for stack in ("encoder", "decoder")}
     spare = "decoder__block__0__layer__1__EncDecAttention__relative_attention_bias__weight"

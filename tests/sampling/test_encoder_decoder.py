@@ -15,7 +15,7 @@ from jaxalign import models, sampling, sharding
 
 RULE = sampling.sample(sampling.temperature(2.0), sampling.repetition_penalty(1.3), sampling.top_p(0.95))
 NUM_SAMPLES, MAX_NEW, ROOM = 2, 12, 20
-LENGTHS = (3, 18, 1, 7, 7, 2)  # of prompts: one bucket and the next, two the same
+LENGTHS = (3, 18, 1, 7, 7, 2)  # prompts' lengths: one bucket and the next, two the same
 STOP_IDS = tuple(range(3, 61, 8))  # many, for samples of unlike length
 OPTIONS = {"num_samples": NUM_SAMPLES, "max_new_tokens": MAX_NEW, "eos_id": STOP_IDS, "rule": RULE}
 
@@ -112,7 +112,7 @@ def test_prompts_have_no_longest_length():
 
 @pytest.mark.parametrize(("rows", "num_samples"), [(1, 1), (3, 3)])
 def test_the_loop_copies_no_ring_and_no_memory_and_encodes_nothing(rows, num_samples):
-    """As for decoders (test_cache.py); and the loop's products never have the prompt's tokens as rows of states."""
+    """The rules for decoders hold (test_cache.py), and the loop's products never have the prompt's tokens as rows of states."""
     room, new = 23, 29  # lengths that nothing else in the program has
     config = tiny.V1_0
     model = models.build(config)

@@ -174,7 +174,7 @@ def test_the_host_waits_once_a_stride_and_not_for_each_sample(monkeypatch):
 
 
 def test_programs_of_several_cpu_devices_go_one_at_a_time(monkeypatch):
-    """Also where only the parameters lie on them: collectives may wait for each other until XLA aborts."""
+    """They do so too where only the parameters lie on them: collectives may wait for each other until XLA aborts."""
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), "x")
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     params = jax.device_put(case()[1], everywhere)

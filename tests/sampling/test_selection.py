@@ -55,7 +55,7 @@ def test_round_robin_breaks_ties_by_key():
 @hypothesis.settings(deadline=None, max_examples=60)
 @hypothesis.given(strengths=st.permutations(range(9)), count=st.integers(1, 9), seed=st.none() | st.integers(0, 99))
 def test_knockout_finds_the_ends_in_the_fewest_comparisons(strengths, count, seed):
-    """Of n responses in any places, ceil(3n / 2) - 2 comparisons, none for a single one."""
+    """n responses in any places need ceil(3n / 2) - 2 comparisons, none for a single one."""
     places = np.sort(np.random.default_rng(0 if seed is None else seed).permutation(9)[:count])
     where = np.isin(np.arange(9), places)
     key = None if seed is None else jax.random.key(seed)

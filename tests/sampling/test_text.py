@@ -29,7 +29,7 @@ CASES = [
     (["x", "<end>"], [*ids("ab"), 1, *ids("x")], 3, "ab"),
     (["x", "<end>"], [*ids("axb"), 1], 2, "a"),
     (["<end><|end|>"], [*ids("a"), 1, 1, 2, 1], 4, "a"),
-    (["<end>2"], [*ids("a"), 1, *ids("2"), 3], 4, "a2"),  # the longest token is meant
+    (["<end>2"], [*ids("a"), 1, *ids("2"), 3], 4, "a2"),  # the longest token counts
     (["nd"], [*ids("a"), 1, 4, 5, 6], 5, "a<e"),  # a part of a spelling is ordinary text
     ([], [*ids("a"), 1], None, "a"),
 ]

@@ -9,7 +9,7 @@ RULES = sharding.Rules({})
 
 
 def zeros(shape, mesh):
-    """On every device of the mesh."""
+    """Zeros on every device of the mesh."""
     return jax.device_put(jnp.zeros(shape), jax.NamedSharding(mesh, P()))
 
 

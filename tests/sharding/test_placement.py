@@ -103,7 +103,7 @@ def test_the_table_says_what_one_device_holds():
     table = sharding.describe_shardings(params, sharding.param_shardings(params, mesh, RULES))
     # 4 * 256 * 512 entries of 2 bytes are 1 MiB; 512 of 4 bytes are 0.002.
     assert [re.split(r" {2,}", line) for line in table.splitlines()] == [
-        ["array", "whole", "dimensions on", "per device", "MiB"],
+        ["array", "global", "dimensions on", "per device", "MiB"],
         ["layers/up", "bfloat16[4, 512, 1024]", "-, fsdp, tensor", "[4, 256, 512]", "1.00"],
         ["norm", "float32[512]", "replicated", "[512]", "0.00"],
         ["total", "1.00"],

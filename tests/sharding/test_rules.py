@@ -131,7 +131,7 @@ def test_adafactor_sums_are_replicated_and_whole_moments_are_not():
     # A vector is not factored; in place of its sums stand vectors of one entry.
     assert factored.v["up_bias"] == P("tensor") and factored.v_row["up_bias"] == factored.v_col["up_bias"] == P()
     assert factored.v_row["layers"]["up"] == factored.v_col["layers"]["up"] == factored.v["layers"]["up"] == P()
-    assert factored.v["layers"]["key"] == P(None, "fsdp", "tensor")  # too small to factor: kept whole
+    assert factored.v["layers"]["key"] == P(None, "fsdp", "tensor")  # too small to factor: kept as it is
 
 
 def test_masked_and_partitioned_optimizers():

@@ -70,7 +70,7 @@ def _paths(adapted: Mapping[str, Slot]) -> list[str]:
 
 
 def _value(pattern: Mapping[str, Any], module: str, default: Any) -> Any:
-    """As peft looks it up: the first pattern that fits the end of the name."""
+    """The value of the first pattern that fits the end of the name, as peft looks it up."""
     return next((value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", module)), default)
 
 

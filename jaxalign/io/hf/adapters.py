@@ -1,10 +1,10 @@
 """LoRA adapters in the format of the ``peft`` library: adapter_config.json and adapter_model.safetensors.
 
 Tensors are named after the module that they adapt, in one layer: ``base_model.model.<module>.lora_A.weight [rank,
-inputs]``, ``lora_B.weight [outputs, rank]``, ``lora_magnitude_vector [outputs]``. Parameters trained whole keep their
-names. Which modules are adapted is read off these names, not off ``target_modules``.
+inputs]``, ``lora_B.weight [outputs, rank]``, ``lora_magnitude_vector [outputs]``. Fully trained parameters
+(``modules_to_save``) keep their names. Which modules are adapted is read off these names, not off ``target_modules``.
 
-A tied embedding, trained whole, is apart from the output matrix to peft, unless ``ensure_weight_tying`` is set.
+A tied embedding that is fully trained is apart from the output matrix to peft, unless ``ensure_weight_tying`` is set.
 """
 
 import dataclasses
@@ -32,12 +32,12 @@ from jaxalign.io.hf.weights import Stored, open_files
 from jaxalign.io.hf.write import replacing
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
 from jaxalign.models.axes import is_map, split_shape
-from jaxalign.models.lora import chosen
+from jaxalign.models.lora import match_modules
 from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ROOT = "base_model.model."  # of the modules' names
+ROOT = "base_model.model."  # what the modules' names begin with
 TASKS = {
     DecoderConfig: "CAUSAL_LM",
     EncoderDecoderConfig: "SEQ_2_SEQ_LM",
@@ -58,13 +58,19 @@ INITS = (True, False, "gaussian", "eva", "orthogonal")
 def save_adapter(
     directory: str | pathlib.Path, config: ModelConfig, adapter: Params, lora: LoraConfig, *, base: str | None = None
 ) -> pathlib.Path:
-    """Write an adapter that ``peft.PeftModel.from_pretrained`` loads onto the exported or original base.
+    """Writes an adapter that ``peft.PeftModel.from_pretrained`` loads onto the exported or original base.
 
     The directory appears under its name when it is complete; an adapter that is there is replaced.
 
     Args:
-      config: of the base.
+      directory: where to write.
+      config: the base's config.
+      adapter: what ``models.init_lora`` made, trained.
+      lora: the config that it was made with.
       base: the base's hub id or directory, for those who load the adapter without naming it.
+
+    Returns:
+      The directory.
 
     Raises:
       ValueError: ``adapter`` is not one of this model with ``lora``, or peft cannot express it.
@@ -72,13 +78,13 @@ def save_adapter(
     """
     directory = pathlib.Path(directory)
     leaves, config = flax.traverse_util.flatten_dict(adapter, sep="/"), adapted_config(config, lora)
-    maps, whole = chosen(abstract_params(config), lora)
-    places = _places(config, lora, maps, whole)
+    targets, saved = match_modules(abstract_params(config), lora)
+    places = _places(config, lora, targets, saved)
     _check(config, leaves, places)
-    keys = _config_keys(config, lora, places, maps, whole) | {"base_model_name_or_path": base}
+    keys = _config_keys(config, lora, places, targets, saved) | {"base_model_name_or_path": base}
     with replacing(directory, _is_adapter) as folder:
         tensors = {f"{ROOT}{slot.prefix}{slot.name}": _take(slot, leaves[slot.path]) for slot in places}
-        if _stays_tied(config, whole):  # peft writes both names of what it trains as one
+        if _stays_tied(config, saved):  # peft writes both names of what it trains as one
             tensors[ROOT + UNEMBEDDING] = tensors[ROOT + FAMILIES[config.family].names["embedding"].template]
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         save_json(folder / CONFIG, keys)
@@ -86,10 +92,14 @@ def save_adapter(
 
 
 def load_adapter(directory: str | pathlib.Path, config: ModelConfig) -> tuple[LoraConfig, Params]:
-    """How an adapter of peft, in a directory or on the hub, is applied, and its parameters in float32.
+    """Reads an adapter in the format of the ``peft`` library.
 
     Args:
-      config: of the base, which the adapter must fit; whether it was trained on these weights, no file tells.
+      directory: a directory with adapter_config.json and adapter_model.safetensors, or a hub id.
+      config: the base's config, which the adapter must fit; whether it was trained on these weights, no file tells.
+
+    Returns:
+      ``(lora, adapter)``, for ``models.apply_lora(params, adapter, lora)``; the adapter is float32.
 
     Raises:
       FileNotFoundError: no such directory, or no adapter in it.
@@ -106,9 +116,9 @@ def load_adapter(directory: str | pathlib.Path, config: ModelConfig) -> tuple[Lo
         apart = _apart(config, keys, stored)
         config = dataclasses.replace(config, tied_embeddings=False) if apart else config
         stored = _without_copies(config, stored)
-        maps, whole = _contents(config, stored)
-        lora = dataclasses.replace(_lora_config(config, keys, maps, whole), ensure_weight_tying=not apart)
-        places = _places(config, lora, maps, whole)
+        targets, saved = _contents(config, stored)
+        lora = dataclasses.replace(_lora_config(config, keys, targets, saved), ensure_weight_tying=not apart)
+        places = _places(config, lora, targets, saved)
         problems = unreadable(places, stored) + unexpected(stored.keys() - {slot.name for slot in places}, stored)
         if problems:
             raise ValueError(f"the adapter in {directory} does not fit this {config.family} model:" + listing(problems))
@@ -125,14 +135,14 @@ def adapted_config(config: ModelConfig, lora: LoraConfig) -> ModelConfig:
     return dataclasses.replace(config, tied_embeddings=False)
 
 
-def _places(config: ModelConfig, lora: LoraConfig, maps: Iterable[str], whole: Iterable[str]) -> list[Slot]:
+def _places(config: ModelConfig, lora: LoraConfig, targets: Iterable[str], saved: Iterable[str]) -> list[Slot]:
     """Every tensor of an adapter, parameter by parameter."""
     places = []
     for slot in slots(config, shapes := abstract_params(config)):
-        if slot.path in whole:
-            # To peft, T5's stacks have modules of their own, all with the tensor that files hold once.
+        if slot.path in saved:
+            # T5's stacks have modules of their own in peft, all with the tensor that files hold once.
             places += [slot._replace(name=name) for name in _stack_names(config, slot.name) or [slot.name]]
-        elif slot.path in maps:
+        elif slot.path in targets:
             stack, inputs, outputs = split_shape(slot.path, shapes[slot.path].shape)
             ranks = lora.ranks(slot.path, stack)
             rank = int(ranks if slot.layer is None else ranks[slot.layer])
@@ -198,15 +208,15 @@ def _check(config, leaves, places):
         )
 
 
-def _stays_tied(config: ModelConfig, whole: Iterable[str]) -> bool:
-    return "embedding" in whole and getattr(config, "tied_embeddings", False)
+def _stays_tied(config: ModelConfig, saved: Iterable[str]) -> bool:
+    return "embedding" in saved and getattr(config, "tied_embeddings", False)
 
 
 def _config_keys(
-    config: ModelConfig, lora: LoraConfig, places: list[Slot], maps: list[str], whole: list[str]
+    config: ModelConfig, lora: LoraConfig, places: list[Slot], targets: list[str], saved: list[str]
 ) -> dict[str, Any]:
     """adapter_config.json, without the base's name."""
-    tied = _stays_tied(config, whole)
+    tied = _stays_tied(config, saved)
     if tied and isinstance(config, EncoderDecoderConfig):
         raise ValueError(
             f"peft cannot train a {config.family} model's embedding and keep it tied to the output matrix, so this "
@@ -214,22 +224,20 @@ def _config_keys(
         )
     base = slots(config, abstract_params(config))
     modules = {slot.prefix + _module(slot): slot for slot in base if slot.name.endswith(".weight")}
-    saved = {slot.prefix + _module(slot) for slot in places if slot.path in whole}
-    targets = [module for module, slot in modules.items() if slot.path in maps]
-    if both := sorted(saved.intersection(targets)):
-        raise ValueError(f"peft cannot adapt a module and train its bias whole, as asked for {', '.join(both)}")
+    modules_to_save = {slot.prefix + _module(slot) for slot in places if slot.path in saved}
+    target_modules = {module: slot for module, slot in modules.items() if slot.path in targets}
+    if both := sorted(modules_to_save.intersection(target_modules)):
+        raise ValueError(f"peft cannot adapt a module and fully train its bias, as asked for {', '.join(both)}")
     return {
         "peft_type": "LORA",
         "task_type": TASKS[type(config)],
         "r": lora.rank,
         "lora_alpha": lora.alpha,
-        **adapter_patterns.write(
-            lora, {module: slot for module, slot in modules.items() if slot.path in maps}, modules
-        ),
+        **adapter_patterns.write(lora, target_modules, modules),
         "use_rslora": lora.rank_stabilized,
         "use_dora": lora.dora,
-        "target_modules": ends(targets, modules, "."),
-        "modules_to_save": sorted(saved) or None,
+        "target_modules": ends(target_modules, modules, "."),
+        "modules_to_save": sorted(modules_to_save) or None,
         "ensure_weight_tying": tied,
         "bias": "none",
         "lora_dropout": 0.0,
@@ -269,8 +277,8 @@ def _apart(config: ModelConfig, keys: Mapping[str, Any], stored: Iterable[str]) 
     embedding = FAMILIES[config.family].names["embedding"].template
     both = {name.rpartition(".")[0] for name in (UNEMBEDDING, *(_stack_names(config, embedding) or [embedding]))}
     there = {name.rpartition(".")[0] for name in stored}
-    whole = [module for module in both & there if module.endswith(tuple(keys.get("modules_to_save") or ()))]
-    return bool(whole) or f"{UNEMBEDDING.rpartition('.')[0]}.lora_A.weight" in stored
+    saved = [module for module in both & there if module.endswith(tuple(keys.get("modules_to_save") or ()))]
+    return bool(saved) or f"{UNEMBEDDING.rpartition('.')[0]}.lora_A.weight" in stored
 
 
 def _without_copies(config: ModelConfig, stored: Mapping[str, Stored]) -> dict[str, Stored]:
@@ -287,24 +295,24 @@ def _without_copies(config: ModelConfig, stored: Mapping[str, Stored]) -> dict[s
 
 
 def _contents(config: ModelConfig, stored: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The paths of the maps that the tensors adapt, and of the parameters that they hold whole."""
+    """The paths of the maps that the tensors adapt, and of the parameters that they hold fully trained."""
     places = slots(config, abstract_params(config))
-    maps = {slot.path for slot in places if f"{_module(slot)}.lora_A.weight" in stored}
-    whole = {slot.path for slot in places if set(_stack_names(config, slot.name) or [slot.name]) <= set(stored)}
-    return sorted(path for path in maps if is_map(path)), sorted(whole)
+    targets = {slot.path for slot in places if f"{_module(slot)}.lora_A.weight" in stored}
+    saved = {slot.path for slot in places if set(_stack_names(config, slot.name) or [slot.name]) <= set(stored)}
+    return sorted(path for path in targets if is_map(path)), sorted(saved)
 
 
-def _lora_config(config: ModelConfig, keys: Mapping[str, Any], maps: list[str], whole: list[str]) -> LoraConfig:
-    """With the shortest names that choose these parameters."""
+def _lora_config(config: ModelConfig, keys: Mapping[str, Any], targets: list[str], saved: list[str]) -> LoraConfig:
+    """The LoraConfig with the shortest names that choose these parameters."""
     known = abstract_params(config)
-    usual_maps, usual_whole = chosen(known, LoraConfig(1, 1.0))
+    default_targets, default_saved = match_modules(known, LoraConfig(1, 1.0))
     every_map = [path for path in known if is_map(path)]
-    adapted = {slot.prefix + _module(slot): slot for slot in slots(config, known) if slot.path in maps}
+    adapted = {slot.prefix + _module(slot): slot for slot in slots(config, known) if slot.path in targets}
     return LoraConfig(
         rank=keys["r"],
         alpha=float(keys["lora_alpha"]),
-        targets=() if maps == usual_maps else tuple(ends(maps, every_map, "/")),
-        whole=None if whole == usual_whole else tuple(whole),
+        target_modules=() if targets == default_targets else tuple(ends(targets, every_map, "/")),
+        modules_to_save=None if saved == default_saved else tuple(saved),
         rank_stabilized=bool(keys.get("use_rslora")),
         dora=bool(keys.get("use_dora")),
         **adapter_patterns.read(keys, adapted, every_map),

@@ -16,7 +16,7 @@ from jaxalign.models import (
 
 
 class ModelCard(NamedTuple):
-    """What only the author of a model knows."""
+    """What only the author of a model knows, for the README.md of an export."""
 
     title: str = "A model aligned with jaxalign"
     description: str = ""  # plain text, paragraphs apart by empty lines

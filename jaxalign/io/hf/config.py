@@ -1,4 +1,4 @@
-"""config.json to the config of a model and back."""
+"""The config of a model, read from config.json and written to it."""
 
 import dataclasses
 import json
@@ -35,7 +35,10 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def read_config(directory: str | pathlib.Path) -> ModelConfig:
-    """The config of the model in ``directory``, whose weights are asked for what config.json does not say.
+    """Returns the config of the model in ``directory``; what config.json does not say is found in its weights.
+
+    Args:
+      directory: a model's directory, with config.json and safetensors. ``hf.resolve`` makes one of a hub id.
 
     Raises:
       FileNotFoundError: no config.json, or no weights where they are asked.
@@ -64,9 +67,13 @@ def read_config(directory: str | pathlib.Path) -> ModelConfig:
 
 
 def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
-    """What config.json's ``keys`` describe; its ``dtype`` becomes the compute dtype if that is bfloat16.
+    """Returns the config of the model that config.json describes.
 
-    A sequence classifier is a reward model, if it has one label. The config's ``origin`` holds what is not modelled.
+    A sequence classifier is a reward model, if it has one label. The file's ``dtype`` becomes the compute dtype if it
+    is bfloat16. The config's ``origin`` holds what is not modelled.
+
+    Args:
+      keys: the contents of config.json.
 
     Raises:
       ValueError: the family is unknown, a key is missing, or a value has no counterpart here.
@@ -119,7 +126,7 @@ def is_classifier(keys: Mapping[str, Any]) -> bool:
 
 
 def _num_labels(keys: Mapping[str, Any]) -> int:
-    """As in transformers: ``num_labels`` goes before ``id2label``, and two is the default."""
+    """The number of labels: ``num_labels`` goes before ``id2label``, and two is the default, as in transformers."""
     stated, labels = keys.get("num_labels"), keys.get("id2label")
     if stated is not None:
         if not isinstance(stated, int) or isinstance(stated, bool):
@@ -133,10 +140,13 @@ def _num_labels(keys: Mapping[str, Any]) -> int:
 
 
 def config_to_json(config: ModelConfig) -> dict[str, Any]:
-    """config.json as transformers 5 reads it.
+    """Returns the contents of config.json as transformers 5 reads it.
 
     A config that was read from a file keeps what the file says, in its spelling, wherever it still says what the config
     is; dtype and token ids are those of the file.
+
+    Args:
+      config: that of a network, or of a reward model, which becomes a sequence classifier with one label.
 
     Raises:
       ValueError: the family is unknown, or its config.json cannot say what ``config`` says.
@@ -168,7 +178,7 @@ def _family_of(network: NetworkConfig) -> Family:
         raise ValueError(
             f"a {network.family} model is described by {family.config.__name__}, got {type(network).__name__}"
         )
-    if family.whole_heads and network.width % network.num_heads:
+    if family.heads_divide_width and network.width % network.num_heads:
         raise ValueError(
             f"transformers refuses a {network.family} model whose width ({network.width}) is not a multiple of its "
             f"number of heads ({network.num_heads}), whatever head_dim is; change one, or use another family"

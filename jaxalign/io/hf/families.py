@@ -53,7 +53,7 @@ class Classifier(NamedTuple):
     architecture: str  # transformers' class
     pooling: str  # the only one that it knows
     head: Mapping[str, Name]
-    prefix: str = ""  # of the backbone's names
+    prefix: str = ""  # what stands before the backbone's names
 
 
 class Family(NamedTuple):
@@ -61,15 +61,15 @@ class Family(NamedTuple):
 
     architecture: str  # transformers' class
     parts: tuple[Part, ...]
-    defaults: Mapping[str, Any]  # of config.json
+    defaults: Mapping[str, Any]  # values of config.json where a file is silent
     fixed: Mapping[str, Any]  # fields that are the same in every model of the family
-    names: Mapping[str, Name]  # of every parameter that a model of the family may have
+    names: Mapping[str, Name]  # for every parameter that a model of the family may have
     classifier: Classifier | None  # None: no reward model here is what transformers' class is
     config: type[NetworkConfig] = DecoderConfig
     spelling: Spelling = DECODER_SPELLING
     told_by_weights: Mapping[str, TellFn] = {}  # fields that config.json does not say, or not for sure
     copies: Mapping[str, str] = {UNEMBEDDING: EMBEDDING}  # tensors that files may repeat under another name
-    whole_heads: bool = False  # transformers refuses a width that the number of heads does not divide
+    heads_divide_width: bool = False  # transformers refuses a width that the number of heads does not divide
 
 
 COMMON = (
@@ -139,7 +139,7 @@ FAMILIES: dict[str, Family] = {
         {},
         LLAMA_NAMES,
         Classifier("LlamaForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "mistral": Family(
         "MistralForCausalLM",
@@ -179,7 +179,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_FIXED,
         GEMMA_NAMES,
         Classifier("Gemma2ForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
@@ -196,7 +196,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_FIXED | {"qk_norm": True},
         GEMMA_NAMES,
         Classifier("Gemma3TextForSequenceClassification", "last", SCORE),
-        whole_heads=True,
+        heads_divide_width=True,
     ),
     "bert": Family(
         "BertModel",

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_json(file: pathlib.Path) -> dict[str, Any] | None:
-    """What is in ``file``, None where there is none.
+    """Returns what is in ``file``, None where there is no such file.
 
     Raises:
       ValueError: it is not JSON, or not an object.
@@ -24,5 +24,5 @@ def read_json(file: pathlib.Path) -> dict[str, Any] | None:
 
 
 def save_json(file: pathlib.Path, keys: Mapping[str, Any]) -> None:
-    """Indented, as transformers writes it."""
+    """Writes ``keys`` to ``file``, indented as transformers does it."""
     file.write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """What families call their tensors, as data: our paths of parameters, and the names in files.
 
-In names, ``{}`` stands for the layer. Paths under ``layers/`` are stacked here and one tensor a layer there.
+A ``{}`` in a name stands for the layer. Paths under ``layers/`` are stacked here and one tensor a layer there.
 """
 
 import re
@@ -44,7 +44,7 @@ EMBEDDING, UNEMBEDDING = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def decoder_names(norms: Mapping[str, str]) -> dict[str, Name]:
-    """Those of the Llama line, which differ in the norms of a layer: ours, and theirs."""
+    """The names of the Llama line, which differ in the norms of a layer; ``norms`` maps ours to theirs."""
     layer = "model.layers.{}."
     layer_norms = {}
     for ours, theirs in norms.items():

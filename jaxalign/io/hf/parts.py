@@ -18,7 +18,7 @@ WINDOWED, FULL = "sliding_attention", "full_attention"
 class Part(NamedTuple):
     """``read(keys) -> fields`` and ``write(config) -> keys``."""
 
-    names: tuple[str, ...]  # of the keys that are read, older spellings included
+    names: tuple[str, ...]  # the keys that are read, older spellings included
     read: Callable[[Mapping[str, Any]], dict[str, Any]]
     write: Callable[[NetworkConfig], dict[str, Any]]
 
@@ -205,9 +205,9 @@ T5_DECODER_LAYERS = Part(
     lambda keys: {"num_decoder_layers": keys.get("num_decoder_layers") or take(keys, "num_layers")},
     copied(num_decoder_layers="num_decoder_layers").write,
 )
-"""As many as the encoder's where a file does not say."""
+"""The number of decoder layers, which is that of the encoder where a file does not say."""
 
-# To transformers, T5's gated "gelu" is the tanh form and its plain one is not.
+# In transformers T5's gated "gelu" is the tanh form, and its plain one is not.
 T5_MLPS = {
     "relu": ("relu", False),
     "gelu_new": ("gelu_tanh", False),

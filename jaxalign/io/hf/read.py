@@ -23,14 +23,14 @@ from jaxalign.models import LanguageModelConfig, ModelConfig, backbone_config
 from jaxalign.typing import Params
 
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-"""Those that are read, by safetensors' names."""
+"""The dtypes that are read, by safetensors' names."""
 SHOWN = 8  # problems that an error lists
 
 
 def load_pretrained(
     directory: str | pathlib.Path, *, dtype: Literal["float32", "bfloat16"] = "float32", shardings: Any = None
 ) -> tuple[ModelConfig, Params]:
-    """Config and parameters of a model directory, or of a hub id (see :func:`resolve`).
+    """Reads the config and the parameters of a pretrained model.
 
     Files are memory-mapped and read one tensor at a time: beyond what ends up on the devices, the host holds one
     parameter (of all layers) and one tensor. Vocabulary rows beyond the tokenizer's are kept, as in training. A
@@ -38,10 +38,15 @@ def load_pretrained(
     of BERT's pretraining (``cls.*``) and stored constants are left out.
 
     Args:
-      dtype: of the parameters, whatever the files hold; the config's own ``dtype`` is what they are multiplied in,
-        and its ``origin`` remembers that of the files.
+      directory: a directory with config.json and safetensors, or a hub id such as ``"Qwen/Qwen3-0.6B"``, which is
+        downloaded unless it is in the hub's cache.
+      dtype: what the parameters get, whatever the files hold; the config's own ``dtype`` is what they are multiplied
+        in, and its ``origin`` remembers that of the files.
       shardings: one sharding per parameter in a tree like the parameters; each is placed as soon as it is read.
-        Make it from :func:`read_config` and ``jax.eval_shape`` of the model's ``init``.
+        Make it from :func:`read_config` and ``jax.eval_shape`` of the model's ``init``. None: the default device.
+
+    Returns:
+      ``(config, params)``, for ``models.build(config)`` and its ``apply``.
 
     Raises:
       FileNotFoundError: no such directory, config or weights.
@@ -130,7 +135,7 @@ def _check_copy(name, original, stored):
     if np.array_equal(stored[original].read(), stored[name].read()):
         return []
     remedy = (
-        'if the model is meant to have both, set "tie_word_embeddings": false in config.json'
+        'if the model should have both, set "tie_word_embeddings": false in config.json'
         if name == UNEMBEDDING
         else "convert the model again"
     )

@@ -18,13 +18,17 @@ FILES = [
 
 
 def resolve(directory_or_hub_id: str | pathlib.Path) -> pathlib.Path:
-    """The directory itself, or a local copy of the hub's repository, downloaded unless it is in the hub's cache.
+    """Returns a local directory for a model argument: itself, or a copy of the hub's repository.
 
+    The repository is downloaded unless it is in the hub's cache.
     Only safetensors, configs and tokenizer files are fetched. Private and gated models need a token, which
     huggingface_hub takes from the environment (``HF_TOKEN``) or from its login.
 
+    Args:
+      directory_or_hub_id: an existing directory, or an id such as ``"Qwen/Qwen3-0.6B"``.
+
     Raises:
-      FileNotFoundError: neither; the message says what to pass instead.
+      FileNotFoundError: it is neither; the message says what to pass instead.
     """
     directory = pathlib.Path(directory_or_hub_id)
     if directory.is_dir():

@@ -34,7 +34,7 @@ class _Entry(NamedTuple):
     """One dict of parameters, and what errors about it say."""
 
     keys: Mapping[str, Any]  # config.json
-    place: str  # of the dict in it
+    place: str  # where the dict is in it
     values: Mapping[str, Any]
 
     @property
@@ -72,7 +72,7 @@ def _entry(keys: Mapping[str, Any], place: str, values: Any) -> _Entry:
     if not set(values) <= KNOWN:
         raise refuse(keys, place, sorted(set(values) - KNOWN), f"only keys of {sorted(KNOWN)}")
     partial = values.get("partial_rotary_factor", keys.get("partial_rotary_factor"))
-    if partial not in (None, 1) and entry.kind != "default":  # with which transformers rotates whole heads
+    if partial not in (None, 1) and entry.kind != "default":  # with which transformers rotates complete heads
         raise entry.refuse("partial_rotary_factor", partial, "1: heads are rotated whole")
     return entry
 

@@ -27,13 +27,13 @@ class Slot(NamedTuple):
     name: str  # plain
     path: str
     layer: int | None
-    shape: tuple[int, ...]  # of the place
+    shape: tuple[int, ...]  # the shape of the place
     inputs: int | None  # leading axes of the place that are inputs of a linear map; None: stored as it is
-    prefix: str = ""  # of the name in files that are written
+    prefix: str = ""  # what stands before the name in files that are written
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """What the file holds."""
+        """The shape of the tensor in the file."""
         return self._flat_shape[::-1]
 
     @property
@@ -44,7 +44,7 @@ class Slot(NamedTuple):
         return tuple(math.prod(part) for part in sizes if part)
 
     def fill(self, leaf: np.ndarray, stored: np.ndarray) -> None:
-        """Write a tensor of the file into its place in ``leaf``, casting it."""
+        """Writes a tensor of the file into its place in ``leaf``, casting it."""
         place = leaf if self.layer is None else leaf[self.layer]
         if self.inputs is not None:
             # A view: the place is contiguous.
@@ -66,7 +66,7 @@ def abstract_params(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
 
 @functools.lru_cache(maxsize=64)
 def _shapes(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    """Kept, because reading and writing a model asks for them several times, and each time traces the whole model."""
+    """The shapes, cached: reading and writing a model asks for them several times, and to find them it is traced."""
     model = models.build(without_runtime(config))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))["params"]
     return flax.traverse_util.flatten_dict(params, sep="/")

@@ -19,9 +19,12 @@ from jaxalign.models import (
 
 
 def end_ids(directory: str | pathlib.Path) -> list[int]:
-    """The tokens that end a text of the model in ``directory``: a chat model's end of turn, for instance, among others.
+    """Returns the ids of the tokens that end a text of a model, such as a chat model's end of turn.
 
-    As in transformers, generation_config.json says, or else config.json; where neither does, there are none.
+    generation_config.json names them, or else config.json, as in transformers; where neither does, there are none.
+
+    Args:
+      directory: a model's directory.
 
     Raises:
       ValueError: one of the files is damaged, or names something other than ids.

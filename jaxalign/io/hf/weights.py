@@ -56,7 +56,9 @@ def open_files(files: Iterable[pathlib.Path]) -> Iterator[dict[str, Stored]]:
             try:
                 opened = stack.enter_context(safe_open(file, framework="numpy"))
             except SafetensorError as error:
-                raise ValueError(f"{file} is not whole safetensors ({error}); download or export it again") from error
+                raise ValueError(
+                    f"{file} is not a complete safetensors file ({error}); download or export it again"
+                ) from error
             stored |= {name: Stored(opened, name) for name in opened.keys()}
         yield stored
 

@@ -24,7 +24,7 @@ from jaxalign.io.hf.token_ids import changed_ids, generation_keys
 from jaxalign.models import ModelConfig, backbone_config
 from jaxalign.typing import Params
 
-# In config.json: says that a directory is an export, which a later one may replace.
+# This key of config.json says that a directory is an export, which a later one may replace.
 MARK = "jaxalign_version"
 
 
@@ -38,7 +38,7 @@ def save_pretrained(
     max_shard_bytes: int | float = 5e9,
     card: ModelCard = PLAIN_CARD,
 ) -> pathlib.Path:
-    """Write a directory that transformers loads: safetensors, config, generation config, tokenizer and model card.
+    """Writes a directory that transformers loads: safetensors, config, generation config, tokenizer and model card.
 
     The directory appears under its name when it is complete. An earlier export there is replaced. A reward model is
     written as transformers' sequence classifier with one label, which pools in one way only: a decoder's last token, or
@@ -48,10 +48,18 @@ def save_pretrained(
     and a loaded tokenizer its files. Parameters with an output matrix of their own are written as untied.
 
     Args:
+      directory: where to write; an earlier export there is replaced.
+      config: the model's config.
+      params: the parameters of ``models.build(config)``.
       tokenizer: a :class:`jaxalign.data.Tokenizer`; its files are written, and its token ids where the model came with
-        another tokenizer.
-      dtype: of the stored weights; None: that of the files that the model was loaded from, float32 for a new one.
+        another tokenizer. None: none is written.
+      dtype: the dtype of the stored weights; None: that of the files that the model was loaded from, float32 for a new
+        one.
       max_shard_bytes: weights beyond this are split into files of at most this size, as far as single tensors fit.
+      card: title, description and metadata of the README.md.
+
+    Returns:
+      The directory.
 
     Raises:
       ValueError: the family, or transformers' classifier of it, cannot express ``config``; ``params`` are not its
@@ -104,7 +112,7 @@ def replacing(directory: pathlib.Path, is_export: Callable[[pathlib.Path], bool]
     if directory.exists() and not (directory.is_dir() and (not any(directory.iterdir()) or is_export(directory))):
         raise FileExistsError(f"{directory} exists and is not an earlier export; pass a new directory, or remove it")
     partial, old = (directory.with_name(f".{directory.name}.{state}") for state in ("partial", "old"))
-    for leftover in partial, old:  # of an export that was killed
+    for leftover in partial, old:  # what an export that was killed has left
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
