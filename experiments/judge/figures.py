@@ -15,8 +15,9 @@ from experiments.common.task import Row, estimate, exactly
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
 from jaxalign.io.llm import Usage
-from jaxalign.judge import OrderArrays, Verdict, order_arrays
+from jaxalign.judge import OrderArrays, order_arrays
 from jaxalign.numerics import Ratio
+from jaxalign.prompting import Verdict
 
 
 def tables(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> dict[str, Figures]:

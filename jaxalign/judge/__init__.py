@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "calibration": ["fit_judge_temperature", "with_temperature"],
         "consistency": ["SampledContrast", "make_critic"],
         "contrasts": ["Column", "Contrast", "swap_table"],
-        "parsing": ["parse_aspects", "parse_contrast", "parse_joint_contrast", "parse_verdict"],
+        "parsing": ["parse_aspects", "parse_contrast", "parse_joint_contrast"],
         "prompts": [
             "JudgeTask",
             "RATING",
@@ -35,6 +35,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "selection": ["Critic", "first", "knockout", "make_random", "pointwise", "round_robin"],
         "structured": ["StructuredConfig", "make_structured_judge"],
-        "verdicts": ["Judgement", "OrderArrays", "Orders", "Verdict", "antisymmetric", "order_arrays"],
+        "verdicts": ["JudgeFn", "Judgement", "OrderArrays", "antisymmetric", "order_arrays"],
     },
 )

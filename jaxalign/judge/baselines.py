@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from jaxalign.data import PreferencePair
 from jaxalign.judge import prompts
-from jaxalign.judge.consistency import both_orders
-from jaxalign.judge.verdicts import JudgeFn, Judgement, Orders, antisymmetric
-from jaxalign.prompting import option_probabilities, parse_verdict
+from jaxalign.judge.verdicts import JudgeFn, Judgement, antisymmetric
+from jaxalign.prompting import Orders, both_orders, option_probabilities, parse_verdict
 from jaxalign.prompting.options import NormaliseFn, check_counts
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
-from jaxalign.judge.verdicts import JudgeFn, Judgement, is_read, order_arrays
+from jaxalign.judge.verdicts import JudgeFn, Judgement, order_arrays
+from jaxalign.prompting import is_read
 
 SUREST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken: votes are often unanimous."""

@@ -7,8 +7,7 @@ from jaxalign.data import PreferencePair
 from jaxalign.judge import prompts
 from jaxalign.judge.contrasts import Contrast
 from jaxalign.judge.selection import Critic
-from jaxalign.judge.verdicts import Orders
-from jaxalign.prompting import option_probabilities
+from jaxalign.prompting import both_orders, option_probabilities
 from jaxalign.prompting.options import NormaliseFn
 from jaxalign.typing import ScoreOptionsFn
 
@@ -58,24 +57,6 @@ def make_critic(
         ]
 
     return Critic(prefer, rate)
-
-
-def both_orders(
-    score_options: ScoreOptionsFn,
-    plain: Sequence[str],
-    swapped: Sequence[str],
-    options: Sequence[str],
-    normalise_fn: NormaliseFn,
-) -> list[Orders]:
-    """The chances of the first of two things, in one call; None in an order whose scores could not be read.
-
-    Args:
-      plain: prompts that show it first, under the name of the first option.
-      swapped: the same with both exchanged.
-    """
-    asked = [*plain, *swapped]
-    chances = [normalise_fn(scores) for scores in score_options(asked, [options] * len(asked))] if asked else []
-    return [Orders(a and a[0], b and b[1]) for a, b in zip(chances[: len(plain)], chances[len(plain) :], strict=True)]
 
 
 def _by_contradictions(match: Match) -> float | None:

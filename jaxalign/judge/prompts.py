@@ -81,7 +81,7 @@ def render_verdict(task: JudgeTask, pair: PreferencePair, table: Table = ()) -> 
 
 
 def render_reasoning(task: JudgeTask, pair: PreferencePair) -> str:
-    """Asks for a chain of thought that ends in a verdict; :func:`~jaxalign.judge.parse_verdict` reads the answer."""
+    """Asks for a chain of thought that ends in a verdict, for :func:`~jaxalign.prompting.parse_verdict`."""
     return (
         f"{_render_pair(task, pair)}\nThink step by step. End with a line that says "
         '"Answer: A", "Answer: B" or "Answer: tie".\n\nThoughts:\n'

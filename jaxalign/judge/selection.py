@@ -14,6 +14,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from jaxalign.prompting import is_read
+
 Candidate = Any
 
 
@@ -46,7 +48,7 @@ def make_random(seed: int = 0) -> Selector:
 def pointwise(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
     """The candidate with the highest rating, one question for each; those without one are the last choice."""
     ratings = iter(
-        -math.inf if _is_unread(rating) else rating
+        rating if is_read(rating) else -math.inf
         for rating in critic.rate([candidate for group in groups for candidate in group])
     )
     return [_best(list(itertools.islice(ratings, len(group)))) for group in groups]
@@ -62,7 +64,7 @@ def knockout(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]
         chances = critic.prefer([(groups[group][a], groups[group][b]) for group, a, b in matches])
         winners: list[list[int]] = [[] for _ in groups]
         for (group, a, b), chance in zip(matches, chances, strict=True):
-            winners[group].append(b if not _is_unread(chance) and chance < 0.5 else a)
+            winners[group].append(b if is_read(chance) and chance < 0.5 else a)
         # The odd one has no neighbour and goes last, so that it meets somebody in the next round.
         left = [won + places[2 * len(won) :] for won, places in zip(winners, left, strict=True)]
     return [places[0] for places in left]
@@ -81,16 +83,12 @@ def round_robin(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[i
     chances = critic.prefer([(groups[group][a], groups[group][b]) for group, a, b in matches])
     wins = [[(0.0, 0.0)] * len(group) for group in groups]
     for (group, a, b), chance in zip(matches, chances, strict=True):
-        if _is_unread(chance):
+        if not is_read(chance):
             continue
         won = 0.5 * ((chance > 0.5) + (chance >= 0.5))
         for place, points in ((a, (won, chance)), (b, (1 - won, 1 - chance))):
             wins[group][place] = tuple(x + y for x, y in zip(wins[group][place], points, strict=True))
     return [_best(points) for points in wins]
-
-
-def _is_unread(chance: float | int | None) -> bool:
-    return chance is None or math.isnan(chance)
 
 
 def _best(values: list) -> int:

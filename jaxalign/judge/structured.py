@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from jaxalign.data import PreferencePair
 from jaxalign.judge import parsing, prompts, selection
-from jaxalign.judge.consistency import SampledContrast, both_orders, make_critic
+from jaxalign.judge.consistency import SampledContrast, make_critic
 from jaxalign.judge.contrasts import Column, Contrast, Table, swap_table
 from jaxalign.judge.selection import Critic, Selector
 from jaxalign.judge.verdicts import JudgeFn, Judgement, antisymmetric
-from jaxalign.prompting import option_probabilities
+from jaxalign.prompting import both_orders, option_probabilities
 from jaxalign.prompting.options import NormaliseFn, check_counts, check_temperature
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 

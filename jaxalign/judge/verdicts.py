@@ -1,8 +1,6 @@
 """What a judge says of a pair of texts, in both orders in which they can be shown."""
 
 import dataclasses
-import enum
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,56 +9,7 @@ from jaxtyping import Bool, Float
 
 from jaxalign.data import PreferencePair
 from jaxalign.judge.contrasts import Table, swap_table
-
-
-class Verdict(enum.Enum):
-    """Which text of a pair is the better one; see :attr:`Orders.verdict` for the rule of two orders."""
-
-    FIRST = "first"
-    SECOND = "second"
-    TIE = "tie"
-    INCONSISTENT = "inconsistent"  # each order names another text
-    UNPARSED = "unparsed"  # no answer could be read in one order, or in both
-
-
-class Orders(NamedTuple):
-    """The probability that the first text of a pair is preferred, in each order.
-
-    None where nothing could be read; NaN counts as that too.
-    """
-
-    shown_first: float | None
-    shown_second: float | None
-
-    @property
-    def probability(self) -> float | None:
-        """The mean of both orders; with the texts exchanged, exactly 1 minus this. None if one order is missing.
-
-        A mean within rounding would not do: 0.1 + 0.2 and 0.9 + 0.8 round differently.
-        """
-        if not (is_read(self.shown_first) and is_read(self.shown_second)):
-            return None
-        margin = ((_exact(self.shown_first) - 0.5) + (_exact(self.shown_second) - 0.5)) / 2
-        return 0.5 + margin if margin >= 0 else 1 - (0.5 - margin)
-
-    @property
-    def verdict(self) -> Verdict:
-        """What both orders say together.
-
-        An order is for the text with more than one half, and tied at one half. If they are for different texts, the
-        verdict is INCONSISTENT; if one of them is tied, it is TIE, whatever the other says. Neither is an error in
-        an accuracy, which goes by ``probability``: votes of 1 and 0 make one half there, and count half.
-        """
-        if self.probability is None:
-            return Verdict.UNPARSED
-        sides = {_side(self.shown_first), _side(self.shown_second)}
-        if Verdict.TIE in sides:
-            return Verdict.TIE
-        return sides.pop() if len(sides) == 1 else Verdict.INCONSISTENT
-
-    def swapped(self) -> "Orders":
-        """Of the pair with its texts exchanged."""
-        return Orders(_complement(self.shown_second), _complement(self.shown_first))
+from jaxalign.prompting.orders import Orders, Verdict, complement, is_read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +41,7 @@ class Judgement:
         """Of the pair with its texts exchanged."""
         return dataclasses.replace(
             self,
-            probability=_complement(self.probability),
+            probability=complement(self.probability),
             orders=self.orders.swapped(),
             table=swap_table(self.table),
         )
@@ -139,26 +88,8 @@ def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
     return OrderArrays(*(np.array([p if is_read(p) else 0.5 for p in column], np.float32) for column in columns), where)
 
 
-def is_read(p: float | int | None) -> bool:
-    """Says whether there is a probability: neither None nor NaN."""
-    return p is not None and not math.isnan(p)
-
-
 def _orient(pair: PreferencePair, judgements: Iterator[Judgement]) -> Judgement:
     if pair.first == pair.second:
         return Judgement(0.5, Orders(0.5, 0.5))
     judgement = next(judgements)
     return judgement if pair.first < pair.second else judgement.swapped()
-
-
-def _exact(p: float) -> float:
-    """``p``, rounded so that 1 - p is exact too."""
-    return p if p >= 0.5 else 1 - (1 - p)
-
-
-def _complement(p: float | None) -> float | None:
-    return 1 - _exact(p) if is_read(p) else None
-
-
-def _side(p: float) -> Verdict:
-    return Verdict.TIE if p == 0.5 else Verdict.FIRST if p > 0.5 else Verdict.SECOND

@@ -6,12 +6,12 @@ and the last mark counts; or it is how a text begins. :mod:`jaxalign.prompting.b
 
 import bisect
 import functools
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jaxalign.prompting.beginnings import Names, Value, read_beginning, read_whole
+from jaxalign.prompting.json_end import json_at_end
 from jaxalign.prompting.names import plain
 from jaxalign.prompting.thinking import final_text
 
@@ -123,24 +123,12 @@ def _read_marked(said: str, marks: Sequence[_Mark]) -> Value | None:
 
 def read_json(text: str, names: Names, keys: str) -> tuple[Value | None] | None:
     """The answer in the JSON object that a text ends with, in a tuple; None if it ends with no such object."""
-    row = _last_object(text)
+    row = json_at_end(text, "{")
     values = [value for key, value in (row or {}).items() if _forms(keys).field.fullmatch(key.strip())]
     if not values:
         return None
     answers = {read_beginning(plain(value), names) if isinstance(value, str) else None for value in values}
     return (answers.pop(),) if len(answers) == 1 else (None,)
-
-
-def _last_object(text: str) -> dict | None:
-    decoder = json.JSONDecoder()
-    for match in re.finditer(r"\{", text):
-        try:
-            row, end = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            continue
-        if not text[end:].strip(" \n\t`*."):
-            return row
-    return None
 
 
 def _boxes(said: str, keys: str) -> Iterator[tuple[int, int, str]]:

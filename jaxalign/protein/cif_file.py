@@ -13,6 +13,7 @@ from gemmi import cif
 from jaxalign.protein import names
 from jaxalign.protein.mend import Mended, mend
 from jaxalign.protein.rows import PLACEHOLDER, BadTable, Row, number
+from jaxalign.protein.third_party import Unreadable, reading
 
 # All that gemmi makes a structure of; what else a file holds is not worth its conversion to text.
 _CATEGORIES = ("atom_site", "entity", "entity_poly", "entity_poly_seq", "struct_asym")
@@ -27,10 +28,11 @@ def read_cif(text: str) -> tuple[gemmi.Structure, Mended, int]:
     Raises:
       ValueError: naming the row that is not as it should be, what was expected and what came.
     """
-    blocks = list(cif.read_string(text))
+    with reading():
+        blocks = list(cif.read_string(text))
+        with_atoms = [block for block in blocks if len(block.find_mmcif_category("_atom_site."))]
     if not blocks:
-        raise ValueError("no data block")
-    with_atoms = [block for block in blocks if len(block.find_mmcif_category("_atom_site."))]
+        raise Unreadable("no data block")
     block = (with_atoms or blocks)[0]
     structure, mended, models = _read_block(block)
     return structure, mended, models + max(len(with_atoms) - 1, 0)
@@ -40,15 +42,20 @@ def read_bcif(content: bytes) -> tuple[gemmi.Structure, Mended, int]:
     """As :func:`read_cif`, by way of the same text values that an mmCIF file has."""
     from biotite.structure.io import pdbx
 
-    sources = list(pdbx.BinaryCIFFile.read(io.BytesIO(content)).values())
-    with_atoms = [source for source in sources if "atom_site" in source]
+    with reading():
+        sources = list(pdbx.BinaryCIFFile.read(io.BytesIO(content)).values())
+        with_atoms = [source for source in sources if "atom_site" in source]
+    if not sources:
+        raise Unreadable("no data block")
     source = (with_atoms or sources)[0]
+    with reading():
+        tables = {name: source[name] for name in _CATEGORIES if name in source}
+        texts = {name: {key: table[key].as_array(str).tolist() for key in table} for name, table in tables.items()}
     block = cif.Document().add_new_block("structure")
-    for name in _CATEGORIES:
-        if name in source:
-            columns = source[name]
-            texts = [[_quoted(text) for text in columns[key].as_array(str).tolist()] for key in columns]
-            block.init_loop(f"_{name}.", list(columns)).set_all_values(texts)
+    for name, columns in texts.items():
+        quoted = [[_quoted(text) for text in column] for column in columns.values()]
+        with reading():
+            block.init_loop(f"_{name}.", list(columns)).set_all_values(quoted)
     structure, mended, models = _read_block(block)
     return structure, mended, models + max(len(with_atoms) - 1, 0)
 
@@ -58,12 +65,11 @@ def _quoted(text: str) -> str:
 
 
 def _read_block(block: cif.Block) -> tuple[gemmi.Structure, Mended, int]:
-    table = block.find_mmcif_category("_atom_site.")
-    tags = [tag.partition(".")[2] for tag in table.tags]
-    raw = {tag: list(table.column(n)) for n, tag in enumerate(tags)}
-    columns = {
-        tag: [cif.as_string(value) for value in values] if tag in _TEXTS else values for tag, values in raw.items()
-    }
+    with reading():
+        table = block.find_mmcif_category("_atom_site.")
+        raw = {tag.partition(".")[2]: list(table.column(n)) for n, tag in enumerate(table.tags)}
+        texts = {tag: list(map(cif.as_string, values)) for tag, values in raw.items() if tag in _TEXTS}
+    columns = {**raw, **texts}
     models = columns.get("pdbx_PDB_model_num") or ["1"] * len(table)
     kept = [n for n, model in enumerate(models) if model == models[0]]
     rows = _rows(columns, kept)
@@ -75,7 +81,8 @@ def _read_block(block: cif.Block) -> tuple[gemmi.Structure, Mended, int]:
         or not _as_before(rows, mended.rows)
     ):
         _write(block, raw, dict(zip(map(id, rows), kept, strict=True)), mended.rows)
-    structure = gemmi.make_structure_from_block(block)
+    with reading():
+        structure = gemmi.make_structure_from_block(block)
     if (count := structure[0].count_atom_sites() if len(structure) else 0) != len(mended.rows):
         raise BadTable(f"expected {len(mended.rows)} atoms, got {count}. Write the file again")
     return structure, mended, len(set(models))
@@ -102,7 +109,8 @@ def _rows(columns: dict[str, list[str]], kept: Sequence[int]) -> list[Row]:
         return [next((each[n] for each in given if each[n] not in _NOTHING), "") for n in kept]
 
     sequences = column("label_seq_id")
-    places = list(zip(*(columns.get(tag) or [""] * (max(kept, default=-1) + 1) for tag in _COORDINATES), strict=True))
+    length = max(map(len, columns.values()), default=0)
+    places = list(zip(*(columns.get(tag) or [""] * length for tag in _COORDINATES), strict=True))
     fields = zip(
         kept,
         column("id"),

@@ -19,6 +19,7 @@ import gemmi
 from jaxalign.protein import cif_file, ligand_file, pdb_file
 from jaxalign.protein.ligand_file import Ligand
 from jaxalign.protein.rows import BadTable
+from jaxalign.protein.third_party import Unreadable
 
 POLYMER_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif", ".bcif")
 LIGAND_SUFFIXES = (".sdf", ".mol2")
@@ -110,13 +111,11 @@ def parse_polymers(path: str | os.PathLike, content: bytes) -> Polymers:
     source = content if suffix == ".bcif" else decode(path, content, ascii=suffix in (".pdb", ".ent"))
     try:
         structure, mended, models = read.get(suffix, cif_file.read_cif)(source)
-    except (ImportError, MemoryError):  # nothing that the file could help
-        raise
     except BadTable as error:
         raise ValueError(f"{path}: not a {suffix} file that can be read: {error}") from error
-    except Exception as error:  # each library has its own errors, and biotite's readers any that NumPy knows
+    except Unreadable as error:
         raise ValueError(
-            f"{path}: not a {suffix} file that can be read: {type(error).__name__}: {error}. "
+            f"{path}: not a {suffix} file that can be read: {error}. "
             "Download it again, or give it the suffix of its format"
         ) from error
     if not mended.rows:
@@ -137,14 +136,11 @@ def parse_ligand(path: str | os.PathLike, content: bytes) -> Ligand:
     text = decode(path, content)
     try:
         ligand = read(f"{text}\n")
-    except (ImportError, MemoryError):
-        raise
     except BadTable as error:
         raise ValueError(f"{path}: not a {suffix} file that can be read: {error}") from error
-    except Exception as error:  # as above
+    except Unreadable as error:
         raise ValueError(
-            f"{path}: not a {suffix} file that can be read: {type(error).__name__}: {error}. "
-            "Write it again, for instance with Open Babel"
+            f"{path}: not a {suffix} file that can be read: {error}. Write it again, for instance with Open Babel"
         ) from error
     if not ligand.atoms:
         raise ValueError(f"{path}: expected atoms, got none. Write the file again, with coordinates")

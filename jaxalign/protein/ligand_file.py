@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 from jaxalign.protein import names
 from jaxalign.protein.rows import PLACEHOLDER, BadTable, number
+from jaxalign.protein.third_party import Unreadable, reading
 
 _ENOUGH_FOR_A_DRAWING = 4  # any three atoms lie in a plane
 _REMEDY = "Write it again, for instance with Open Babel"
+_COUNT = r"(?:  [0-9]| [0-9]{2}|[0-9]{3})"  # in three columns
 # Points of force fields, and the parts of molecules that queries leave open.
 _NO_ATOMS = frozenset("DU LP X XX * A Q L R R# M ANY HAL HET HEV AH QH MH XH POL".split())
 
@@ -51,13 +53,12 @@ def read_sdf(text: str) -> Ligand:
     # biotite's own reader of several molecules keeps one of each name, and docked poses have the same.
     molecules = [molecule for molecule in re.split(r"^\$\$\$\$.*\n", text, flags=re.MULTILINE) if molecule.strip()]
     if not molecules:
-        raise ValueError("no molecule")
+        raise Unreadable("no molecule")
     lines = molecules[0].split("\n")
     (_check_v3000 if "V3000" in "".join(lines[3:4]) else _check_v2000)(lines)
-    record = mol.MOLFile.read(io.StringIO(molecules[0]))
-    with warnings.catch_warnings():
+    with reading(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of bond types, which nothing here needs
-        atoms = record.get_structure()
+        atoms = mol.MOLFile.read(io.StringIO(molecules[0])).get_structure()
     located = zip(atoms.element.tolist(), atoms.coord.tolist(), strict=True)
     # The format has no names of atoms: element and number make one.
     named = [Atom(f"{element.capitalize()}{n}", element, tuple(at)) for n, (element, at) in enumerate(located, 1)]
@@ -75,17 +76,17 @@ def read_mol2(text: str) -> Ligand:
     lines = [line.strip() for line in text.split("\n")]
     starts = [n for n, line in enumerate(lines) if line == "@<TRIPOS>MOLECULE"]
     if not starts:
-        raise ValueError("no @<TRIPOS>MOLECULE record")
+        raise Unreadable("no @<TRIPOS>MOLECULE record")
     molecule = range(starts[0], starts[1] if len(starts) > 1 else len(lines))
     block = next((n for n in molecule if lines[n] == "@<TRIPOS>ATOM"), None)
     if block is None:
-        raise ValueError("no @<TRIPOS>ATOM record")
+        raise Unreadable("no @<TRIPOS>ATOM record")
     end = next((n for n in molecule if n > block and lines[n].startswith("@<TRIPOS>")), molecule.stop)
     numbers = [n for n in range(block + 1, end) if lines[n] and not lines[n].startswith("#")]
     rows = [lines[n].split() for n in numbers]
     atoms = [_mol2_atom(n + 1, row) for n, row in zip(numbers, rows, strict=True)]
     declared = (lines[starts[0] + 2].split() or [""])[0]
-    if not declared.isdigit() or len(rows) != int(declared):
+    if not declared.isdecimal() or len(rows) != int(declared):
         raise BadTable(f"expected the {declared} atoms that the molecule declares, got {len(rows)}. {_REMEDY}")
     dry, waters = _without_waters(atoms, [tuple(row[6:8]) for row in rows])
     found, counts = _without_others(dry)
@@ -112,7 +113,7 @@ def _mol2_atom(n: int, row: Sequence[str]) -> Atom:
 
 
 def _check_v2000(lines: Sequence[str]) -> None:
-    if len(lines) < 4 or not re.fullmatch(r"[ 0-9]{2}[0-9][ 0-9]{2}[0-9].*", lines[3]):
+    if len(lines) < 4 or not re.match(rf"{_COUNT}{_COUNT}", lines[3]):
         raise BadTable(f"line 4: expected the numbers of atoms and bonds, got {''.join(lines[3:4])!r}. {_REMEDY}")
     atoms, bonds = int(lines[3][:3]), int(lines[3][3:6])
     for n, line in enumerate(lines[4 : 4 + atoms], 5):

@@ -20,6 +20,7 @@ import gemmi
 from jaxalign.protein import names
 from jaxalign.protein.mend import Mended, mend
 from jaxalign.protein.rows import PLACEHOLDER, BadTable, Row, number
+from jaxalign.protein.third_party import reading
 
 _RESIDUE_NUMBER = re.compile(r"-?[0-9]+|[A-Za-z][0-9A-Za-z]{3}")  # the second is hybrid-36
 _OUT_OF_PLACE = re.compile(r"\s+(ATOM|HETATM)\s*[0-9]", re.IGNORECASE)
@@ -49,7 +50,9 @@ def read_pdb(text: str) -> tuple[gemmi.Structure, Mended, int]:
     lines = dict(zip(map(id, frame.rows), frame.lines, strict=True))
     codes = _codes(frame.rows, mended.rows)
     body = _body(mended.rows, lines, codes, frame.ended)
-    structure = gemmi.read_pdb_string("\n".join([*frame.head, *body, "END", ""]))
+    written = "\n".join([*frame.head, *body, "END", ""])
+    with reading():
+        structure = gemmi.read_pdb_string(written)
     if len(structure):
         for chain in structure[0]:
             chain.name = codes.get(chain.name, chain.name)

@@ -14,7 +14,11 @@ VIOLATIONS = {
     "jaxalign/metrics/planted.py": "jaxalign.losses.common",
     "jaxalign/losses/planted.py": "jaxalign.models",
     "jaxalign/models/planted.py": "jaxalign.training",
-    "jaxalign/data/planted.py": "jaxalign.io.run.writers",
+    "jaxalign/data/text/planted.py": "jaxalign.io.run.writers",
+    "jaxalign/data/records/planted.py": "jaxalign.data.readers.files",
+    "jaxalign/data/readers/planted.py": "jaxalign.data.text.turns",
+    "jaxalign/data/batches/planted.py": "jaxalign.data.labelling.scoring",
+    "jaxalign/prompting/planted.py": "jaxalign.data.records.record",
     "jaxalign/io/planted.py": "experiments",
 }
 

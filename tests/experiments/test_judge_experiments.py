@@ -23,7 +23,8 @@ from experiments.label_preferences import __main__ as label_preferences
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf, llm
-from jaxalign.judge import Judgement, Orders
+from jaxalign.judge import Judgement
+from jaxalign.prompting import Orders
 from tests.experiments.test_judging_survives import check_forecast
 from tests.io.llm import chat_server, test_local
 from tests.io.report.test_pages import browse

@@ -26,7 +26,8 @@ from jaxalign.io import edge
 from jaxalign.io.llm import Cache
 from jaxalign.io.report import Estimate
 from jaxalign.io.run.writers import MetricsWriter
-from jaxalign.judge import Judgement, Orders
+from jaxalign.judge import Judgement
+from jaxalign.prompting import Orders
 from tests.io.llm import chat_server
 
 KEY = "sk-a-key-that-stands-nowhere"

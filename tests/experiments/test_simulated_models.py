@@ -9,7 +9,7 @@ from experiments.common.judging import reports_world
 from experiments.common.judging.simulated_judge import SimulatedJudge
 from experiments.ease import puzzles_world
 from experiments.ease.simulated_answerer import SimulatedAnswerer
-from jaxalign import ensemble, judge
+from jaxalign import ensemble, judge, prompting
 from jaxalign.io.llm import Usage
 from jaxalign.io.llm.service import Ledger
 from jaxalign.judge import SampledContrast, parse_contrast, prompts
@@ -60,7 +60,7 @@ def test_a_perfect_table_is_the_truth():
 def test_a_reader_who_sees_only_the_first_is_inconsistent():
     biased = dataclasses.replace(PERFECT, sharpness=0.0, first=2.0)
     judgements = judge.make_direct_judge(biased.score_options, judge.RATING)(PAIRS)
-    assert all(each.verdict is judge.Verdict.INCONSISTENT and each.probability == 0.5 for each in judgements)
+    assert all(each.verdict is prompting.Verdict.INCONSISTENT and each.probability == 0.5 for each in judgements)
     assert judgements[0].orders.shown_first == pytest.approx(1 / (1 + np.exp(-2.0)))
 
 

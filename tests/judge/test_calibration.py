@@ -8,7 +8,8 @@ import scipy.optimize
 
 from jaxalign import judge, metrics
 from jaxalign.data import PreferencePair
-from jaxalign.judge import Judgement, Orders
+from jaxalign.judge import Judgement
+from jaxalign.prompting import Orders
 
 
 def test_temperature_is_the_one_that_a_general_optimiser_finds():

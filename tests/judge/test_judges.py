@@ -8,7 +8,8 @@ import pytest
 
 from jaxalign import data, judge, metrics, prompting
 from jaxalign.data import PreferencePair
-from jaxalign.judge import Contrast, Orders, StructuredConfig, Verdict, prompts
+from jaxalign.judge import Contrast, StructuredConfig, prompts
+from jaxalign.prompting import Orders, Verdict
 from jaxalign.typing import OptionScore
 from tests.judge import fakes
 

@@ -9,7 +9,6 @@ from jaxalign.judge import (
     parse_aspects,
     parse_contrast,
     parse_joint_contrast,
-    parse_verdict,
     prompts,
 )
 
@@ -89,25 +88,16 @@ def test_joint_contrasts_go_by_name():
     assert found == (Contrast(("y",), (), ()), Contrast(("x",), (), ()), None, None)
 
 
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("Answer: A", 1.0),
-        ("A is good. Answer: (B).", 0.0),
-        ("answer: **tie**", 0.5),
-        ("Answer: A\nOn reflection:\nAnswer: B", 0.0),
-        ("The answer is A.", 1.0),
-        ("**Answer**: B", 0.0),
-        ("Answer: A (this answers the question)", 1.0),
-        ("Answer:\nB", 0.0),
-        ("I would answer A", None),
-        ("Answer: Apples", None),
-        ("A", None),
-        ("Answer:", None),
-    ],
-)
-def test_verdicts(text, expected):
-    assert parse_verdict(text) == expected
+def test_lists_and_contrasts_are_read_behind_the_thinking():
+    assert parse_aspects("<think>- length\n- tone</think>\n- facts", 3) == ("facts",)
+    assert parse_aspects("<think>- length\n- tone", 3) == ()
+    contrast = "Only A:\n- {}\nOnly B:\n- none\nBoth:\n- none\n"
+    thought = f"<think>{contrast.format('no')}</think>{contrast.format('yes')}"
+    assert parse_contrast(thought) == Contrast(("yes",), (), ())
+    assert parse_contrast(f"<think>{contrast.format('no')}") is None
+    joint = f"<think>Aspect: tone\n{contrast.format('no')}</think>Aspect: tone\n{contrast.format('yes')}"
+    assert parse_joint_contrast(joint, ("tone",)) == (Contrast(("yes",), (), ()),)
+    assert parse_joint_contrast(f"<think>Aspect: tone\n{contrast.format('no')}", ("tone",)) == (None,)
 
 
 def test_contradictions_are_statements_in_two_places():

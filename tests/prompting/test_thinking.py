@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxalign import judge, prompting
+from jaxalign import prompting
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,3 @@ from jaxalign import judge, prompting
 )
 def test_what_is_left_of_a_text(text, expected):
     assert prompting.final_text(text) == expected
-
-
-def test_lists_and_contrasts_are_read_behind_the_thinking():
-    assert judge.parse_aspects("<think>- length\n- tone</think>\n- facts", 3) == ("facts",)
-    assert judge.parse_aspects("<think>- length\n- tone", 3) == ()
-    contrast = "Only A:\n- {}\nOnly B:\n- none\nBoth:\n- none\n"
-    thought = f"<think>{contrast.format('no')}</think>{contrast.format('yes')}"
-    assert judge.parse_contrast(thought) == judge.Contrast(("yes",), (), ())
-    assert judge.parse_contrast(f"<think>{contrast.format('no')}") is None
-    joint = f"<think>Aspect: tone\n{contrast.format('no')}</think>Aspect: tone\n{contrast.format('yes')}"
-    assert judge.parse_joint_contrast(joint, ("tone",)) == (judge.Contrast(("yes",), (), ()),)
-    assert judge.parse_joint_contrast(f"<think>Aspect: tone\n{contrast.format('no')}", ("tone",)) == (None,)

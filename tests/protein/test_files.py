@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxalign import protein
-from jaxalign.protein import StructureReport
+from jaxalign.protein import StructureReport, cif_file, ligand_file, pdb_file
 from tests.protein.lines import MOL2, atom, atoms, sdf
 
 
@@ -51,7 +51,7 @@ WHOLE = atoms("ALA 1") * 50
         ("x.pdb", b"HEADER\nATOM      1  CA\n", "not a .pdb file that can be read: .*too short"),
         ("x.pdb", b"data_x\nloop_\n_atom_site.id\n1\n", "not a .pdb file that can be read"),
         ("x.cif", WHOLE.encode(), "not a .cif file that can be read"),
-        ("x.cif", b"# comment only\n", "not a .cif file that can be read: ValueError: no data block"),
+        ("x.cif", b"# comment only\n", "not a .cif file that can be read: no data block"),
         ("x.cif", b"data_x\n_cell.length_a 1\n", "expected atoms, got none"),
         ("x.bcif", WHOLE.encode(), "not a .bcif file that can be read"),
         ("x.bcif", bytes(range(256)), "not a .bcif file that can be read"),
@@ -61,7 +61,7 @@ WHOLE = atoms("ALA 1") * 50
             "expected residues of a protein, got 0 ligand atoms in A",
         ),
         ("x.sdf", b"what\n", "not a .sdf file that can be read"),
-        ("x.sdf", b"$$$$\n", "not a .sdf file that can be read: ValueError: no molecule"),
+        ("x.sdf", b"$$$$\n", "not a .sdf file that can be read: no molecule"),
         ("x.sdf", sdf("H").encode(), "expected heavy atoms, got only hydrogens, 1"),
         ("x.mol2", b"what\n", "no @<TRIPOS>MOLECULE record"),
         ("x.mol2", MOL2[:60].encode(), "no @<TRIPOS>ATOM record"),
@@ -86,3 +86,36 @@ def test_a_library_that_is_missing_is_no_fault_of_the_file(folder, monkeypatch, 
     monkeypatch.setitem(sys.modules, "biotite.structure.io", None)
     with pytest.raises(ImportError, match="biotite"):
         protein.read_structure(folder / name)
+
+
+@pytest.mark.parametrize(
+    "name, module, function",
+    [
+        ("1l2y.pdb", pdb_file, "_fields"),
+        ("1l2y.pdb", pdb_file, "mend"),
+        ("edge_altloc.cif", cif_file, "_rows"),
+        ("1ay7.bcif", cif_file, "_quoted"),
+        ("1ay7.bcif", cif_file, "_read_block"),
+        ("1j01_ligand.sdf", ligand_file, "_without_others"),
+        ("x.mol2", ligand_file, "_mol2_atom"),
+    ],
+)
+def test_an_error_in_our_own_code_is_no_fault_of_the_file(folder, tmp_path, monkeypatch, name, module, function):
+    """It stays what it is, so that it is neither skipped as a bad file nor reported with a wrong remedy."""
+
+    def broken(*args, **options):
+        raise TypeError("ours")
+
+    monkeypatch.setattr(module, function, broken)
+    (tmp_path / "x.mol2").write_text(MOL2)
+    with pytest.raises(TypeError, match="^ours$"):
+        protein.read_structure((tmp_path if name == "x.mol2" else folder) / name)
+
+
+def test_counts_that_only_look_like_numbers(read):
+    """Digits that Python's int does not take, or with a blank between them."""
+    with pytest.raises(ValueError, match="expected the \u00b2 atoms that the molecule declares"):
+        read(MOL2.replace(" 4 3", " \u00b2 3"), "x.mol2")
+    content = sdf("C", "H")
+    with pytest.raises(ValueError, match="line 4: expected the numbers of atoms and bonds, got '1 2"):
+        read(content.replace(content.split("\n")[3][:3], "1 2", 1), "x.sdf")

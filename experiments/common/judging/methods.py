@@ -10,9 +10,8 @@ from experiments.common.llm.engine import Engine
 from jaxalign import judge
 from jaxalign.data import PreferencePair
 from jaxalign.io.llm import Usage
-from jaxalign.judge import Judgement, JudgeTask, StructuredConfig
+from jaxalign.judge import JudgeFn, Judgement, JudgeTask, StructuredConfig
 from jaxalign.judge.selection import Selector
-from jaxalign.judge.verdicts import JudgeFn
 
 TASKS = {"rating": judge.RATING, "summarisation": judge.SUMMARISATION, "retrieval": judge.RETRIEVAL}
 LONGER, CHAIN, STRUCTURED, MATCHED = "longer wins", "chain of thought", "structured", "self-consistency, equal tokens"

@@ -11,8 +11,9 @@ from jaxalign.data import PreferencePair, render_comparison
 from jaxalign.data.text.comparisons import render_context
 from jaxalign.io.llm.fitting import LeftOut
 from jaxalign.io.report import Reliability, Table, Texts
-from jaxalign.judge import Judgement, JudgeTask, Verdict, order_arrays
+from jaxalign.judge import Judgement, JudgeTask, order_arrays
 from jaxalign.judge.prompts import QUESTION
+from jaxalign.prompting import Verdict
 
 SHOWN = 6  # pairs of which everything is shown
 CURVES = 6  # judges whose reliability is drawn, the first ones: there are no more colours to tell apart

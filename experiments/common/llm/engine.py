@@ -8,8 +8,8 @@ from experiments.common.llm.counting import Count, counted
 from experiments.common.llm.server import open_client, open_service
 from jaxalign import data, models
 from jaxalign.io import hf, llm
-from jaxalign.io.llm.protocol import guess_tokens
 from jaxalign.io.llm.service import Ledger, StoppedError
+from jaxalign.prompting import guess_tokens
 from jaxalign.prompting.options import FREQUENCY_SAMPLES
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 

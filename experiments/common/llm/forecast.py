@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from experiments.common.llm.engine import Engine
 from jaxalign.io.llm import Answer, Usage, usage_of
-from jaxalign.io.llm.protocol import guess_tokens
 from jaxalign.io.llm.service import Ledger
+from jaxalign.prompting import guess_tokens
 from jaxalign.typing import OptionScore
 
 _SAMPLE = 16  # prompts of which the tokenizer's tokens are counted

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from experiments.common import machines, stages
 from experiments.common.rewards.stages import at_most, export, make_judge, on_backbone, train_reward
-from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, training
 from jaxalign.data import EncodedLists, PreferenceRecord
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
 
 def train_bradley_terry(
     sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array
-) -> JudgeFn:
+) -> OpinionFn:
     """A number for each response, from pairs."""
     reward = train_reward(
         task,
@@ -50,7 +50,7 @@ def train_bradley_terry(
     return make_judge(task, reward, limits=sizes.limits)
 
 
-def train_listwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_listwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> OpinionFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
     lists = data.encode_reward_lists(task.lists, task.tokenizer, **at_most(sizes.limits))
@@ -67,7 +67,7 @@ def train_listwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: 
     return make_judge(task, reward, limits=sizes.limits)
 
 
-def train_pairwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_pairwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> OpinionFn:
     """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
     records = [data.probability_record(pair) for pair in task.pairs]
     form = data.comparison_format(task.tokenizer)
@@ -126,7 +126,7 @@ def make_preference_fn(policy: Policy, form):
 
 _comparison_preferences = jax.jit(models.comparison_preferences, static_argnames=("model", "form"))
 
-Train = Callable[[Sizes, RewardTask, Policy, pathlib.Path, Array], JudgeFn]
+Train = Callable[[Sizes, RewardTask, Policy, pathlib.Path, Array], OpinionFn]
 TRAIN: dict[str, Train] = {
     "bradley-terry": train_bradley_terry,
     "listwise": train_listwise,

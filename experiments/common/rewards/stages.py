@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from experiments.common import machines, stages
 from experiments.common.fields import Count, Rate
-from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, models, training
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -83,7 +83,7 @@ def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
         stages.export(directory, reward, task.tokenizer)
 
 
-def make_judge(task: RewardTask, reward: Policy, *, limits: tuple[int, int]) -> JudgeFn:
+def make_judge(task: RewardTask, reward: Policy, *, limits: tuple[int, int]) -> OpinionFn:
     """Rewards of all responses of records, and what they say of each two."""
 
     def judge_fn(records: Sequence[PreferenceRecord]) -> Opinion:

@@ -4,7 +4,7 @@ Readers take any ``row_fn(row) -> PreferenceRecord``. These are the usual layout
 and let it raise ValueError for a row that it cannot use.
 
 ``source`` and ``id`` name columns too, or are None where there is none. Wherever a response is expected, the
-assistant's message will do, or a whole conversation that ends with it, see :mod:`jaxalign.data.records.conversations`.
+assistant's message will do, or a whole conversation that ends with it, see :mod:`jaxalign.data.readers.conversations`.
 ``tools`` names the column of the functions that the assistant may call; a row without one has none.
 """
 
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jaxalign.data.records.conversations import numbered, split_answers
+from jaxalign.data.readers.conversations import numbered, split_answers
 from jaxalign.data.records.record import PreferenceRecord
 
 

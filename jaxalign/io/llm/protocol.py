@@ -155,15 +155,6 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def guess_tokens(text: str) -> int:
-    """Of a text whose tokenizer is not at hand: one for four bytes, as of English prose; code and numbers have more.
-
-    >>> guess_tokens("Is it so?")
-    3
-    """
-    return -(-len(text.encode(errors="replace")) // 4)
-
-
 def describe(request: Asked) -> str:
     """The end of a question, for errors."""
     return shorten(request.ending) + (f", sample {request.sample}" if request.sample else "")

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client
-from jaxalign.io.llm.protocol import Asked, Request, guess_tokens
+from jaxalign.io.llm.protocol import Asked, Request
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.llm.runs import Usage, complete, replay, usage_of
+from jaxalign.prompting import guess_tokens
 from jaxalign.typing import GenerateFn, Prompt
 
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
