@@ -87,7 +87,7 @@ def test_a_torn_last_line_is_no_answer_and_is_replaced(path, three):
 
 def test_a_damaged_line_is_named(path, three):
     path.write_bytes(three.replace(b'"key": "b"', b'"kay": "b"'))
-    with pytest.raises(ValueError, match=r"cache\.jsonl, line 2: not an answer \(KeyError\('key'\)\); remove the line"):
+    with pytest.raises(ValueError, match=r"cache\.jsonl, line 2: not an answer \(KeyError: 'key'\); remove the line"):
         llm.Cache(path).get("a")
 
 
