@@ -14,7 +14,9 @@ VIOLATIONS = {
     "jaxalign/losses/planted.py": "jaxalign.models",
     "jaxalign/models/planted.py": "jaxalign.training",
     "jaxalign/data/planted.py": "jaxalign.io.run.writers",
-    "jaxalign/io/planted.py": "experiments",
+    "jaxalign/io/jobs/planted.py": "experiments",
+    "jaxalign/io/run/planted.py": "jaxalign.io.jobs",
+    "jaxalign/io/hf/planted.py": "jaxalign.io.cluster",
 }
 
 
