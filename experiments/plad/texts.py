@@ -1,7 +1,6 @@
 """Texts to learn from, each in a file that a killed run continues: sampled from a policy, or asked of a server."""
 
 import collections
-import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from experiments.common.task import Policy, exactly
 from experiments.plad.world import Texts
 from jaxalign import data, sampling
 from jaxalign.data import PreferenceRecord, Tokenizer
-from jaxalign.io import llm
+from jaxalign.io import line_file, llm
 from jaxalign.io.jobs import completions
 from jaxalign.io.jobs.completions import Prompt
 from jaxalign.io.report import Estimate
@@ -61,8 +60,7 @@ def sampled_texts(
         num_slots=128,
     )
     samples = collections.defaultdict(dict)
-    for line in path.read_bytes().splitlines():  # of text, splitlines would break at more than the ends of lines
-        row = json.loads(line)
+    for row in line_file.read_rows(path):
         samples[row["id"]][row["sample"]] = Written(row["text"], row["tokens"])
     return {id: [by_number[number] for number in sorted(by_number)] for id, by_number in samples.items()}
 
@@ -74,7 +72,7 @@ def texts_of(samples: Samples) -> Texts:
 
 def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
     """Tokens sampled, and seconds taken, for these files of :func:`sampled_texts`."""
-    rows = [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+    rows = [row for path in paths for row in line_file.read_rows(path)]
     return {
         "tokens sampled": exactly(sum(len(row["tokens"]) for row in rows)),
         "seconds of sampling": exactly(sum(row["seconds"] for row in rows)),

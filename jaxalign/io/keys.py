@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxalign import files
 from jaxalign.data import Tokenizer, fingerprint
 from jaxalign.typing import Params
 
@@ -121,32 +122,12 @@ def begin(path: pathlib.Path, key: Mapping[str, Any]) -> None:
                 f"{path} was begun with other settings: {', '.join(changed)}. Use those, or name a new file"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(beside, key)
+    files.write_json(beside, key)
 
 
 def settings_file(path: pathlib.Path) -> pathlib.Path:
     """Says where the key of a file is."""
     return path.with_name(f"{path.name}.settings.json")
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes beside the place and renames, so that a file of that name is whole.
-
-    Raises:
-      OSError: it could not be written; what was there stays.
-    """
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """:func:`write_json` of a text."""
-    draft = path.with_name(f"{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
-    draft.replace(path)
 
 
 def _compared(config: Any) -> Any:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jaxalign import protein
+from jaxalign.files import write_json
 from jaxalign.io.run.model_config import from_json, to_json
 from jaxalign.protein import HemenetConfig, ProteinConfig, ProteinNetwork, Task, TensorFieldConfig
 from jaxalign.typing import Params
@@ -53,9 +54,7 @@ def save_protein(
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     save_file({name: np.ascontiguousarray(value) for name, value in flat.items()}, folder / VARIABLES)
     content = {"config": to_json(config), "classes": {name: list(names) for name, names in classes.items()}}
-    draft = folder / f"{CONFIG}.part"
-    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / CONFIG)
+    write_json(folder / CONFIG, content)
 
 
 def load_protein(folder: str | os.PathLike) -> ProteinModel:

@@ -7,13 +7,13 @@ stale is ever met, and two processes that write the same file write the same. Ch
 import hashlib
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection
 
 import numpy as np
 
+from jaxalign.files import replaced
 from jaxalign.protein.files import file_format
 from jaxalign.protein.graphs import ProteinGraph, make_graph
 from jaxalign.protein.structures import Structure, StructureReport, combine, read_structure
@@ -75,16 +75,9 @@ def _load(place: pathlib.Path) -> tuple[Structure, ProteinGraph] | None:
 
 
 def _save(place: pathlib.Path, structure: Structure, graph: ProteinGraph) -> None:
-    """Writes beside the place and renames, so that a file of that name is never a part of one."""
     arrays = {name: np.asarray(value) for name, value in structure._asdict().items()}
     arrays |= {name: np.asarray(getattr(structure, name), str) for name in ("chain_names", "names")}
     arrays |= {name: getattr(graph, name) for name in _EDGES}
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.stem, suffix=".part", delete=False) as file:
-        try:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.replace(file.name, place)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with replaced(place, sync=False) as file:  # a damaged one is made anew
+        np.savez_compressed(file, **arrays)

@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsIndex
 
+from jaxalign.files import remove_drafts, write_json
 from jaxalign.protein import shards
 from jaxalign.protein.annotations import read_splits
 from jaxalign.protein.example import ProteinExample, decode_example
@@ -111,10 +112,10 @@ def compile_protein_mt(
         folder.mkdir(parents=True, exist_ok=True)
         used = listing(entries, recipe.structures)
         _check_manifest(folder, common | {"entries": _digest_json(entries), "structures": _digest_json(used)})
-        shards.remove_drafts(folder)
+        remove_drafts(folder)
         parts = _compile(shards.cut_into_shards(folder, entries, shard_size), recipe, num_workers, name, progress_fn)
         reports[name] = _joined(len(entries), parts, labeller.bad_rows)
-        shards.write_json(folder / "report.json", reports[name]._asdict())
+        write_json(folder / "report.json", reports[name]._asdict())
         if not reports[name].examples:
             first = next(iter(reports[name].dropped.items()))
             raise ValueError(
@@ -232,7 +233,7 @@ def _chosen_splits(folder: Path, only: Sequence[str] | None) -> dict[str, tuple[
 def _check_manifest(folder: pathlib.Path, wanted: dict[str, Any]) -> None:
     path, wanted = folder / "manifest.json", json.loads(json.dumps(wanted))
     if not path.exists():
-        shards.write_json(path, wanted)
+        write_json(path, wanted)
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     if changed := [name for name in sorted(before | wanted) if before.get(name) != wanted.get(name)]:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxalign.files import replaced, write_json
 from jaxalign.protein.annotations import TASKS
 from jaxalign.protein.example import ProteinExample, encode_example
 from jaxalign.protein.labels import AFFINITIES, Labeller
@@ -111,34 +112,25 @@ def write_shard(shard: Shard, recipe: Recipe) -> dict[str, Any]:
     """
     counts = dict.fromkeys((*AFFINITIES, *(f"inexact {name}" for name in AFFINITIES), *TASKS), 0)
     dropped: dict[str, Dropped] = {}
-    draft = _draft(shard.data_path)
-    try:
-        examples = _write_records(draft, shard, recipe, counts, dropped)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with replaced(shard.data_path) as file:
+        examples = _write_records(file.name, shard, recipe, counts, dropped)
     report = {"examples": examples, "bytes": 0, "labelled": counts, "dropped": dropped}
     if examples:
-        report["bytes"] = draft.stat().st_size
-        with _told(shard.data_path):
-            _settle(draft, shard.data_path)
+        report["bytes"] = shard.data_path.stat().st_size
     else:
-        draft.unlink()
-        shard.data_path.unlink(missing_ok=True)
+        shard.data_path.unlink()
     write_json(shard.report_path, report)
     return report
 
 
-def _write_records(
-    path: pathlib.Path, shard: Shard, recipe: Recipe, counts: dict[str, int], dropped: dict[str, Dropped]
-) -> int:
+def _write_records(path: str, shard: Shard, recipe: Recipe, counts: dict[str, int], dropped: dict[str, Dropped]) -> int:
     """Writes the examples there are, fills in the counts and who was dropped; returns the number of examples."""
     from array_record.python import array_record_module
 
     written = 0
-    with _told(shard.data_path):
+    with _told():
         # One record in a group: a group is what is decompressed at once, and reading is in random order.
-        writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
+        writer = array_record_module.ArrayRecordWriter(path, "group_size:1")
     try:
         for entry in shard.entries:
             example = make_example(entry, recipe)
@@ -146,57 +138,24 @@ def _write_records(
                 dropped[entry] = example
                 continue
             data = encode_example(example)
-            with _told(shard.data_path):
+            with _told():
                 writer.write(data)
             _count(counts, example)
             written += 1
     finally:
         # Much is written only here, and what went wrong before is told here.
-        with _told(shard.data_path):
+        with _told():
             writer.close()
     return written
 
 
 @contextlib.contextmanager
-def _told(path: pathlib.Path) -> Iterator[None]:
-    """array_record's and the system's word for "cannot write" as an OSError that names the remedy."""
+def _told() -> Iterator[None]:
+    """array_record's word for "cannot write" as the system's."""
     try:
         yield
-    except (RuntimeError, OSError) as error:
-        raise OSError(f"could not write {path}: {error}. Free space, then start the same command again") from error
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes the file whole or not at all.
-
-    Raises:
-      OSError: with the remedy, if it could not be written.
-    """
-    draft = _draft(path)
-    try:
-        with _told(path):
-            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            _settle(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def remove_drafts(folder: pathlib.Path) -> None:
-    """Removes what a killed run left half-written."""
-    for path in folder.glob("*.part-*"):
-        path.unlink(missing_ok=True)
-
-
-def _draft(path: pathlib.Path) -> pathlib.Path:
-    # The process id keeps a run apart from workers that have outlived another one for a moment.
-    return path.with_name(f"{path.name}.part-{os.getpid()}")
-
-
-def _settle(draft: pathlib.Path, path: pathlib.Path) -> None:
-    with open(draft, "rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _count(counts: dict[str, int], example: ProteinExample) -> None:

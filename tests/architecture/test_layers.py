@@ -19,7 +19,9 @@ VIOLATIONS = {
     "jaxalign/data/readers/planted.py": "jaxalign.data.text.turns",
     "jaxalign/data/batches/planted.py": "jaxalign.data.labelling.scoring",
     "jaxalign/prompting/planted.py": "jaxalign.data.records.record",
-    "jaxalign/io/planted.py": "experiments",
+    "jaxalign/io/jobs/planted.py": "experiments",
+    "jaxalign/io/run/planted.py": "jaxalign.io.jobs",
+    "jaxalign/io/hf/planted.py": "jaxalign.io.cluster",
 }
 
 

@@ -1,7 +1,6 @@
 import functools
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from jaxalign import protein
 from jaxalign.protein import example, protein_mt, structure_files
 from tests.architecture import subprocesses
 from tests.architecture.test_imports import loaded_by
+from tests.full_disk import limited
 from tests.protein import files
 
 
@@ -274,15 +274,11 @@ def test_bad_rows_and_inexact_affinities_are_told(inputs, tmp_path):
 @pytest.mark.parametrize("limit", [200, 1500])
 def test_a_full_disk_is_told(inputs, tmp_path, limit):
     """A limit of the file size, which is met by the manifest, or by the shard when its writer is closed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        with pytest.raises(OSError, match="could not write .*Free space, then start the same command again"):
-            protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
+    with (
+        limited(limit),
+        pytest.raises(OSError, match="could not write .*Free space, then start the same command again"),
+    ):
+        protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])
     assert not list((tmp_path / "compiled" / "train").glob("*.part-*"))
     assert protein.compile_protein_mt(tmp_path / "compiled", **inputs, only=["train"])["train"].examples == 4
 

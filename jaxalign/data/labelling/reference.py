@@ -8,7 +8,6 @@ import hashlib
 import operator
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxalign import files
 from jaxalign.data.batches.lists import Bucket
 from jaxalign.data.labelling.scoring import MapFn, score_lists
 from jaxalign.data.text.encoding import EncodedLists
@@ -57,7 +57,7 @@ def load_reference_logps(
     if not first_fn(path.exists):
         sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
         logps = score_lists(lists, logps_fn, **sizes, map_fn=map_fn)
-        first_fn(lambda: _write_whole(path, logps))
+        first_fn(lambda: _write(path, logps))
     return first_fn(lambda: np.load(path, mmap_mode="r"))
 
 
@@ -77,15 +77,7 @@ def fingerprint(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def _write_whole(path: pathlib.Path, array: np.ndarray) -> None:
-    """Writes beside the place and renames, so that a file of that name is never a part of one."""
+def _write(path: pathlib.Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
-        try:
-            np.save(file, array)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with files.replaced(path) as file:
+        np.save(file, array)

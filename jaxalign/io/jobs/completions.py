@@ -23,7 +23,7 @@ from jaxtyping import Array
 
 from jaxalign.data import PreferenceRecord, Tokenizer, encode_prompt, read_jsonl
 from jaxalign.data.text.turns import space_before
-from jaxalign.io import keys
+from jaxalign.io import keys, line_file
 from jaxalign.io.run.progress import Progress
 from jaxalign.sampling import Completion, Job, Rule, Stops, run_jobs
 from jaxalign.sampling.checks import check_sizes
@@ -115,7 +115,7 @@ def write_completions(
     made_with = {**keys.of_model(model.config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
     drawn |= {"rule": keys.digest(keys.of_function(rule)), "prompts": _digest(prompts), **made_with, **(settings or {})}
     keys.begin(path, {keys.FORMAT: FORMAT, **drawn})
-    found = _resume(path)
+    found = _written(path)
     jobs = [
         Job(number, prompt.tokens, missing)
         for number, prompt in kept
@@ -138,11 +138,11 @@ def write_completions(
         stride=stride,
         sharding=sharding,
     )
-    with path.open("ab", buffering=0) as file, Progress(path.name, total, start=before, show=show) as progress:
+    with line_file.Writer(path) as file, Progress(path.name, total, start=before, show=show) as progress:
         for done, each in enumerate(completions, start=before + 1):
             last, now = now, time.monotonic()
             row = _row(prompts[each.job], each, stop, tokenizer)
-            _write(file, row | {"seconds": round(now - last, 4)})
+            file.append(json.dumps(row | {"seconds": round(now - last, 4)}, ensure_ascii=False))
             progress.update(done, {}, float(len(each.tokens)))
     return CompletionsReport(done - before, before, len(prompts) - len(kept))
 
@@ -156,15 +156,6 @@ def _row(prompt: Prompt, completion: Completion, stop: Stops, tokenizer: Tokeniz
         "tokens": completion.tokens,
         "logps": completion.logps,
     }
-
-
-def _write(file, row: Mapping[str, Any]) -> None:
-    try:
-        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise OSError(
-            f"could not write to {file.name}: {error}. Free space, then start the same command again: it continues"
-        ) from error
 
 
 def _check_prompts(prompts: Sequence[Prompt], room: int | float, skip_long: bool) -> None:
@@ -191,24 +182,8 @@ def _key_of(key: Array) -> list:
     return [str(key.dtype), np.asarray(jax.random.key_data(key)).tolist()]
 
 
-def _resume(path: pathlib.Path) -> set[tuple[str, int]]:
-    """The samples that a file holds; a last line that was cut off is removed.
-
-    Raises:
-      ValueError: another line is damaged.
-    """
+def _written(path: pathlib.Path) -> set[tuple[str, int]]:
+    """The samples that a file holds."""
     if not path.exists():
         return set()
-    found, whole = set(), 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = json.loads(line)
-                found.add((row["id"], row["sample"]))
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{path}, line {number}: not a sample ({error}); remove the line") from error
-            whole += len(line)
-    os.truncate(path, whole)
-    return found
+    return set(line_file.read_rows(path, lambda row: (row["id"], row["sample"]), what="a sample"))

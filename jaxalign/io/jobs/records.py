@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxalign import files
 from jaxalign.data import ListColumns, PreferenceRecord, read_jsonl
 from jaxalign.io import keys
 
@@ -47,8 +48,8 @@ def write_records(path: str | os.PathLike, records: Sequence[PreferenceRecord], 
         raise ValueError(f"no record to write to {path}; the report of what made them says what was left out, and why")
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n" for record in records)
-    keys.write_json(_beside(path), provenance)
-    keys.write_text(path, "".join(lines))
+    files.write_json(_beside(path), provenance)
+    files.write_text(path, "".join(lines))
 
 
 def read_provenance(path: str | os.PathLike) -> dict[str, Any]:

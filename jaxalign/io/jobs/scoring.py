@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from jaxalign.data import EncodedLists, PreferenceRecord, join_lists
 from jaxalign.data.batches.lists import Bucket
 from jaxalign.data.labelling.scoring import not_finite, raw_scores
-from jaxalign.io import keys
+from jaxalign.io import keys, line_file
 from jaxalign.io.run.progress import Progress
 from jaxalign.typing import RewardFn
 
@@ -83,14 +83,15 @@ def score_file(
     lines = _resume(out, identities)
     resumed, step = len(lines), batch_size * BATCHES_AT_ONCE
     sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
-    with Progress(f"scoring {out.name}", len(records), start=resumed, show=show) as progress, out.open("ab", 0) as file:
+    shown = Progress(f"scoring {out.name}", len(records), start=resumed, show=show)
+    with shown as progress, line_file.Writer(out, promise="it continues there") as file:
         for start in range(resumed, len(records), step):
             chunk = records[start : start + step]
             for index, result in enumerate(_score(chunk, reward_fn, encode_fn, sizes), start):
                 if "skipped" in result and not skip_bad_rows:
                     raise ValueError(f"{_place(identities[index])}: {result['skipped']}. Correct it, or skip bad rows")
                 lines.append(identities[index] | result)
-                _write(file, lines[-1])
+                file.append(json.dumps(lines[-1]), f"record {index}")
             progress.update(len(lines), {}, 0.0)
     return _report(records, lines, resumed)
 
@@ -101,21 +102,13 @@ def read_scores(path: str | os.PathLike) -> list[dict[str, Any]]:
     Raises:
       ValueError: naming the line, if one is not JSON.
     """
-    rows = []
-    for number, line in enumerate(pathlib.Path(path).read_bytes().splitlines(), 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: not JSON ({error}); delete the file to score anew") from error
-    return rows
+    return line_file.read_rows(path, remedy="delete the file to score anew")
 
 
 def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that are there, a last one without its end removed; ValueError if they belong to something else."""
+    """The lines that are there; ValueError if they belong to something else."""
     if not out.exists():
         return []
-    with out.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
     lines = read_scores(out)
     if len(lines) > len(identities):
         raise ValueError(f"{out} has {len(lines)} lines for {len(identities)} records; it belongs to other data")
@@ -166,16 +159,6 @@ def _identity(index: int, record: PreferenceRecord, model: str, rows: Sequence[i
     row = {} if rows is None else {"row": int(rows[index])}
     record_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
     return {"index": index, **row, "id": record.id, "source": record.source, "record": record_hash, "model": model}
-
-
-def _write(file, row: Mapping[str, Any]) -> None:
-    try:
-        file.write((json.dumps(row) + "\n").encode())
-    except OSError as error:
-        raise OSError(
-            f"could not write record {row['index']} to {file.name}: {error}. Free space, then start the same command "
-            "again: it continues there"
-        ) from error
 
 
 def _place(line: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
 from jaxalign.io.llm.protocol import Request
 from jaxalign.io.llm.replies import Answer
-from jaxalign.io.llm.runs import NotRecordedError, Run, Usage, complete, missing, replay, usage_of
+from jaxalign.io.llm.runs import Completed, NotRecordedError, Usage, complete, missing, replay, usage_of
 
-__all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
+__all__ = ["Answer", "Cache", "Client", "Completed", "NotRecordedError", "Request", "RequestError", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
 __all__ += ["fitting", "local", "options", "record", "service"]

@@ -18,8 +18,10 @@ import os
 import pathlib
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from jaxalign import files
+from jaxalign.io import line_file
 from jaxalign.io.llm.replies import Answer
 
 _STORED = ("texts", "finish", "prompt_tokens", "completion_tokens", "logprobs", "seconds", "retries")
@@ -43,7 +45,7 @@ class Cache:
         self._servers: dict[str, set[str]] = {}  # that gave answers of each model
         self._rows: dict[tuple[str, str], _Row] = {}  # by key and server
         self._unwritten: dict[tuple[str, str], tuple[_Row, bytes]] = {}
-        self._whole = self._lines = 0  # bytes and lines that were read: all ends of lines lie before
+        self._place = line_file.START  # the end of the last line that was read or written
         self._guard = threading.Lock()
 
     @property
@@ -120,15 +122,10 @@ class Cache:
         with self._guard:
             if not self._unwritten:
                 return
-            try:
-                with self._locked() as file:
-                    self._read(file)
-                    self._append(file)
-            except OSError as error:
-                raise OSError(
-                    f"could not write {len(self._unwritten)} answers to {self.path}: {error}. Free space, then start "
-                    "the same command again: what is written is not paid again"
-                ) from error
+            what = f"{len(self._unwritten)} answers to {self.path}"
+            with files.explained(what, "what is written is not paid again"), self._locked() as file:
+                self._read()
+                self._append(file)
 
     def _find(self, key: str, server: str) -> _Row | None:
         row = self._rows.get((key, server)) or self._rows.get((key, ""))
@@ -139,40 +136,31 @@ class Cache:
         return row.model == model and (row.server == server or not (row.server or self._servers[model] - {"", server}))
 
     def _catch_up(self):
-        if self.path.exists() and self.path.stat().st_size != self._whole:
-            with self.path.open("rb") as file:
-                self._read(file)
+        if self.path.exists() and self.path.stat().st_size != self._place.bytes:
+            self._read()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b", buffering=0) as file:
+        with self.path.open("ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # ends with the file, and with the process
             yield file
 
-    def _read(self, file: BinaryIO):
-        """Reads the lines that are new. A last one without its end is being written, or was when its writer died."""
-        if file.seek(0, os.SEEK_END) < self._whole:
+    def _read(self):
+        """Reads the lines that are new."""
+        if self.path.stat().st_size < self._place.bytes:
             raise ValueError(f"{self.path} became shorter since it was read; only a cache may write it. Open it anew")
-        file.seek(self._whole)
-        for line in file.read().split(b"\n")[:-1]:
-            try:
-                key, row = _parse(line)
-            except (ValueError, TypeError, KeyError) as error:
-                place = f"{self.path}, line {self._lines + 1}"
-                raise ValueError(f"{place}: not an answer ({error!r}); remove the line") from error
+        for (key, row), place in line_file.read_on(self.path, _parse, after=self._place, what="an answer"):
             self._keep(key, row)
-            self._whole += len(line) + 1
-            self._lines += 1
+            self._place = place
 
     def _append(self, file: BinaryIO):
         """Under the lock nobody is writing, so what follows the last end of a line was left by a writer that died."""
-        file.truncate(self._whole)
+        file.truncate(self._place.bytes)
         for (key, server), (row, line) in list(self._unwritten.items()):
             if self._find(key, server) is None:
-                _write(file, line, self._whole)
-                self._whole += len(line)
-                self._lines += 1
+                line_file.append(file, line)
+                self._place = line_file.Place(self._place.lines + 1, self._place.bytes + len(line))
                 self._keep(key, row)
             del self._unwritten[key, server]
 
@@ -181,18 +169,7 @@ class Cache:
         self._servers.setdefault(row.model, set()).add(row.server)
 
 
-def _parse(line: bytes) -> tuple[str, _Row]:
-    row = json.loads(line)
+def _parse(row: dict[str, Any]) -> tuple[str, _Row]:
     lists = {name: tuple(row[name]) for name in ("texts", "finish", "logprobs")}
     answer = Answer(**{name: row[name] for name in _STORED} | lists, cached=True)
     return row["key"], _Row(answer, row["model"], row.get("server", ""))
-
-
-def _write(file: BinaryIO, line: bytes, start: int):
-    rest = memoryview(line)
-    try:
-        while rest:  # a disk that is nearly full takes a part
-            rest = rest[file.write(rest) :]
-    except OSError:
-        file.truncate(start)
-        raise

@@ -25,7 +25,7 @@ from jaxalign.io.llm.protocol import Asked, Request, describe, request_key
 from jaxalign.io.llm.replies import Answer
 from jaxalign.io.run.progress import Progress
 
-__all__ = ["Answer", "Cache", "Client", "NotRecordedError", "Request", "RequestError", "Run", "Usage"]
+__all__ = ["Answer", "Cache", "Client", "Completed", "NotRecordedError", "Request", "RequestError", "Usage"]
 __all__ += ["complete", "missing", "replay", "usage_of"]
 
 _GLANCE = 0.2  # seconds between two looks at ``stop``
@@ -57,7 +57,7 @@ class Usage(NamedTuple):
         return Usage(*(mine - less for mine, less in zip(self, other, strict=True)))
 
 
-class Run(NamedTuple):
+class Completed(NamedTuple):
     """Answers in the order of the requests, and what they cost. Equal requests count once."""
 
     answers: list[Answer]
@@ -79,7 +79,7 @@ def complete(
     skip_failed: bool = False,
     stop: Callable[[], bool] = lambda: False,
     show: bool = True,
-) -> Run:
+) -> Completed:
     """The answers to all requests, from the cache or from the server.
 
     Args:
@@ -124,7 +124,7 @@ def complete(
     left_out = Answer((), (), error=f"not sent: {reason}")
     everything = dict.fromkeys(todo, left_out) | found | results
     new = [answer for answer in results.values() if not answer.cached]
-    return Run(
+    return Completed(
         answers=[everything[key] for key in keys],
         paid=usage_of(answer for answer in new if not answer.error),
         cached=usage_of(answer for answer in everything.values() if answer.cached),

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import jax
 
+from jaxalign.files import write_json
 from jaxalign.io.cluster import launch
-from jaxalign.io.keys import write_json
 from jaxalign.io.run.progress import Progress
 from jaxalign.io.run.spent import Spent
 from jaxalign.io.run.timing import Timing

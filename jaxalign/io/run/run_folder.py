@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from jaxalign.files import write_json
 from jaxalign.io import hf, keys
 from jaxalign.io.cluster import processes
 from jaxalign.io.hf.resolve import FILES
@@ -58,8 +59,8 @@ def _open(directory, config, experiment: str, may_differ: set[str], files, model
         if changed := _changes(_read(directory, results), key, settings, may_differ, _defaults(config)):
             raise ValueError(f"{directory} holds a run with other settings: {', '.join(changed)}. {_remedy(directory)}")
     directory.mkdir(parents=True, exist_ok=True)
-    keys.write_json(directory / CONFIG, settings)
-    keys.write_json(directory / RUN, key)
+    write_json(directory / CONFIG, settings)
+    write_json(directory / RUN, key)
     return {**key, **settings}
 
 

@@ -5,7 +5,7 @@ import json
 import pathlib
 import time
 
-from jaxalign.io.keys import write_json
+from jaxalign.files import write_json
 
 NAME = "seconds.json"
 PAUSE = 1.0  # seconds between two notes: what a killed process takes with it at most, beside its last step
@@ -44,7 +44,7 @@ class Spent:
     def write(self) -> None:
         """Writes the file."""
         self._noted = self._own()
-        write_json(self._file, [*self._before, round(self._noted, 3)])
+        write_json(self._file, [*self._before, round(self._noted, 3)], sync=False)
 
     def _own(self) -> float:
         return time.perf_counter() - self._start

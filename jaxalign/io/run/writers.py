@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxalign.io import line_file
 from jaxalign.numerics import Ratio
 
 METRICS = "metrics.jsonl"
@@ -27,27 +28,22 @@ class MetricsWriter:
 
         directory = pathlib.Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        _truncate(directory / METRICS, last_step)
-        self._file = (directory / METRICS).open("ab", buffering=0)  # nothing is left to write when writing failed
+        if (directory / METRICS).exists():
+            _remove_rows_after(directory / METRICS, last_step)
+        self._rows = line_file.Writer(directory / METRICS, promise="it continues from the newest checkpoint")
         self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=last_step + 1 if last_step else None)
 
     def __enter__(self) -> "MetricsWriter":
         return self
 
     def __exit__(self, *exception):
-        self._file.close()
+        self._rows.close()
         self._events.close()
 
     def write(self, step: int, values: Mapping[str, float]):
         """One row; numbers that are not finite become null in JSON."""
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        try:
-            self._file.write((json.dumps({"step": step, **row}) + "\n").encode())
-        except OSError as error:
-            raise OSError(
-                f"could not write step {step} to {self._file.name}: {error}. Free space, then start the same command "
-                "again: it continues from the newest checkpoint"
-            ) from error
+        self._rows.append(json.dumps({"step": step, **row}), f"step {step}")
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 
@@ -66,11 +62,9 @@ def read_metrics(directory: str | pathlib.Path) -> list[dict[str, Any]]:
     Raises:
       FileNotFoundError: there is no such file.
     """
-    lines = (pathlib.Path(directory) / METRICS).read_text().splitlines()
     return [
         {name: math.nan if value is None else value for name, value in row.items()}
-        for row in map(_parse, lines)
-        if row is not None
+        for row in line_file.read_rows(pathlib.Path(directory) / METRICS)
     ]
 
 
@@ -78,20 +72,11 @@ def _divide(numerator, denominator) -> float:
     return float(np.float64(numerator) / np.float64(denominator)) if denominator else 0.0
 
 
-def _truncate(path: pathlib.Path, last_step: int):
-    if not path.exists():
-        return
-    rows = [(line, _parse(line)) for line in path.read_text().splitlines()]
-    kept = [line for line, row in rows if row is not None and row["step"] <= last_step]
-    # Written beside and renamed, so that no moment has less than the kept rows on disk.
-    beside = path.with_suffix(".tmp")
-    beside.write_text("".join(line + "\n" for line in kept))
-    os.replace(beside, path)
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    """A row, or None for a line that was cut off."""
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return None
+def _remove_rows_after(path: pathlib.Path, last_step: int) -> None:
+    """Cuts the file behind ``last_step``: rows stand in the order of their steps."""
+    end = 0
+    for row, place in line_file.read_on(path):
+        if row["step"] > last_step:
+            break
+        end = place.bytes
+    os.truncate(path, end)

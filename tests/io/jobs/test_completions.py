@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxalign import models, sampling
-from jaxalign.io import keys
+from jaxalign.io import keys, line_file
 from jaxalign.io.jobs import completions
 from tests.letters import Letters
 
@@ -218,7 +218,7 @@ def test_a_damaged_line_is_named(model, whole, tmp_path):
     path.write_bytes(b'{"id": "p0"}\n' + whole.read_bytes())
     settings = whole.with_name("out.jsonl.settings.json")
     path.with_name(settings.name).write_bytes(settings.read_bytes())
-    with pytest.raises(ValueError, match=r"out.jsonl, line 1: not a sample \('sample'\); remove the line"):
+    with pytest.raises(ValueError, match=r"out.jsonl, line 1: not a sample \(KeyError: 'sample'\); remove the line"):
         write(path, model)
 
 
@@ -237,15 +237,13 @@ def test_prompts_that_cannot_be_told_apart_or_are_empty(model, tmp_path):
         write(tmp_path / "out.jsonl", model, given=[completions.Prompt("b", [])])
 
 
-def test_a_full_disk(model, tmp_path, monkeypatch):
-    class Full:
-        name = "out.jsonl"
+def test_a_full_disk_is_explained(model, tmp_path, monkeypatch):
+    def full(file, line):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        def write(self, line):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="could not write to out.jsonl: .*No space left.* start the same command again"):
-        completions._write(Full(), {})
+    monkeypatch.setattr(line_file, "append", full)
+    with pytest.raises(OSError, match="could not write a line to .*out.jsonl: .*No space left.* again: it continues"):
+        write(tmp_path / "out.jsonl", model, num_samples=1)
 
 
 def test_progress_counts_what_was_there(model, whole, capsys):

@@ -1,11 +1,10 @@
 """Records with provenance come back as they went, are made once, and are never mistaken for others."""
 
-import pathlib
-
 import pytest
 
 from jaxalign.data import PreferenceRecord
 from jaxalign.io.jobs import records
+from tests.full_disk import limited
 
 RECORDS = [
     PreferenceRecord("q", ("a\nb", "ü"), (1.0, 0.25), source="s", id="7"),
@@ -39,21 +38,11 @@ def test_another_provenance_is_named(tmp_path):
         records.stored_records(file, MADE_BY, lambda: RECORDS)
 
 
-def test_a_break_leaves_no_half_file(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_half_file(tmp_path):
     file = tmp_path / "pairs.jsonl"
-    write = pathlib.Path.write_text
-
-    def full(path, text, **options):
-        if path.name.startswith("pairs.jsonl.part"):
-            write(path, text[:5], **options)
-            raise OSError(28, "No space left on device")
-        return write(path, text, **options)
-
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
-    with pytest.raises(OSError, match="could not write .*pairs.jsonl: .*No space left.* Free space"):
+    with limited(150), pytest.raises(OSError, match="could not write .*pairs.jsonl: .*too large.* Free space"):
         records.stored_records(file, MADE_BY, lambda: RECORDS)
-    monkeypatch.undo()
-    assert not file.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs.jsonl.provenance.json"]
     assert records.stored_records(file, MADE_BY, lambda: RECORDS) == RECORDS
 
 

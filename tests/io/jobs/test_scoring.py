@@ -9,6 +9,7 @@ import pytest
 from jaxalign import data
 from jaxalign.data.text import encoding
 from jaxalign.io.jobs import scoring
+from tests.full_disk import limited
 
 
 def unused(batch):
@@ -190,23 +191,11 @@ def test_a_damaged_line_is_named(tmp_path, whole):
         score(tmp_path / "out.jsonl")
 
 
-def test_a_full_disk_leaves_what_was_written(tmp_path, whole, monkeypatch):
-    write, written = scoring._write, []
-
-    class Full:
-        name = "out.jsonl"
-
-        def write(self, line):
-            raise OSError(28, "No space left on device")
-
-    def until_full(file, row):
-        written.append(row)
-        write(Full() if len(written) == 5 else file, row)
-
-    monkeypatch.setattr(scoring, "_write", until_full)
-    with pytest.raises(OSError, match="could not write record 4 to out.jsonl: .*No space left.* the same command"):
+def test_a_full_disk_leaves_what_was_written(tmp_path, whole):
+    full = len(b"".join(whole.splitlines(keepends=True)[:4])) + 50
+    with limited(full), pytest.raises(OSError, match="could not write record 4 to .*out.jsonl: .*it continues there"):
         score(tmp_path / "out.jsonl")
-    monkeypatch.undo()
+    assert whole.startswith((tmp_path / "out.jsonl").read_bytes())
     assert score(tmp_path / "out.jsonl").resumed == 4
     assert (tmp_path / "out.jsonl").read_bytes() == whole
 

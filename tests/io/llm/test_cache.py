@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 
 from jaxalign.io import llm
 from jaxalign.io.llm.protocol import request_key
+from tests.full_disk import limited
 from tests.io.llm import chat_server
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_a_torn_last_line_is_no_answer_and_is_replaced(path, three):
 
 def test_a_damaged_line_is_named(path, three):
     path.write_bytes(three.replace(b'"key": "b"', b'"kay": "b"'))
-    with pytest.raises(ValueError, match=r"cache\.jsonl, line 2: not an answer \(KeyError\('key'\)\); remove the line"):
+    with pytest.raises(ValueError, match=r"cache\.jsonl, line 2: not an answer \(KeyError: 'key'\); remove the line"):
         llm.Cache(path).get("a")
 
 
@@ -125,39 +125,29 @@ def test_processes_and_threads_that_write_together(path):
     assert all(llm.Cache(path).get(key) for key in ("x149", "w0"))
 
 
-@pytest.fixture
-def full_disk(path):
-    """The system refuses to let any file of this process grow past a size, as a full disk does: at any byte."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_loses_nothing(path, three, full_disk):
+def test_a_full_disk_loses_nothing(path, three):
     cache = llm.Cache(path)
     cache.get("a")
-    full_disk(len(three) + 20)
-    with pytest.raises(OSError, match="could not write 1 answers to .*File too large.* start the same command again"):
+    message = "could not write 1 answers to .*File too large.* start the same command again"
+    with limited(len(three) + 20), pytest.raises(OSError, match=message):
         cache.add("d", "tiny", answer("D"))
     assert path.read_bytes() == three and cache.get("d").text == "D"
-    full_disk(2**30)
     cache.add("e", "tiny", answer("E"))
     assert [json.loads(line)["key"] for line in path.read_bytes().splitlines()] == list("abcde")
 
 
-def test_a_full_disk_stops_a_run_which_goes_on_without_paying_twice(path, full_disk, monkeypatch):
+def test_a_full_disk_stops_a_run_which_goes_on_without_paying_twice(path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     asked = [llm.Request(f"question {n}") for n in range(9)]
     cache, sent = llm.Cache(path), []
     with chat_server.serving() as server:
         client = llm.Client(server.url, "tiny")
         llm.complete(client, asked[:1], cache=cache, show=False)
-        full_disk(path.stat().st_size * 5 // 2)
-        with pytest.raises(OSError, match=r"could not write \d answers"):
+        room = path.stat().st_size * 5 // 2
+        with limited(room), pytest.raises(OSError, match=r"could not write \d answers"):
             llm.complete(client, asked, cache=cache, concurrency=3, show=False)
         sent = server.asked()
         assert len(sent) < 9
-        full_disk(2**30)
         again = llm.complete(client, [llm.Request(prompt) for prompt in sent], cache=cache, show=False)
         assert server.asked() == sent and again.paid == llm.Usage()
         assert path.read_bytes().count(b"\n") == len(sent)

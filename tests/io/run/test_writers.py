@@ -56,6 +56,6 @@ def test_ratios_are_divided_at_the_end():
 
 def test_a_full_disk_is_explained(tmp_path):
     with writers.MetricsWriter(tmp_path) as writer, open("/dev/full", "wb") as full:
-        os.dup2(full.fileno(), writer._file.fileno())
+        os.dup2(full.fileno(), writer._rows._file.fileno())
         with pytest.raises(OSError, match=r"could not write step 1 to .*metrics.jsonl.*No space left.*newest check"):
             writer.write(1, {"loss": 0.5})
