@@ -74,8 +74,8 @@ def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -
 
 def preset_of(presets: Mapping[str, Any], config: Any) -> str:
     """The preset that the command line named, or else the one that has the fewest other fields."""
-    if machines.chosen_preset() in presets:
-        return machines.chosen_preset()
+    if (named := machines.typed().preset) in presets:
+        return named
     return min(presets, key=lambda name: len(_changed(presets[name], config)))
 
 
@@ -86,8 +86,8 @@ def command(module: str, presets: Mapping[str, Any], config: Any) -> str:
     values = fields.flat(config)
     for name in _changed(presets[preset], config):
         flags += _flag(name, values[name])
-    if machines.mesh_sizes() != machines.Machines().mesh:
-        flags += ["--mesh", *_words(machines.mesh_sizes())]
+    if (mesh := machines.typed().mesh) != machines.Machines().mesh:
+        flags += ["--mesh", *_words(mesh)]
     return shlex.join([*_launcher(), module, *flags])
 
 
