@@ -1,6 +1,5 @@
 """What was run on what: the facts that every report opens with, and the command that runs it again."""
 
-import dataclasses
 import hashlib
 import pathlib
 import shlex
@@ -132,8 +131,9 @@ def _shown(value: Any) -> str:
 
 
 def _models(config: Any) -> Iterator[str]:
+    values = fields.flat(config)
     for name in MODELS:
-        if value := getattr(config, name, ""):
+        if value := values.get(name):
             yield f"{name}: {_describe_model(value)}"
 
 
@@ -153,9 +153,8 @@ def _describe_model(name: str) -> str:
 
 def _data(config: Any) -> Iterator[str]:
     """The files that fields of paths name, and those in folders that they name."""
-    for field in dataclasses.fields(config):
-        path = getattr(config, field.name)
-        if field.name == "output" or not isinstance(path, pathlib.Path):
+    for name, path in fields.flat(config).items():
+        if name == "output" or not isinstance(path, pathlib.Path):
             continue
         if path.is_file():
             yield describe_file(path)

@@ -153,6 +153,8 @@ def _train(config, world, method, policy, examples, directory, key, steps) -> Po
     batches = data.list_batches(machines.even(lists), batch_size=config.batch, list_size=size, **machines.share())
     loss_fn = METHODS[method].make_loss(config, policy.model, world.teacher, world.tokenizer)
     sizes = {"steps": steps, "learning_rate": config.learning_rate}
-    if config.lora[0]:
-        return stages.train_adapter(policy, batches, loss_fn, directory, key, lora=config.lora, **sizes)
+    if config.lora_rank:
+        return stages.train_adapter(
+            policy, batches, loss_fn, directory, key, lora=(config.lora_rank, config.lora_base), **sizes
+        )
     return stages.train(policy, world.tokenizer, batches, loss_fn, directory, key, **sizes)
