@@ -1,10 +1,15 @@
-"""Types of config fields that say which numbers make sense, and one check of them all before any work is done."""
+"""Types of config fields that say which numbers make sense, one check of them all, and configs with groups of fields.
+
+A group is a field that is a dataclass itself, such as the flags of a language model. On the command line, in reports
+and in run folders its fields are flags like any other.
+"""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, NamedTuple
 
 from jaxalign.io.llm.http import check_base_url
@@ -55,13 +60,49 @@ def check(config: Any) -> None:
                 raise ValueError(f"{flag}: {str(error).removeprefix('base_url: ')}") from None
 
 
+def check_names(kind: str, names: Collection[str], known: Collection[str]) -> None:
+    """Refuses names that nothing has.
+
+    Args:
+      kind: what they are names of, for instance ``"methods"``.
+      names: those that were asked for.
+      known: those that there are.
+
+    Raises:
+      ValueError: naming the unknown ones.
+    """
+    if unknown := set(names) - set(known):
+        raise ValueError(f"unknown {kind} {sorted(unknown)}; there are {', '.join(known)}")
+
+
 def flat(config: Any) -> dict[str, Any]:
-    """The flags of a config with their values: its fields, and the fields of those that are configs themselves."""
+    """Returns the flags of a config with their values: its fields, and those of its groups."""
     values = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         values |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
     return values
+
+
+def replace(config: Any, **changes: Any) -> Any:
+    """Returns the config with other values of these flags, as ``dataclasses.replace`` does, in its groups too."""
+    for field in dataclasses.fields(config):
+        group = getattr(config, field.name)
+        if dataclasses.is_dataclass(group):
+            inside = {name: changes.pop(name) for name in flat(group) if name in changes}
+            changes = {field.name: replace(group, **inside), **changes}
+    return dataclasses.replace(config, **changes)
+
+
+def flattened(config: Any) -> Any:
+    """Returns a dataclass of the config's flags, without groups, for those who read settings by name."""
+    return _flat_type(type(config))(**flat(config))
+
+
+@functools.cache
+def _flat_type(kind: type) -> type:
+    flags = [(name, Any, default) for name, default in flat(kind()).items()]
+    return dataclasses.make_dataclass(kind.__name__, flags, frozen=True)
 
 
 def is_url(value: Any) -> bool:

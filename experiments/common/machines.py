@@ -6,12 +6,13 @@ out over its own devices: what is cheap all do alike, sampling and scoring are d
 """
 
 import contextlib
+import contextvars
 import dataclasses
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import tyro
@@ -46,8 +47,30 @@ class Command(Generic[Config]):
     machines: Machines
 
 
-_sizes = Machines().mesh  # until the command line has been read
-_preset: str | None = None  # likewise
+class Typed(NamedTuple):
+    """What a command line says beside the config; the defaults are those of a ``main`` that a program calls."""
+
+    preset: str | None = None
+    mesh: tuple[int, int, int, int] = Machines().mesh
+
+
+_NOTHING = Typed()
+_typed: contextvars.ContextVar[Typed] = contextvars.ContextVar("typed", default=_NOTHING)
+
+
+def typed() -> Typed:
+    """What the command line says that started what is running."""
+    return _typed.get()
+
+
+@contextlib.contextmanager
+def as_typed(said: Typed) -> Iterator[None]:
+    """Inside, :func:`typed` is this, and :func:`mesh` has its sizes."""
+    before = _typed.set(said)
+    try:
+        yield
+    finally:
+        _typed.reset(before)
 
 
 def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
@@ -56,16 +79,14 @@ def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str
     Args:
       description: what ``--help`` begins with: the docstring of the experiment.
     """
-    global _sizes, _preset
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(render_help(description, presets), flush=True)
-    _preset = preset_name(presets, sys.argv[1:])
     config, machines = command_line(presets, sys.argv[1:])
     launch.initialize(
         coordinator=machines.coordinator, num_processes=machines.num_processes, process_id=machines.process_id
     )
-    _sizes = machines.mesh
     with contextlib.ExitStack() as stack:
+        stack.enter_context(as_typed(Typed(preset_name(presets, sys.argv[1:]), machines.mesh)))
         if not launch.is_main():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         main(config)
@@ -81,8 +102,10 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], descriptio
     def alone(config):
         if jax.process_count() > 1:
             raise ValueError(f"this experiment runs in one process, and there are {jax.process_count()}; start one")
-        if _sizes != Machines().mesh:
-            raise ValueError(f"this experiment has nothing to lay out over a mesh, got --mesh {_sizes}; leave it out")
+        if typed().mesh != Machines().mesh:
+            raise ValueError(
+                f"this experiment has nothing to lay out over a mesh, got --mesh {typed().mesh}; leave it out"
+            )
         return main(config)
 
     run(alone, presets, description)
@@ -131,16 +154,6 @@ def render_help(description: str, presets: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def chosen_preset() -> str | None:
-    """The preset of the command line, None where there was none."""
-    return _preset
-
-
-def mesh_sizes() -> tuple[int, int, int, int]:
-    """What the command line says of the mesh."""
-    return _sizes
-
-
 def _module() -> str:
     """What was started, as ``python -m`` takes it."""
     spec = sys.modules["__main__"].__spec__
@@ -157,7 +170,7 @@ def _shown(value: Any) -> str:
 
 def mesh() -> Mesh:
     """The mesh of the run, over the devices of all processes."""
-    return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, _sizes, strict=True)))
+    return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, typed().mesh, strict=True)))
 
 
 def share() -> dict[str, int]:

@@ -1,6 +1,5 @@
 """What was run on what: the facts that every report opens with, and the command that runs it again."""
 
-import dataclasses
 import hashlib
 import pathlib
 import shlex
@@ -74,8 +73,8 @@ def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -
 
 def preset_of(presets: Mapping[str, Any], config: Any) -> str:
     """The preset that the command line named, or else the one that has the fewest other fields."""
-    if machines.chosen_preset() in presets:
-        return machines.chosen_preset()
+    if (named := machines.typed().preset) in presets:
+        return named
     return min(presets, key=lambda name: len(_changed(presets[name], config)))
 
 
@@ -86,8 +85,8 @@ def command(module: str, presets: Mapping[str, Any], config: Any) -> str:
     values = fields.flat(config)
     for name in _changed(presets[preset], config):
         flags += _flag(name, values[name])
-    if machines.mesh_sizes() != machines.Machines().mesh:
-        flags += ["--mesh", *_words(machines.mesh_sizes())]
+    if (mesh := machines.typed().mesh) != machines.Machines().mesh:
+        flags += ["--mesh", *_words(mesh)]
     return shlex.join([*_launcher(), module, *flags])
 
 
@@ -132,8 +131,9 @@ def _shown(value: Any) -> str:
 
 
 def _models(config: Any) -> Iterator[str]:
+    values = fields.flat(config)
     for name in MODELS:
-        if value := getattr(config, name, ""):
+        if value := values.get(name):
             yield f"{name}: {_describe_model(value)}"
 
 
@@ -153,9 +153,8 @@ def _describe_model(name: str) -> str:
 
 def _data(config: Any) -> Iterator[str]:
     """The files that fields of paths name, and those in folders that they name."""
-    for field in dataclasses.fields(config):
-        path = getattr(config, field.name)
-        if field.name == "output" or not isinstance(path, pathlib.Path):
+    for name, path in fields.flat(config).items():
+        if name == "output" or not isinstance(path, pathlib.Path):
             continue
         if path.is_file():
             yield describe_file(path)

@@ -32,7 +32,7 @@ from experiments.common import machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
-from experiments.common.llm.server import Server, settings
+from experiments.common.llm.server import LanguageModel, settings
 from experiments.ease import figures, methods, worlds
 from experiments.ease.methods import BOOTSTRAPPED, SCORERS, Run, Setting
 from jaxalign.data import Question
@@ -52,9 +52,7 @@ class Config:
     data: pathlib.Path | None = None  # files: JSON lines or parquet
     # files: the data set whose columns they have, or the kind of their questions
     kind: Literal["esnli", "anli", "csqa", "openbookqa", "strategyqa", "nli", "choice", "boolean"] = "choice"
-    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
-    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
-    server: Server = Server()  # how it is asked
+    llm: LanguageModel = LanguageModel()  # which model is asked, and how
     answers: Literal["text", "letter"] = "text"  # how options are named; letter where one option begins another
     scorers: tuple[Scorer, ...] = (BOOTSTRAPPED, "zero-shot", "lexical overlap")  # of explanations, a row each
     num_questions: tuple[CountOrNone, Count] = (48, 300)  # demonstrations, and questions to test on
@@ -67,8 +65,6 @@ class Config:
     max_shots: CountOrNone = 32  # of the scorer, good and bad together
     max_tokens: Count = 256  # of an explanation
     seeds: Count = 3  # repetitions of everything, of which figures are means
-    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
-    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/ease")  # the folder of the run; the same command continues in it
 
 
@@ -90,7 +86,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="ease",
         may_differ=("output", "seeds", "scorers"),
         files={"data": ()},
-        models=() if config.endpoint or config.replay else ("model",),
+        models=config.llm.files,
     )
     with accounts.limited(config) as ledger:
         engine = worlds.open_answerer(config, ledger)

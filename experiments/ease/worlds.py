@@ -31,7 +31,9 @@ class EnsembleWorld(NamedTuple):
 
 def open_answerer(config, ledger: Ledger) -> Engine:
     """The model that answers; see :func:`~experiments.common.llm.engine.open_engine`."""
-    return counting(SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config, ledger))
+    return counting(
+        SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config.llm, config.output, ledger)
+    )
 
 
 def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:

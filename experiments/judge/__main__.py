@@ -39,7 +39,7 @@ from experiments.common.judging import worlds
 from experiments.common.judging.methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
-from experiments.common.llm.server import Server, settings
+from experiments.common.llm.server import LanguageModel, settings
 from experiments.judge import figures
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
@@ -60,9 +60,7 @@ class Config:
     labels: tuple[str, ...] = ()  # files: VALUE=first, VALUE=second, VALUE=tie; else 1, 2, or words such as A, B, tie
     skip_bad_rows: bool = False  # files: leave out rows that are not understood, and count them
     question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
-    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
-    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
-    server: Server = Server()  # how it is asked
+    llm: LanguageModel = LanguageModel()  # which model is asked, and how
     methods: tuple[Method, ...] = (LONGER, "direct", CHAIN, "self-consistency", STRUCTURED, MATCHED)  # a row each
     num_pairs: tuple[Count, Count] = (150, 300)  # to calibrate on, and to test on; others take what there is
     num_aspects: CountOrNone = 4  # that texts are compared by
@@ -72,8 +70,6 @@ class Config:
     temperature: Annotated[float, Range(0)] = 0.7  # of contrasts
     max_tokens: Count = 256  # of a contrast; a chain of thought has twice as many
     seeds: Count = 3  # repetitions of everything, of which figures are means
-    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
-    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/judge")  # the folder of the run; the same command continues in it
 
 
@@ -106,7 +102,7 @@ def main(config: Config) -> dict[str, float]:
         experiment="judge",
         may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
         files={"data": ("pairs.parquet",)},
-        models=() if config.endpoint or config.replay else ("model",),
+        models=config.llm.files,
     )
     with accounts.limited(config) as ledger:
         engine = worlds.open_judge(config, ledger)

@@ -32,7 +32,7 @@ from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, Setti
 from experiments.common.judging.worlds import open_judge
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
-from experiments.common.llm.server import Server, settings
+from experiments.common.llm.server import LanguageModel, settings
 from experiments.label_preferences import list_labels
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -50,12 +50,11 @@ class Config:
 
     task: Literal["made", "files"] = "made"  # lists made on the spot, or from files
     data: pathlib.Path | None = None  # files: JSON lines or parquet
-    columns: tuple[str, ...] = ("prompt", "responses")  # prompt; a column of lists, or several with a response each
+    prompt_column: str = "prompt"  # files: the column of prompts
+    response_columns: tuple[str, ...] = ("responses",)  # files: a column of lists, or several with a response each
     group_by: str = ""  # the column whose rows of one value are one list, where a row has only one response
     question: Literal["rating", "summarisation", "retrieval"] = "rating"  # what the judge is asked about the texts
-    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
-    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
-    server: Server = Server()  # how it is asked
+    llm: LanguageModel = LanguageModel()  # which model is asked, and how
     generator: str = ""  # the model that wrote the responses, to be told if it is the judge
     method: Literal[*METHODS] = STRUCTURED  # how the judge is asked
     num_aspects: CountOrNone = 4  # that texts are compared by
@@ -66,8 +65,6 @@ class Config:
     list_size: Annotated[int, Range(2)] = 4  # responses of each list that are judged, the first ones
     validation: float = 0.2  # the share of the lists that goes to validation.parquet
     seed: int = 0  # of the lists that are made and of what the judge draws
-    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
-    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
     output: pathlib.Path = pathlib.Path("runs/label_preferences")  # the folder of the run
 
 
@@ -81,15 +78,15 @@ def main(config: Config) -> dict[str, float]:
     """Judges, writes and returns what it took; against the truth where that is known."""
     run = origin.begin(__package__, PRESETS, config)
     check(config)
-    if config.model and config.model == config.generator:
-        warnings.warn(f"{config.model} judges its own texts, which judges are known to prefer", stacklevel=2)
+    if config.llm.model and config.llm.model == config.generator:
+        warnings.warn(f"{config.llm.model} judges its own texts, which judges are known to prefer", stacklevel=2)
     key = run_folder.open_run(
         config.output,
         settings(config),
         experiment="label_preferences",
         may_differ=("output",),
         files={"data": ()},
-        models=() if config.endpoint or config.replay else ("model",),
+        models=config.llm.files,
     )
     unlabelled, truth, beyond = make_lists(config)
     if len(unlabelled) < 2:
@@ -163,8 +160,8 @@ def check(config: Config) -> None:
         raise ValueError(f"unknown method {config.method!r}; there are {', '.join(METHODS)}")
     if not 0 < config.validation < 1:
         raise ValueError(f"validation: expected a share of the lists between 0 and 1, got {config.validation}")
-    if config.task == "files" and len(config.columns) < 2:
-        raise ValueError(f"columns: expected a prompt and one column of responses or more, got {config.columns}")
+    if config.task == "files" and not config.response_columns:
+        raise ValueError("response_columns: expected one column of responses or more, got none")
 
 
 def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], int]:
@@ -174,11 +171,11 @@ def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceR
         return truth, truth, 0
     if config.data is None:
         raise ValueError("expected --data FILE with prompts and responses, got none")
-    prompt, *responses = config.columns
+    responses = config.response_columns
     columns = data.UnlabelledColumns(
-        prompt,
+        config.prompt_column,
         # One column of one response a row is named as a tuple of one, or its text would be taken for a list.
-        tuple(responses) if config.group_by or len(responses) > 1 else responses[0],
+        responses if config.group_by or len(responses) > 1 else responses[0],
         id=config.group_by or None,
     )
     rows = data.read_file(config.data, columns, group_by_id=bool(config.group_by)).records

@@ -25,10 +25,11 @@ from typing import Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report, stages
-from experiments.common.fields import Count, CountOrNone, Positive, Rate, is_url
-from experiments.common.llm.server import Server, settings
+from experiments.common.fields import Count, Positive, Rate, is_url
+from experiments.common.llm.server import settings
 from experiments.plad import figures, worlds
 from experiments.plad import stages as run
+from experiments.plad.file_world import Teacher
 from experiments.plad.methods import METHODS
 from experiments.plad.texts import asked_cost
 from jaxalign.io import edge
@@ -44,11 +45,7 @@ class Config:
     """One run; every field is a flag."""
 
     task: Literal["sequences", "files"] = "sequences"  # a world made on the spot, or texts from files
-    teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
-    teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
-    teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
-    max_tokens: CountOrNone = 0  # files: of a text that a server writes; 0: as many as a response may have
-    server: Server = Server()  # files: how a server is asked
+    taught_by: Teacher = Teacher()  # files: who writes or wrote the texts
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
     size: tuple[Count, Count] = (64, 3)  # width and layers of the student
@@ -133,7 +130,7 @@ def main(config: Config) -> dict[str, float]:
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
-    asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.teacher) else []
+    asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.taught_by.teacher) else []
     told = {"cost": asked_cost(asked)} if asked else {}
     return report.report_tables(
         origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told
@@ -154,9 +151,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         rounds = run.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
         costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
-        if (
-            not config.adapter.lora_rank or len(rounds) > 2
-        ):  # the adapter of a later round is for the model of the one before
+        # The adapter of a later round is for the model of the one before.
+        if not config.adapter.lora_rank or len(rounds) > 2:
             stages.export(place / "hf", policies[method], world.tokenizer)
     if world.teacher is not None:
         policies["teacher"] = world.teacher

@@ -20,7 +20,8 @@ from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, stages
 from experiments.common.draw import draw
-from experiments.common.fields import is_url
+from experiments.common.fields import CountOrNone, is_url
+from experiments.common.llm.server import Server
 from experiments.common.task import Policy, Row
 from experiments.plad import figures
 from experiments.plad.texts import asked_texts, sampled_texts, texts_of
@@ -35,12 +36,24 @@ HELD_OUT = 10  # one prompt in so many
 GRADED = 16  # responses of each validation prompt, spread over the ranking
 
 
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """Flags that say who writes or wrote the texts."""
+
+    teacher: str = ""  # files: who writes the texts: a Hugging Face directory, a hub id, or a server's base URL
+    teacher_outputs: pathlib.Path | None = None  # files: its recorded texts, JSON lines or parquet
+    teacher_name: str = ""  # files: its name at the server, or in the column "model" of teacher_outputs; empty: all
+    max_tokens: CountOrNone = 0  # files: of a text that a server writes; 0: as many as a response may have
+    server: Server = Server()  # files: how a server is asked
+
+
 def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
     """The world of the files and the teacher that ``config`` names."""
     student_key, texts_key = jax.random.split(key)
-    lists = None if config.data is None and config.teacher_outputs else alpacaeval_task.read_lists(config.data)
-    if config.teacher_outputs:
-        records = recorded(config.teacher_outputs, config.teacher_name)
+    teacher = config.taught_by
+    lists = None if config.data is None and teacher.teacher_outputs else alpacaeval_task.read_lists(config.data)
+    if teacher.teacher_outputs:
+        records = recorded(teacher.teacher_outputs, teacher.teacher_name)
     else:  # the best known response is the gold target
         records = [dataclasses.replace(record.best(1), id=prompt_id(record.prompt)) for record in lists[0]]
     train = [record for record in records if not is_held_out(record)][: config.num_prompts]
@@ -54,40 +67,47 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         student = stages.load_policy(config.student)
     else:
         student = stages.new_policy(config.size, tokenizer, sum(config.limits), student_key)
-    texts, teacher = taught(config, [*train, *held_out], tokenizer, directory / "teacher.jsonl", texts_key)
+    asked, limit = [*train, *held_out], config.limits[1]
+    texts, policy = taught(teacher, asked, tokenizer, directory / "teacher.jsonl", texts_key, max_response=limit)
     answered = [record for record in held_out if texts.get(record.id)]
     encode = functools.partial(
         data.encode_lists, tokenizer=tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
-    asked = encode([record.unanswered() for record in answered])
+    prompts = encode([record.unanswered() for record in answered])
 
     def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
         table = {}
         for name, policy in policies.items():
-            tokens = draw(policy, asked, key, num_samples=1, end_ids=tokenizer.end_ids)
+            tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
             written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
             table[name] = figures.text_figures(written, [texts[record.id][0] for record in answered])
         return table
 
     graded = encode([alpacaeval_task.spread_over_labels(r, GRADED) for r in lists[1]]) if lists else None
-    return World(tokenizer, student, train, texts, teacher, graded, None, evaluate)
+    return World(tokenizer, student, train, texts, policy, graded, None, evaluate)
 
 
 def taught(
-    config, records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, path: pathlib.Path, key: Array
+    teacher: Teacher,
+    records: Sequence[PreferenceRecord],
+    tokenizer: HfTokenizer,
+    path: pathlib.Path,
+    key: Array,
+    *,
+    max_response: int,
 ) -> tuple[Texts, Policy | None]:
     """What the teacher writes to the prompts, and the teacher itself where the student shares its vocabulary."""
-    if config.teacher_outputs:
+    if teacher.teacher_outputs:
         return {record.id: record.responses for record in records}, None
-    if not config.teacher:
+    if not teacher.teacher:
         raise ValueError("no teacher: name its texts (--teacher-outputs), or its directory or server (--teacher)")
-    limit = config.limits[1]
-    if is_url(config.teacher):
-        options = {"max_new_tokens": config.max_tokens or limit, "server": config.server}
-        ask = functools.partial(asked_texts, path, config.teacher, config.teacher_name, records, **options)
+    if is_url(teacher.teacher):
+        options = {"max_new_tokens": teacher.max_tokens or max_response, "server": teacher.server}
+        ask = functools.partial(asked_texts, path, teacher.teacher, teacher.teacher_name, records, **options)
         return processes.first(ask), None
-    policy, its_own = stages.load_policy(config.teacher), data.load_tokenizer(hf.resolve(config.teacher))
-    sample = functools.partial(sampled_texts, path, policy, its_own, records, key, num_samples=1, max_new_tokens=limit)
+    policy, its_own = stages.load_policy(teacher.teacher), data.load_tokenizer(hf.resolve(teacher.teacher))
+    options = {"num_samples": 1, "max_new_tokens": max_response}
+    sample = functools.partial(sampled_texts, path, policy, its_own, records, key, **options)
     return texts_of(processes.first(sample)), policy if its_own.vocabulary == tokenizer.vocabulary else None
 
 

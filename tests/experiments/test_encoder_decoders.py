@@ -1,6 +1,5 @@
 """LiPO, robust reward models and PLaD run on a T5, the family of the LiPO paper, from a directory on."""
 
-import dataclasses
 import functools
 
 import jax
@@ -14,6 +13,7 @@ from tokenizers import pre_tokenizers, processors, trainers
 
 from experiments import rrm
 from experiments.common import machines, stages
+from experiments.common.fields import replace
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
 from jaxalign import data, models, training
@@ -62,7 +62,7 @@ def folder(tmp_path):
 
 
 def test_lipo(t5, folder, tmp_path):
-    config = dataclasses.replace(
+    config = replace(
         lipo.PRESETS["tldr"],
         **dict(sft=stages.FineTuning(1, (8, 64)), steps=1, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
         model=str(t5),
@@ -77,7 +77,7 @@ def test_lipo(t5, folder, tmp_path):
 
 
 def test_robust_reward_models(t5, folder, tmp_path):
-    config = dataclasses.replace(
+    config = replace(
         rrm.PRESETS["alpacaeval"],
         **dict(num_pairs=32, steps=1, batch=8, rates=(0.3,), share=0.02, limits=(24, 40)),
         backbone=str(t5),
@@ -93,11 +93,9 @@ def test_robust_reward_models(t5, folder, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
 def test_plad(t5, folder, tmp_path):
-    config = dataclasses.replace(
+    config = replace(
         plad.PRESETS["tldr"],
-        **dict(
-            warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), adapter=stages.Adapter(2)
-        ),
+        **dict(warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora_rank=2),
         teacher=str(t5),
         student=str(t5),
         data=folder,

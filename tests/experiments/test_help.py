@@ -28,7 +28,6 @@ def plain(text):
 
 
 def help_of(module, monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(machines, "_preset", None)
     monkeypatch.setattr(sys, "argv", ["experiment", *arguments, "--help"])
     with pytest.raises(SystemExit) as ended:
         machines.run(module.main, module.PRESETS, module.__doc__)

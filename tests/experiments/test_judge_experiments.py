@@ -1,6 +1,5 @@
 """experiments.judge, ease and label_preferences at toy size: every method runs; figures, files, reports are there."""
 
-import dataclasses
 import functools
 import json
 import math
@@ -13,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from experiments.common import alpacaeval_task
+from experiments.common.fields import replace
 from experiments.common.judging import methods as judge_methods
 from experiments.common.llm import reliability
 from experiments.common.rewards import real_lists
@@ -37,7 +37,7 @@ def few_resamples(monkeypatch):
 
 
 def toy_judge(output, **fields):
-    return dataclasses.replace(judge.PRESETS["default"], num_pairs=(8, 24), seeds=1, output=output, **fields)
+    return replace(judge.PRESETS["default"], num_pairs=(8, 24), seeds=1, output=output, **fields)
 
 
 def predictions(path):
@@ -83,14 +83,12 @@ def test_judges_by_a_server_on_files(tmp_path, monkeypatch):
     jsonl.write_text("".join(json.dumps(row) + "\n" for row in rows))
     fields = dict(methods=("longer wins", "direct"), num_pairs=(2, 100), model="m", seeds=1)
     with chat_server.serving() as server:
-        config = dataclasses.replace(
-            judge.PRESETS["llmbar"], data=tmp_path, endpoint=server.url, output=tmp_path / "run", **fields
-        )
+        config = replace(judge.PRESETS["llmbar"], data=tmp_path, endpoint=server.url, output=tmp_path / "run", **fields)
         values = judge.main(config)
         asked = len(server.asked())
         assert judge.main(config) == values and len(server.asked()) == asked
         columns = ("input", "output_1", "output_2", "label")
-        config = dataclasses.replace(config, task="files", data=jsonl, columns=columns, output=tmp_path / "files")
+        config = replace(config, task="files", data=jsonl, columns=columns, output=tmp_path / "files")
         assert judge.main(config)["all pairs/direct/first shown wins"] == 1
     assert {name.split("/")[0] for name in values} == {"all pairs", "S0", "S1"}
     assert values["all pairs/direct/orders agree"] == 0 and values["all pairs/direct/accuracy"] == 0.5
@@ -109,7 +107,7 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
     rows = [{"prompt": f"q{n}", "first": "a" * n, "second": "b", "wins": 1 + n % 2} for n in range(4)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = dataclasses.replace(
+    config = replace(
         judge.PRESETS["files"],
         data=tmp_path / "pairs.jsonl",
         columns=("prompt", "first", "second", "wins"),
@@ -133,7 +131,7 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     assert values["all pairs/chain of thought/unparsed judgements"] == 1  # a random model answers nothing
     shown = tokenizer.encode("q1")
     assert values["all pairs/direct/tokens a pair"] > 2 * len(shown)
-    broken = dataclasses.replace(config, output=tmp_path / "broken")
+    broken = replace(config, output=tmp_path / "broken")
     calls.clear()
     for calls.left in (0, 1, 2):
         with pytest.raises(MemoryError):
@@ -141,7 +139,7 @@ def test_judges_by_a_model_in_this_process(tmp_path, monkeypatch, capsys):
     calls.left = math.inf
     assert judge.main(broken) == values and sorted(calls) == whole
     shutil.rmtree(tmp_path / "model")
-    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    replayed = replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
     assert judge.main(replayed) == values
     files = [tmp_path / name / "seed-0" / "predictions.jsonl" for name in ("run", "broken", "replayed")]
     assert len({file.read_text() for file in files}) == 1
@@ -169,22 +167,22 @@ class Calls(list):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    config = dataclasses.replace(judge.PRESETS["llmbar"], data=tmp_path, output=tmp_path)
+    config = replace(judge.PRESETS["llmbar"], data=tmp_path, output=tmp_path)
     with pytest.raises(ValueError, match="expected --model DIR, or --endpoint URL with --model NAME"):
         judge.main(config)
     with pytest.raises(ValueError, match="expected --data with the pairs"):
         fields = dict(model="m", endpoint="http://127.0.0.1:1/v1", data=None, output=tmp_path / "no data")
-        judge.main(dataclasses.replace(config, **fields))
+        judge.main(replace(config, **fields))
     with pytest.raises(ValueError, match=r"unknown methods \['oracle'\]; there are longer wins, direct"):
         judge.main(toy_judge(tmp_path / "a", methods=("oracle",)))
     with pytest.raises(ValueError, match="needs the tokens of chain of thought, structured"):
         judge.main(toy_judge(tmp_path / "b", methods=(judge_methods.MATCHED,)))
     with pytest.raises(ValueError, match=r"unknown scorers \['oracle'\]"):
-        ease.main(dataclasses.replace(ease.PRESETS["default"], scorers=("oracle",), output=tmp_path / "c"))
+        ease.main(replace(ease.PRESETS["default"], scorers=("oracle",), output=tmp_path / "c"))
 
 
 def test_ensembles_from_prompts_to_report(tmp_path):
-    config = dataclasses.replace(
+    config = replace(
         ease.PRESETS["scorers"],
         num_questions=(12, 20),
         num_samples=4,
@@ -231,7 +229,7 @@ def test_questions_of_a_file(tmp_path, monkeypatch, capsys):
     rows = [{"question": f"Is {n} even?", "answer": n % 2 == 0, "explanation": f"{n} is {n}."} for n in range(8)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with chat_server.serving() as server:
-        config = dataclasses.replace(
+        config = replace(
             ease.PRESETS["files"],
             data=tmp_path / "q.jsonl",
             kind="boolean",
@@ -249,17 +247,17 @@ def test_questions_of_a_file(tmp_path, monkeypatch, capsys):
         assert check_forecast(capsys.readouterr().err.splitlines()[0], answers) == 0
         asked = len(server.bodies)
         assert ease.main(config) == values and len(server.bodies) == asked
-    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    replayed = replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
     assert ease.main(replayed) == values
     shown = predictions(tmp_path / "run" / "seed-0" / "predictions.jsonl")
     even = np.mean([row["answer"] == 0 for row in shown])
     assert values["questions/explain-then-predict/accuracy"] == pytest.approx(even)
     with pytest.raises(ValueError, match="expected --data FILE with questions"):
-        ease.main(dataclasses.replace(config, data=None, output=tmp_path / "no data"))
+        ease.main(replace(config, data=None, output=tmp_path / "no data"))
 
 
 def test_labels_that_lipo_and_reward_models_read(tmp_path):
-    config = dataclasses.replace(label_preferences.PRESETS["default"], num_lists=10, num_candidates=1, output=tmp_path)
+    config = replace(label_preferences.PRESETS["default"], num_lists=10, num_candidates=1, output=tmp_path)
     figures = label_preferences.main(config)
     assert figures["pairs"] == 10 * 6 and figures["pairwise accuracy"] > 0.7
     train, validation = alpacaeval_task.read_lists(tmp_path)
@@ -289,17 +287,17 @@ def test_labels_are_those_of_lipo():
     "rows, fields",
     [
         ([{"prompt": "q", "responses": ["a", "bb", "c"]}] * 3, {}),
-        ([{"prompt": "q", "left": "a", "right": "bb"}] * 3, {"columns": ("prompt", "left", "right")}),
+        ([{"prompt": "q", "left": "a", "right": "bb"}] * 3, {"response_columns": ("left", "right")}),
         (
             [{"n": n, "prompt": "q", "text": text} for n in range(3) for text in ("a", "bb", "c")],
-            {"columns": ("prompt", "text"), "group_by": "n"},
+            {"response_columns": ("text",), "group_by": "n"},
         ),
     ],
 )
 def test_layouts_of_files_to_label(tmp_path, rows, fields):
     path = tmp_path / "data.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = dataclasses.replace(
+    config = replace(
         label_preferences.PRESETS["files"],
         data=path,
         method="longer wins",
@@ -313,4 +311,4 @@ def test_layouts_of_files_to_label(tmp_path, rows, fields):
     train, _ = alpacaeval_task.read_lists(tmp_path / "run")
     assert [(record.responses, record.labels) for record in train] == [(("a", "bb"), (0.25, 0.75))] * 2
     with pytest.warns(UserWarning, match="m judges its own texts"):
-        label_preferences.main(dataclasses.replace(config, generator="m", output=tmp_path / "again"))
+        label_preferences.main(replace(config, generator="m", output=tmp_path / "again"))

@@ -1,7 +1,6 @@
 """A judge on a server: whatever ends a run, the same command goes on, pays nothing twice and has the same figures."""
 
 import contextlib
-import dataclasses
 import functools
 import os
 import re
@@ -9,6 +8,7 @@ import signal
 
 import pytest
 
+from experiments.common.fields import replace
 from experiments.common.llm import reliability
 from experiments.judge import __main__ as judge
 from jaxalign import metrics
@@ -49,7 +49,7 @@ def pairs(tmp_path_factory):
 
 
 def config(pairs, url, output, **fields):
-    return dataclasses.replace(
+    return replace(
         judge.PRESETS["files"],
         data=pairs,
         columns=("prompt", "first", "second", "wins"),
@@ -124,9 +124,9 @@ def test_a_replay_asks_nobody(whole, pairs, tmp_path):
     assert judge.main(replayed) == whole[1] and predictions(tmp_path) == predictions(whole[0])
     assert not (tmp_path / "answers.jsonl").exists()
     with pytest.raises(llm.NotRecordedError, match=r"answers\.jsonl has no answer of 'm' to request"):
-        judge.main(dataclasses.replace(replayed, temperature=0.1, output=tmp_path / "other"))
+        judge.main(replace(replayed, temperature=0.1, output=tmp_path / "other"))
     with pytest.raises(ValueError, match="expected the answers.jsonl of an earlier run, and .* is no file"):
-        judge.main(dataclasses.replace(replayed, replay=tmp_path / "none"))
+        judge.main(replace(replayed, replay=tmp_path / "none"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -160,14 +160,14 @@ def test_a_budget_ends_a_run_and_another_goes_on(whole, server, pairs, tmp_path,
     assert told[0].endswith("0 answers of 0 tokens are there already; the budget of this run is 3,000 tokens.")
     sent = len(server.bodies)
     assert 0 < sent < len(whole[2])
-    assert judge.main(dataclasses.replace(run, budget_tokens=None)) == whole[1]
+    assert judge.main(replace(run, budget_tokens=None)) == whole[1]
     assert sorted(map(str, server.bodies)) == whole[2]
     assert f"{sent} answers of 3," in capsys.readouterr().err.splitlines()[0]
 
 
 def test_simulated_models_have_no_budget(tmp_path):
     with pytest.raises(ValueError, match="--budget-tokens and --replay are for real models"):
-        judge.main(dataclasses.replace(judge.PRESETS["default"], budget_tokens=9, output=tmp_path))
+        judge.main(replace(judge.PRESETS["default"], budget_tokens=9, output=tmp_path))
 
 
 def predictions(folder):

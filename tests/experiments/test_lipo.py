@@ -79,10 +79,10 @@ def assert_same_curves(one, other):
             np.testing.assert_allclose([row[name] for row in rows], [row[name] for row in expected], rtol=1e-4)
 
 
-def test_rows_may_be_split_over_devices(finished, tmp_path, monkeypatch):
+def test_rows_may_be_split_over_devices(finished, tmp_path):
     """Prompts of 9 tokens are padded to 10 where two devices share a row."""
-    monkeypatch.setattr(machines, "_sizes", (2, -1, 2, 1))
-    lipo.main(dataclasses.replace(finished[0], output=tmp_path))
+    with machines.as_typed(machines.Typed(mesh=(2, -1, 2, 1))):
+        lipo.main(dataclasses.replace(finished[0], output=tmp_path))
     assert_same_curves(tmp_path, finished[0].output)
 
 

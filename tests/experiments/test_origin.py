@@ -1,8 +1,8 @@
 """The head of a report: the command that it shows runs the same config again, and it names what was read."""
 
-import dataclasses
 import hashlib
 import json
+import pathlib
 import shlex
 
 import pyarrow
@@ -11,6 +11,7 @@ import pytest
 
 from experiments import reward_model, rrm
 from experiments.common import machines, origin, stages
+from experiments.common.fields import replace
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
 from experiments.judge import __main__ as judge
@@ -33,10 +34,12 @@ CHANGES = [
 ]
 
 
+PATHS = ("data", "replay")
+
+
 def changed(module, preset, changes):
-    paths = {field.name for field in dataclasses.fields(module.Config) if "Path" in str(field.type)}
-    values = {name: origin.pathlib.Path(value) if name in paths else value for name, value in changes.items()}
-    return dataclasses.replace(module.PRESETS[preset], **values)
+    values = {name: pathlib.Path(value) if name in PATHS else value for name, value in changes.items()}
+    return replace(module.PRESETS[preset], **values)
 
 
 def read_again(module, config):
@@ -61,12 +64,11 @@ def test_so_it_does_for_every_preset(name):
         assert list(origin.differences(module.PRESETS[preset], config)) == []
 
 
-def test_what_was_typed_is_what_is_shown(monkeypatch):
+def test_what_was_typed_is_what_is_shown():
     """Another preset may be nearer, and another mesh changes the command."""
-    monkeypatch.setattr(machines, "_preset", "table")
-    monkeypatch.setattr(machines, "_sizes", (2, -1, 1, 2))
-    config = dataclasses.replace(lipo.DEFAULT, seeds=3)
-    command = origin.command("experiments.lipo", lipo.PRESETS, config)
+    config = replace(lipo.DEFAULT, seeds=3)
+    with machines.as_typed(machines.Typed("table", (2, -1, 1, 2))):
+        command = origin.command("experiments.lipo", lipo.PRESETS, config)
     assert command.endswith("experiments.lipo table --losses lambda dpo --seeds 3 --output runs/lipo --mesh 2 -1 1 2")
     again = machines.command_line(lipo.PRESETS, shlex.split(command.partition("lipo ")[2]))
     assert again == (config, machines.Machines(mesh=(2, -1, 1, 2)))
@@ -77,7 +79,7 @@ def facts_of(module, config, **said):
 
 
 def test_facts_of_a_made_world(tmp_path):
-    facts = facts_of(lipo, dataclasses.replace(lipo.DEFAULT, steps=3, output=tmp_path))
+    facts = facts_of(lipo, replace(lipo.DEFAULT, steps=3, output=tmp_path))
     assert facts["fields that differ from it"] == [
         "steps: 3, in the preset 120",
         f"output: {tmp_path}, in the preset runs/lipo",
@@ -87,7 +89,7 @@ def test_facts_of_a_made_world(tmp_path):
     assert facts["preset"] == "default" and facts["versions"].startswith("jax ") and "cores" in facts["hardware"]
     assert facts["code"].startswith("jaxalign 0.1.0") and facts["duration"].endswith(" s")
     (tmp_path / "config.json").write_text("{}")
-    again = facts_of(lipo, dataclasses.replace(lipo.DEFAULT, output=tmp_path))
+    again = facts_of(lipo, replace(lipo.DEFAULT, output=tmp_path))
     assert again["duration"].endswith("since the last start, which continued")
 
 
@@ -96,9 +98,9 @@ def test_facts_name_files_with_rows_and_content(tmp_path):
     text = "".join(json.dumps(row) + "\n" for row in rows) + "\n"
     (tmp_path / "pairs.jsonl").write_text(text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    config = dataclasses.replace(judge.PRESETS["files"], data=tmp_path / "pairs.jsonl", output=tmp_path / "out")
+    config = replace(judge.PRESETS["files"], data=tmp_path / "pairs.jsonl", output=tmp_path / "out")
     told = {"options scored": "by first token", "cost": "9 answers"}
-    facts = facts_of(judge, dataclasses.replace(config, model="m", endpoint="http://host/v1"), told=told)
+    facts = facts_of(judge, replace(config, model="m", endpoint="http://host/v1"), told=told)
     assert facts["data"] == [f"{tmp_path}/pairs.jsonl: 3 rows, sha256 {digest}"]
     assert facts["model"] == ["model: m", "endpoint: http://host/v1"]
     assert facts["options scored"] == "by first token" and facts["cost"] == "9 answers"
@@ -114,7 +116,7 @@ def test_facts_name_what_is_in_a_folder_and_a_model(tmp_path):
     (folder / "README.md").write_text("not data")
     (model / "model.safetensors").write_bytes(bytes(2_000_000))
     digest = hashlib.sha256(bytes(2_000_000)).hexdigest()[:16]
-    config = dataclasses.replace(lipo.PRESETS["alpacaeval"], data=folder, model=str(model), output=tmp_path / "out")
+    config = replace(lipo.PRESETS["alpacaeval"], data=folder, model=str(model), output=tmp_path / "out")
     facts = facts_of(lipo, config)
     assert facts["model"] == [f"model: {model} (2.0 MB of weights, sha256 {digest})"]
     tables, structures = facts["data"]
@@ -132,7 +134,7 @@ def test_facts_name_what_is_in_a_folder_and_a_model(tmp_path):
     ],
 )
 def test_a_url_with_secrets_is_refused_before_anything_is_written(module, field, value, tmp_path):
-    config = dataclasses.replace(module.PRESETS["files"], **{field: value}, output=tmp_path / "run")
+    config = replace(module.PRESETS["files"], **{field: value}, output=tmp_path / "run")
     with pytest.raises(ValueError, match=f"--{field}: expected a URL without user name, password") as caught:
         module.main(config)
     assert "secret" not in str(caught.value).replace("secrets", "") and not (tmp_path / "run").exists()
@@ -156,7 +158,7 @@ def test_a_url_with_secrets_is_refused_before_anything_is_written(module, field,
     ],
 )
 def test_numbers_that_no_run_can_come_of_are_refused_first(module, changes, words, tmp_path):
-    config = dataclasses.replace(module.DEFAULT, **changes, output=tmp_path / "run")
+    config = replace(module.DEFAULT, **changes, output=tmp_path / "run")
     with pytest.raises(ValueError, match=words.replace(".", "[.]")):
         module.main(config)
     assert not (tmp_path / "run").exists()

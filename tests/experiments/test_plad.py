@@ -1,6 +1,5 @@
 """experiments.plad at toy size: every method learns, every kind of teacher writes, nothing is done twice."""
 
-import dataclasses
 import json
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import transformers
 
+from experiments.common.fields import replace
 from experiments.plad import __main__ as plad
 from experiments.plad import file_world, methods, sequence_world, stages
 from jaxalign import losses, models
@@ -31,7 +31,7 @@ def small_world():
 
 def toy(output, **fields):
     sequences = dict(teacher_size=(16, 1), num_prompts=32, output=output)
-    return dataclasses.replace(plad.PRESETS["default"], **TOY | sequences | fields)
+    return replace(plad.PRESETS["default"], **TOY | sequences | fields)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_second_run_repeats_nothing(finished):
 
 def test_seeds_are_compared_with_their_own_warm_start(finished):
     config, *_, before = finished
-    values = plad.main(dataclasses.replace(config, methods=("SFT",), seeds=2))  # the first seed is there already
+    values = plad.main(replace(config, methods=("SFT",), seeds=2))  # the first seed is there already
     assert len(list(config.output.glob("seed-*"))) == 2
     assert written(config) == before
     gain = values["held-out, minus the warm start of the same seed/SFT/true reward"]
@@ -190,9 +190,7 @@ def folder(path):
 
 
 def files(output, **fields):
-    return dataclasses.replace(
-        plad.PRESETS["files"], **TOY | dict(vocab_size=300, limits=(32, 32), output=output) | fields
-    )
+    return replace(plad.PRESETS["files"], **TOY | dict(vocab_size=300, limits=(32, 32), output=output) | fields)
 
 
 def test_recorded_teachers(tmp_path):
@@ -203,11 +201,11 @@ def test_recorded_teachers(tmp_path):
     assert "held-out/PLaD ranking/tau of likelihood" in values
     assert "held-out/teacher/ROUGE-L" not in values  # nothing is known of it but its texts
     with pytest.raises(ValueError, match="JSD needs the teacher's logits .* gives texts only"):
-        plad.main(dataclasses.replace(config, methods=("JSD",), output=tmp_path / "logits"))
+        plad.main(replace(config, methods=("JSD",), output=tmp_path / "logits"))
     with pytest.raises(ValueError, match="PLaD judged needs to know the quality of texts"):
-        plad.main(dataclasses.replace(config, methods=("PLaD judged",), output=tmp_path / "judged"))
+        plad.main(replace(config, methods=("PLaD judged",), output=tmp_path / "judged"))
     with pytest.raises(ValueError, match="no text of 'stronk'; its column 'model' has strong, weak"):
-        plad.main(dataclasses.replace(config, teacher_name="stronk", output=tmp_path / "name"))
+        plad.main(replace(config, teacher_name="stronk", output=tmp_path / "name"))
 
 
 def test_json_lines_without_names_or_lists(tmp_path):

@@ -1,6 +1,5 @@
 """What reports say, and how commands end when their user has made a mistake."""
 
-import dataclasses
 import html
 import json
 import re
@@ -12,6 +11,7 @@ import pytest
 
 from experiments import reward_model, rrm
 from experiments.common import machines, origin, report
+from experiments.common.fields import replace
 from experiments.common.judging import report as judge_report
 from experiments.common.task import exactly
 from experiments.ease import __main__ as ease
@@ -50,7 +50,7 @@ def test_a_judge_tells_what_was_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     write_pairs(tmp_path / "pairs.jsonl")
     with chat_server.serving() as server:
-        config = dataclasses.replace(
+        config = replace(
             judge.PRESETS["files"],
             data=tmp_path / "pairs.jsonl",
             model="some-model",
@@ -73,7 +73,7 @@ def test_a_judge_tells_what_was_asked(tmp_path, monkeypatch):
 
 
 def test_labels_have_a_report(tmp_path):
-    config = dataclasses.replace(label_preferences.DEFAULT, num_lists=3, num_candidates=1, output=tmp_path)
+    config = replace(label_preferences.DEFAULT, num_lists=3, num_candidates=1, output=tmp_path)
     figures = label_preferences.main(config)
     facts = facts_of(tmp_path / "report.html")
     assert facts["preset"] == "default" and "num_lists: 3, in the preset 60" in facts["fields that differ from it"]
@@ -199,7 +199,7 @@ def test_what_a_teacher_took_of_a_server(tmp_path):
 
 
 def test_only_tables_with_intervals_tell_of_them(tmp_path):
-    config = dataclasses.replace(lipo.DEFAULT, output=tmp_path)
+    config = replace(lipo.DEFAULT, output=tmp_path)
     run = origin.begin("experiments.lipo", lipo.PRESETS, config)
     tables = {"figures": {"a": {"x": Estimate(0.5, 0.4, 0.6)}}, "cost": {"a": {"tokens": exactly(7)}}}
     values = report.report_tables(run, "Title", tables, caption=report.spread(1, "pairs"))

@@ -1,6 +1,5 @@
 """Every experiment refuses a folder with results of other settings, whatever field it is that differs."""
 
-import dataclasses
 import json
 import pathlib
 import re
@@ -8,7 +7,9 @@ import re
 import pytest
 
 from experiments import reward_model, rrm
+from experiments.common.fields import flat, replace
 from experiments.common.llm import accounts
+from experiments.common.llm.server import Server
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
 from experiments.judge import __main__ as judge
@@ -16,21 +17,21 @@ from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
 
+SERVER = flat(Server()).keys() - {"thinking_tokens"}
 FREE = {  # fields that change nothing that exists
     lipo: {"output", "seeds", "losses"},
     reward_model: {"output", "seeds", "kinds"},
     rrm: {"output", "seeds", "variants", "rates"},
-    plad: {"output", "seeds", "methods"},
+    plad: {"output", "seeds", "methods"} | SERVER,
     hemenet: {"output", "seeds", "methods", "num_workers"},
-    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", "budget_tokens", "replay"},
-    ease: {"output", "seeds", "scorers", "budget_tokens", "replay"},
-    label_preferences: {"output", "budget_tokens", "replay"},
+    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", "budget_tokens", "replay"} | SERVER,
+    ease: {"output", "seeds", "scorers", "budget_tokens", "replay"} | SERVER,
+    label_preferences: {"output", "budget_tokens", "replay"} | SERVER,
 }
 FIELDS = [
-    pytest.param(experiment, field.name, id=f"{experiment.__name__}-{field.name}")
+    pytest.param(experiment, name, id=f"{experiment.__name__}-{name}")
     for experiment in FREE
-    for field in dataclasses.fields(experiment.Config)
-    if not dataclasses.is_dataclass(field.default)  # how a server is asked
+    for name in flat(experiment.Config())
 ]
 
 
@@ -51,7 +52,7 @@ def no_work(monkeypatch):
 
 def run(experiment, folder, **fields):
     with pytest.raises(Reached):
-        experiment.main(dataclasses.replace(experiment.Config(), output=folder, **fields))
+        experiment.main(replace(experiment.Config(), output=folder, **fields))
 
 
 def another(name, value):
@@ -75,12 +76,12 @@ def test_each_field_is_compared_or_changes_nothing(experiment, name, tmp_path):
     (tmp_path / "seed-0" / "metrics.jsonl").write_text('{"step": 1}\n')
     settings = (tmp_path / "config.json").read_text()
     run(experiment, tmp_path)
-    value = getattr(experiment.Config(), name)
+    value = flat(experiment.Config())[name]
     if name in FREE[experiment]:
         if name != "output":
             run(experiment, tmp_path, **{name: another(name, value)})
         return
-    config = dataclasses.replace(experiment.Config(), **{"output": tmp_path, name: another(name, value)})
+    config = replace(experiment.Config(), **{"output": tmp_path, name: another(name, value)})
     with pytest.raises(ValueError) as told:
         experiment.main(config)
     # What can be told from the settings alone is told before the folder is looked at.
@@ -102,7 +103,7 @@ def test_presets_of_one_experiment_have_runs_of_their_own(experiment, tmp_path):
 @pytest.mark.parametrize("task", ["alpacaeval"])
 @pytest.mark.parametrize("steps", [1, 10, 2000])
 def test_a_reward_model_of_real_lists_is_refused_before_anything_is_made(task, steps, tmp_path):
-    config = dataclasses.replace(lipo.PRESETS[task], judge_steps=steps, output=tmp_path / "run")
+    config = replace(lipo.PRESETS[task], judge_steps=steps, output=tmp_path / "run")
     with pytest.raises(ValueError, match=f"--judge-steps {steps}: .* lists of --task alpacaeval have labels of their"):
         lipo.main(config)
     assert not (tmp_path / "run").exists()

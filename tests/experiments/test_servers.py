@@ -1,12 +1,12 @@
 """How experiments ask servers: flags, secrets that are written nowhere, what a folder has cost, a server that moved."""
 
-import dataclasses
 import json
 import re
 
 import pytest
 
 from experiments.common import machines
+from experiments.common.fields import flat, flattened, replace
 from experiments.common.llm import accounts
 from experiments.common.llm.server import Server, open_client, settings
 from experiments.ease import __main__ as ease
@@ -29,8 +29,9 @@ def test_flags_reach_the_client(name, capsys):
     presets = EXPERIMENTS[name].PRESETS
     flags = "--timeout 7 --max-retries 2 --concurrency 3 --thinking-tokens 500 --token-limit max_completion_tokens"
     found, _ = machines.command_line(presets, f"{flags} --key-variable MY_KEY --known-as http://old/v1".split())
-    assert found.server == Server(7.0, 2, 3, 500, "max_completion_tokens", "MY_KEY", "http://old/v1")
-    client = open_client("http://h/v1/", "m", found.server)
+    asked = Server(7.0, 2, 3, 500, "max_completion_tokens", "MY_KEY", "http://old/v1")
+    assert found == replace(presets[next(iter(presets))], **flat(asked))
+    client = open_client("http://h/v1/", "m", asked)
     limits = {"timeout": 7.0, "max_retries": 2, "token_limit": "max_completion_tokens"}
     assert client == llm.Client("http://h/v1", "m", key_variable="MY_KEY", known_as="http://old/v1", **limits)
     with pytest.raises(SystemExit):
@@ -43,23 +44,23 @@ def test_flags_reach_the_client(name, capsys):
 @pytest.mark.parametrize("url", [f"http://me:{KEY}@h/v1", f"https://h/v1?api_key={KEY}", f"http://{KEY}@h/v1"])
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_secret_in_a_url_is_refused_before_anything_is_written(name, url, tmp_path):
-    run = dataclasses.replace(EXPERIMENTS[name].PRESETS["files"], output=tmp_path / "run", data=tmp_path)
+    run = replace(EXPERIMENTS[name].PRESETS["files"], output=tmp_path / "run", data=tmp_path)
     place = {"teacher": url} if name == "plad" else {"endpoint": url, "model": "m"}
     with pytest.raises(ValueError, match="an API key goes into the environment") as error:
-        EXPERIMENTS[name].main(dataclasses.replace(run, **place))
+        EXPERIMENTS[name].main(replace(run, **place))
     assert KEY not in str(error.value) and not (tmp_path / "run").exists()
 
 
 def test_settings_of_a_folder_are_what_changes_answers():
-    run = dataclasses.replace(judge.PRESETS["files"], endpoint="http://h/v1", budget_tokens=9)
-    server = Server(timeout=1.0, concurrency=2, key_variable="K", token_limit="max_completion_tokens")
-    assert settings(dataclasses.replace(run, server=server)) == dataclasses.replace(run, budget_tokens=None)
-    thinking = dataclasses.replace(run, server=Server(thinking_tokens=9), budget_tokens=None)
-    assert settings(thinking) == thinking
-    moved = dataclasses.replace(run, endpoint="http://new/v1", server=Server(known_as="http://h/v1"))
+    run = replace(judge.PRESETS["files"], endpoint="http://h/v1", budget_tokens=9)
+    server = {"timeout": 1.0, "concurrency": 2, "key_variable": "K", "token_limit": "max_completion_tokens"}
+    assert settings(replace(run, **server)) == flattened(replace(run, budget_tokens=None))
+    thinking = replace(run, thinking_tokens=9, budget_tokens=None)
+    assert settings(thinking) == flattened(thinking) != settings(run)
+    moved = replace(run, endpoint="http://new/v1", known_as="http://h/v1")
     assert settings(moved) == settings(run)
-    teacher = dataclasses.replace(plad.PRESETS["files"], teacher="some/model")
-    assert settings(teacher) == teacher
+    teacher = replace(plad.PRESETS["files"], teacher="some/model")
+    assert settings(teacher) == flattened(teacher)
 
 
 def test_the_bill_after_a_break_is_of_the_whole_folder(whole, pairs, tmp_path):  # noqa: F811
@@ -67,7 +68,7 @@ def test_the_bill_after_a_break_is_of_the_whole_folder(whole, pairs, tmp_path): 
     with serving() as server:
         run = config(pairs, server.url, tmp_path)
         with pytest.raises(SystemExit):
-            judge.main(dataclasses.replace(run, budget_tokens=3000))
+            judge.main(replace(run, budget_tokens=3000))
         before = paid_answers(tmp_path)
         assert judge.main(run) == whole[1]
     total = paid_answers(tmp_path)
@@ -120,8 +121,8 @@ def test_a_server_that_moved_goes_on_with_its_folder(whole, pairs, tmp_path):  #
     with serving() as first, serving() as second:
         run = config(pairs, first.url, tmp_path)
         with pytest.raises(SystemExit):
-            judge.main(dataclasses.replace(run, budget_tokens=3000))
-        moved = dataclasses.replace(run, endpoint=second.url, server=Server(known_as=first.url))
+            judge.main(replace(run, budget_tokens=3000))
+        moved = replace(run, endpoint=second.url, known_as=first.url)
         assert judge.main(moved) == whole[1]
         assert sorted(map(str, [*first.bodies, *second.bodies])) == whole[2]
     assert json.loads((tmp_path / "config.json").read_text())["endpoint"] == first.url

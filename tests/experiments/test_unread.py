@@ -1,6 +1,5 @@
 """What experiments make of a model that cannot be read: no answer, no vote, and numbers that say so."""
 
-import dataclasses
 import functools
 import json
 import math
@@ -8,6 +7,7 @@ import math
 import pyarrow.parquet
 import pytest
 
+from experiments.common.fields import replace
 from experiments.common.judging import methods as judge_methods
 from experiments.common.llm import reliability
 from experiments.common.llm.counting import Scored
@@ -94,7 +94,7 @@ def write(path, rows):
 
 def run_of_files(path, output, **fields):
     """Longer wins, which asks nobody: what the file says is all that counts."""
-    return dataclasses.replace(
+    return replace(
         judge.PRESETS["files"],
         data=path,
         columns=("q", "left", "right", "winner"),
@@ -169,7 +169,7 @@ def test_a_pair_that_is_too_long_does_not_end_a_run(tmp_path, capsys):
     model, params = test_local.make_policy(tokenizer, max_length=320)
     hf.save_pretrained(tmp_path / "model", model.config, params, tokenizer)
     rows = [{"q": f"q{n}", "left": "a" * n, "right": "bb" * (200 if n == 2 else 1), "winner": 1} for n in range(5)]
-    config = dataclasses.replace(
+    config = replace(
         run_of_files(write(tmp_path / "pairs.jsonl", rows), tmp_path / "run"),
         methods=("direct",),
         model=str(tmp_path / "model"),
@@ -184,7 +184,7 @@ def test_a_pair_that_is_too_long_does_not_end_a_run(tmp_path, capsys):
     assert values["all pairs/direct/unparsed judgements"] == values["all pairs/direct/unread scores"] == 0.25
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Pairs that are too long for the model" in page and "row 3" in page
-    replayed = dataclasses.replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
+    replayed = replace(config, replay=tmp_path / "run" / "answers.jsonl", output=tmp_path / "replayed")
     assert judge.main(replayed) == values
 
 
@@ -215,14 +215,14 @@ def test_a_pair_that_is_too_long_does_not_end_a_run(tmp_path, capsys):
     ],
 )
 def test_sizes_that_make_no_run_are_refused_before_it(tmp_path, experiment, fields, message):
-    config = dataclasses.replace(experiment.PRESETS["default"], output=tmp_path / "run", **fields)
+    config = replace(experiment.PRESETS["default"], output=tmp_path / "run", **fields)
     with pytest.raises(ValueError, match=message):
         experiment.main(config)
     assert not (tmp_path / "run").exists()
 
 
 def labelling(path, output, server, **fields):
-    return dataclasses.replace(
+    return replace(
         label_preferences.PRESETS["files"], data=path, model="m", endpoint=server.url, output=output, **fields
     )
 
@@ -259,7 +259,7 @@ def test_responses_without_a_comparison_have_no_label(tmp_path, monkeypatch, cap
             each["responses"] = [f"{text}x" for text in each["responses"]]
         write(path, rows)
         with pytest.raises(ValueError, match="comparisons that can be read in two lists or more, got them in 0 of 5"):
-            label_preferences.main(dataclasses.replace(config, output=tmp_path / "nothing"))
+            label_preferences.main(replace(config, output=tmp_path / "nothing"))
     written = data.read_jsonl(tmp_path / "run" / "labels.jsonl", data.ListColumns()).records
     assert [record.responses for record in written] == [("a", "b", "c"), ("a", "b")]
     assert all(label == 0.5 for record in written for label in record.labels)  # the first shown wins, in both orders
@@ -286,7 +286,7 @@ def test_an_ensemble_on_a_server_whose_tokens_name_no_option(tmp_path):
     rows = [{"question": f"q{n}?", "choices": list(NAMES), "answer": 0, "explanation": f"It is {n}."} for n in range(5)]
     with chat_server.serving() as server:
         server.chat = completion
-        config = dataclasses.replace(
+        config = replace(
             ease.PRESETS["files"],
             data=write(tmp_path / "q.jsonl", rows),
             model="m",

@@ -29,7 +29,9 @@ class JudgeWorld(NamedTuple):
 
 def open_judge(config, ledger: Ledger) -> Engine:
     """The model that judges; see :func:`~experiments.common.llm.engine.open_engine`."""
-    return counting(SimulatedJudge().open(ledger) if config.task == "made" else open_engine(config, ledger))
+    return counting(
+        SimulatedJudge().open(ledger) if config.task == "made" else open_engine(config.llm, config.output, ledger)
+    )
 
 
 def make_world(config, seed: int) -> JudgeWorld:

@@ -21,10 +21,10 @@ def limited(config) -> Iterator[Ledger]:
       SystemExit: with code 0 after a signal, as training does, and with 1 where the budget ended the run; a line on
         stderr says what is left and how to go on.
     """
-    if config.task == "made" and (config.budget_tokens is not None or config.replay is not None):
+    if config.task == "made" and (config.llm.budget_tokens is not None or config.llm.replay is not None):
         raise ValueError("--budget-tokens and --replay are for real models, and --task made asks a simulated one")
     with termination(signal.SIGINT) as requested:
-        ledger = Ledger(config.budget_tokens, stop=lambda: requested(0))
+        ledger = Ledger(config.llm.budget_tokens, stop=lambda: requested(0))
         try:
             yield ledger
         except StoppedError as stopped:

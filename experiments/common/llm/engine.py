@@ -1,11 +1,12 @@
 """The language model of an experiment, wherever it runs: asked, remembered, counted, or replayed from a file."""
 
+import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from experiments.common.llm.counting import Count, counted
-from experiments.common.llm.server import open_client, open_service
+from experiments.common.llm.server import LanguageModel, open_client, open_service
 from jaxalign import data, models
 from jaxalign.io import hf, llm
 from jaxalign.io.llm.service import Ledger, StoppedError
@@ -20,7 +21,8 @@ _WAYS = {
 }
 
 
-class Engine(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Engine:
     """A model as the callables that judges and ensembles are given, and the counts of what they take."""
 
     name: str
@@ -31,56 +33,56 @@ class Engine(NamedTuple):
     known: Callable[[], list[llm.Answer]] = list  # what is in the file of this model and server, and not paid again
     paid: Callable[[], list[llm.Answer]] = list  # everything in the file, whoever asked for it and when
     requests_of_options: Callable[[Sequence[str]], int] = lambda options: 1  # at most, to score them
-    count: Count = Count()  # of scores, if the engine is one that counts
-    left_out: llm.fitting.LeftOut = llm.fitting.LeftOut()  # prompts that were too long
+    count: Count = dataclasses.field(default_factory=Count)  # of scores, if the engine is one that counts
+    left_out: llm.fitting.LeftOut = dataclasses.field(default_factory=llm.fitting.LeftOut)  # prompts that were too long
     scored_by: Callable[[], str] = lambda: "by the log-probability of each whole option, computed in this process"
 
 
-def open_engine(config, ledger: Ledger) -> Engine:
-    """The model that ``config.model`` and ``config.endpoint`` name; what it says is kept in ``answers.jsonl``.
+def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> Engine:
+    """Opens the model that the flags name; what it says is kept in ``answers.jsonl``.
 
-    With ``config.replay`` its file is read instead, and no model and no server is asked. A prompt that is too long for
+    With ``flags.replay`` its file is read instead, and no model and no server is asked. A prompt that is too long for
     the model is left out: its texts are empty, and its options have no scores.
 
     Args:
-      config: of an experiment. ``model``: a Hugging Face directory or hub id, or the server's name for its model;
-        ``endpoint``: an OpenAI-compatible server, for instance ``http://127.0.0.1:8000/v1``, empty for none;
-        ``server``: how it is asked, a :class:`~experiments.common.llm.server.Server`.
+      flags: which model, and how it is asked.
+      folder: the run's, where ``answers.jsonl`` is.
+      ledger: what counts the tokens.
 
     Raises:
       ValueError: if there is neither; a file to replay that is not there, or has answers of another model.
     """
-    if not config.model:
+    if not flags.model:
         raise ValueError("expected --model DIR, or --endpoint URL with --model NAME, to ask about real texts; got none")
-    if config.replay is not None and not config.replay.is_file():
-        raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {config.replay} is no file")
-    cache = llm.Cache(config.replay or config.output / "answers.jsonl")
+    if flags.replay is not None and not flags.replay.is_file():
+        raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {flags.replay} is no file")
+    cache = llm.Cache(flags.replay or folder / "answers.jsonl")
     paid, left_out = functools.partial(_paid, cache), llm.fitting.LeftOut()
-    if config.endpoint:
-        service = _open_service(config, cache, ledger)
+    if flags.endpoint:
+        service = _open_service(flags, cache, ledger)
         score_options = llm.options.make_score_options(service, left_out)
         generate = llm.service.make_generate(llm.fitting.tolerant(service, left_out))
-        known = functools.partial(_paid, cache, config.model, service.server)
-        asked = Engine(config.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
-        return asked._replace(left_out=left_out, scored_by=functools.partial(_ways, ledger))
-    remembered = _replay if config.replay else _load
-    asked = remembered(config.model, cache, ledger, left_out)
-    return Engine(config.model, *asked, ledger, paid, paid, left_out=left_out)
+        known = functools.partial(_paid, cache, flags.model, service.server)
+        asked = Engine(flags.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
+        return dataclasses.replace(asked, left_out=left_out, scored_by=functools.partial(_ways, ledger))
+    remembered = _replay if flags.replay else _load
+    asked = remembered(flags.model, cache, ledger, left_out)
+    return Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out)
 
 
-def _open_service(config, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
-    if config.replay is None:
-        return open_service(config.endpoint, config.model, config.server, cache, ledger=ledger)
-    name = open_client(config.endpoint, config.model, config.server).known_as
+def _open_service(flags: LanguageModel, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
+    if flags.replay is None:
+        return open_service(flags.endpoint, flags.model, flags.server, cache, ledger=ledger)
+    name = open_client(flags.endpoint, flags.model, flags.server).known_as
     return llm.service.replaying(
-        config.model, cache, ledger=ledger, server=name, thinking_tokens=config.server.thinking_tokens
+        flags.model, cache, ledger=ledger, server=name, thinking_tokens=flags.server.thinking_tokens
     )
 
 
 def counting(engine: Engine) -> Engine:
     """The engine that counts the scores of options which could not be read."""
     count = Count()
-    return engine._replace(score_options=counted(engine.score_options, count), count=count)
+    return dataclasses.replace(engine, score_options=counted(engine.score_options, count), count=count)
 
 
 def _most_requests(options: Sequence[str]) -> int:

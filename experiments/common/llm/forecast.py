@@ -7,6 +7,7 @@ model in this process is scaled to its tokenizer. What a judge reads jointly by 
 """
 
 import contextlib
+import dataclasses
 import io
 import re
 import sys
@@ -31,15 +32,15 @@ def announce(config, engine: Engine, run: Callable[[Engine], object], *, times: 
     Args:
       run: asks the engine that it is given everything that the experiment asks.
     """
-    if config.task == "made" or config.replay is not None:
+    if config.task == "made" or config.llm.replay is not None:
         return
     prompts: list[str] = []
     ledger = Ledger()
-    thinking = config.server.thinking_tokens if config.endpoint else 0
+    thinking = config.llm.server.thinking_tokens if config.llm.endpoint else 0
     writer, scorer = _writer(ledger, prompts, thinking), _scorer(engine, ledger, prompts, thinking)
-    stand_in = engine._replace(generate=writer, score_options=scorer)
+    stand_in = dataclasses.replace(engine, generate=writer, score_options=scorer, ledger=ledger)
     with contextlib.redirect_stderr(io.StringIO()):  # what the run says, it will say again
-        run(stand_in._replace(ledger=ledger))
+        run(stand_in)
     sample = prompts[:: max(len(prompts) // _SAMPLE, 1)]
     scale = sum(map(engine.count_tokens, sample)) / max(sum(map(guess_tokens, sample)), 1)
     asked = ledger.asked._replace(prompt_tokens=round(scale * ledger.asked.prompt_tokens))

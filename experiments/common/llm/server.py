@@ -1,8 +1,10 @@
-"""How an experiment asks a server: flags, what of them belongs to a run's settings, and the client that they make."""
+"""How an experiment asks a language model: flags, which of them are a run's settings, and the client that they make."""
 
 import dataclasses
+import pathlib
 from typing import Any, Literal
 
+from experiments.common import fields
 from experiments.common.fields import Count, CountOrNone, Positive, is_url
 from jaxalign.io import llm
 from jaxalign.io.llm.http import check_base_url
@@ -22,6 +24,22 @@ class Server:
     known_as: str = ""  # the URL at which the answers in the folder were asked, if the same model has moved
 
 
+@dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """Flags of every experiment that asks a language model, in this process or on a server."""
+
+    model: str = ""  # a Hugging Face directory or hub id, or the endpoint's name for its model; made: not needed
+    endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
+    server: Server = Server()  # how it is asked
+    budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
+    replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The flags that name a model whose files are read."""
+        return () if self.endpoint or self.replay else ("model",)
+
+
 def open_client(endpoint: str, model: str, server: Server) -> llm.Client:
     """The client of a server's base URL."""
     fields = {name: getattr(server, name) for name in ("timeout", "max_retries", "token_limit", "key_variable")}
@@ -37,16 +55,17 @@ def open_service(
 
 
 def settings(config: Any) -> Any:
-    """A config as its run folder keeps it: without what changes no answer, and with the server's name in the files.
+    """The flags of a config as its run folder keeps them: without what changes no answer, as the files name the server.
 
     Raises:
       ValueError: a URL of another form, or with a user name, a password or a query, so that no secret is written.
     """
-    changes = {name: None for name in ("budget_tokens", "replay") if hasattr(config, name)}
-    kept = Server(thinking_tokens=config.server.thinking_tokens)
+    values, changes = fields.flat(config), fields.flat(Server())
+    del changes["thinking_tokens"]
+    changes |= {name: None for name in ("budget_tokens", "replay") if name in values}
     for name in ("endpoint", "teacher"):
-        url = getattr(config, name, "")
+        url = values.get(name, "")
         if name == "endpoint" and url or is_url(url):
             check_base_url(url)
-            changes[name] = config.server.known_as or url
-    return dataclasses.replace(config, server=kept, **changes)
+            changes[name] = values["known_as"] or url
+    return fields.flattened(fields.replace(config, **changes))
