@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report, sequence_task, stages
-from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate
+from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, replace
 from experiments.common.task import Task
 from experiments.lipo import relabel
 from jaxalign import losses
@@ -74,10 +74,12 @@ class Config:
 JUDGE = {"batch": 64, "learning_rate": 1e-3}  # comparisons of a step
 SEVEN = ("point-mse", "point-sigmoid", "softmax", "pair-hinge", "pair-logistic", "list-mle", "lambda")
 DEFAULT = Config()
-ALPACAEVAL = Config(
+ALPACAEVAL = replace(
+    DEFAULT,
     task="alpacaeval",
     size=(128, 4),
-    sft=stages.FineTuning(sft_steps=400, sft_batch=(8, 512)),
+    sft_steps=400,
+    sft_batch=(8, 512),
     losses=("lambda",),
     steps=140,
     batch=8,
@@ -87,28 +89,32 @@ ALPACAEVAL = Config(
 )
 PRESETS = {
     "default": DEFAULT,
-    "table": dataclasses.replace(DEFAULT, losses=SEVEN, seeds=5, output=pathlib.Path("runs/lipo-table")),
-    "full": dataclasses.replace(DEFAULT, size=(64, 5), judge_steps=2000, output=pathlib.Path("runs/lipo-full")),
+    "table": replace(DEFAULT, losses=SEVEN, seeds=5, output=pathlib.Path("runs/lipo-table")),
+    "full": replace(DEFAULT, size=(64, 5), judge_steps=2000, output=pathlib.Path("runs/lipo-full")),
     "alpacaeval": ALPACAEVAL,
-    "alpacaeval-gpu": dataclasses.replace(
+    "alpacaeval-gpu": replace(
         ALPACAEVAL,
         size=(768, 12),
         vocab_size=8192,
         dtype="bfloat16",
         limits=(256, 768),
-        sft=stages.FineTuning(sft_steps=800, sft_batch=(32, 1024), sft_learning_rate=6e-4),
+        sft_steps=800,
+        sft_batch=(32, 1024),
+        sft_learning_rate=6e-4,
         losses=SEVEN,
         steps=280,
         batch=16,
         learning_rate=2e-5,
         output=pathlib.Path("runs/lipo-alpacaeval-gpu"),
     ),
-    "tldr": dataclasses.replace(
+    "tldr": replace(
         ALPACAEVAL,
         model="google/t5-v1_1-large",
         dtype="bfloat16",
         limits=(1024, 128),
-        sft=stages.FineTuning(sft_steps=4000, sft_batch=(32, 1024), sft_learning_rate=1e-4),
+        sft_steps=4000,
+        sft_batch=(32, 1024),
+        sft_learning_rate=1e-4,
         losses=SEVEN,
         steps=8000,
         batch=32,

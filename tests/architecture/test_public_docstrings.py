@@ -7,7 +7,7 @@ import pytest
 
 SUBPACKAGES = "augment data ensemble judge losses metrics models prompting protein sampling sharding training".split()
 # A model is any module with the methods that the function calls.
-DUCK_TYPED = {"model"}
+DUCK_TYPED = {"model", "teacher"}
 
 
 def public_objects():
