@@ -29,7 +29,7 @@ class ListBatch(NamedTuple):
 
 
 class PackedListBatch(NamedTuple):
-    """Rows of several whole lists (S): their prompts one behind the other, and lanes (N) of one or more responses each.
+    """Rows of several complete lists (S): their prompts in turn, and lanes (N) of one or more responses each.
 
     A response is fed the last token of its prompt first, and the prompt is fed without it. Lanes keep attention short:
     a response looks for its own tokens in its lane only, and for its prompt's among the prompts of the row.
@@ -127,8 +127,8 @@ Prompt = str | Sequence[Mapping[str, str]]
 class GenerateFn(Protocol):
     """A language model, wherever it runs: prompts in, ``n`` texts for each out, in the order of the prompts.
 
-    ``max_tokens`` limits each text, ``stop`` are texts that end it, and equal arguments with a ``seed`` are meant to
-    give equal texts.
+    ``max_tokens`` limits each text, ``stop`` are texts that end it, and equal arguments with a ``seed`` should give
+    equal texts.
     """
 
     def __call__(
@@ -144,7 +144,7 @@ class GenerateFn(Protocol):
 
 
 class OptionScore(NamedTuple):
-    """The raw log-probability of a whole option in nats, and how many tokens it has; normalised ones are derived.
+    """The raw log-probability of a complete option in nats, and how many tokens it has; normalised ones are derived.
 
     NaN stands for a log-probability that could not be read. Where all of a prompt's options have -inf, or one has NaN,
     nothing is known of them: see :func:`jaxalign.prompting.option_probabilities`.

@@ -9,13 +9,18 @@ AnyArray = Array | np.ndarray
 
 
 def random_share(key: PRNGKeyArray, where: Bool[Array, "*rows"], share: float) -> Bool[Array, "*rows"]:
-    """A random choice of exactly this share of the rows where ``where`` is True, halves rounded up.
+    """Chooses at random exactly this share of the rows where ``where`` is True, halves rounded up.
 
-    For instance the half of the augmented triplets that is scored, or the chosen responses that get an artifact.
+    This takes, for instance, the half of the augmented triplets that is scored, or the chosen responses that get an
+    artifact.
 
     Args:
       key: consumed.
+      where: ``[...]``, True for rows that may be chosen.
       share: in [0, 1].
+
+    Returns:
+      ``[...]``, True for the chosen rows.
 
     Raises:
       ValueError: if the share is outside [0, 1].
@@ -37,17 +42,17 @@ def keep_informative(
     threshold: float = 0.2,
     where: Bool[AnyArray, "*rows"] | None = None,
 ) -> Bool[Array, "*rows"]:
-    """True where a reward model is wrong or unsure: its probability is off the target by at least the threshold.
+    """Returns True where a reward model is wrong or unsure, that is off the target by at least the threshold.
 
-    For augmented triplets. Originals are never filtered: they are no rows here, and are all trained on, see
+    It is for augmented triplets. Originals are never filtered: they are no rows here, and are all trained on, see
     :func:`jaxalign.data.training_pairs`.
 
     Args:
-      probabilities: that the first response wins, of a reward model that was trained on the originals. A row where it
-        is NaN is kept: nothing shows that the model knows it.
-      targets: the probability that should be.
+      probabilities: ``[...]``, in [0, 1], that the first response wins, of a reward model that was trained on the
+        originals. A row where it is NaN is kept: nothing shows that the model knows it.
+      targets: ``[...]``, the probability that should be, in [0, 1].
       threshold: compared in the precision of the arguments.
-      where: False for rows that are not kept in any case; these may hold anything.
+      where: ``[...]``, False for rows that are not kept in any case; these may hold anything. None takes all.
 
     >>> print(keep_informative(jnp.array([0.9, 0.6, 0.9]), jnp.array([1.0, 0.5, 0.5])))
     [False False  True]

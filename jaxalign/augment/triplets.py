@@ -63,7 +63,7 @@ def rrm_triplets(
     is_tie: Bool[Array, "n"] | None = None,
     excluded: Bool[Array, "n"] | None = None,
 ) -> Triplets:
-    """The 14 triplets of each of n examples, in the order of :data:`COLUMNS`, their sides drawn for each.
+    """Makes the 14 triplets of each of n examples, in the order of :data:`COLUMNS`, their sides drawn for each.
 
     Every example i draws two others: j, uniformly among the examples with another prompt than i, then k, uniformly
     among those with another prompt than both. So the three differ, and so do their prompts. This takes three different
@@ -71,17 +71,20 @@ def rrm_triplets(
 
     Args:
       key: consumed.
-      prompt_ids: any integers, equal for equal prompts.
-      response_ids: of the chosen and the rejected response, equal for equal texts. Given these, a triplet of two equal
-        texts is not valid, nor one with a response of j or k that reads like one of i: it is not foreign to the
-        prompt, and could bring back the pair of i as a tie or the wrong way round.
-      is_tie: examples whose two responses are equally good. Neither may become a winner, so under their own prompt
-        only the neutral triplets are valid. For others they are drawn as j and k: there they lose or tie.
-      excluded: examples that take no part, neither as i nor as j or k. Meant for sources where a generic refusal is
-        a fine answer: such a response does not lose under another prompt, and others may be right under theirs.
+      prompt_ids: ``[n]``, any integers, equal for equal prompts.
+      response_ids: ``[n, 2]``, of the chosen and the rejected response, equal for equal texts. Given these, a triplet
+        of two equal texts is not valid, nor one with a response of j or k that reads like one of i: it is not foreign
+        to the prompt, and could bring back the pair of i as a tie or the wrong way round.
+      is_tie: ``[n]``, examples whose two responses are equally good. Neither may become a winner, so under their own
+        prompt only the neutral triplets are valid. For others they are drawn as j and k: there they lose or tie.
+      excluded: ``[n]``, examples that take no part, neither as i nor as j or k. This is for sources where a generic
+        refusal is a fine answer: such a response does not lose under another prompt, and others may be right under
+        theirs.
 
     Returns:
       Triplets of arrays ``[n, 14]``.
+
+    Source: RRM (arXiv 2409.13156).
     """
     count = prompt_ids.shape[0]
     drawable = jnp.ones(count, bool) if excluded is None else ~excluded
@@ -122,7 +125,7 @@ def _text(texts: Int[Array, "n 3 2"], roles, chosen) -> Int[Array, "n 14"]:
 
 
 def _are_foreign(texts: Int[Array, "n 3 2"], roles, chosen) -> Bool[Array, "n 14"]:
-    """False where a response that is meant to be another example's reads like one of example i."""
+    """False where a response of another example reads like one of example i."""
     same = jnp.any(_text(texts, roles, chosen)[:, :, None] == texts[:, None, 0, :], axis=-1)
     return ~same | (roles == 0)[None, :]
 

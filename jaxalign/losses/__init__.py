@@ -1,8 +1,8 @@
 """Losses as pure functions: ranking lists, preference pairs, single responses, rewards, distillation.
 
-Ranking losses take ``scores`` that include beta; the DPO family takes log-probabilities and applies beta itself. Every
-loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count that add up over shards and
-microbatches, ``lambda values, where: values`` the values of each list or pair.
+Ranking losses take ``scores`` that include beta, and all are called alike; the DPO family takes log-probabilities and
+applies beta itself. Every loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count
+that add up over shards and microbatches, ``lambda values, where: values`` the values of each list or pair.
 """
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss

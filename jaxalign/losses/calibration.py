@@ -1,10 +1,6 @@
-r"""Calibration of sequence likelihoods: the better response becomes the likelier one, by a margin. No reference model.
+"""Calibration of sequence likelihoods: the better response becomes the likelier one, by a margin. No reference model.
 
-Arguments as in :mod:`jaxalign.losses.preference`, without the reference, and one more:
-  penalty_fn: what a shortfall of the margin costs, elementwise. ``jax.nn.relu``, the papers' hinge, stops once the
-    margin is reached; ``jax.nn.softplus`` is the logistic variant, which never quite does.
-
-Here ``beta`` is a margin in nats and not the strength of a pull: sums take a margin for the whole response. For the
+Here ``beta`` is a margin in nats and not the strength of a pull: sums take a margin for the complete response. For the
 length-normalised form pass averages (:func:`jaxalign.losses.average_logps`) and divide ``beta`` by the usual number of
 tokens, as averages differ by that much less.
 
@@ -33,10 +29,25 @@ def ranking_calibration_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""The same margin for every pair: :math:`\max(0, \beta - \log\pi_w + \log\pi_l)`.
+    r"""Asks for the same margin in every pair: :math:`\max(0, \beta - \log\pi_w + \log\pi_l)`.
 
-    It is ``beta`` times SLiC's hinge (:func:`jaxalign.losses.hinge_dpo_loss`) at strength ``1 / beta`` without a
-    reference. With softplus it is :func:`jaxalign.losses.simpo_loss` at strength 1 and this margin.
+    Here :math:`\pi_w` and :math:`\pi_l` are the policy's probabilities of the chosen and the rejected response. It is
+    ``beta`` times SLiC's hinge (:func:`jaxalign.losses.hinge_dpo_loss`) at strength ``1 / beta`` without a reference.
+    With softplus it is :func:`jaxalign.losses.simpo_loss` at strength 1 and this margin.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy, nats: sums over its tokens, or averages (:func:`jaxalign.losses.average_logps`) for the
+        length-normalised form.
+      beta: the margin in nats, for averages in nats per token.
+      penalty_fn: what a shortfall of the margin costs, elementwise. ``jax.nn.relu``, the papers' hinge, stops once the
+        margin is reached; ``jax.nn.softplus`` is the logistic variant, which never quite does.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if shapes differ.
@@ -62,13 +73,27 @@ def margin_calibration_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""A margin in proportion to how much better the response is: :math:`\max(0, \beta(s_w - s_l) - \log\pi_w +
-    \log\pi_l)`.
+    r"""Asks for a margin in proportion to how much better the better response is.
+
+    .. math:: \max(0, \beta(s_w - s_l) - \log\pi_w + \log\pi_l)
+
+    Here :math:`\pi_w` and :math:`\pi_l` are the policy's probabilities of the chosen and the rejected response.
 
     Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy, nats: sums over its tokens, or averages (:func:`jaxalign.losses.average_logps`) for the
+        length-normalised form.
       chosen_scores, rejected_scores: ``[...]``, quality on any scale, in the papers the similarity to a reference
         output. A pair whose "rejected" response scores higher may be ranked the other way round, by its own margin.
-      beta: nats per unit of score.
+      beta: nats of margin per unit of score.
+      penalty_fn: what a shortfall of the margin costs, elementwise. ``jax.nn.relu``, the papers' hinge, stops once the
+        margin is reached; ``jax.nn.softplus`` is the logistic variant, which never quite does.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if shapes differ.

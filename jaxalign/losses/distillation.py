@@ -5,8 +5,8 @@ A divergence is a function of two arrays of logits over one vocabulary, ``[..., 
 :math:`q` for the student's. A word that a model rules out (a logit of -inf) counts as one of log-probability -1e6:
 where a divergence is infinite, that is a large number with a slope instead of NaN.
 
-:func:`divergence_loss` takes hidden states and output matrices instead, so that neither model's logits of a whole batch
-exist. Both need the teacher's weights and the student's tokenizer; from a teacher's text alone learn with
+:func:`divergence_loss` takes hidden states and output matrices instead, so that neither model's logits of a complete
+batch exist. Both need the teacher's weights and the student's tokenizer; from a teacher's text alone learn with
 :func:`jaxalign.losses.cross_entropy_loss` or the losses of :mod:`jaxalign.losses.calibration`.
 
 Which texts the tokens come from is the caller's choice: the teacher's or a data set's, the student's own (on-policy,
@@ -36,7 +36,17 @@ _LOWEST_LOGP = -1e6
 def forward_kl_divergence(
     student_logits: Float[Array, "*batch V"], teacher_logits: Float[Array, "*batch V"]
 ) -> Float[Array, "*batch"]:
-    r""":math:`\mathrm{KL}(p \| q) = \sum_v p_v \log(p_v / q_v)`: the student covers all that the teacher does.
+    r"""Computes :math:`\mathrm{KL}(p \| q) = \sum_v p_v \log(p_v / q_v)`.
+
+    The student covers all that the teacher does.
+
+    Args:
+      student_logits: ``[..., V]``, of the student's distribution :math:`q`; -inf for a word that it rules out.
+      teacher_logits: ``[..., V]``, of the teacher's distribution :math:`p`, over the same vocabulary. No gradient flows
+        to them.
+
+    Returns:
+      ``[...]``, nats per token, float32; a word of probability 0 counts as one of log-probability -1e6.
 
     >>> print(forward_kl_divergence(jnp.log(jnp.array([0.5, 0.5])), jnp.array([0.0, -jnp.inf])))
     0.6931472
@@ -50,7 +60,17 @@ def forward_kl_divergence(
 def reverse_kl_divergence(
     student_logits: Float[Array, "*batch V"], teacher_logits: Float[Array, "*batch V"]
 ) -> Float[Array, "*batch"]:
-    r""":math:`\mathrm{KL}(q \| p) = \sum_v q_v \log(q_v / p_v)`: the student keeps to what the teacher finds likely.
+    r"""Computes :math:`\mathrm{KL}(q \| p) = \sum_v q_v \log(q_v / p_v)`.
+
+    The student keeps to what the teacher finds likely.
+
+    Args:
+      student_logits: ``[..., V]``, of the student's distribution :math:`q`; -inf for a word that it rules out.
+      teacher_logits: ``[..., V]``, of the teacher's distribution :math:`p`, over the same vocabulary. No gradient flows
+        to them.
+
+    Returns:
+      ``[...]``, nats per token, float32; a word of probability 0 counts as one of log-probability -1e6.
 
     >>> print(reverse_kl_divergence(jnp.array([0.0, -jnp.inf]), jnp.log(jnp.array([0.5, 0.5]))))
     0.6931472
@@ -64,7 +84,17 @@ def reverse_kl_divergence(
 def total_variation_divergence(
     student_logits: Float[Array, "*batch V"], teacher_logits: Float[Array, "*batch V"]
 ) -> Float[Array, "*batch"]:
-    r""":math:`\frac12 \sum_v |p_v - q_v|`, in [0, 1], no nats: bounded and symmetric, without slope where p = q.
+    r"""Computes the total variation distance :math:`\frac12 \sum_v |p_v - q_v|`.
+
+    It is bounded and symmetric, without slope where p = q.
+
+    Args:
+      student_logits: ``[..., V]``, of the student's distribution :math:`q`; -inf for a word that it rules out.
+      teacher_logits: ``[..., V]``, of the teacher's distribution :math:`p`, over the same vocabulary. No gradient flows
+        to them.
+
+    Returns:
+      ``[...]``, per token, in [0, 1], no nats; float32.
 
     >>> print(total_variation_divergence(jnp.zeros(2), jnp.array([0.0, -jnp.inf])))
     0.5
@@ -76,15 +106,20 @@ def total_variation_divergence(
 
 
 def make_js_divergence(teacher_weight: float = 0.5) -> DivergenceFn:
-    r"""Generalised Jensen-Shannon divergence, between the two KL divergences and bounded.
+    r"""Makes a generalised Jensen-Shannon divergence, which lies between the two KL divergences and is bounded.
 
     .. math:: w \,\mathrm{KL}(p \| m) + (1 - w) \,\mathrm{KL}(q \| m), \quad m = w p + (1 - w) q
 
-    At :math:`w = 1/2` symmetric and at most :math:`\log 2`. Divided by :math:`w` it becomes the forward KL as :math:`w`
-    goes to 0, divided by :math:`1 - w` the reverse KL as :math:`w` goes to 1.
+    with :math:`p` the teacher's distribution and :math:`q` the student's. At :math:`w = 1/2` it is symmetric and at
+    most :math:`\log 2`. Divided by :math:`w` it becomes the forward KL as :math:`w` goes to 0, divided by :math:`1 - w`
+    the reverse KL as :math:`w` goes to 1.
 
     Args:
-      teacher_weight: :math:`w`, the teacher's share of the mixture; beta in the paper.
+      teacher_weight: :math:`w`, the teacher's share of the mixture, in (0, 1); beta in the paper.
+
+    Returns:
+      ``divergence(student_logits, teacher_logits)``, of ``[..., V]`` twice, which returns ``[...]``, nats per token,
+      float32.
 
     Raises:
       ValueError: if ``teacher_weight`` is outside (0, 1): the formula is 0 at both ends. GKD means the KL divergences
@@ -110,9 +145,16 @@ def make_js_divergence(teacher_weight: float = 0.5) -> DivergenceFn:
 
 
 def with_temperature(divergence_fn: DivergenceFn, temperature: float) -> DivergenceFn:
-    r"""The divergence of both distributions at a temperature: logits are divided by it first.
+    """Makes a divergence take both distributions at a temperature: logits are divided by it first.
 
     Slopes shrink with its square at high temperatures; who wants them to keep their size multiplies the loss by that.
+
+    Args:
+      divergence_fn: ``divergence_fn(student_logits, teacher_logits)``, of ``[..., V]`` twice to ``[...]``.
+      temperature: above 0; above 1 it flattens both distributions.
+
+    Returns:
+      A function with the signature of ``divergence_fn``.
 
     Raises:
       ValueError: if ``temperature`` is not positive.
@@ -147,20 +189,28 @@ def divergence_loss(
     block_size: int = BLOCK_SIZE,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    """``divergence_fn`` of the two models' next-token distributions, per token, reduced over the tokens that count.
+    """Computes a divergence of two models' next-token distributions, per token, reduced over the tokens that count.
 
     Logits exist for ``block_size`` tokens at a time, and the backward pass computes them again. Products take the
     inputs' dtype, sums are float32.
 
     Args:
-      divergence_fn: a divergence of this module, or any function of its kind.
-      student_hidden, teacher_hidden: the states that predict each token, of the same tokens.
-      student_unembedding, teacher_unembedding: the output matrices, each of the dtype of its hidden states.
-      where: False for padding and prompts; masked states may hold anything.
-      student_logit_softcap, teacher_logit_softcap: logits become ``cap * tanh(logits / cap)``, where a model does that.
+      divergence_fn: called as ``divergence_fn(student_logits, teacher_logits)``, of ``[..., V]`` twice to ``[...]``,
+        such as :func:`forward_kl_divergence`.
+      student_hidden, teacher_hidden: ``[..., D]`` and ``[..., E]``, the states that predict each token, of the same
+        tokens.
+      student_unembedding, teacher_unembedding: ``[D, V]`` and ``[E, V]``, the output matrices, each of the dtype of its
+        hidden states.
+      where: ``[...]``, False for padding and prompts, None counts all; masked states may hold anything, NaN included.
+      student_logit_softcap, teacher_logit_softcap: logits become ``cap * tanh(logits / cap)``, where a model does that;
+        None leaves them.
       block_size: tokens held at once, though at least one position of every row: blocks cut the last axis of the
         tokens, so that rows may be sharded over devices.
-      reduce_fn: as in :mod:`jaxalign.losses.preference`.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the tokens. The default is their mean, 0
+        if no token counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats per token where the divergence is.
 
     Raises:
       ValueError: if the vocabularies or the tokens of the two differ, or ``block_size`` is less than 1.

@@ -10,15 +10,16 @@ from jaxalign import numerics
 def labels_from_preferences(
     preferences: Float[Array, "*batch K K"], *, where: Bool[Array, "*batch K"] | None = None
 ) -> Float[Array, "*batch K"]:
-    r"""The average chance of each response to win against one of the list, itself included.
+    r"""Returns each response's average chance to win against one of its list, itself included, ``[..., K]`` in [0, 1].
 
     .. math:: \psi_k = \mathrm{mean}_i \Psi_{ki}, \quad \Psi_{ij} = (P_{ij} + 1 - P_{ji}) / 2, \quad \Psi_{ii} = 1/2
 
     Args:
-      preferences: :math:`P_{ij}`, the probability that response i beats response j. When a model made it from an
-        ordered pair, i was the first of the two; averaging both orders takes its position bias out. It changes
-        nothing when :math:`P_{ij} + P_{ji} = 1` already. The diagonal is not read.
-      where: True for real responses. Labels of masked ones are 0, and entries of P that involve one are not read.
+      preferences: ``[..., K, K]``, :math:`P_{ij}`, the probability that response i beats response j. When a model made
+        it from an ordered pair, i was the first of the two; averaging both orders takes its position bias out. It
+        changes nothing when :math:`P_{ij} + P_{ji} = 1` already. The diagonal is not read.
+      where: ``[..., K]``, True for real responses, None for all. Labels of masked ones are 0, and entries of P that
+        involve one are not read.
 
     >>> print(labels_from_preferences(jnp.array([[0.0, 0.9], [0.3, 0.0]])))
     [0.65 0.35]
@@ -38,9 +39,15 @@ def labels_from_preferences(
 def labels_from_ranks(
     ranks: Num[Array, "*batch K"], *, where: Bool[Array, "*batch K"] | None = None
 ) -> Float[Array, "*batch K"]:
-    r"""Labels for lists that are only ranked, 1 = best: :math:`\Psi_{ij}` is 1 if i ranks above j, 0 if below.
+    r"""Returns the labels of lists that are only ranked: average chances to win, ``[..., K]`` in [0, 1].
 
-    Equal ranks beat each other with probability 1/2. Ranks need not be consecutive.
+    Response i beats j with probability :math:`\Psi_{ij}`: 1 if it ranks above j, 0 if below, 1/2 at equal ranks and
+    against itself.
+
+    Args:
+      ranks: ``[..., K]``, 1 = best; they need not be consecutive.
+      where: ``[..., K]``, True for real responses, None for all. Labels of masked ones are 0, and their ranks may be
+        anything.
 
     >>> print(labels_from_ranks(jnp.array([2, 1])))
     [0.25 0.75]
@@ -53,10 +60,15 @@ def labels_from_ranks(
 
 
 def preferences_from_rewards(rewards: Float[Array, "*batch K"]) -> Float[Array, "*batch K K"]:
-    r"""What a scalar reward model says of each pair: :math:`P_{ij} = \sigma(r_i - r_j)` (Bradley and Terry, 1952).
+    r"""Returns what a scalar reward model says of each pair: :math:`P_{ij} = \sigma(r_i - r_j)`, ``[..., K, K]``.
+
+    Args:
+      rewards: ``[..., K]``, the rewards :math:`r`, in log-odds.
 
     >>> print(jnp.round(preferences_from_rewards(jnp.array([0.0, jnp.log(3.0)])), 2))
     [[0.5  0.25]
      [0.75 0.5 ]]
+
+    Source: Bradley and Terry (1952).
     """
     return jax.nn.sigmoid(numerics.differences(rewards))

@@ -1,10 +1,4 @@
-"""Ranking losses that depend on a whole list at once.
-
-Arguments as in :mod:`jaxalign.losses.pointwise` and :mod:`jaxalign.losses.pairwise`, and one more:
-  key: breaks ties of the ranking that the loss needs at random; consumed. With None, ties fall back to storage order,
-    and then the result depends on it: labels tie in ``list_mle_loss``, and in ``lambda_loss`` all scores tie at the
-    first step of training, where the policy still is the reference.
-"""
+"""Ranking losses that depend on a complete list at once."""
 
 from typing import Any
 
@@ -24,11 +18,22 @@ def list_mle_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Plackett-Luce likelihood of the labels' order.
+    r"""Computes the negative Plackett-Luce log-likelihood of the order of the labels.
 
     .. math:: -\sum_k \log \frac{e^{s_k}}{\sum_{j \ge k} e^{s_j}}
 
-    with items sorted by label, best first. ``key`` orders tied labels. With K = 2 this is DPO.
+    with :math:`s` the scores, sorted by label, best first. With K = 2 this is DPO.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      key: orders tied labels at random; consumed. With None they stay in storage order, and the loss depends on it.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, True for lists with a real item.
+        The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Source: LiPO (arXiv 2402.01878), list-mle; DPO (arXiv 2305.18290), appendix A.3.
     """
@@ -46,11 +51,22 @@ def softmax_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Cross-entropy of the labels, scaled to sum 1, with the scores' distribution.
+    r"""Computes the cross-entropy of the labels, scaled to sum 1, with the scores' softmax.
 
     .. math:: -\sum_j \frac{\psi_j}{\sum_i \psi_i} \log \mathrm{softmax}(s)_j
 
-    A list whose labels are all 0 has loss 0 and gradient 0.
+    Here :math:`s` are the scores and :math:`\psi` the labels. A list whose labels are all 0 has loss 0 and gradient 0.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better; only their proportions matter.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      key: not used, since this loss ranks nothing; it is taken so that all ranking losses are called alike.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, True for lists with a real item.
+        The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Source: LiPO (arXiv 2402.01878), softmax.
     """

@@ -28,10 +28,30 @@ def pairwise_hinge_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Hinge on score differences: :math:`\sum_{\psi_i > \psi_j} \max(0, 1 - (s_i - s_j))`.
+    r"""Sums the hinge of score differences over the pairs of a list whose labels differ.
 
-    The margin is 1 in units of beta * log-ratio, since scores include beta. With K = 2 this is SLiC with normalised
-    likelihoods.
+    .. math:: \sum_{\psi_i > \psi_j} \max(0, 1 - (s_i - s_j))
+
+    Here :math:`s` are the scores and :math:`\psi` the labels. The margin is 1 in units of beta * log-ratio, since
+    scores include beta. With K = 2 this is SLiC with normalised likelihoods. A list whose labels are all tied has no
+    pairs: its loss and its gradient are 0.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      lambdaweight_fn: called as ``lambdaweight_fn(scores, labels, where=where, key=key)``, returns weights
+        ``[..., K, K]``, 0 or more, that multiply the losses of the pairs; no gradient flows through them. None weighs
+        every pair 1. :func:`jaxalign.losses.dcg_lambdaweight` is one.
+      normalization: ``"list"``: the paper's sum over the pairs of a list, then ``reduce_fn`` over the lists that have a
+        real item; long lists weigh more, by their number of pairs. ``"pairs"``: ``reduce_fn`` over all pairs of the
+        batch at once; every pair weighs the same.
+      key: handed to ``lambdaweight_fn``, which may rank with it; consumed there, and not used without one.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, or on the pairs. The default is
+        the mean of those that count, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: LiPO (arXiv 2402.01878), pair-hinge.
     """
@@ -48,9 +68,29 @@ def pairwise_logistic_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Bradley-Terry likelihood of each pair: :math:`\sum_{\psi_i > \psi_j} \log(1 + e^{-(s_i - s_j)})`.
+    r"""Sums the negative Bradley-Terry log-likelihoods of the pairs of a list whose labels differ.
 
-    With K = 2 this is DPO.
+    .. math:: \sum_{\psi_i > \psi_j} \log(1 + e^{-(s_i - s_j)})
+
+    Here :math:`s` are the scores and :math:`\psi` the labels. With K = 2 this is DPO. A list whose labels are all tied
+    has no pairs: its loss and its gradient are 0.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      lambdaweight_fn: called as ``lambdaweight_fn(scores, labels, where=where, key=key)``, returns weights
+        ``[..., K, K]``, 0 or more, that multiply the losses of the pairs; no gradient flows through them. None weighs
+        every pair 1. :func:`jaxalign.losses.dcg_lambdaweight` is one.
+      normalization: ``"list"``: the paper's sum over the pairs of a list, then ``reduce_fn`` over the lists that have a
+        real item; long lists weigh more, by their number of pairs. ``"pairs"``: ``reduce_fn`` over all pairs of the
+        batch at once; every pair weighs the same.
+      key: handed to ``lambdaweight_fn``, which may rank with it; consumed there, and not used without one.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, or on the pairs. The default is
+        the mean of those that count, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Source: LiPO (arXiv 2402.01878), pair-logistic.
     """
@@ -68,23 +108,41 @@ def lambda_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""LiPO-lambda: pairs weighted by what swapping them changes in DCG.
+    r"""Computes LiPO-lambda: the logistic losses of a list's pairs, weighted by what swapping the two changes in DCG.
 
     .. math::
       \sum_{\psi_i > \psi_j} \Delta_{ij} \log(1 + e^{-(s_i - s_j)}), \quad
       \Delta_{ij} = |G(\psi_i) - G(\psi_j)| \, |1/D(r_i) - 1/D(r_j)|
 
-    with :math:`r_i` the rank of item i by score, 1 = highest. No gradient flows through :math:`\Delta`.
+    with :math:`s` the scores, :math:`\psi` the labels and :math:`r_i` the rank of item i by score, 1 = highest. No
+    gradient flows through :math:`\Delta`.
 
     With ``normalization="pairs"`` the loss of a pair is also multiplied by K, the padded width of the list: with
     ``log2_discount`` this is what the paper's printed algorithm computes, K ln 2 / n times its equation on a full list
     of n pairs.
 
+    It is :func:`pairwise_logistic_loss` with :func:`dcg_lambdaweight` as its ``lambdaweight_fn``;
+    :func:`pairwise_hinge_loss` with these weights is the hinge variant. A list whose labels are all tied has no pairs:
+    its loss and its gradient are 0.
+
     Args:
-      gain_fn: G of the labels. None leaves the gain factor out of :math:`\Delta` (a constant G would make it 0).
-      discount_fn: D of the ranks. None leaves the discount factor out. With both None this is
-        :func:`jaxalign.losses.pairwise_logistic_loss`.
-      key: orders tied scores; consumed.
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      gain_fn: G of the labels, elementwise. None leaves the gain factor out of :math:`\Delta` (a constant G would make
+        it 0).
+      discount_fn: D of the ranks, elementwise. None leaves the discount factor out. With both None this is
+        :func:`jaxalign.losses.pairwise_logistic_loss`, times K for pairs.
+      normalization: ``"list"``: the paper's sum over the pairs of a list, then ``reduce_fn`` over the lists that have a
+        real item; long lists weigh more, by their number of pairs. ``"pairs"``: ``reduce_fn`` over all pairs of the
+        batch at once; every pair weighs the same.
+      key: orders tied scores at random; consumed. With None they rank in storage order, and the loss depends on it: all
+        scores tie at the first step of training, where the policy still is the reference.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, or on the pairs. The default is
+        the mean of those that count, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: LiPO (arXiv 2402.01878), LiPO-lambda, and its ablations of Delta.
     """

@@ -1,13 +1,7 @@
 """Ranking losses that look at one item at a time.
 
-All ranking losses share these arguments:
-  scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response. beta is in here, and nowhere else.
-  labels: ``[..., K]``, in [0, 1], higher is better.
-  where: ``[..., K]``, True for real items. None means all. Masked items may hold anything, NaN included.
-  reduce_fn: called as ``reduce_fn(values, where=mask)``. The default is the mean of what counts, 0 if nothing does.
-
-They sum over each list, as the paper does, and ``reduce_fn`` reduces over the lists that have a valid item. Arithmetic
-is in float32 (or wider) whatever the inputs are.
+All ranking losses are called alike and sum over each list, as LiPO does; ``reduce_fn`` reduces over the lists that have
+a real item. Arithmetic is in float32 (or wider) whatever the inputs are.
 """
 
 from typing import Any
@@ -29,7 +23,20 @@ def pointwise_mse_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Squared error of scores as predictions of the labels: :math:`\sum_k (\psi_k - s_k)^2`.
+    r"""Sums the squared errors of a list's scores as predictions of its labels: :math:`\sum_k (\psi_k - s_k)^2`.
+
+    Here :math:`s` are the scores and :math:`\psi` the labels.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      key: not used, since this loss ranks nothing; it is taken so that all ranking losses are called alike.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, True for lists with a real item.
+        The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: LiPO (arXiv 2402.01878), point-mse.
     """
@@ -45,9 +52,22 @@ def pointwise_sigmoid_loss(
     key: PRNGKeyArray | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Cross-entropy of the labels as probabilities, with scores as their logits.
+    r"""Sums the cross-entropies of a list's labels as probabilities, with its scores as their logits.
 
     .. math:: -\sum_i \psi_i \log\sigma(s_i) + (1-\psi_i) \log(1-\sigma(s_i))
+
+    Here :math:`s` are the scores and :math:`\psi` the labels.
+
+    Args:
+      scores: ``[..., K]``, beta * (log pi - log pi_ref) of each response: beta is in here, and nowhere else.
+      labels: ``[..., K]``, in [0, 1], higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      key: not used, since this loss ranks nothing; it is taken so that all ranking losses are called alike.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the sums of the lists, True for lists with a real item.
+        The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Source: LiPO (arXiv 2402.01878), point-sigmoid.
     """

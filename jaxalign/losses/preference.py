@@ -1,21 +1,9 @@
-r"""The DPO family: losses of preference pairs under a policy and a reference.
+"""The DPO family: losses of preference pairs under a policy and a reference.
 
-They share their arguments:
-  policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probabilities of the better and the worse response under
-    the policy, in nats. They are sums over the response's tokens, its end-of-sequence token included, unless the
-    docstring says averages.
-  reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
-  beta: strength of the pull towards the reference. It is applied here, once (the ranking losses expect it in scores).
-  label_smoothing: assumed probability that a pair is labelled the wrong way round, in [0, 0.5).
-  where: ``[...]``, True for real pairs. None means all. Masked pairs may hold anything, NaN included.
-  reduce_fn: called as ``reduce_fn(values, where=mask)``. The default is the mean of what counts, 0 if nothing does.
-
-Formulas use :math:`r_w` and :math:`r_l`, the log-ratios policy to reference of the chosen (winning) and the rejected
-(losing) response, and :math:`\delta = r_w - r_l`.
-
-The losses of this module depend on the pair through :math:`\delta` only, so that other divergences than the reverse KL
-fit them (:func:`jaxalign.losses.with_divergence`). Weights, averages and length-desensitised sums are functions of
-their own, in :mod:`jaxalign.losses.variants`: ``dpo_loss`` on averages is length-normalised DPO, for instance.
+The losses of this module depend on the pair only through the difference of its two log-ratios policy to reference, so
+that other divergences than the reverse KL fit them (:func:`jaxalign.losses.with_divergence`). Weights, averages and
+length-desensitised sums are functions of their own, in :mod:`jaxalign.losses.variants`: ``dpo_loss`` on averages is
+length-normalised DPO, for instance. They apply beta themselves; the ranking losses expect it in their scores.
 """
 
 from typing import Any
@@ -68,9 +56,24 @@ def dpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Direct preference optimisation, conservative with label smoothing :math:`\epsilon`.
+    r"""Computes direct preference optimisation, conservative with label smoothing :math:`\epsilon`.
 
     .. math:: -(1-\epsilon) \log\sigma(\beta\delta) - \epsilon \log\sigma(-\beta\delta)
+
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
@@ -94,9 +97,24 @@ def robust_dpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""DPO that is unbiased when labels are flipped with probability :math:`\epsilon` (``label_smoothing``).
+    r"""Computes DPO in a form that is unbiased when labels are flipped with probability :math:`\epsilon`.
 
     .. math:: \frac{-(1-\epsilon)\log\sigma(\beta\delta) + \epsilon\log\sigma(-\beta\delta)}{1 - 2\epsilon}
+
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      label_smoothing: :math:`\epsilon`, the probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
@@ -123,7 +141,21 @@ def hinge_dpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Hinge on the margin, SLiC with normalised likelihoods: :math:`\max(0, 1 - \beta\delta)`.
+    r"""Computes the hinge of the margin, SLiC with normalised likelihoods: :math:`\max(0, 1 - \beta\delta)`.
+
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: SLiC-HF (arXiv 2305.10425); RSO (arXiv 2309.06657), hinge-norm.
     """
@@ -143,11 +175,26 @@ def ipo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Identity preference optimisation: :math:`(\delta - \frac{1}{2\beta})^2`.
+    r"""Computes identity preference optimisation: :math:`(\delta - \frac{1}{2\beta})^2`.
 
     Takes averages over the response's tokens (:func:`jaxalign.losses.average_logps`), as its authors did in their
-    experiments, since the target margin does not grow with length. Sums give the formula as printed. ``beta`` is the
-    paper's tau.
+    experiments, since the target margin does not grow with length. Sums give the formula as printed.
+
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_average_logps, policy_rejected_average_logps: ``[...]``, log-probability of the better and of the
+        worse response under the policy: nats per token, averaged over its tokens, the end-of-sequence token included
+        (:func:`jaxalign.losses.average_logps`).
+      reference_chosen_average_logps, reference_rejected_average_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, the paper's tau: the target of the margin is
+        1 / (2 beta).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: IPO (arXiv 2310.12036), equation 17.
     """
@@ -172,9 +219,26 @@ def exo_pair_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Reverse KL from the policy's preference to the labels': :math:`\sum_{y \in \{w, l\}} q_y \log(q_y / p_y)`.
+    r"""Computes the reverse KL divergence of the policy's preference from the labels'.
+
+    .. math:: \sum_{y \in \{w, l\}} q_y \log(q_y / p_y)
 
     :math:`q_w = \sigma(\beta\delta)`, :math:`q_l = 1 - q_w`, :math:`p_w = 1 - \epsilon`, :math:`p_l = \epsilon`.
+
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      label_smoothing: :math:`\epsilon`, the probability that a pair is labelled the wrong way round, in (0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside (0, 0.5); at 0 the divergence is infinite.
@@ -204,11 +268,24 @@ def discopop_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""A blend of the logistic and the exponential loss, found by a search over programs.
+    r"""Blends the logistic and the exponential loss, in a form found by a search over programs.
 
     .. math:: -(1-m) \log\sigma(\beta\delta) + m e^{-\beta\delta}, \quad m = \sigma(\beta\delta/\tau)
 
-    with tau = ``temperature``.
+    Here :math:`\delta` is the log-ratio policy to reference of the chosen response minus that of the rejected one.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      reference_chosen_logps, reference_rejected_logps: ``[...]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      temperature: :math:`\tau`, the width of the blend in units of :math:`\beta\delta`, in (0, 1].
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Raises:
       ValueError: if ``temperature`` is outside (0, 1]; above 1 the exponential term has no bound.

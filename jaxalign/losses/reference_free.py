@@ -1,7 +1,4 @@
-r"""Preference losses without a reference model, and the likelihood term that some of them add.
-
-Arguments as in :mod:`jaxalign.losses.preference`, without the reference. ``*_average_logps`` are averages over the
-response's tokens, its end-of-sequence token included (:func:`jaxalign.losses.average_logps`), ``*_logps`` are sums.
+"""Preference losses without a reference model, and the likelihood term that some of them add.
 
 The papers of CPO, ORPO and TPO add the likelihood of a good response, weighted by a coefficient: add
 :func:`sft_loss` of its tokens. Other losses of the family lose their reference with log-probabilities of 0 there:
@@ -25,7 +22,17 @@ def sft_loss(
     where: Bool[Array, "*batch L"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Negative log-likelihood per token, reduced over all tokens that count: :math:`-\log \pi(y_t)`."""
+    r"""Computes the negative log-likelihood per token, reduced over all tokens that count: :math:`-\log \pi(y_t)`.
+
+    Args:
+      token_logps: ``[..., L]``, log-probability of each token under the policy, nats.
+      where: ``[..., L]``, True for tokens to learn, None for all; masked tokens may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the tokens. The default is their mean, 0
+        if no token counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, nats per token.
+    """
     where, token_logps = numerics.masked(where, token_logps)
     return reduce_fn(-token_logps, where=where)
 
@@ -39,12 +46,25 @@ def cpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Contrastive preference optimisation, DPO with a uniform reference.
+    r"""Computes contrastive preference optimisation: DPO with a uniform reference.
 
-    .. math:: -\log\sigma(\beta (\log\pi_w - \log\pi_l))
+    .. math:: -(1-\epsilon) \log\sigma(x) - \epsilon \log\sigma(-x), \quad x = \beta (\log\pi_w - \log\pi_l)
 
-    smoothed as in :func:`jaxalign.losses.dpo_loss`. The paper adds :func:`sft_loss` of the chosen response; TPO is the
-    same with the likelihood of a third, gold response.
+    with :math:`\epsilon` = ``label_smoothing`` and :math:`\pi_w, \pi_l` the policy's probabilities of the chosen and
+    the rejected response. The paper adds :func:`sft_loss` of the chosen response; TPO is the same with the likelihood
+    of a third, gold response.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[...]``, log-probability of the better and of the worse response
+        under the policy: nats, summed over its tokens, the end-of-sequence token included.
+      beta: scale of the log-ratio of the two responses, above 0.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
@@ -65,10 +85,24 @@ def simpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Simple preference optimisation: :math:`-\log\sigma(\beta (\bar p_w - \bar p_l) - \gamma)`.
+    r"""Computes simple preference optimisation: :math:`-\log\sigma(\beta (\bar p_w - \bar p_l) - \gamma)`.
 
-    :math:`\bar p` are average log-probabilities per token, and gamma is ``margin``, which beta does not scale. With
+    :math:`\bar p` are the average log-probabilities per token of the chosen and the rejected response. With
     :func:`sft_loss` of a gold response this is TPO-L.
+
+    Args:
+      policy_chosen_average_logps, policy_rejected_average_logps: ``[...]``, log-probability of the better and of the
+        worse response under the policy: nats per token, averaged over its tokens, the end-of-sequence token included
+        (:func:`jaxalign.losses.average_logps`).
+      beta: scale of the log-ratio of the two responses, above 0.
+      margin: :math:`\gamma`, by how much the scaled gap should exceed 0; ``beta`` does not scale it.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
@@ -90,11 +124,26 @@ def alphapo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""SimPO with another shape of the reward.
+    r"""Computes SimPO with another shape of the reward.
 
     .. math:: -\log\sigma(\beta (R_w - R_l) - \gamma), \quad R = (1 - \bar\pi^{-\alpha}) / \alpha
 
-    :math:`\bar\pi` is the geometric mean of the response's token probabilities. ``alpha`` 0 is SimPO.
+    :math:`\bar\pi` is the geometric mean of the response's token probabilities.
+
+    Args:
+      policy_chosen_average_logps, policy_rejected_average_logps: ``[...]``, log-probability of the better and of the
+        worse response under the policy: nats per token, averaged over its tokens, the end-of-sequence token included
+        (:func:`jaxalign.losses.average_logps`).
+      beta: scale of the log-ratio of the two responses, above 0.
+      margin: :math:`\gamma`, by how much the scaled gap should exceed 0; ``beta`` does not scale it.
+      alpha: :math:`\alpha`, the shape of the reward; 0 is SimPO.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
@@ -114,12 +163,24 @@ def orpo_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""The odds-ratio term of ORPO.
+    r"""Computes the odds-ratio term of ORPO.
 
     .. math:: -\beta \log\sigma\left(\log \frac{\bar\pi_w / (1-\bar\pi_w)}{\bar\pi_l / (1-\bar\pi_l)}\right)
 
-    :math:`\bar\pi` is the geometric mean of the response's token probabilities, ``beta`` the paper's lambda. The full
-    objective adds :func:`sft_loss` of the chosen response with weight 1.
+    :math:`\bar\pi` is the geometric mean of the token probabilities of the chosen (w) or the rejected (l) response. The
+    full objective adds :func:`sft_loss` of the chosen response with weight 1.
+
+    Args:
+      policy_chosen_average_logps, policy_rejected_average_logps: ``[...]``, log-probability of the better and of the
+        worse response under the policy: nats per token, averaged over its tokens, the end-of-sequence token included
+        (:func:`jaxalign.losses.average_logps`).
+      beta: weight of the term, the paper's lambda.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: ORPO (arXiv 2403.07691), equations 6 and 7.
     """

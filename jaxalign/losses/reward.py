@@ -1,10 +1,4 @@
-r"""Losses of scalar reward models on pairs of responses. Lists take the ranking losses, rewards being the scores.
-
-Shared arguments:
-  first_rewards, second_rewards: ``[...]``, rewards of the two responses to one prompt.
-  where: ``[...]``, True for real pairs. None means all. Masked pairs may hold anything, NaN included; the reward of a
-    real pair that is NaN makes the loss NaN, which stops a run.
-  reduce_fn: called as ``reduce_fn(values, where=mask)``. The default is the mean of what counts, 0 if nothing does.
+"""Losses of scalar reward models on pairs of responses. Lists take the ranking losses, rewards being the scores.
 
 A preference says nothing about where rewards lie, only about their differences: centring keeps them near 0. The two are
 added pair by pair and reduced together::
@@ -34,15 +28,24 @@ def bradley_terry_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Cross-entropy of the preference :math:`q` under the Bradley-Terry model of the reward difference.
+    r"""Computes the cross-entropy of the preference :math:`q` under the Bradley-Terry model of the reward difference.
 
     .. math:: -q \log\sigma(\Delta) - (1-q) \log\sigma(-\Delta), \quad \Delta = r_1 - r_2 - (2q-1)\,m
 
     Args:
-      preferences: :math:`q`, the probability that the first response is better, in [0, 1]: 1 where it is, 0 where the
-        second is, 0.5 for a tie.
-      margin: :math:`m \ge 0`, how much higher the better response's reward should be, in units of reward. Llama 2's at
-        q = 1; at q = 0 the same with the responses exchanged; at a tie none, since neither should be ahead.
+      first_rewards, second_rewards: ``[...]``, rewards of the two responses to one prompt, any scale. A NaN of a real
+        pair makes the loss NaN, which stops a run.
+      preferences: :math:`q`, ``[...]`` or one number: the probability that the first response is better, in [0, 1]: 1
+        where it is, 0 where the second is, 0.5 for a tie.
+      margin: :math:`m \ge 0`, ``[...]`` or one number: how much higher the better response's reward should be, in units
+        of reward. At q = 1 it is Llama 2's; at q = 0 the same with the responses exchanged; at a tie it is none, since
+        neither should be ahead.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     >>> print(bradley_terry_loss(jnp.array([0.0]), jnp.array([0.0])))
     0.6931472
@@ -70,7 +73,17 @@ def centering_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Rewards of a pair should balance: :math:`(r_1 + r_2)^2`, to be added with a small coefficient such as 0.01.
+    """Centres the rewards of a pair: :math:`(r_1 + r_2)^2`, to be added with a small coefficient such as 0.01.
+
+    Args:
+      first_rewards, second_rewards: ``[...]``, rewards of the two responses to one prompt, any scale. A NaN of a real
+        pair makes the loss NaN, which stops a run.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the pairs. The default is their mean, 0 if
+        no pair counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in squared units of reward.
 
     Source: Eisenstein et al. (arXiv 2312.09244); TRL's ``center_rewards_coefficient``.
     """

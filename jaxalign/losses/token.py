@@ -39,14 +39,17 @@ def token_logps(
     logit_softcap: float | None = None,
     block_size: int = BLOCK_SIZE,
 ) -> Float[Array, "*batch"]:
-    """``log softmax(cap(hidden @ unembedding))[target]`` in nats, float32.
+    """Computes ``log softmax(cap(hidden @ unembedding))[target]``, the log-probability of each target.
 
     Args:
-      hidden: the state that predicts each target.
-      unembedding: the output matrix, of the same dtype as ``hidden``.
-      targets: in ``[0, V)``; a target outside gets an unspecified finite value.
-      logit_softcap: logits become ``cap * tanh(logits / cap)``.
+      hidden: ``[..., D]``, the state that predicts each target.
+      unembedding: ``[D, V]``, the output matrix, of the same dtype as ``hidden``.
+      targets: ``[...]``, token ids in ``[0, V)``; a target outside gets an unspecified finite value.
+      logit_softcap: logits become ``cap * tanh(logits / cap)``; None leaves them.
       block_size: columns of the vocabulary held at once; memory grows with it.
+
+    Returns:
+      ``[...]``, nats, float32.
     """
     shards = sharding.num_shards("vocab")
     shards = 1 if unembedding.shape[1] % shards else shards
@@ -64,7 +67,20 @@ def cross_entropy_loss(
     logit_softcap: float | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    """``-token_logps``, reduced over the tokens that count."""
+    """Computes the cross-entropy of next tokens, ``-log softmax(cap(hidden @ unembedding))[target]``.
+
+    Args:
+      hidden: ``[..., D]``, the state that predicts each target.
+      unembedding: ``[D, V]``, the output matrix, of the same dtype as ``hidden``.
+      targets: ``[...]``, token ids in ``[0, V)``; a target outside gets an unspecified finite value.
+      where: ``[...]``, True for tokens that count, None for all; masked states must be finite.
+      logit_softcap: logits become ``cap * tanh(logits / cap)``; None leaves them.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the tokens. The default is their mean, 0
+        if no token counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, nats per token.
+    """
     return reduce_fn(-token_logps(hidden, unembedding, targets, logit_softcap=logit_softcap), where=where)
 
 
@@ -74,15 +90,17 @@ def _token_logps(hidden, unembedding, targets, plan):
 
 
 def _forward(hidden, unembedding, targets, plan):
-    whole, columns = PartitionSpec(), PartitionSpec(None, plan.axes)
-    shard_fn = _on_shards(_shard_forward, plan, (whole, columns, whole), (whole, whole))
+    replicated, columns = PartitionSpec(), PartitionSpec(None, plan.axes)
+    in_specs, out_specs = (replicated, columns, replicated), (replicated, replicated)
+    shard_fn = _on_shards(_shard_forward, plan, in_specs, out_specs)
     logits, log_total = shard_fn(hidden, unembedding, targets)
     return logits - log_total, (hidden, unembedding, targets, log_total)
 
 
 def _backward(plan, residuals, cotangent):
-    whole, columns = PartitionSpec(), PartitionSpec(None, plan.axes)
-    shard_fn = _on_shards(_shard_backward, plan, (whole, columns, whole, whole, whole), (whole, columns))
+    replicated, columns = PartitionSpec(), PartitionSpec(None, plan.axes)
+    in_specs = replicated, columns, replicated, replicated, replicated
+    shard_fn = _on_shards(_shard_backward, plan, in_specs, (replicated, columns))
     to_hidden, to_unembedding = shard_fn(*residuals, cotangent)
     return to_hidden.astype(residuals[0].dtype), to_unembedding.astype(residuals[1].dtype), None
 

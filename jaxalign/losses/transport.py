@@ -1,8 +1,7 @@
-r"""Alignment by optimal transport: distributions of log-ratios are compared, not the members of a pair.
+"""Alignment by optimal transport: distributions of log-ratios are compared, not the members of a pair.
 
-Arguments as in :mod:`jaxalign.losses.preference`, but the last axis is the batch whose distribution counts: values are
-sorted along it. So the loss of a shard is not a part of the loss of the batch; use these under ``jax.jit``, which
-sorts across devices, and without weights for single pairs.
+Values are sorted along the last axis, which is the batch whose distribution counts. So the loss of a shard is not a
+part of the loss of the batch.
 """
 
 from typing import Any
@@ -31,6 +30,22 @@ def aot_loss(
     DPO's logistic loss of :math:`\beta (a_{(i)} - b_{(i)})`, with :math:`a_{(i)}` the i-th smallest margin chosen minus
     rejected under the policy and :math:`b_{(i)}` that under the reference.
 
+    Values are sorted along the last axis. So the loss of a shard is not a part of the loss of the batch: call it under
+    ``jax.jit``, which sorts across devices, and without weights for single pairs.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[..., B]``, log-probabilities of the better and of the worse
+        responses under the policy: nats, summed over their tokens. B is the batch whose distribution counts.
+      reference_chosen_logps, reference_rejected_logps: ``[..., B]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[..., B]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the sorted gaps, where real ones come
+        first. The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
+
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).
 
@@ -56,8 +71,25 @@ def aot_unpaired_loss(
 ) -> Any:
     r"""Makes the log-ratios of chosen responses stochastically dominate those of rejected ones.
 
-    DPO's logistic loss of :math:`\beta (r_{w(i)} - r_{l(i)})`, each sorted by itself: chosen and rejected responses
-    need not answer the same prompts.
+    It is DPO's logistic loss of :math:`\beta (r_{w(i)} - r_{l(i)})`, the i-th smallest log-ratios policy to reference
+    of the chosen and of the rejected responses, each sorted by itself: chosen and rejected responses need not answer
+    the same prompts.
+
+    Values are sorted along the last axis. So the loss of a shard is not a part of the loss of the batch: call it under
+    ``jax.jit``, which sorts across devices, and without weights for single pairs.
+
+    Args:
+      policy_chosen_logps, policy_rejected_logps: ``[..., B]``, log-probabilities of the better and of the worse
+        responses under the policy: nats, summed over their tokens. B is the batch whose distribution counts.
+      reference_chosen_logps, reference_rejected_logps: ``[..., B]``, the same under the frozen reference.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      label_smoothing: probability that a pair is labelled the wrong way round, in [0, 0.5).
+      where: ``[..., B]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the sorted gaps, where real ones come
+        first. The default is their mean, 0 if there is none.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Raises:
       ValueError: if ``label_smoothing`` is outside [0, 0.5).

@@ -1,14 +1,4 @@
-r"""Preference losses for single responses that are marked desirable or undesirable.
-
-They share their arguments:
-  policy_logps, reference_logps: ``[...]``, log-probability of each response in nats, summed over its tokens.
-  desirable: ``[...]``, True for responses to learn, False for those to unlearn.
-  beta: strength of the pull towards the reference, applied here, once.
-  desirable_weight, undesirable_weight: factors of the two kinds, to balance their numbers.
-  where, reduce_fn: as in :mod:`jaxalign.losses.preference`.
-
-r is the log-ratio policy to reference.
-"""
+"""Preference losses for single responses that are marked desirable or undesirable."""
 
 from typing import Any
 
@@ -26,10 +16,16 @@ def kto_kl(
     *,
     where: Bool[Array, "*batch"] | None = None,
 ) -> Float[Array, ""]:
-    r"""The reference point of :func:`kto_loss`: :math:`\max(0, \mathrm{mean}\, r)` over *mismatched* responses.
+    r"""Returns the reference point of :func:`kto_loss`, a scalar in nats: :math:`\max(0, \mathrm{mean}\, r)`.
 
-    Prompts are paired with responses to other prompts of the batch, so that r estimates the divergence of policy and
-    reference. No gradient flows through it.
+    Here :math:`r` is the log-ratio policy to reference of *mismatched* responses: prompts are paired with responses to
+    other prompts of the batch, so that r estimates the divergence of policy and reference. No gradient flows through
+    it.
+
+    Args:
+      policy_logps, reference_logps: ``[...]``, log-probability of each mismatched response under the policy and under
+        the frozen reference: nats, summed over its tokens.
+      where: ``[...]``, True for real responses, None for all; masked responses may hold anything, NaN included.
 
     Source: KTO (arXiv 2402.01306), section 4.1.
     """
@@ -50,10 +46,25 @@ def kto_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Kahneman-Tversky optimisation: :math:`\sigma(-\beta(r - z))` if desirable, :math:`\sigma(\beta(r - z))` if not.
+    r"""Computes Kahneman-Tversky optimisation of responses that are marked desirable or undesirable.
+
+    .. math:: \sigma(-\beta(r - z)) \text{ if desirable}, \quad \sigma(\beta(r - z)) \text{ if not}
+
+    Here :math:`r` is the log-ratio policy to reference of a response and :math:`z` a reference point.
 
     Args:
-      kl: the reference point z, from :func:`kto_kl`.
+      policy_logps, reference_logps: ``[...]``, log-probability of each response under the policy and under the frozen
+        reference: nats, summed over its tokens.
+      desirable: ``[...]``, True for responses to learn, False for those to unlearn.
+      kl: the reference point z, a scalar in nats, from :func:`kto_kl`. No gradient flows through it.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      desirable_weight, undesirable_weight: factors of the losses of the two kinds, to balance their numbers.
+      where: ``[...]``, True for real responses, None for all; masked responses may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the responses. The default is their mean,
+        0 if no response counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: KTO (arXiv 2402.01306), section 4.1.
     """
@@ -74,9 +85,22 @@ def apo_zero_unpaired_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""APO-zero for single responses: :math:`\sigma(-\beta r)` if desirable, :math:`\sigma(\beta r)` if not.
+    r"""Computes APO-zero for single responses: :math:`\sigma(-\beta r)` if desirable, :math:`\sigma(\beta r)` if not.
 
-    This is :func:`kto_loss` with reference point 0.
+    Here :math:`r` is the log-ratio policy to reference of a response. This is :func:`kto_loss` with reference point 0.
+
+    Args:
+      policy_logps, reference_logps: ``[...]``, log-probability of each response under the policy and under the frozen
+        reference: nats, summed over its tokens.
+      desirable: ``[...]``, True for responses to learn, False for those to unlearn.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      desirable_weight, undesirable_weight: factors of the losses of the two kinds, to balance their numbers.
+      where: ``[...]``, True for real responses, None for all; masked responses may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the responses. The default is their mean,
+        0 if no response counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar.
 
     Source: APO (arXiv 2408.06266), equation 7.
     """
@@ -105,11 +129,26 @@ def bco_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Binary classifier: :math:`-\log\sigma(\beta r - s)` if desirable, :math:`-\log\sigma(s - \beta r)` if not.
+    r"""Classifies single responses as desirable or undesirable by their log-ratios.
+
+    .. math:: -\log\sigma(\beta r - s) \text{ if desirable}, \quad -\log\sigma(s - \beta r) \text{ if not}
+
+    Here :math:`r` is the log-ratio policy to reference of a response and :math:`s` a shift.
 
     Args:
-      shift: s, where the two kinds part: the mean of their two mean rewards :math:`\beta r`, as a moving average over
-        batches. No gradient flows through it.
+      policy_logps, reference_logps: ``[...]``, log-probability of each response under the policy and under the frozen
+        reference: nats, summed over its tokens.
+      desirable: ``[...]``, True for responses to learn, False for those to unlearn.
+      shift: s, where the two kinds part: the average of their two average rewards :math:`\beta r`, as a moving average
+        over batches. No gradient flows through it.
+      beta: strength of the pull towards the reference, above 0, applied here and nowhere else.
+      desirable_weight, undesirable_weight: factors of the losses of the two kinds, to balance their numbers.
+      where: ``[...]``, True for real responses, None for all; masked responses may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the responses. The default is their mean,
+        0 if no response counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     Source: BCO (arXiv 2404.04656), with reward shift.
     """

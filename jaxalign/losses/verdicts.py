@@ -16,14 +16,20 @@ def verdict_loss(
     where: Bool[Array, "*batch"] | None = None,
     reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> Any:
-    r"""Cross-entropy of the verdict token, over the whole vocabulary.
+    r"""Computes the cross-entropy of a pairwise generative reward model's verdict token, over the complete vocabulary.
 
     .. math:: -\sum_v q_v \log p_v, \quad v \in \{\text{first wins}, \text{second wins}, \text{neither}\}
 
     Args:
-      verdict_logps: :math:`\log p`, for instance :func:`jaxalign.models.verdict_logps`, nats.
-      verdicts: :math:`q`, the chance of each verdict; one of them 1 for a plain preference or a tie.
-      where: True for comparisons that count.
+      verdict_logps: ``[..., 3]``, :math:`\log p` of each verdict, for instance from
+        :func:`jaxalign.models.verdict_logps`, nats.
+      verdicts: ``[..., 3]``, :math:`q`, the chance of each verdict; one of them 1 for a plain preference or a tie.
+      where: ``[...]``, True for comparisons that count, None for all; masked ones may hold anything, NaN included.
+      reduce_fn: called as ``reduce_fn(values, where=mask)`` on the losses of the comparisons. The default is their
+        mean, 0 if none counts.
+
+    Returns:
+      What ``reduce_fn`` returns; by default a float32 scalar, in nats.
 
     >>> print(verdict_loss(jnp.log(jnp.array([[0.5, 0.25, 0.25]])), jnp.array([[1.0, 0.0, 0.0]])))
     0.6931472

@@ -12,15 +12,18 @@ def choice_change_metric(
     *,
     where: Bool[Array, "*batch K"] | None = None,
 ) -> Ratio:
-    """How often the choice between two responses changes when one of them, either one, gets the cue.
+    """Computes how often the choice between two responses changes when one of them, either one, gets a cue.
 
-    Over all ordered pairs (i, j) of a list: response i with the cue against j without, compared with both without.
+    All ordered pairs (i, j) of a list are tried: response i with the cue against j without, compared with both without.
     A choice that becomes a tie, or was one, counts one half.
 
     Args:
-      scores: of the responses as they are, any scale.
-      marked_scores: of the same responses with the cue.
-      where: True for real responses.
+      scores: ``[..., K]``, of the responses as they are, any scale.
+      marked_scores: ``[..., K]``, of the same responses with the cue, on the same scale.
+      where: ``[..., K]``, True for real responses, None for all; masked ones may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over ordered pairs: parts add up, ``.value`` divides.
 
     Source: the artifact test of RRM (arXiv 2409.13156), over all pairs of a list.
     """

@@ -13,7 +13,7 @@ def best_of_n_metric(
     *,
     where: Bool[Array, "*batch K"] | None = None,
 ) -> Ratio:
-    """The expected value of the response with the highest proxy score among n, averaged over prompts.
+    """Computes the expected value of the response with the highest proxy score among n, averaged over prompts.
 
     The n are drawn without replacement from a prompt's K responses, and the expectation over all draws is exact: with
     c_i responses scored at most as high as response i and b_i scored lower, the best of n has i's score with
@@ -21,10 +21,14 @@ def best_of_n_metric(
     of a policy, this estimates the value of best-of-n without bias, and better than disjoint groups of n would.
 
     Args:
-      proxy_scores: what the choice is made by, any scale; a NaN makes the metric NaN.
-      values: what a response is worth: a gold reward, or a verdict against a baseline for a win rate.
-      n: fixed at compile time.
-      where: False for padding. Prompts with fewer than n real responses are not counted.
+      proxy_scores: ``[..., K]``, what the choice is made by, any scale; a NaN makes the metric NaN.
+      values: ``[..., K]``, what a response is worth: a gold reward, or a verdict against a baseline for a win rate.
+      n: 1 to K, fixed at compile time.
+      where: ``[..., K]``, False for padding, None if there is none. Prompts with fewer than n real responses are not
+        counted.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over prompts: parts add up, ``.value`` divides.
 
     Raises:
       ValueError: if n is not in 1..K.
@@ -47,11 +51,14 @@ def best_of_n_metric(
 
 
 def best_of_n_kl_bound(n: Num[Array, "..."] | int) -> Float[Array, "..."]:
-    """``log n - (n - 1) / n`` nats: best-of-n is never further than that from the policy it draws from.
+    """Returns ``log n - (n - 1) / n`` nats: best-of-n is never further than that from the policy it draws from.
 
-    An upper bound of KL(best-of-n || policy) for n independent draws, close to it while a response is far less probable
-    than 1 / n and scores do not tie. A policy of few responses stays much nearer: the divergence cannot grow beyond
-    ``-log`` of the best one's probability.
+    This is an upper bound of KL(best-of-n || policy) for n independent draws, close to it while a response is far less
+    probable than 1 / n and scores do not tie. A policy of few responses stays much nearer: the divergence cannot grow
+    beyond ``-log`` of the best one's probability.
+
+    Args:
+      n: ``[...]`` or one number, 1 or more draws.
 
     Source: Stiennon et al. (arXiv 2009.01325), appendix G.3; as a bound, Beirami et al. (arXiv 2401.01879).
     """

@@ -1,9 +1,4 @@
-"""Whether probabilities mean what they say.
-
-Shared arguments: ``probabilities`` ``[...]`` in [0, 1], for instance that the first response of a pair wins;
-``outcomes`` ``[...]``, what happened, 0 or 1, or a share in [0, 1] where several judges disagree; ``where`` ``[...]``,
-True where an entry is real. A NaN of a real entry makes the results NaN.
-"""
+"""Whether probabilities mean what they say."""
 
 from typing import NamedTuple
 
@@ -41,8 +36,17 @@ def reliability_table(
     num_bins: int = 10,
     where: Bool[Array, "..."] | None = None,
 ) -> ReliabilityTable:
-    """Counts and sums in ``num_bins`` bins of equal width; a probability on an edge belongs to the bin above it, 1 to
-    the last.
+    """Counts and sums predictions and outcomes in bins of equal width.
+
+    Args:
+      probabilities: ``[...]``, in [0, 1], for instance that the first response of a pair wins; a NaN of a real entry
+        makes the result NaN.
+      outcomes: ``[...]``, what happened: 0 or 1, or a share in [0, 1] where several judges disagree.
+      num_bins: 1 or more; a probability on an edge belongs to the bin above it, 1 to the last.
+      where: ``[...]``, True for real entries, None for all; masked ones may hold anything, NaN included.
+
+    Returns:
+      Sums per bin, ``[num_bins]``, which add up over shards and batches.
 
     Raises:
       ValueError: if there is no bin, or shapes differ.
@@ -65,11 +69,17 @@ def tabulate(
 
 
 def expected_calibration_error(table: ReliabilityTable) -> Float[Array, ""]:
-    """``sum_b count_b |mean probability_b - mean outcome_b| / sum_b count_b``, in [0, 1]; 0 for an empty table.
+    """Computes the expected calibration error (ECE) of a table, a scalar in [0, 1]; 0 for an empty table.
 
-    No Ratio, because errors of opposite sign cancel within a bin: add up the tables first, and take the error of the
-    sum. It depends on the bins and is biased upwards by about ``sqrt(num_bins / count)``; compare it only at equal
-    bins and counts.
+    It is ``sum_b count_b |mean probability_b - mean outcome_b| / sum_b count_b``. It is no Ratio, because errors of
+    opposite sign cancel within a bin: add up the tables first, and take the error of the sum. It depends on the bins
+    and is biased upwards by about ``sqrt(num_bins / count)``; compare it only at equal bins and counts.
+
+    Args:
+      table: counts and sums per bin, from :func:`reliability_table`, added up over all batches.
+
+    Returns:
+      A scalar, float32.
 
     Source: Naeini et al., 2015; Guo et al. (arXiv 1706.04599), equation 3.
     """
@@ -80,7 +90,16 @@ def expected_calibration_error(table: ReliabilityTable) -> Float[Array, ""]:
 def brier_score_metric(
     probabilities: Num[Array, "..."], outcomes: Num[Array, "..."], *, where: Bool[Array, "..."] | None = None
 ) -> Ratio:
-    """The mean of ``(probability - outcome)^2``; 0.25 for a constant one half where outcomes are 0 and 1.
+    """Computes the mean of ``(probability - outcome)^2``; 0.25 for a constant one half where outcomes are 0 and 1.
+
+    Args:
+      probabilities: ``[...]``, in [0, 1], for instance that the first response of a pair wins; a NaN of a real entry
+        makes the result NaN.
+      outcomes: ``[...]``, what happened: 0 or 1, or a share in [0, 1] where several judges disagree.
+      where: ``[...]``, True for real entries, None for all; masked ones may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over entries: parts add up, ``.value`` divides.
 
     Source: Brier, 1950, for two classes and half his sum, as is usual today.
     """

@@ -1,11 +1,5 @@
 """How well scores find the labels of items that have several of them, such as the functions of proteins.
 
-Shared arguments:
-  scores: ``[proteins, terms]``, higher is likelier; probabilities wherever thresholds are given.
-  labels: ``[proteins, terms]``, 1 where a protein has a term, else 0.
-  where: ``[proteins]``, True where a protein was annotated in this task. A missing annotation is not a negative one:
-    such a protein is left out, and its row may hold anything, NaN included. A NaN score of a real one gives NaN.
-
 Fmax is protein-centric, as CAFA and DeepFRI define it. At a threshold t a protein has the predictions
 ``scores >= t``. Precision is averaged over the proteins with a prediction, recall over all proteins that have a term,
 and Fmax is the best harmonic mean of the two over thresholds. Proteins without any term have no recall and are left
@@ -68,7 +62,21 @@ def fmax_table(
     thresholds: Sequence[float] | Float[Array, "thresholds"] = TWENTY_THRESHOLDS,
     where: Where = None,
 ) -> FmaxTable:
-    """Precision and recall at fixed thresholds; ``.fmax`` is a lower bound of :func:`exact_fmax`.
+    """Computes precision and recall at fixed thresholds; ``.fmax`` is a lower bound of :func:`exact_fmax`.
+
+    Fmax is protein-centric: at a threshold t a protein has the predictions ``scores >= t``. Precision is averaged over
+    the proteins with a prediction, recall over all proteins that have a term, and Fmax is the best harmonic mean of the
+    two over thresholds. Proteins without any term have no recall and are left out, like those not annotated.
+
+    Args:
+      scores: ``[proteins, terms]``, probabilities in [0, 1]; a NaN of a counted protein makes the result NaN.
+      labels: ``[proteins, terms]``, 1 where a protein has a term, else 0.
+      thresholds: ``[thresholds]``, in the unit of the scores.
+      where: ``[proteins]``, True where a protein was annotated in this task, None for all. A missing annotation is not
+        a negative one: such a protein is left out, and its row may hold anything, NaN included.
+
+    Returns:
+      Sums per threshold, which add up over shards and batches that use the same thresholds.
 
     Raises:
       ValueError: if shapes differ.
@@ -101,10 +109,21 @@ def fmax_table(
 
 
 def exact_fmax(scores: HostScores, labels: HostLabels, *, where: HostWhere = None) -> float:
-    """Fmax over all thresholds, that is over all distinct scores; 0 if no protein has a term.
+    """Returns Fmax over all thresholds, that is over all distinct scores, in [0, 1]; 0 if no protein has a term.
 
-    On the host, in float64, by one sort of all scores: each prediction that a falling threshold adds changes precision
-    and recall of its protein only. Equal scores enter together, so that ties give no order that a threshold could not.
+    Fmax is protein-centric: at a threshold t a protein has the predictions ``scores >= t``. Precision is averaged over
+    the proteins with a prediction, recall over all proteins that have a term, and Fmax is the best harmonic mean of the
+    two over thresholds. Proteins without any term have no recall and are left out, like those not annotated.
+
+    It is computed on the host, in float64, by one sort of all scores: each prediction that a falling threshold adds
+    changes precision and recall of its protein only. Equal scores enter together, so that ties give no order that a
+    threshold could not.
+
+    Args:
+      scores: ``[proteins, terms]``, higher is likelier, any scale; a NaN of a counted protein makes the result NaN.
+      labels: ``[proteins, terms]``, 1 where a protein has a term, else 0.
+      where: ``[proteins]``, True where a protein was annotated in this task, None for all. A missing annotation is not
+        a negative one: such a protein is left out, and its row may hold anything, NaN included.
 
     Raises:
       ValueError: if shapes differ.
@@ -112,8 +131,9 @@ def exact_fmax(scores: HostScores, labels: HostLabels, *, where: HostWhere = Non
     >>> exact_fmax(np.array([[0.9, 0.3], [0.2, 0.6]]), np.array([[1, 1], [0, 1]]))
     1.0
 
-    Source: as :func:`fmax_table`; the walk over sorted scores is that of TorchDrug's ``f1_max``, which breaks ties by
-    storage order and divides recall by all proteins, those without a term included.
+    Source: Radivojac et al., 2013 (CAFA); Gligorijevic et al., 2021 (DeepFRI). The walk over sorted scores is that of
+    TorchDrug's ``f1_max``, which breaks ties by storage order and divides recall by all proteins, those without a term
+    included.
     """
     _check_shapes(where, scores, labels)
     scores, labels = np.asarray(scores), np.asarray(labels) > 0
@@ -143,10 +163,19 @@ def exact_fmax(scores: HostScores, labels: HostLabels, *, where: HostWhere = Non
 
 
 def average_precision(scores: Scores, labels: Labels, *, where: Where = None) -> Float[Array, ""]:
-    """The area under precision over recall of all protein-term pairs (micro AUPR); 0 without a positive.
+    """Computes the area under precision over recall of all protein-term pairs (micro AUPR); 0 without a positive.
 
-    ``sum_n (recall_n - recall_{n-1}) precision_n`` over distinct scores, falling: no interpolation, and equal scores
-    enter together. No Ratio: a ranking of all pairs is no sum over batches.
+    It is ``sum_n (recall_n - recall_{n-1}) precision_n`` over distinct scores, falling: no interpolation, and equal
+    scores enter together. It is no Ratio: a ranking of all pairs is no sum over batches.
+
+    Args:
+      scores: ``[proteins, terms]``, higher is likelier, any scale; a NaN of a counted protein makes the result NaN.
+      labels: ``[proteins, terms]``, 1 where a protein has a term, else 0.
+      where: ``[proteins]``, True where a protein was annotated in this task, None for all. A missing annotation is not
+        a negative one: such a protein is left out, and its row may hold anything, NaN included.
+
+    Returns:
+      A scalar in [0, 1].
 
     Raises:
       ValueError: if shapes differ.
@@ -163,7 +192,16 @@ def average_precision(scores: Scores, labels: Labels, *, where: Where = None) ->
 
 
 def macro_average_precision(scores: Scores, labels: Labels, *, where: Where = None) -> Float[Array, ""]:
-    """:func:`average_precision` of each term by itself, averaged over the terms that some protein has; 0 if none.
+    """Averages :func:`average_precision` of each term by itself over the terms that some protein has; 0 if none.
+
+    Args:
+      scores: ``[proteins, terms]``, higher is likelier, any scale; a NaN of a counted protein makes the result NaN.
+      labels: ``[proteins, terms]``, 1 where a protein has a term, else 0.
+      where: ``[proteins]``, True where a protein was annotated in this task, None for all. A missing annotation is not
+        a negative one: such a protein is left out, and its row may hold anything, NaN included.
+
+    Returns:
+      A scalar in [0, 1].
 
     Raises:
       ValueError: if shapes differ.

@@ -21,13 +21,15 @@ def within_identity(
     where: Bool[Array, "proteins"] | Bool[np.ndarray, "proteins"] | None = None,
     names: Sequence[str] = IDENTITY_BINS,
 ) -> dict[str, Any]:
-    """``metric(*arrays, where=...)`` of the proteins in each bin, by the bin's name.
+    """Returns ``metric(*arrays, where=...)`` of the proteins in each bin, by the bin's name.
 
     Args:
-      metric: takes ``where [proteins]``, as all of :mod:`~jaxalign.metrics.classification` and, for one number per
-        protein, :mod:`~jaxalign.metrics.regression` do. Shapes stay the same from bin to bin: it compiles once.
-      below: True where a protein is in a bin.
-      where: False for proteins that count in no bin.
+      metric: takes ``where [proteins]``, as the classification metrics do and, for one number per protein, the
+        regression metrics. Shapes stay the same from bin to bin: it compiles once.
+      arrays: ``[proteins, ...]``, what the metric takes.
+      below: ``[proteins, bins]``, True where a protein is in a bin.
+      where: ``[proteins]``, False for proteins that count in no bin, None counts all.
+      names: one for each bin.
 
     Raises:
       ValueError: if there is not one name per bin and one row per protein.

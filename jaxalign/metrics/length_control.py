@@ -20,10 +20,6 @@ Departures from AlpacaEval 2, which the models' published figures rest on:
 Where nearly all responses of a model are far longer, or far shorter, the data cannot tell its length from its quality:
 the prior decides, in favour of the raw win rate.
 
-Shared arguments: ``preferences`` ``[M, N]`` of M models on N prompts, the probability in [0, 1] that the model's
-response beats the baseline's; ``lengths`` ``[M, N]`` and ``baseline_lengths`` ``[N]`` in one unit, characters in
-AlpacaEval; ``where`` ``[M, N]``, True where there is a judgement. Computed in float32, or float64 where inputs are.
-
 Source: Dubois et al., Length-Controlled AlpacaEval (arXiv 2404.04475), section 3.
 """
 
@@ -64,18 +60,33 @@ def length_controlled_win_rate(
     difficulty: Float[Array, "N"] | None = None,
     where: Bool[Array, "M N"] | None = None,
 ) -> LengthControlled:
-    """The win rate that each model would have with responses as long as the baseline's.
+    """Computes the win rate that each model would have with responses as long as the baseline's.
 
-    Given ``difficulty``, each model is fitted by itself, so that a new one leaves the others' figures as they were.
+    A logistic model explains the preferences, and its prediction at a length difference of 0 is the win rate::
+
+        logit P(m beats the baseline on i) = intercept_m + length_weight_m tanh(d_mi / s_m) + difficulty_weight_m g_i
+
+    with d_mi the response's length minus the baseline's, s_m its standard deviation over prompts and g_i how easily the
+    baseline is beaten on prompt i. Given ``difficulty``, each model is fitted by itself, so that a new one leaves the
+    others' figures as they were.
 
     Args:
-      preferences: see the module, as for ``lengths``, ``baseline_lengths`` and ``where``.
-      difficulty: g of each prompt, for instance from :func:`instruction_difficulty` of other models; zeros leave it
-        out. Without it, it is fitted over these models, of which there should be a dozen or more: over few it explains
-        their own noise.
+      preferences: ``[M, N]`` of M models on N prompts, the probability in [0, 1] that the model's response beats the
+        baseline's.
+      lengths: ``[M, N]``, lengths of the models' responses, in any unit; AlpacaEval counts characters.
+      baseline_lengths: ``[N]``, lengths of the baseline's responses, in the same unit.
+      difficulty: ``[N]``, g of each prompt in log-odds, for instance from :func:`instruction_difficulty` of other
+        models; zeros leave it out. Without it, it is fitted over these models, of which there should be a dozen or
+        more: over few it explains their own noise.
+      where: ``[M, N]``, True where there is a judgement, None for all; others may hold anything, NaN included.
+
+    Returns:
+      Win rates ``[M]`` in [0, 1], float32 or float64 as the inputs are, and the fitted model.
 
     Raises:
       ValueError: for shapes that do not agree, or if a single model comes without ``difficulty``.
+
+    Source: Dubois et al., Length-Controlled AlpacaEval (arXiv 2404.04475), section 3.
     """
     where, preferences, differences = _prepare(preferences, lengths, baseline_lengths, where)
     if difficulty is None:
@@ -109,10 +120,18 @@ def instruction_difficulty(
     *,
     where: Bool[Array, "M N"] | None = None,
 ) -> Float[Array, "N"]:
-    """g of each prompt in log-odds, fitted over all models with a difficulty weight of 1; 0 is the average prompt.
+    """Returns how easily the baseline is beaten on each prompt, ``[N]`` in log-odds; 0 is the average prompt.
 
-    High values mean that the baseline is beaten easily. With the weight fixed the problem is convex, so that there is
-    one answer and no scale to choose. A prompt without any judgement gets 0.
+    This is g of :func:`length_controlled_win_rate`, fitted over all models with a difficulty weight of 1. High values
+    mean that the baseline is beaten easily. With the weight fixed the problem is convex, so that there is one answer
+    and no scale to choose. A prompt without any judgement gets 0.
+
+    Args:
+      preferences: ``[M, N]`` of M models on N prompts, the probability in [0, 1] that the model's response beats the
+        baseline's.
+      lengths: ``[M, N]``, lengths of the models' responses, in any unit; AlpacaEval counts characters.
+      baseline_lengths: ``[N]``, lengths of the baseline's responses, in the same unit.
+      where: ``[M, N]``, True where there is a judgement, None for all; others may hold anything, NaN included.
     """
     where, preferences, differences = _prepare(preferences, lengths, baseline_lengths, where)
     return _fit_difficulty(preferences, differences, where)

@@ -4,9 +4,6 @@ Within a prompt, rank correlation tells: :func:`jaxalign.metrics.kendall_tau_met
 :func:`jaxalign.metrics.spearman_rho_metric`, with log-probabilities ``[prompts, K]`` as scores and qualities as labels.
 Across prompts, :func:`likelihood_table` shows the mean quality of outputs of like likelihood; ``jaxalign.losses.
 average_logps`` gives log-probabilities per token, because sums rank by length first.
-
-Shared arguments: ``average_logps`` ``[...]``, nats per token, at most 0; ``where`` ``[...]``, True where an output is
-real. Masked outputs may hold anything, NaN included.
 """
 
 import jax.numpy as jnp
@@ -19,10 +16,16 @@ from jaxalign.numerics import masked
 def likelihood_edges(
     average_logps: Num[Array, "..."], *, num_bins: int = 10, where: Bool[Array, "..."] | None = None
 ) -> Float[Array, "inner"]:
-    """The inner edges of bins that hold equally many of these outputs, in nats per token.
+    """Returns the inner edges of bins that hold equally many of these outputs, ``[num_bins - 1]``, in nats per token.
 
     Likelihoods crowd in a small part of [0, 1], so that bins of equal width would be empty or full. Tables add up, and
-    curves compare, only over one set of edges: take them once, from the whole of a sample.
+    curves compare, only over one set of edges: take them once, from a complete sample.
+
+    Args:
+      average_logps: ``[...]``, log-probability of each output in nats per token, at most 0; sums would rank by length
+        first.
+      num_bins: 1 or more.
+      where: ``[...]``, True for real outputs, None for all; masked ones may hold anything, NaN included.
 
     Raises:
       ValueError: if there is no bin, or no real output.
@@ -48,17 +51,22 @@ def likelihood_table(
     edges: Float[Array, "inner"],
     where: Bool[Array, "..."] | None = None,
 ) -> ReliabilityTable:
-    """Counts, likelihoods and qualities in the bins between ``edges``: a reliability curve of likelihood.
+    """Counts outputs and sums likelihoods and qualities in bins of likelihood: a reliability curve.
 
     ``mean_probability`` is the mean of ``exp(average_logps)``, the geometric mean of an output's token probabilities,
-    and ``mean_outcome`` the mean quality, which rises from bin to bin where likelihood is a good guide. Only where
-    quality means the probability to be right is it meant to lie on the diagonal.
+    and ``mean_outcome`` the mean quality, which rises from bin to bin where likelihood is a good guide. It should lie
+    on the diagonal only where quality is the probability to be right.
 
     Args:
-      average_logps: as in the module, like ``where``.
-      qualities: on any scale, higher is better.
-      edges: increasing, in nats per token, for instance from :func:`likelihood_edges`; an output on an edge belongs to
-        the bin above it.
+      average_logps: ``[...]``, log-probability of each output in nats per token, at most 0; sums would rank by length
+        first.
+      qualities: ``[...]``, on any scale, higher is better.
+      edges: ``[inner]``, increasing, in nats per token, for instance from :func:`likelihood_edges`; an output on an
+        edge belongs to the bin above it.
+      where: ``[...]``, True for real outputs, None for all; masked ones may hold anything, NaN included.
+
+    Returns:
+      Sums per bin, ``[inner + 1]``, which add up over shards and batches that use the same edges.
 
     Raises:
       ValueError: if shapes differ.

@@ -1,8 +1,4 @@
-"""How well a reward model judges pairs.
-
-Shared arguments, all of one shape ``[...]``: ``target``, the probability in [0, 1] that the first response is the
-better one; ``where``, True where a pair is real. Every metric is a :class:`~jaxalign.numerics.Ratio` over pairs.
-"""
+"""How well a reward model judges pairs."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
@@ -15,15 +11,19 @@ Where = Bool[Array, "..."] | None
 
 
 def preference_accuracy_metric(first: Values, second: Values, target: Values, *, where: Where = None) -> Ratio:
-    """The share of pairs whose better response has the higher score; equal scores count one half.
+    """Computes the share of pairs whose better response has the higher score; equal scores count one half.
 
     Pairs with a target of 0.5 have no better response and are not counted. A pairwise model's probability that the
     first response wins is a score against 0.5. On pairs of like length: ``where=length_matched(...)``.
 
     Args:
-      first: scores of the first responses, any scale.
-      second: scores of the second ones.
-      target: as in the module, like ``where``.
+      first: ``[...]``, scores of the first responses, any scale.
+      second: ``[...]``, scores of the second ones, on the same scale.
+      target: ``[...]``, the probability in [0, 1] that the first response is the better one.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over pairs: parts add up, ``.value`` divides.
     """
     where, first, second, target = masked(where, first, second, target)
     scores, labels = jnp.stack([first, second], axis=-1), jnp.stack([target, 1 - target], axis=-1)
@@ -31,9 +31,17 @@ def preference_accuracy_metric(first: Values, second: Values, target: Values, *,
 
 
 def longer_wins_metric(first_lengths: Values, second_lengths: Values, target: Values, *, where: Where = None) -> Ratio:
-    """The accuracy of the rule "the longer response is better", to stand beside every other figure.
+    """Computes the accuracy of the rule "the longer response is better", to stand beside every other figure.
 
     Unlike a model, the rule has no answer for equal lengths: such pairs are not counted.
+
+    Args:
+      first_lengths, second_lengths: ``[...]``, lengths of the first and of the second responses, in any unit.
+      target: ``[...]``, the probability in [0, 1] that the first response is the better one.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over pairs: parts add up, ``.value`` divides.
     """
     where, first_lengths, second_lengths, target = masked(where, first_lengths, second_lengths, target)
     unequal = where & (first_lengths != second_lengths)
@@ -43,16 +51,19 @@ def longer_wins_metric(first_lengths: Values, second_lengths: Values, target: Va
 def swap_consistency_metric(
     first_shown_wins: Float[Array, "..."], first_shown_wins_swapped: Float[Array, "..."], *, where: Where = None
 ) -> Ratio:
-    """The share of pairs for which a pairwise model names the same response in both orders.
+    """Computes the share of pairs for which a pairwise model names the same response in both orders.
 
     A probability of exactly 0.5 names either one, which agrees with anything half of the time: a model that always
     says 0.5 scores 0.5, not 1.
 
     Args:
-      first_shown_wins: the probability that the response shown first wins, in one order.
-      first_shown_wins_swapped: the same with the two responses exchanged, **not** translated back: a model that follows
-        position alone gives the same number twice.
-      where: as in the module.
+      first_shown_wins: ``[...]``, the probability in [0, 1] that the response shown first wins, in one order.
+      first_shown_wins_swapped: ``[...]``, the same with the two responses exchanged, **not** translated back: a model
+        that follows position alone gives the same number twice.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over pairs: parts add up, ``.value`` divides.
     """
     where, plain, swapped = masked(where, first_shown_wins, first_shown_wins_swapped)
     return ratio(0.5 - 0.5 * jnp.sign(plain - 0.5) * jnp.sign(swapped - 0.5), where=where)
@@ -61,9 +72,18 @@ def swap_consistency_metric(
 def position_bias_metric(
     first_shown_wins: Float[Array, "..."], first_shown_wins_swapped: Float[Array, "..."], *, where: Where = None
 ) -> Ratio:
-    """The mean probability that the response shown first wins, over both orders, minus 0.5; in [-0.5, 0.5].
+    """Computes the mean probability that the response shown first wins, over both orders, minus 0.5; in [-0.5, 0.5].
 
-    Over both orders quality cancels, and what is left is position. Arguments as in :func:`swap_consistency_metric`.
+    Over both orders quality cancels, and what is left is position.
+
+    Args:
+      first_shown_wins: ``[...]``, the probability in [0, 1] that the response shown first wins, in one order.
+      first_shown_wins_swapped: ``[...]``, the same with the two responses exchanged, **not** translated back: a model
+        that follows position alone gives the same number twice.
+      where: ``[...]``, True for real pairs, None for all; masked pairs may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over pairs: parts add up, ``.value`` divides.
     """
     where, plain, swapped = masked(where, first_shown_wins, first_shown_wins_swapped)
     return ratio((plain - 0.5) / 2 + (swapped - 0.5) / 2, where=where)

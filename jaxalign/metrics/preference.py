@@ -20,9 +20,17 @@ class Interval(NamedTuple):
 def win_rate_metric(
     scores: Num[Array, "..."], opponent_scores: Num[Array, "..."], *, where: Bool[Array, "..."] | None = None
 ) -> Ratio:
-    """The share of comparisons that ``scores`` win against ``opponent_scores``; a tie counts one half.
+    """Computes the share of comparisons that ``scores`` win against ``opponent_scores``; a tie counts one half.
 
     Verdicts of a judge in {0, 0.5, 1} are scores against an opponent of 0.5.
+
+    Args:
+      scores: ``[...]``, any scale, higher is better.
+      opponent_scores: ``[...]``, on the same scale.
+      where: ``[...]``, True for real comparisons, None for all; masked ones may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over comparisons: parts add up, ``.value`` divides.
     """
     where, scores, opponent_scores = masked(where, scores, opponent_scores)
     outcome = jnp.where(scores == opponent_scores, 0.5, 0.5 + 0.5 * jnp.sign(scores - opponent_scores))
@@ -32,13 +40,14 @@ def win_rate_metric(
 def side_by_side_verdict(
     decodes: Float[Array, "*batch N"], *, where: Bool[Array, "*batch N"] | None = None, margin: float = 0.35
 ) -> Float[Array, "*batch"]:
-    """One verdict from N judgements of a pair: 1 win, 0 loss, 0.5 undecided.
+    """Returns one verdict from N judgements of a pair, ``[...]``: 1 win, 0 loss, 0.5 undecided.
 
     Args:
-      decodes: 1 where the judge prefers our response, 0 where the other one, 0.5 for a tie. Half of them should show
-        the two responses in swapped order, already translated back here.
-      where: False for judgements that could not be read; a pair without any is undecided.
-      margin: how far the mean must lie beyond 0.5, either way, for a decision.
+      decodes: ``[..., N]``, 1 where the judge prefers our response, 0 where the other one, 0.5 for a tie. Half of them
+        should show the two responses in swapped order, already translated back here.
+      where: ``[..., N]``, False for judgements that could not be read, None for all read; a pair without any is
+        undecided.
+      margin: how far the mean must lie beyond 0.5, either way, for a decision; in [0, 0.5].
 
     Source: the AutoSxS evaluation of LiPO (arXiv 2402.01878): N = 8, four of them swapped.
     """
@@ -50,7 +59,7 @@ def side_by_side_verdict(
 def bootstrap_interval(
     key: PRNGKeyArray, per_prompt: Ratio, *, level: float = 0.95, num_resamples: int = 10_000
 ) -> Interval:
-    """A percentile bootstrap interval of ``sum(numerator) / sum(denominator)``, by resampling prompts.
+    """Computes a percentile bootstrap interval of ``sum(numerator) / sum(denominator)``, by resampling prompts.
 
     The pairs of one prompt share its difficulty and its responses, so resampling pairs would promise too much: give
     one entry per prompt, for instance from ``jax.vmap(pairwise_accuracy_metric)``. Plain values are a Ratio over ones.
@@ -59,8 +68,11 @@ def bootstrap_interval(
     Args:
       key: consumed.
       per_prompt: numerators and denominators ``[N]``, without entries for padding, which would be resampled too.
-      level: the probability that the interval should cover.
+      level: the probability that the interval should cover, in (0, 1).
       num_resamples: quantiles of 10,000 resamples move by about 1 % of the interval's width between keys.
+
+    Returns:
+      Both ends of the interval, in the unit of the quotient.
 
     Raises:
       ValueError: if the two parts of ``per_prompt`` are not of one shape ``[N]`` with N >= 1.

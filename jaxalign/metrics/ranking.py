@@ -1,8 +1,5 @@
 """How well scores order lists.
 
-Shared arguments: ``scores`` and ``labels`` ``[..., K]``, higher is better, any scale; ``where`` ``[..., K]``, True
-where an item is real. Masked items may hold anything, NaN included; a NaN score of a real item makes the metric NaN.
-
 Every metric returns a :class:`~jaxalign.numerics.Ratio` summed over the leading axes, so that batches and shards add
 up; ``.value`` divides. One Ratio entry per list, as :func:`~jaxalign.metrics.bootstrap_interval` wants, comes from
 ``jax.vmap(metric)``.
@@ -31,10 +28,24 @@ def ndcg_metric(
     gain_fn: Callable[[Array], Array] = exponential_gain,
     discount_fn: Callable[[Array], Array] = log2_discount,
 ) -> Ratio:
-    """Normalised discounted cumulative gain, averaged over lists.
+    """Computes the normalised discounted cumulative gain (NDCG), averaged over lists.
 
-    ``sum_i gain(label_i) / discount(rank_i)``, over its value for the order of the labels; ranks beyond ``topn`` add
-    nothing. A list without any gain has no NDCG and is not counted (some libraries count it as 0).
+    It is ``sum_i gain(label_i) / discount(rank_i)``, over its value for the order of the labels. A list without any
+    gain has no NDCG and is not counted (some libraries count it as 0).
+
+    Equal scores give the expectation over all ways to break the tie.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      topn: ranks beyond it add nothing; None takes all.
+      gain_fn: gain of the labels, elementwise; ``2^label - 1`` by default.
+      discount_fn: discount of the ranks (1 = best), elementwise; ``log2(1 + rank)`` by default.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over lists: batches add up, ``.value`` divides, and ``jax.vmap`` gives one per
+      list.
 
     Source: Jarvelin and Kekalainen, 2002; the gain of Burges et al., 2005.
     """
@@ -50,10 +61,20 @@ def ndcg_metric(
 def mrr_metric(
     scores: Scores, labels: Scores, *, where: Where = None, threshold: float | None = None, topn: int | None = None
 ) -> Ratio:
-    """One over the rank of the first relevant item, averaged over lists; 0 where none is among the first ``topn``.
+    """Computes the mean reciprocal rank (MRR): one over the rank of the first relevant item, averaged over lists.
 
-    Relevant are the items with the highest label of their list, or, given a ``threshold``, those with labels of at
-    least that.
+    Equal scores give the expectation over all ways to break the tie.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      threshold: items with labels of at least that are relevant; None takes those with the highest label of their list.
+      topn: a list counts 0 where no relevant item is among that many first ones; None takes all.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over lists: batches add up, ``.value`` divides, and ``jax.vmap`` gives one per
+      list.
     """
     where, scores, labels = masked(where, scores, labels)
     if threshold is None:
@@ -75,10 +96,19 @@ def mrr_metric(
 
 
 def kendall_tau_metric(scores: Scores, labels: Scores, *, where: Where = None) -> Ratio:
-    """Kendall's tau-b, averaged over lists.
+    """Computes Kendall's tau-b, averaged over lists.
 
-    ``(concordant - discordant) / sqrt(pairs untied in scores * pairs untied in labels)``, in [-1, 1]. Lists whose
+    It is ``(concordant - discordant) / sqrt(pairs untied in scores * pairs untied in labels)``, in [-1, 1]. Lists whose
     labels are all equal are not counted; a list whose scores are all equal says nothing and counts as 0.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over lists: batches add up, ``.value`` divides, and ``jax.vmap`` gives one per
+      list.
 
     Source: Kendall, 1945.
     """
@@ -95,9 +125,18 @@ def kendall_tau_metric(scores: Scores, labels: Scores, *, where: Where = None) -
 
 
 def spearman_rho_metric(scores: Scores, labels: Scores, *, where: Where = None) -> Ratio:
-    """Spearman's rank correlation, averaged over lists: Pearson's of the ranks, where ties share their mean rank.
+    """Computes Spearman's rank correlation, averaged over lists: Pearson's of ranks, where ties share a mean rank.
 
-    In [-1, 1]. Lists whose labels are all equal are not counted; a list whose scores are all equal counts as 0.
+    It is in [-1, 1]. Lists whose labels are all equal are not counted; a list whose scores are all equal counts as 0.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over lists: batches add up, ``.value`` divides, and ``jax.vmap`` gives one per
+      list.
 
     >>> print(spearman_rho_metric(jnp.array([1.0, 3.0, 2.0]), jnp.array([0.1, 0.2, 0.3])).value)
     0.5
@@ -121,11 +160,21 @@ def pairwise_accuracy_metric(
     lengths: Num[Array, "*batch K"] | None = None,
     length_tolerance: float = 0.1,
 ) -> Ratio:
-    """The share of pairs that scores order as labels do; equal scores count one half.
+    """Computes the share of pairs that scores order as labels do; equal scores count one half.
 
-    Counted are pairs with unequal labels that differ by ``min_gap`` or more, all pairs alike. With ``lengths`` (in any
-    unit) only pairs whose lengths differ by at most ``length_tolerance`` of the longer one are counted: the share that
-    a mere preference for length cannot explain. The yardstick "longer wins" is this metric with lengths as scores.
+    Pairs with unequal labels count, all alike. With ``lengths`` only pairs of like length do: the share that a mere
+    preference for length cannot explain. The yardstick "longer wins" is this metric with lengths as scores.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      min_gap: pairs count whose labels differ by that or more, in the unit of the labels.
+      lengths: ``[..., K]``, in any unit; None counts pairs of all lengths.
+      length_tolerance: pairs count whose lengths differ by at most this share of the longer one.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over pairs: parts add up, ``.value`` divides.
     """
     where, scores, labels = masked(where, scores, labels)
     gaps = differences(labels)
@@ -139,7 +188,12 @@ def pairwise_accuracy_metric(
 def length_matched(
     lengths: Num[Array, "*#batch"], other_lengths: Num[Array, "*#batch"], *, tolerance: float = 0.1
 ) -> Bool[Array, "*batch"]:
-    """True where two lengths differ by at most ``tolerance`` of the longer one, in any unit; two empty ones match."""
+    """Returns True where two lengths differ by at most ``tolerance`` of the longer one; two empty ones match.
+
+    Args:
+      lengths, other_lengths: ``[...]``, of shapes that broadcast, in any unit.
+      tolerance: share of the longer one, in [0, 1].
+    """
     gap = jnp.abs(lengths - other_lengths)
     return gap <= tolerance * jnp.maximum(lengths, other_lengths)
 

@@ -1,8 +1,5 @@
 """How near predicted numbers come to measured ones, such as binding affinities.
 
-Shared arguments: ``predictions`` and ``targets`` ``[...]`` in one unit; ``where`` ``[...]``, True where a target was
-measured. Masked entries may hold anything, NaN included; a NaN of a real entry makes the result NaN.
-
 For Spearman's correlation there is :func:`jaxalign.metrics.spearman_rho_metric`, with predictions as scores and
 targets as labels of one list; it compares all pairs, so that 5,000 entries take 100 MB for each of its arrays.
 """
@@ -53,7 +50,15 @@ class PearsonMoments(NamedTuple):
 
 
 def squared_error_metric(predictions: Values, targets: Values, *, where: Where = None) -> Ratio:
-    """The mean squared error.
+    """Computes the mean squared error, in the squared unit of the targets.
+
+    Args:
+      predictions, targets: ``[...]``, predicted and measured numbers in one unit; a NaN of a real entry makes the
+        result NaN.
+      where: ``[...]``, True where a target was measured, None for all; masked entries may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over entries: parts add up, ``.value`` divides.
 
     Raises:
       ValueError: if shapes differ.
@@ -63,7 +68,15 @@ def squared_error_metric(predictions: Values, targets: Values, *, where: Where =
 
 
 def absolute_error_metric(predictions: Values, targets: Values, *, where: Where = None) -> Ratio:
-    """The mean absolute error (MAE).
+    """Computes the mean absolute error (MAE), in the unit of the targets.
+
+    Args:
+      predictions, targets: ``[...]``, predicted and measured numbers in one unit; a NaN of a real entry makes the
+        result NaN.
+      where: ``[...]``, True where a target was measured, None for all; masked entries may hold anything, NaN included.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over entries: parts add up, ``.value`` divides.
 
     Raises:
       ValueError: if shapes differ.
@@ -73,7 +86,17 @@ def absolute_error_metric(predictions: Values, targets: Values, *, where: Where 
 
 
 def rmse(predictions: Values, targets: Values, *, where: Where = None) -> Float[Array, ""]:
-    """The root of the mean squared error, 0 where nothing counts; over batches, the root of the added-up Ratio.
+    """Computes the root of the mean squared error (RMSE); 0 where nothing counts.
+
+    Over batches, it is the root of the added-up :func:`squared_error_metric`.
+
+    Args:
+      predictions, targets: ``[...]``, predicted and measured numbers in one unit; a NaN of a real entry makes the
+        result NaN.
+      where: ``[...]``, True where a target was measured, None for all; masked entries may hold anything, NaN included.
+
+    Returns:
+      A scalar, in the unit of the targets.
 
     Raises:
       ValueError: if shapes differ.
@@ -85,7 +108,15 @@ def rmse(predictions: Values, targets: Values, *, where: Where = None) -> Float[
 
 
 def pearson_moments(predictions: Values, targets: Values, *, where: Where = None) -> PearsonMoments:
-    """What Pearson's correlation is made of; ``.correlation`` gives it.
+    """Computes what Pearson's correlation is made of, so that parts add up; ``.correlation`` gives it.
+
+    Args:
+      predictions, targets: ``[...]``, predicted and measured numbers in one unit; a NaN of a real entry makes the
+        result NaN.
+      where: ``[...]``, True where a target was measured, None for all; masked entries may hold anything, NaN included.
+
+    Returns:
+      Moments whose ``+`` joins parts and whose ``.correlation`` is in [-1, 1].
 
     Raises:
       ValueError: if shapes differ.

@@ -20,13 +20,16 @@ from jaxalign.numerics import Ratio, masked, ratio
 def subset_accuracies(
     correct: Num[Array, "N"], subsets: Sequence[str], *, where: Bool[Array, "N"] | None = None
 ) -> dict[str, Ratio]:
-    """The mean of ``correct`` within each subset, in order of first appearance.
+    """Computes the mean of ``correct`` within each subset, in order of first appearance.
 
     Args:
-      correct: 1 where a prompt is judged right, 0 where wrong, 0.5 for a tie; for instance the numerators of
+      correct: ``[N]``, 1 where a prompt is judged right, 0 where wrong, 0.5 for a tie; for instance the numerators of
         ``jax.vmap(preference_accuracy_metric)``.
-      subsets: the subset of each prompt.
-      where: False for prompts that do not count.
+      subsets: the subset of each of the N prompts.
+      where: ``[N]``, False for prompts that do not count, None counts all.
+
+    Returns:
+      The accuracy of each subset as a :class:`~jaxalign.numerics.Ratio` over prompts.
 
     Raises:
       ValueError: if there is not one subset per prompt.
@@ -44,13 +47,16 @@ def section_accuracies(
     *,
     weights: Mapping[str, float | int] | None = None,
 ) -> dict[str, Ratio]:
-    """The mean over each section's prompts.
+    """Computes the mean over each section's prompts, as RewardBench does.
 
     Args:
-      accuracies: per subset, from :func:`subset_accuracies`.
-      sections: the subsets of each section.
+      accuracies: the accuracy of each subset, from :func:`subset_accuracies`.
+      sections: the names of the subsets of each section.
       weights: how much a subset counts in its section, in prompts, where that is not their number. With equal weights
         for all of them a section's score is the unweighted mean of its subsets.
+
+    Returns:
+      The accuracy of each section, over its weight in prompts.
 
     Raises:
       ValueError: if a section names a subset that ``accuracies`` lacks, or that holds no prompt: leaving it out would
@@ -60,10 +66,18 @@ def section_accuracies(
 
 
 def overall_accuracy(sections: Mapping[str, Ratio]) -> Float[Array, ""]:
-    """The unweighted mean of the sections' accuracies.
+    """Computes the unweighted mean of the sections' accuracies.
+
+    Args:
+      sections: the accuracy of each section, from :func:`section_accuracies`.
+
+    Returns:
+      A scalar in [0, 1].
 
     Raises:
       ValueError: if there is no section.
+
+    Source: Lambert et al., RewardBench (arXiv 2403.13787), section 4.
     """
     if not sections:
         raise ValueError("expected one section or more, got none")

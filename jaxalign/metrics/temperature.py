@@ -13,16 +13,16 @@ _RANGE = 1e-3, 1e3
 def fit_temperature(
     logits: Float[Array, "N K"], labels: Int[Array, "N"], *, where: Bool[Array, "N"] | None = None
 ) -> Float[Array, ""]:
-    """The temperature T that makes ``softmax(logits / T)`` likeliest, between 0.001 and 1000.
+    """Returns the temperature T that makes ``softmax(logits / T)`` likeliest, between 0.001 and 1000.
 
-    Fitted on validation data and applied to others. The cross-entropy is convex in 1/T, so its slope there, the mean of
-    ``E_p[logit] - logit of the label``, has one root; it is found by bisection. Logits may be log-probabilities, those
-    of impossible options finite: a probability of exactly 0 cannot be calibrated.
+    It is fitted on validation data and applied to others. The cross-entropy is convex in 1/T, so its slope there, the
+    mean of ``E_p[logit] - logit of the label``, has one root; it is found by bisection. Logits may be
+    log-probabilities, those of impossible options finite: a probability of exactly 0 cannot be calibrated.
 
     Args:
-      logits: of K options for each of N questions.
-      labels: the place of the right option.
-      where: True for questions that count.
+      logits: ``[N, K]``, of K options for each of N questions; log-probabilities will do.
+      labels: ``[N]``, the place of the right option, 0 to K - 1.
+      where: ``[N]``, True for questions that count, None for all; masked ones may hold anything, NaN included.
 
     Source: Guo et al. (arXiv 1706.04599), section 4.2.
     """

@@ -27,7 +27,7 @@ _BREAK = re.compile(
 
 
 class RougeScores(NamedTuple):
-    """Of one kind of ROUGE, for each text: numerators in [0, 1] over ones, ``[N]``."""
+    """The scores of one kind of ROUGE, for each text: numerators in [0, 1] over ones, ``[N]``."""
 
     precision: Ratio  # the share of the text's units that the reference has
     recall: Ratio  # the share of the reference's units that the text has
@@ -37,17 +37,21 @@ class RougeScores(NamedTuple):
 def rouge(
     texts: Sequence[str], references: Sequence[str], *, types: Sequence[str] = ROUGE_TYPES, use_stemmer: bool = True
 ) -> dict[str, RougeScores]:
-    """ROUGE of each text against its reference; 0 where either has no words.
+    """Computes ROUGE of each text against its reference; 0 where either has no words.
 
-    Scores are kept per text, one Ratio entry each, as :func:`jaxalign.metrics.bootstrap_interval` wants them;
+    Words are runs of ``a-z`` and ``0-9`` after lower-casing: a text in another script has none. Scores are kept per
+    text, one Ratio entry each, as :func:`jaxalign.metrics.bootstrap_interval` wants them;
     ``jax.tree.map(jnp.sum, scores)["rougeL"].f1.value`` is their mean.
 
     Args:
       texts: what is judged.
       references: one for each text.
-      types: ``"rouge1"`` to ``"rouge9"`` (runs of words), ``"rougeL"`` (the longest common subsequence of the whole),
-        ``"rougeLsum"`` (of each sentence of the reference, united; sentences by :func:`split_sentences`).
+      types: ``"rouge1"`` to ``"rouge9"`` (runs of words), ``"rougeL"`` (the longest common subsequence of the complete
+        texts), ``"rougeLsum"`` (of each sentence of the reference, united; sentences by :func:`split_sentences`).
       use_stemmer: whether "cats" matches "cat", by Porter's rules; most publications say yes.
+
+    Returns:
+      For each type precision, recall and F1, ``[N]`` each.
 
     Raises:
       ValueError: if numbers of texts and references differ, or a type is unknown.
@@ -70,10 +74,13 @@ def rouge(
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of an English text, by fixed rules: no model, no data to download, the same everywhere.
+    """Returns the sentences of an English text, by fixed rules: no model, no data to download, the same everywhere.
 
     A line break ends a sentence. So do ``.``, ``!`` and ``?``, with the quotes and brackets that close after them,
     where a space and then a capital or a digit follow, unless the stop belongs to an initial or a common abbreviation.
+
+    Args:
+      text: one or more lines; empty ones give nothing.
 
     >>> split_sentences('Mr. Smith paid 3.50 dollars. "Too much!" He left.')
     ['Mr. Smith paid 3.50 dollars.', '"Too much!"', 'He left.']
