@@ -24,7 +24,8 @@ from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
-from jaxalign.models.lora import LoraConfig, apply_lora, init_lora, lora_loss, merge_lora
+from jaxalign.models.lora import apply_lora, init_lora, lora_loss, merge_lora
+from jaxalign.models.lora_config import LoraConfig
 from jaxalign.models.quantization import dequantize_base, quantize_base
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards

@@ -18,7 +18,7 @@ E4M3, E5M2 = (3, -6, 448.0), (2, -14, 57344.0)
 
 
 def rounded(array, form):
-    """Rounds to the nearest number of the format, ties to even, the largest scaled to the format's largest."""
+    """Rounds to the format's nearest number, ties to even, with the largest one scaled to the format's largest."""
     bits, smallest, largest = form
     scale = np.float32(np.abs(array).max() / largest)
     scaled = np.float32(array / scale)

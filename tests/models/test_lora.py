@@ -120,11 +120,13 @@ def test_shapes_and_targets():
 
 def test_all_maps_of_the_layers_are_the_default():
     _, params = tiny.init(ENCODER_REWARD)
-    maps, saved = models.lora.match_modules(flatten(params), LoraConfig(1, 1.0))
+    maps, saved = models.lora_config.match_modules(flatten(params), LoraConfig(1, 1.0))
     names = [path.removeprefix("backbone/layers/") for path in maps]
     assert names == [*(f"attention/{name}" for name in ("key", "output", "query", "value")), "mlp/down", "mlp/up"]
     assert saved == ["head/reward", "head/reward_bias"]
-    assert models.lora.match_modules(flatten(params), LoraConfig(1, 1.0, ("pooler",), ()))[0] == ["backbone/pooler"]
+    assert models.lora_config.match_modules(flatten(params), LoraConfig(1, 1.0, ("pooler",), ()))[0] == [
+        "backbone/pooler"
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -112,7 +112,7 @@ def test_prompts_have_no_longest_length():
 
 @pytest.mark.parametrize(("rows", "num_samples"), [(1, 1), (3, 3)])
 def test_the_loop_copies_no_ring_and_no_memory_and_encodes_nothing(rows, num_samples):
-    """The rules for decoders hold (test_cache.py), and the loop's products have no prompt tokens as rows."""
+    """What test_cache.py shows of decoders holds, and no product of the loop has the prompt's tokens as rows."""
     room, new = 23, 29  # lengths that nothing else in the program has
     config = tiny.V1_0
     model = models.build(config)

@@ -161,7 +161,7 @@ def test_generate_names_them_too(size):
 
 
 def test_the_host_waits_once_a_stride_and_not_for_each_sample(monkeypatch):
-    """On one device; programs of several CPU devices go one at a time."""
+    """It holds on one device; programs of several CPU devices go one at a time."""
     params = case()[1]
     fetched = []
     get = jax.device_get

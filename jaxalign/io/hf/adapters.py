@@ -32,7 +32,7 @@ from jaxalign.io.hf.weights import Stored, open_files
 from jaxalign.io.hf.write import replacing
 from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
 from jaxalign.models.axes import is_map, split_shape
-from jaxalign.models.lora import match_modules
+from jaxalign.models.lora_config import match_modules
 from jaxalign.models.shapes import shape_differences
 from jaxalign.typing import Params
 
