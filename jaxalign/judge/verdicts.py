@@ -83,7 +83,7 @@ class OrderArrays(NamedTuple):
     probability: Float[np.ndarray, "N"]
     shown_first: Float[np.ndarray, "N"]
     shown_second: Float[np.ndarray, "N"]
-    where: Bool[np.ndarray, "N"]  # False for unparsed judgements, which are counted apart and are no loss
+    where: Bool[np.ndarray, "N"]
 
 
 def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
