@@ -1,8 +1,5 @@
 """From the samples of one question to the shares of its options: pure arithmetic.
 
-Shared arguments: ``samples`` of one question; ``num_options`` K. All return K shares that sum to 1, or None if no
-sample has what they add up: a sample whose answer, probabilities or weight could not be read (None or NaN) has no vote.
-
 Source: EASE (arXiv 2311.07099), section 3.
 """
 
@@ -16,12 +13,29 @@ AggregateFn = Callable[[Sequence[Sample], int], Shares | None]
 
 
 def self_consistency(samples: Sequence[Sample], num_options: int) -> Shares | None:
-    r""":math:`\sum_j 1[p_j = y]`: answers that were read have a vote each."""
+    r"""Returns shares in proportion to votes, :math:`\sum_j 1[p_j = y]`: each answer that was read has one.
+
+    Args:
+      samples: the samples of one question; one whose answer could not be read has no vote.
+      num_options: K, the options of the question.
+
+    Returns:
+      K shares that sum to 1; None if no answer was read.
+    """
     return _add([(1.0, _vote(sample, num_options)) for sample in samples])
 
 
 def soft_aggregation(samples: Sequence[Sample], num_options: int) -> Shares | None:
-    r"""SPA, :math:`\sum_j p(y \mid P, x, e_j)`: what explanations make of all options, not only of the sampled one.
+    r"""Returns the mean probabilities of samples (SPA), in proportion to :math:`\sum_j p(y \mid P, x, e_j)`.
+
+    They are what explanations make of all options, not only of the sampled one.
+
+    Args:
+      samples: the samples of one question; one whose probabilities could not be read (None or NaN) has no vote.
+      num_options: K, the options of the question.
+
+    Returns:
+      K shares that sum to 1; None if no sample has probabilities.
 
     >>> drawn = [Sample("", "e", 0, (), (0.6, 0.4)), Sample("", "f", 0, (), (0.1, 0.9))]
     >>> self_consistency(drawn, 2), soft_aggregation(drawn, 2)
@@ -31,12 +45,29 @@ def soft_aggregation(samples: Sequence[Sample], num_options: int) -> Shares | No
 
 
 def weighted_votes(samples: Sequence[Sample], num_options: int) -> Shares | None:
-    r""":math:`\sum_j w_j 1[p_j = y]`: EASE without soft aggregation."""
+    r"""Returns shares in proportion to weighted votes, :math:`\sum_j w_j 1[p_j = y]`: EASE without soft aggregation.
+
+    Args:
+      samples: the samples of one question; one whose answer or weight could not be read (None or NaN) has no vote.
+      num_options: K, the options of the question.
+
+    Returns:
+      K shares that sum to 1, of equal weights where all are 0; None if no sample has both.
+    """
     return _add([(sample.weight, _vote(sample, num_options)) for sample in samples])
 
 
 def ease(samples: Sequence[Sample], num_options: int) -> Shares | None:
-    r"""EASE, :math:`\sum_j w_j\, p(y \mid P, x, e_j)`."""
+    r"""Returns the weighted mean of probabilities (EASE), in proportion to :math:`\sum_j w_j\, p(y \mid P, x, e_j)`.
+
+    Args:
+      samples: the samples of one question; one whose probabilities or weight could not be read (None or NaN) has no
+        vote.
+      num_options: K, the options of the question.
+
+    Returns:
+      K shares that sum to 1, of equal weights where all are 0; None if no sample has both.
+    """
     return _add([(sample.weight, sample.probabilities) for sample in samples])
 
 

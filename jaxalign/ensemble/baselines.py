@@ -18,7 +18,19 @@ def predict_in_context(
     *,
     normalise_fn: NormaliseFn = option_probabilities,
 ) -> list[Prediction]:
-    """Standard in-context learning: the probabilities of the options after demonstrations without explanations."""
+    """Predicts answers by standard in-context learning: probabilities of the options after demonstrations.
+
+    The demonstrations have answers, and no explanations.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      shots: the instruction and demonstrations that stand before each question.
+      questions: what to answer.
+      normalise_fn: makes probabilities of the scores of a prompt's options, or None where they cannot be read.
+
+    Returns:
+      A prediction for each question, without samples.
+    """
     return _score(score_options, shots, questions, prompts.render_answer, normalise_fn)
 
 
@@ -31,9 +43,20 @@ def predict_then_explain(
     max_tokens: int = 256,
     normalise_fn: NormaliseFn = option_probabilities,
 ) -> list[Prediction]:
-    """The probabilities of the options after demonstrations whose answers come before their explanations.
+    """Predicts answers after demonstrations whose answers come before their explanations.
 
     With ``generate`` each answer that could be read is explained too, which changes nothing about it and costs a text.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      shots: the instruction and demonstrations that stand before each question.
+      questions: what to answer.
+      generate: continues prompts with texts, by a language model; None asks for no explanations.
+      max_tokens: the longest explanation.
+      normalise_fn: makes probabilities of the scores of a prompt's options, or None where they cannot be read.
+
+    Returns:
+      A prediction for each question, with the explanation as its one sample where one was asked for.
     """
     predictions = _score(score_options, shots, questions, prompts.render_first_answer, normalise_fn)
     if generate is None or not questions:

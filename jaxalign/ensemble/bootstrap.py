@@ -46,21 +46,41 @@ class BootstrapConfig:
 
 
 class Bootstrapped(NamedTuple):
-    """Shots, as many good as bad ones, and what became of the rest."""
+    """Examples for a scorer, as many good as bad ones, and what became of the rest.
+
+    Attributes:
+      shots: explanations of demonstrations, good and bad, in random order.
+      without_negative: demonstrations of which every readable explanation led to the right answer, which are left out.
+      unparsed: texts whose answer could not be read, which are neither good nor bad.
+    """
 
     shots: tuple[Shot, ...]
-    without_negative: int  # demonstrations of which every readable explanation led to the right answer: left out
-    unparsed: int  # texts whose answer could not be read: neither good nor bad
+    without_negative: int
+    unparsed: int
 
     def masked(self) -> "Bootstrapped":
-        """With the options blanked out, for a scorer :func:`~jaxalign.ensemble.with_masked_labels`."""
+        """Returns them with the options blanked out, for a scorer :func:`~jaxalign.ensemble.with_masked_labels`."""
         return self._replace(shots=tuple(shot._replace(explained=mask_labels(shot.explained)) for shot in self.shots))
 
 
 def bootstrap_shots(
     generate: GenerateFn, few_shot: prompts.FewShot, config: BootstrapConfig = BootstrapConfig()
 ) -> Bootstrapped:
-    """Good and bad explanations of the demonstrations; of each, one bad one is drawn at random."""
+    """Makes good and bad explanations of the demonstrations; of each, one bad one is drawn at random.
+
+    A demonstration's own explanation is a good one. A bad one is written by the model, after other demonstrations, and
+    led it to a wrong answer.
+
+    Args:
+      generate: continues prompts with texts, by a language model.
+      few_shot: the demonstrations, with answers and explanations.
+      config: how many explanations are sampled, and how.
+
+    Returns:
+      The examples, and how many demonstrations and texts gave none.
+
+    Source: EASE (arXiv 2311.07099), section 3.2.
+    """
     shown = few_shot.demonstrations
     asked = [prompts.render_explanation(_others(few_shot, n, config), each) for n, each in enumerate(shown)]
     options = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": config.seed}
@@ -80,7 +100,20 @@ def bootstrap_shots(
 def justified_shots(
     generate: GenerateFn, few_shot: prompts.FewShot, config: BootstrapConfig = BootstrapConfig()
 ) -> Bootstrapped:
-    """PE-negatives: instead of waiting for a wrong answer, the model is given one, drawn at random, and explains it."""
+    """Makes bad explanations of a wrong answer that the model is given, instead of waiting for one (PE-negatives).
+
+    The wrong answer is drawn at random. A demonstration's own explanation is a good one.
+
+    Args:
+      generate: continues prompts with texts, by a language model.
+      few_shot: the demonstrations, with answers and explanations.
+      config: how explanations are sampled; ``num_samples`` is not used.
+
+    Returns:
+      The examples, and how many demonstrations gave none.
+
+    Source: EASE (arXiv 2311.07099), section 3.2.
+    """
     shown = few_shot.demonstrations
     given = [_wrong_answer(each, config.seed) for each in shown]
     asked = [
@@ -97,10 +130,12 @@ def justified_shots(
 
 
 def make_bootstrapped_scorer(score_options: ScoreOptionsFn, bootstrapped: Bootstrapped, **options: Any) -> Scorer:
-    """A scorer that has seen the shots; where there are none, the zero-shot scorer, whose name says so.
+    """Makes a scorer that has seen examples; where there are none, the zero-shot scorer, whose name says so.
 
     Args:
-      options: those of :func:`~jaxalign.ensemble.make_scorer`.
+      score_options: scores options as answers to prompts, by a language model.
+      bootstrapped: the examples, from :func:`bootstrap_shots` or :func:`justified_shots`.
+      options: other keyword arguments of :func:`~jaxalign.ensemble.make_scorer`, for instance ``template``.
     """
     if not bootstrapped.shots:
         return make_scorer(score_options, **options, name="zero-shot, for want of negatives")

@@ -26,21 +26,33 @@ _LETTER = re.compile(r"\([A-Z]\)|(?<!\w)[A-Z]\)|(?<!\w)(?:[Oo]ption|[Cc]hoice|[A
 
 
 class ExplainedAnswer(NamedTuple):
-    """An explanation, and the place of the option that it ends in; None if none can be read."""
+    """An explanation that a model wrote, and the answer in which it ends.
+
+    Attributes:
+      explanation: the text on one line, without the answer; "" if there is none.
+      choice: the place of the option that it ends in; None if none can be read.
+    """
 
     explanation: str
     choice: int | None
 
 
 def parse_explained_answer(text: str, options: Sequence[str]) -> ExplainedAnswer:
-    """Takes the answer off an explanation.
+    r"""Takes the answer off an explanation.
 
     What stands before the end of the model's thinking is neither, and a question that the model went on to make up is
     cut off. The answer is that behind the last ``Answer:``, or the last sentence such as "So the answer is B.". The
     explanation ends at the first ``Answer:``, and such sentences go too: who reads the explanation next must not read
-    the answer there. What thinks without an end has neither.
+    the answer there.
 
-    >>> parse_explained_answer(" It rains. So the answer is No.\\n**Answer**: Yes", (" Yes", " No"))
+    Args:
+      text: as the model wrote it.
+      options: the possible answers, such as ``(" A", " B")``.
+
+    Returns:
+      The explanation and the place of the answer; neither ("" and None) if the model's thinking has no end.
+
+    >>> parse_explained_answer(" It rains. So the answer is No.\n**Answer**: Yes", (" Yes", " No"))
     ExplainedAnswer(explanation='It rains.', choice=0)
     """
     said = final_text(text)
@@ -53,7 +65,10 @@ def parse_explained_answer(text: str, options: Sequence[str]) -> ExplainedAnswer
 
 
 def strip_answer(explanation: str) -> str:
-    """The explanation on one line, without sentences that say what the answer is.
+    """Returns an explanation on one line, without sentences that say what the answer is.
+
+    Args:
+      explanation: the text of an explanation.
 
     >>> strip_answer("It rains. Therefore, the answer is Yes.")
     'It rains.'
@@ -62,10 +77,13 @@ def strip_answer(explanation: str) -> str:
 
 
 def mask_labels(explained: Explained) -> Explained:
-    """The explanation with all of the question's options blanked out, and without its answer.
+    """Returns an explanation with all of the question's options blanked out, and without its answer.
 
     A scorer that weighs masked explanations cannot go by the label that they state. Letters are blanked where they name
     an option: ``(B)``, ``B)``, ``option B``.
+
+    Args:
+      explained: a question with an explanation.
 
     >>> from jaxalign.data import Question
     >>> mask_labels(Explained(Question("Does it rain?", ("Yes", "No")), "Yes, there are clouds.", 0)).explanation

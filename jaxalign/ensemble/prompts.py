@@ -20,7 +20,12 @@ STOP = ("\n\n", "\nQuestion:")
 
 
 class AnswerStyle(NamedTuple):
-    """How the options of a question are listed, and how an answer names one of them."""
+    """How the options of a question are listed, and how an answer names one of them.
+
+    Attributes:
+      render: writes the list of a question's options.
+      options: returns the answers to a question, as continuations of ``Answer:``, in the order of its options.
+    """
 
     render: Callable[[Question], str]
     options: Callable[[Question], tuple[str, ...]]
@@ -38,14 +43,20 @@ BY_LETTER = AnswerStyle(
 
 @dataclasses.dataclass(frozen=True)
 class FewShot:
-    """What stands before a question: an instruction, and demonstrations with answers and explanations."""
+    """What stands before a question: an instruction, and demonstrations with answers and explanations.
+
+    Attributes:
+      demonstrations: questions with answers, and with explanations where these are shown.
+      instruction: the first block of a prompt.
+      style: how options are listed and named, ``BY_TEXT`` or ``BY_LETTER``.
+    """
 
     demonstrations: tuple[Question, ...]
     instruction: str = "Answer each question with one of its options."
     style: AnswerStyle = BY_TEXT
 
     def take(self, order: Iterable[int]) -> "FewShot":
-        """With these demonstrations, in this order."""
+        """Returns the same with some of the demonstrations, by place, in this order."""
         return dataclasses.replace(self, demonstrations=tuple(self.demonstrations[n] for n in order))
 
     def options(self, question: Question) -> tuple[str, ...]:
@@ -63,34 +74,86 @@ class FewShot:
 
 
 def render_answer(shots: FewShot, question: Question) -> str:
-    """Asks for an answer; demonstrations have no explanations (standard in-context learning)."""
+    """Returns the prompt that asks for an answer, after demonstrations without explanations (in-context learning).
+
+    Args:
+      shots: the instruction and demonstrations that stand before the question.
+      question: what to ask.
+
+    Raises:
+      ValueError: if a demonstration has no answer.
+    """
     return _render(shots, question, lambda shown: _answer(shots, shown), "Answer:")
 
 
 def render_explanation(shots: FewShot, question: Question) -> str:
-    """Asks for an explanation and then an answer; :func:`~jaxalign.ensemble.parse_explained_answer` reads both."""
+    """Returns the prompt that asks for an explanation and then an answer.
+
+    :func:`~jaxalign.ensemble.parse_explained_answer` reads both.
+
+    Args:
+      shots: the instruction and demonstrations that stand before the question.
+      question: what to ask.
+
+    Raises:
+      ValueError: if a demonstration has no answer or no explanation.
+    """
     return _render(shots, question, lambda shown: f"{_explanation(shown)}\n{_answer(shots, shown)}", "Explanation:")
 
 
 def render_explained_answer(shots: FewShot, question: Question, explanation: str) -> str:
-    """:func:`render_explanation` with the explanation written: asks for the answer alone."""
+    """Returns the prompt that asks for the answer alone, behind an explanation that is given.
+
+    Args:
+      shots: the instruction and demonstrations that stand before the question.
+      question: what to ask.
+      explanation: what stands behind ``Explanation:``.
+
+    Raises:
+      ValueError: if a demonstration has no answer or no explanation.
+    """
     return f"{render_explanation(shots, question)} {_one_line(explanation)}\nAnswer:"
 
 
 def render_first_answer(shots: FewShot, question: Question) -> str:
-    """Asks for an answer that an explanation would follow, as it does in the demonstrations (predict-then-explain)."""
+    """Returns the prompt that asks for an answer before its explanation, as the demonstrations have it.
+
+    It is the first step of predict-then-explain.
+
+    Args:
+      shots: the instruction and demonstrations that stand before the question.
+      question: what to ask.
+
+    Raises:
+      ValueError: if a demonstration has no answer or no explanation.
+    """
     return _render(shots, question, lambda shown: f"{_answer(shots, shown)}\n{_explanation(shown)}", "Answer:")
 
 
 def render_justification(shots: FewShot, question: Question, answer: int) -> str:
-    """:func:`render_first_answer` with the answer given, right or wrong: asks for an explanation of it."""
+    """Returns the prompt that asks for an explanation of an answer that is given, right or wrong.
+
+    Args:
+      shots: the instruction and demonstrations that stand before the question.
+      question: what to ask.
+      answer: the place of the answer among the question's options.
+
+    Raises:
+      ValueError: if a demonstration has no answer or no explanation.
+    """
     return f"{render_first_answer(shots, question)}{shots.options(question)[answer]}\nExplanation:"
 
 
 def fit_demonstrations(
     shots: FewShot, questions: Sequence[Question], *, count_tokens: Callable[[str], int], max_tokens: int
 ) -> FewShot:
-    """As many demonstrations as fit, from the first on, into ``max_tokens`` with the longest of the questions.
+    """Returns as many demonstrations, from the first on, as fit into ``max_tokens`` with the longest of the questions.
+
+    Args:
+      shots: the instruction and demonstrations to choose from.
+      questions: all that will be asked, at least one.
+      count_tokens: the number of tokens of a text.
+      max_tokens: room for the prompt of :func:`render_explanation`, in tokens.
 
     Raises:
       ValueError: if not even the question alone fits.
@@ -108,7 +171,12 @@ def fit_demonstrations(
 
 
 def render_question(question: Question, style: AnswerStyle) -> str:
-    """The question and its options."""
+    """Returns a question and its options as text.
+
+    Args:
+      question: what to ask.
+      style: how its options are listed.
+    """
     return f"Question: {question.text}\n{style.render(question)}"
 
 

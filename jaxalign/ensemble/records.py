@@ -7,23 +7,38 @@ from jaxalign.data import Question
 
 
 class Sample(NamedTuple):
-    """One explanation and answer of a model, with its provenance."""
+    """One explanation and answer of a model, with its provenance.
 
-    text: str  # as the model wrote it
-    explanation: str  # without the answer that the model went on to give; "" if there is none
-    choice: int | None  # the answer that the text gives; None if it cannot be read
-    order: tuple[int, ...]  # the demonstrations of the prompt, by place in the list that was given, in order
-    # p(y | prompt, question, explanation) at temperature 1; None if nobody asked, or it cannot be read
+    Attributes:
+      text: as the model wrote it.
+      explanation: without the answer that the model went on to give; "" if there is none.
+      choice: the answer that the text gives, by place among the options; None if it cannot be read.
+      order: the demonstrations of the prompt, by place in the list that was given, in order.
+      probabilities: of each option after the prompt, the question and the explanation, at temperature 1; None if nobody
+        asked, or they cannot be read.
+      weight: how good the explanation is, at least 0; None if nobody asked, or it cannot be read.
+    """
+
+    text: str
+    explanation: str
+    choice: int | None
+    order: tuple[int, ...]
     probabilities: tuple[float, ...] | None = None
-    weight: float | None = None  # how good the explanation is; None if nobody asked, or it cannot be read
+    weight: float | None = None
 
 
 class Prediction(NamedTuple):
-    """An answer to one question."""
+    """An answer to one question.
 
-    shares: tuple[float, ...] | None  # of each option, summing to 1; None if nothing could be read: there is no answer
+    Attributes:
+      shares: of each option, summing to 1; None if nothing could be read, so that there is no answer.
+      samples: what it was made of.
+      scorer: what gave the weights of the samples.
+    """
+
+    shares: tuple[float, ...] | None
     samples: tuple[Sample, ...] = ()
-    scorer: str = ""  # what gave the weights
+    scorer: str = ""
 
     @property
     def choice(self) -> int | None:
@@ -39,7 +54,13 @@ class Prediction(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """A question with an explanation and the answer that it led to, for a scorer to weigh."""
+    """A question with an explanation and the answer that it led to, for a scorer to weigh.
+
+    Attributes:
+      question: what was asked.
+      explanation: of the answer, on one line.
+      answer: the answer's place among the options; None if it is not known or not shown.
+    """
 
     question: Question
     explanation: str

@@ -33,11 +33,21 @@ def draw_samples(
     max_tokens: int = 256,
     seed: int = 0,
 ) -> list[Samples]:
-    """``n`` explanations and answers to each question; one at temperature 0 is explain-then-predict.
+    """Draws ``n`` explanations and answers to each question; one at temperature 0 is explain-then-predict.
 
     Args:
+      generate: continues prompts with texts, by a language model.
+      shots: the instruction and demonstrations that stand before each question.
+      questions: what to answer.
+      n: samples of each question, at least 1.
+      temperature: of the sampling; 0 is greedy.
       shuffle: demonstrations are put in a random order once for each question, or for each of its samples. The order
         depends on the seed and on the question only.
+      max_tokens: the longest explanation with its answer, at least 1.
+      seed: of the sampling and of the shuffles.
+
+    Returns:
+      The samples of each question, without probabilities and weights.
 
     Raises:
       ValueError: if ``n`` or ``max_tokens`` is below 1.
@@ -65,11 +75,21 @@ def score_samples(
     *,
     normalise_fn: NormaliseFn = option_probabilities,
 ) -> list[Samples]:
-    """Sets ``probabilities``: of all options after the explanation, at temperature 1 however it was drawn.
+    """Sets the ``probabilities`` of samples: of all options after the explanation, at temperature 1.
 
     The prompt is the one that the explanation was drawn with, and the sampled answer is not in it: with it, the
     probabilities would only repeat that answer. A sample without an explanation keeps none, and one whose scores
     could not be read has none.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      shots: the instruction and demonstrations that the samples were drawn with.
+      questions: N questions.
+      samples: N tuples of samples, from :func:`draw_samples`.
+      normalise_fn: makes probabilities of the scores of a prompt's options, or None where they cannot be read.
+
+    Returns:
+      The samples with their probabilities.
     """
     flat = [(q, sample) for q, each in zip(questions, samples, strict=True) for sample in each if sample.explanation]
     rendered = [
@@ -84,7 +104,16 @@ def score_samples(
 
 
 def weigh_samples(scorer: Scorer, questions: Sequence[Question], samples: Sequence[Samples]) -> list[Samples]:
-    """Sets ``weight``; 0 for a sample without an explanation, None for one whose weight could not be read."""
+    """Sets the ``weight`` of samples: 0 without an explanation, None where the weight could not be read.
+
+    Args:
+      scorer: weighs explanations.
+      questions: N questions.
+      samples: N tuples of samples, from :func:`draw_samples`.
+
+    Returns:
+      The samples with their weights.
+    """
     groups = [
         [Explained(question, sample.explanation, sample.choice) for sample in each if sample.explanation]
         for question, each in zip(questions, samples, strict=True)
@@ -96,7 +125,17 @@ def weigh_samples(scorer: Scorer, questions: Sequence[Question], samples: Sequen
 def predict(
     questions: Sequence[Question], samples: Sequence[Samples], aggregate: AggregateFn, *, scorer: str = ""
 ) -> list[Prediction]:
-    """The aggregate of each question's samples, with all of them as its provenance."""
+    """Adds up the samples of each question to a prediction, with all of them as its provenance.
+
+    Args:
+      questions: N questions.
+      samples: N tuples of samples, with what ``aggregate`` adds up.
+      aggregate: makes shares of options from the samples of one question, for instance :func:`~jaxalign.ensemble.ease`.
+      scorer: the name of what gave the weights, for reports.
+
+    Returns:
+      A prediction for each question.
+    """
     return [
         Prediction(aggregate(each, len(question.options)), each, scorer)
         for question, each in zip(questions, samples, strict=True)

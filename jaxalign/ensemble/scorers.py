@@ -35,14 +35,25 @@ NONSENSE = (" Foo", " Jaa")
 
 
 class Scorer(NamedTuple):
-    """What weighs explanations, and its name."""
+    """What weighs explanations.
+
+    Attributes:
+      name: what predictions and reports call it.
+      weigh: ``weigh(groups)`` returns a weight of 0 or more for each explanation, in groups of one question each; None
+        where it could not be read.
+    """
 
     name: str
     weigh: WeighFn
 
 
 class Template(NamedTuple):
-    """What a scorer asks about an explanation."""
+    """What a scorer asks about an explanation.
+
+    Attributes:
+      question: the sentence that it asks.
+      shows_answer: whether it shows the answer that the explanation led to.
+    """
 
     question: str
     shows_answer: bool
@@ -56,7 +67,12 @@ COHERENT = Template(
 
 
 class Shot(NamedTuple):
-    """An explanation of known quality."""
+    """An explanation of known quality.
+
+    Attributes:
+      explained: the question with its explanation.
+      good: whether it is a good one.
+    """
 
     explained: Explained
     good: bool
@@ -70,21 +86,38 @@ def render_scorer(
     verbalizer: tuple[str, str] = YES_NO,
     style: AnswerStyle = BY_TEXT,
 ) -> str:
-    """Asks whether an explanation is good, after examples; the answer is one of the verbalizer's two."""
+    """Returns the prompt that asks whether an explanation is good, after examples.
+
+    The answer is one of the verbalizer's two.
+
+    Args:
+      explained: the question and the explanation to ask about.
+      shots: examples of known quality that are shown before.
+      template: what is asked, and whether the explanation's answer is shown.
+      verbalizer: the answers that stand for good and bad.
+      style: how the question's options are listed.
+    """
     shown = [f"{_render(s.explained, template, style)}{verbalizer[0 if s.good else 1]}" for s in shots]
     return "\n\n".join([*shown, _render(explained, template, style)])
 
 
 def normalised_weight(scores: Sequence[OptionScore]) -> float | None:
-    """The probability of the good answer, given that it is one of the two; None if the scores could not be read."""
+    """Returns the probability of the good answer, given that it is one of the two; None if scores could not be read.
+
+    Args:
+      scores: of the good and of the bad answer: log-probabilities in nats, and tokens.
+    """
     shares = option_probabilities(scores)
     return shares and shares[0]
 
 
 def raw_weight(scores: Sequence[OptionScore]) -> float | None:
-    """The probability of the good answer among all texts; None if the scores could not be read.
+    """Returns the probability of the good answer among all texts; None if the scores could not be read.
 
-    The paper does not say which of the two it takes.
+    The paper does not say which of the two, this or :func:`normalised_weight`, it takes.
+
+    Args:
+      scores: of the good and of the bad answer: log-probabilities in nats, and tokens.
     """
     return None if option_probabilities(scores) is None else math.exp(scores[0].logp)
 
@@ -99,7 +132,22 @@ def make_scorer(
     weight_fn: Callable[[Sequence[OptionScore]], float | None] = normalised_weight,
     name: str = "",
 ) -> Scorer:
-    """Asks a model about each explanation; without shots it is the zero-shot scorer, and its name says so."""
+    """Makes a scorer that asks a model about each explanation, and takes its probability of the good answer.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      shots: examples of known quality that are shown before; without any it is the zero-shot scorer.
+      template: what is asked, and whether the explanation's answer is shown: ``HELPFUL`` or ``COHERENT``.
+      verbalizer: the answers that stand for good and bad, for instance ``YES_NO``.
+      style: how the question's options are listed.
+      weight_fn: makes a weight of the scores of both answers, :func:`normalised_weight` or :func:`raw_weight`.
+      name: what predictions call it; "" for the number of its shots.
+
+    Raises:
+      ValueError: if an answer of the verbalizer begins with the other one.
+
+    Source: EASE (arXiv 2311.07099), section 3.
+    """
     check_options(verbalizer)
 
     def weigh(groups: Groups) -> Weights:
@@ -113,10 +161,14 @@ def make_scorer(
 
 
 def make_pairwise_scorer(score_options: ScoreOptionsFn, *, style: AnswerStyle = BY_TEXT) -> Scorer:
-    """The mean chance that an explanation is preferred to the others of its question, in both orders.
+    """Makes a scorer that takes the mean chance that an explanation is preferred to the others of its question.
 
-    An explanation without others weighs one half, and one about which no comparison could be read has no weight. ``n``
-    samples take ``n (n - 1)`` questions.
+    Both orders are asked for. An explanation without others weighs one half, and one about which no comparison could be
+    read has no weight. ``n`` samples take ``n (n - 1)`` questions.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      style: how the question's options are listed.
     """
 
     def weigh(groups: Groups) -> Weights:
@@ -137,9 +189,13 @@ def make_pairwise_scorer(score_options: ScoreOptionsFn, *, style: AnswerStyle = 
 
 
 def make_entailment_scorer(entail_fn: EntailFn) -> Scorer:
-    """How surely a model of entailment concludes the sampled answer from the explanation; 0 without an answer.
+    """Makes a scorer that says how surely a model of entailment concludes the sampled answer from the explanation.
 
-    A chance that is no number is no weight.
+    An explanation without an answer weighs 0. A chance that is no number is no weight.
+
+    Args:
+      entail_fn: ``entail_fn(premises, hypotheses)`` returns the probability that each premise makes its hypothesis
+        true.
     """
 
     def weigh(groups: Groups) -> Weights:
@@ -152,7 +208,11 @@ def make_entailment_scorer(entail_fn: EntailFn) -> Scorer:
 
 
 def weigh_by_overlap(groups: Groups) -> Weights:
-    """The share of an explanation's distinct words that the question or its options have too."""
+    """Returns the share of an explanation's distinct words that the question or its options have too, in [0, 1].
+
+    Args:
+      groups: explanations, in groups of one question each.
+    """
     return [[_overlap(each) for each in group] for group in groups]
 
 
@@ -160,7 +220,11 @@ LEXICAL = Scorer("lexical overlap", weigh_by_overlap)
 
 
 def with_masked_labels(scorer: Scorer) -> Scorer:
-    """The scorer that does not see the options within explanations, nor the answer; see :func:`mask_labels`."""
+    """Makes a scorer that does not see the options within explanations, nor the answer; see :func:`mask_labels`.
+
+    Args:
+      scorer: what weighs the masked explanations.
+    """
 
     def weigh(groups: Groups) -> Weights:
         return scorer.weigh([[mask_labels(each) for each in group] for group in groups])

@@ -13,9 +13,14 @@ from jaxalign.typing import GenerateFn, ScoreOptionsFn
 def make_direct_judge(
     score_options: ScoreOptionsFn, task: prompts.JudgeTask, *, normalise_fn: NormaliseFn = option_probabilities
 ) -> JudgeFn:
-    """Asks which text is better, in both orders, and takes the probabilities of A and B.
+    """Makes a judge that asks outright which text is better, in both orders, and takes the probabilities of A and B.
 
     Scores that could not be read, in one order or in both, make the judgement unparsed.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      task: the question, and what the texts are called.
+      normalise_fn: makes probabilities of the scores of a prompt's options.
     """
 
     def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
@@ -40,10 +45,18 @@ def make_reasoning_judge(
     max_tokens: int = 512,
     seed: int = 0,
 ) -> JudgeFn:
-    """Chains of thought, ``n`` in each order: the probability is the share of their verdicts, a tie being one half.
+    """Makes a judge that writes ``n`` chains of thought in each order; its probability is the mean of their verdicts.
 
-    One at temperature 0 is chain of thought, several at a higher one are self-consistency. Texts without a verdict are
-    counted and do not vote; an order in which none has one makes the judgement unparsed.
+    A tie is one half. One chain at temperature 0 is chain of thought, several at a higher one are self-consistency.
+    Texts without a verdict are counted and do not vote; an order in which none has one makes the judgement unparsed.
+
+    Args:
+      generate: continues prompts with texts, by a language model.
+      task: the question, and what the texts are called.
+      n: chains for each order, at least 1.
+      temperature: of the sampling; 0 is greedy.
+      max_tokens: the longest chain, at least 1.
+      seed: of the sampling.
 
     Raises:
       ValueError: if ``n`` or ``max_tokens`` is below 1.
@@ -62,7 +75,14 @@ def make_reasoning_judge(
 
 
 def judge_by_length(pairs: Sequence[PreferencePair]) -> list[Judgement]:
-    """The longer text wins, in characters: the rule to beat. Equal lengths are a tie."""
+    """Judges by length: the longer text wins, in characters. It is the rule to beat; equal lengths are a tie.
+
+    Args:
+      pairs: the pairs to judge.
+
+    Returns:
+      A judgement for each pair, with a probability of 1, 0 or one half.
+    """
     lead = [len(pair.first) - len(pair.second) for pair in pairs]
     shares = [0.5 + 0.5 * ((each > 0) - (each < 0)) for each in lead]
     return [Judgement(share, Orders(share, share)) for share in shares]

@@ -17,11 +17,14 @@ SUREST = 1e-3
 
 
 def fit_judge_temperature(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
-    """The temperature that makes the judgements likeliest; pairs without an answer or a judgement do not count.
+    """Fits the temperature that makes judgements likeliest; pairs without an answer or a judgement do not count.
 
     Args:
-      judgements: of a validation split.
-      targets: the probability that the first text is the better one, for each; 0.5 and NaN are no answer.
+      judgements: N judgements of a validation split.
+      targets: N probabilities that the first text is the better one; 0.5 and NaN are no answer.
+
+    Returns:
+      The temperature, above 0; above 1 for a judge that is too sure.
 
     Raises:
       ValueError: if no pair counts.
@@ -37,7 +40,11 @@ def fit_judge_temperature(judgements: Sequence[Judgement], targets: Sequence[flo
 
 
 def with_temperature(judge_fn: JudgeFn, temperature: float) -> JudgeFn:
-    """The judge with calibrated probabilities, ``sigmoid(logit(p) / temperature)``; its orders stay as they were.
+    """Makes a judge with calibrated probabilities, ``sigmoid(logit(p) / temperature)``; its orders stay as they were.
+
+    Args:
+      judge_fn: the judge to calibrate.
+      temperature: above 0, from :func:`fit_judge_temperature`.
 
     Raises:
       ValueError: if the temperature is not above 0.

@@ -13,7 +13,13 @@ from jaxalign.typing import ScoreOptionsFn
 
 
 class SampledContrast(NamedTuple):
-    """A contrast that a model wrote of a pair, in the order in which the pair stands."""
+    """A contrast that a model wrote of a pair, in the order in which the pair stands.
+
+    Attributes:
+      pair: the two texts and their prompt.
+      aspect: in which they are compared.
+      contrast: what was written.
+    """
 
     pair: PreferencePair
     aspect: str
@@ -26,12 +32,20 @@ Match = tuple[SampledContrast, SampledContrast]
 def make_critic(
     score_options: ScoreOptionsFn, task: prompts.JudgeTask, *, normalise_fn: NormaliseFn = option_probabilities
 ) -> Critic:
-    """The comparator of :class:`SampledContrast` as a :class:`~jaxalign.judge.Critic`.
+    """Makes the consistency comparator of SC2, which compares and rates contrasts.
 
     A contrast that contradicts itself, because one statement stands in two of its parts, loses to one with fewer such
     statements whatever the model says, and is not asked about. Otherwise ``prefer`` is the model's probability,
     averaged over both orders of presentation, so that ``q(c over c') = 1 - q(c' over c)`` exactly; ``rate`` is its
     probability of Yes, less 1 for each contradiction. Both are None where scores could not be read.
+
+    Args:
+      score_options: scores options as answers to prompts, by a language model.
+      task: the question, and what the texts are called.
+      normalise_fn: makes probabilities of the scores of a prompt's options.
+
+    Returns:
+      A critic of :class:`SampledContrast`.
 
     Source: SC2 (arXiv 2311.08390), the pairwise consistency comparator; the rule on contradictions is ours.
     """

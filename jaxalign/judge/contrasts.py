@@ -5,14 +5,20 @@ from typing import NamedTuple
 
 
 class Contrast(NamedTuple):
-    """Statements on one aspect of two texts, by whom they hold for."""
+    """Statements on one aspect of two texts, by the text for which they hold.
+
+    Attributes:
+      only_first: what holds for the first text alone.
+      only_second: what holds for the second text alone.
+      both: what holds for both.
+    """
 
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     both: tuple[str, ...]
 
     def swapped(self) -> "Contrast":
-        """With the texts exchanged."""
+        """Returns the contrast of the same texts exchanged."""
         return Contrast(self.only_second, self.only_first, self.both)
 
     @property
@@ -34,7 +40,11 @@ Table = tuple[Column, ...]
 
 
 def swap_table(table: Table) -> Table:
-    """With the texts exchanged."""
+    """Returns the table of the same two texts exchanged.
+
+    Args:
+      table: columns of an aspect and its contrast.
+    """
     return tuple(Column(aspect, contrast.swapped()) for aspect, contrast in table)
 
 

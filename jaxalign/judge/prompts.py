@@ -22,7 +22,12 @@ WHOLE = "overall quality"
 
 
 class JudgeTask(NamedTuple):
-    """What is asked of two texts."""
+    """What is asked of two texts.
+
+    Attributes:
+      question: which of the two is wanted, as a sentence.
+      kind: what the texts are called in prompts, ``"RESPONSE"`` or ``"SUMMARY"``.
+    """
 
     question: str
     kind: Kind = "RESPONSE"
@@ -34,7 +39,13 @@ RATING = JudgeTask("Which response does better what the instruction in the conte
 
 
 def render_aspects(task: JudgeTask, pair: PreferencePair, count: int) -> str:
-    """Asks for aspects of comparison; :func:`~jaxalign.judge.parse_aspects` reads the answer."""
+    """Returns the prompt that asks for aspects of comparison; :func:`~jaxalign.judge.parse_aspects` reads the answer.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      count: how many aspects to ask for.
+    """
     return (
         f"{_render_pair(task, pair)}\nName the {count} aspects in which A and B differ and that matter most for this "
         'question, each in a few words on a line of its own that begins with "- ".\n\nAspects:\n'
@@ -42,12 +53,26 @@ def render_aspects(task: JudgeTask, pair: PreferencePair, count: int) -> str:
 
 
 def render_contrast(task: JudgeTask, pair: PreferencePair, aspect: str) -> str:
-    """Asks for a contrast in one aspect; :func:`~jaxalign.judge.parse_contrast` reads the answer."""
+    """Returns the prompt that asks for a contrast in one aspect, for :func:`~jaxalign.judge.parse_contrast`.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      aspect: in which to compare them.
+    """
     return f"{_render_pair(task, pair)}\n{_CONTRAST}\n\nAspect: {aspect}\n"
 
 
 def render_joint_contrast(task: JudgeTask, pair: PreferencePair, aspects: Sequence[str]) -> str:
-    """Asks for contrasts in all aspects at once; :func:`~jaxalign.judge.parse_joint_contrast` reads the answer."""
+    """Returns the prompt that asks for contrasts in all aspects at once.
+
+    :func:`~jaxalign.judge.parse_joint_contrast` reads the answer.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      aspects: in which to compare them.
+    """
     return (
         f'{_render_pair(task, pair)}\n{_CONTRAST} Do so for each of these aspects, after a line "Aspect: " with its '
         f"name: {'; '.join(aspects)}.\n\nContrasts by aspect:\n"
@@ -55,7 +80,15 @@ def render_joint_contrast(task: JudgeTask, pair: PreferencePair, aspects: Sequen
 
 
 def render_match(task: JudgeTask, pair: PreferencePair, aspect: str, first: Contrast, second: Contrast) -> str:
-    """Asks which of two contrasts is the better one; the answer is one of ``MATCH_OPTIONS``."""
+    """Returns the prompt that asks which of two contrasts is the better one; the answer is one of ``MATCH_OPTIONS``.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      aspect: the aspect of both contrasts.
+      first: the contrast that is called 1.
+      second: the contrast that is called 2.
+    """
     return (
         f"{_render_pair(task, pair)}\nTwo comparisons of A and B on the aspect {aspect}:\n\n"
         f"Comparison 1\n{_render_parts(first)}\n\nComparison 2\n{_render_parts(second)}\n\n"
@@ -65,7 +98,14 @@ def render_match(task: JudgeTask, pair: PreferencePair, aspect: str, first: Cont
 
 
 def render_rating(task: JudgeTask, pair: PreferencePair, aspect: str, contrast: Contrast) -> str:
-    """Asks of one contrast whether it is good; the answer is one of ``RATING_OPTIONS``."""
+    """Returns the prompt that asks of one contrast whether it is good; the answer is one of ``RATING_OPTIONS``.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      aspect: the aspect of the contrast.
+      contrast: what to rate.
+    """
     return (
         f"{_render_pair(task, pair)}\nA comparison of A and B on the aspect {aspect}:\n\n{_render_parts(contrast)}\n\n"
         "Is this comparison true to both texts and free of contradictions, and does it tell them apart clearly?\n"
@@ -74,14 +114,27 @@ def render_rating(task: JudgeTask, pair: PreferencePair, aspect: str, contrast: 
 
 
 def render_verdict(task: JudgeTask, pair: PreferencePair, table: Table = ()) -> str:
-    """Asks which text is better, in the light of the table if there is one; the answer is one of ``TEXT_OPTIONS``."""
+    """Returns the prompt that asks which text is better; the answer is one of ``TEXT_OPTIONS``.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+      table: contrasts by aspects that are shown with the texts; () for none.
+    """
     columns = "".join(f"Aspect: {aspect}\n{_render_parts(contrast)}\n\n" for aspect, contrast in table)
     notes = f"\nA comparison of A and B by aspects:\n\n{columns}" if table else "\n"
     return f"{_render_pair(task, pair)}\n{notes}Answer with A or B.\nAnswer:"
 
 
 def render_reasoning(task: JudgeTask, pair: PreferencePair) -> str:
-    """Asks for a chain of thought that ends in a verdict, for :func:`~jaxalign.prompting.parse_verdict`."""
+    """Returns the prompt that asks for a chain of thought that ends in a verdict.
+
+    :func:`~jaxalign.prompting.parse_verdict` reads the answer.
+
+    Args:
+      task: the question, and what the texts are called.
+      pair: two texts, the first of which is shown as A, and their prompt.
+    """
     return (
         f"{_render_pair(task, pair)}\nThink step by step. End with a line that says "
         '"Answer: A", "Answer: B" or "Answer: tie".\n\nThoughts:\n'

@@ -1,11 +1,6 @@
 """Choosing the best of several candidates by comparing them.
 
-Shared arguments of selectors:
-  groups: candidates of each choice, at least one each; anything, for instance contrasts.
-  critic: asked about all groups at once, so that a model can batch.
-
-They return the place of the chosen candidate in each group. Whatever ties is won by the candidate that comes first. A
-comparison that could not be read counts for neither side.
+Whatever ties is won by the candidate that comes first. A comparison that could not be read counts for neither side.
 """
 
 import itertools
@@ -20,24 +15,40 @@ Candidate = Any
 
 
 class Critic(NamedTuple):
-    """Two ways to ask about candidates."""
+    """Two ways to ask about candidates, which may be anything, for instance contrasts.
+
+    Attributes:
+      prefer: ``prefer(matches)`` returns, for each pair of candidates, the probability that its first is the better
+        one; None if it could not be read.
+      rate: ``rate(candidates)`` returns how good each candidate is by itself; None if it could not be read.
+    """
 
     prefer: Callable[[Sequence[tuple[Candidate, Candidate]]], list[float | None]]
-    """``prefer(matches)``: the probability that the first of each match is the better one; None if it is unread."""
     rate: Callable[[Sequence[Candidate]], list[float | None]]
-    """``rate(candidates)``: how good each one is by itself; None if it is unread."""
 
 
 Selector = Callable[[Sequence[Sequence[Candidate]], Critic], list[int]]
 
 
 def first(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
-    """The first candidate of each group, without asking: what one sample would have given."""
+    """Selects the first candidate of each group without asking: what one sample would have given.
+
+    Args:
+      groups: the candidates of each choice, at least one each.
+      critic: is not asked.
+
+    Returns:
+      0 for each group.
+    """
     return [0 for _ in groups]
 
 
 def make_random(seed: int = 0) -> Selector:
-    """A selector that draws by lot, without asking; the lot depends on the seed and on the candidates only."""
+    """Makes a selector that draws at random, without asking; the draw depends on the seed and on the candidates only.
+
+    Args:
+      seed: of the draws.
+    """
 
     def draw(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
         return [random.Random(f"{seed} {group!r}").randrange(len(group)) for group in groups]
@@ -46,7 +57,15 @@ def make_random(seed: int = 0) -> Selector:
 
 
 def pointwise(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
-    """The candidate with the highest rating, one question for each; those without one are the last choice."""
+    """Selects the candidate with the highest rating, by one question for each; one without a rating is the last choice.
+
+    Args:
+      groups: the candidates of each choice, at least one each.
+      critic: rates candidates; it is asked about all groups at once, so that a model can batch.
+
+    Returns:
+      The place of the selected candidate in each group; of equals, the first one.
+    """
     ratings = iter(
         rating if is_read(rating) else -math.inf
         for rating in critic.rate([candidate for group in groups for candidate in group])
@@ -55,7 +74,16 @@ def pointwise(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int
 
 
 def knockout(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
-    """The winner of a tournament of ``len(group) - 1`` matches: neighbours meet, winners stay, the odd one waits."""
+    """Selects the winner of a tournament of ``len(group) - 1`` matches between neighbours, in which the odd one waits.
+
+    Args:
+      groups: the candidates of each choice, at least one each.
+      critic: compares candidates; it is asked about a round of all groups at once, so that a model can batch.
+
+    Returns:
+      The place of the selected candidate in each group. A tied or unread match is won by the candidate that comes
+      first.
+    """
     left = [list(range(len(group))) for group in groups]
     while any(len(places) > 1 for places in left):
         matches = [
@@ -71,9 +99,17 @@ def knockout(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]
 
 
 def round_robin(groups: Sequence[Sequence[Candidate]], critic: Critic) -> list[int]:
-    """The candidate that wins most matches against all others, and of several such the one with the highest chances.
+    """Selects the candidate that wins most matches against all others.
 
-    If the critic is transitive, it is the winner of every knockout too.
+    Of several such it is the one with the highest chances. If the critic is transitive, it is the winner of every
+    knockout too.
+
+    Args:
+      groups: the candidates of each choice, at least one each.
+      critic: compares candidates; it is asked about all groups at once, so that a model can batch.
+
+    Returns:
+      The place of the selected candidate in each group; of equals, the first one. An unread match counts for nobody.
     """
     matches = [
         (group, a, b)

@@ -52,7 +52,9 @@ def make_structured_judge(
     select: Selector = selection.knockout,
     normalise_fn: NormaliseFn = option_probabilities,
 ) -> JudgeFn:
-    """The judge of SC2. Each step asks about all pairs in one call, save for the rounds of a knockout.
+    """Makes the judge of SC2, which compares two texts by aspects before it decides.
+
+    Each step asks about all pairs in one call, save for the rounds of a knockout.
 
     Texts that cannot be read are counted: aspects that are not a list leave the one aspect ``WHOLE``, a contrast
     without its three parts is no candidate, an aspect without a candidate is no column. A table without columns leaves
@@ -60,8 +62,15 @@ def make_structured_judge(
     about which nothing could be read neither wins.
 
     Args:
+      generate: continues prompts with texts, by a language model.
+      score_options: scores options as answers to prompts, by a language model.
+      task: the question, and what the texts are called.
+      config: how many aspects and contrasts, and how they are sampled.
       select: :func:`~jaxalign.judge.knockout`, ``round_robin`` or ``pointwise``; ``make_random(seed)`` or ``first`` to
         leave out the comparator.
+      normalise_fn: makes probabilities of the scores of a prompt's options.
+
+    Source: SC2 (arXiv 2311.08390).
     """
     critic = make_critic(score_options, task, normalise_fn=normalise_fn)
 

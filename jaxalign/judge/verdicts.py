@@ -1,4 +1,4 @@
-"""What a judge says of a pair of texts, in both orders in which they can be shown."""
+"""What a judge says of a pair of texts, and judgements as arrays."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ class Judgement:
     """What a judge says of one pair, and what it rests on.
 
     Attributes:
-      probability: that the first text is the better one, in [0, 1]; None if it could not be read.
-      orders: in each order, before any calibration.
+      probability: the probability that the first text is the better one, in [0, 1]; None if it could not be read.
+      orders: this probability in each order of presentation, before any calibration.
       table: what the texts have for themselves and in common, for judges that compare by aspects.
       texts: what the model wrote of the pair, as it is: in the first order, then in the second.
-      asked: texts that the model was asked for.
+      asked: how many texts the model was asked for.
       unparsed: how many of them could not be read.
     """
 
@@ -34,11 +34,11 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Both orders together, see :attr:`Orders.verdict`."""
+        """What both orders say together, by the rule of :attr:`jaxalign.prompting.Orders.verdict`."""
         return self.orders.verdict
 
     def swapped(self) -> "Judgement":
-        """Of the pair with its texts exchanged."""
+        """Returns the judgement of the pair with its texts exchanged."""
         return dataclasses.replace(
             self,
             probability=complement(self.probability),
@@ -52,11 +52,14 @@ JudgeFn = Callable[[Sequence[PreferencePair]], list[Judgement]]
 
 
 def antisymmetric(judge_fn: JudgeFn) -> JudgeFn:
-    """The judge that sees each pair in one orientation only, with its texts in sorted order.
+    """Makes a judge that sees each pair in one orientation only, with its texts in sorted order.
 
     All that a model writes about a pair, and all that is drawn at random, is then the same whichever text comes first,
     and exchanging the texts gives exactly 1 minus the probability. ``judge_fn`` shows both orders all the same. Equal
     texts are a tie, and not shown.
+
+    Args:
+      judge_fn: the judge to ask.
     """
 
     def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
@@ -68,19 +71,32 @@ def antisymmetric(judge_fn: JudgeFn) -> JudgeFn:
 
 
 class OrderArrays(NamedTuple):
-    """Judgements as arrays for :mod:`jaxalign.metrics`, with 0.5 where nothing could be read."""
+    """N judgements as arrays for :mod:`jaxalign.metrics`, with 0.5 where nothing could be read.
+
+    Attributes:
+      probability: the probability that the first text wins, both orders together.
+      shown_first: this probability when the first text is shown first.
+      shown_second: this probability when the first text is shown second.
+      where: False for judgements that could not be read, which are counted apart and are no loss.
+    """
 
     probability: Float[np.ndarray, "N"]
     shown_first: Float[np.ndarray, "N"]
     shown_second: Float[np.ndarray, "N"]
-    where: Bool[np.ndarray, "N"]  # False for unparsed judgements, which are counted apart and are no loss
+    where: Bool[np.ndarray, "N"]
 
 
 def order_arrays(judgements: Sequence[Judgement]) -> OrderArrays:
-    """Probabilities that the first text wins, ``[N]``.
+    """Makes arrays of judgements: the probabilities that the first text wins, ``[N]`` float32.
 
     The accuracy over both orders is ``preference_accuracy_metric`` of ``shown_first`` and ``shown_second`` together,
     the agreement of orders ``swap_consistency_metric(shown_first, 1 - shown_second)``.
+
+    Args:
+      judgements: N judgements.
+
+    Returns:
+      The probabilities of both orders together and of each, and where they could be read.
     """
     rows = [(each.probability, *each.orders) for each in judgements]
     where = np.array([all(map(is_read, row)) for row in rows], bool)

@@ -72,7 +72,16 @@ class _Mark(NamedTuple):
 
 
 def read_choice(text: str, names: Names) -> Value | None:
-    """The answer behind the last mark, or else the one with which the text begins, after any thinking.
+    r"""Reads which of several named answers a text gives: behind the last mark, or else at its beginning.
+
+    A mark is ``Answer:``, ``the answer is``, ``[[A]]``, ``\boxed{A}``, ``<answer>`` or a JSON field.
+
+    Args:
+      text: as a model wrote it; thinking before the answer is not read.
+      names: the names of the answers, from :func:`names_of_options`.
+
+    Returns:
+      The value of the answer's name; None if it is not clear that the text gives exactly one answer.
 
     >>> from jaxalign.prompting.names import names_of_options
     >>> letters = names_of_options((" A", " B"))
@@ -89,7 +98,17 @@ def read_choice(text: str, names: Names) -> Value | None:
 
 
 def read_announced(said: str, names: Names, keys: str = OPTION_KEYS) -> tuple[Value | None] | None:
-    """The answer behind the last mark of a final text, in a tuple; None if the text has no mark."""
+    """Reads the answer behind the last mark of a text, such as ``Answer:``.
+
+    Args:
+      said: what a model said after any thinking, see :func:`final_text`.
+      names: the names of the answers, from :func:`names_of_options`.
+      keys: a regular expression of the words that announce an answer, by default "answer", "final choice" and the like.
+
+    Returns:
+      A tuple with the value of the answer's name, or with None if the marked answer is not clear; None instead of a
+      tuple if the text has no mark.
+    """
     if (found := read_json(said, names, keys)) is not None:
         return found
     said = plain(said)

@@ -46,7 +46,10 @@ class Name(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """The text without typography: one kind of quotes and dashes, no emphasis, no characters that are not seen.
+    """Returns a text without typography: one kind of quotes and dashes, no emphasis, no invisible characters.
+
+    Args:
+      text: any text that a model wrote.
 
     >>> plain("**Answer**：“Ａ”")
     'Answer: "A"'
@@ -57,12 +60,23 @@ def plain(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """A text in :func:`plain` form without what may stand around an answer: blanks, quotes, brackets, a full stop."""
+    """Returns a text in :func:`plain` form without the blanks, quotes, brackets or full stop around it.
+
+    Args:
+      text: any text, for instance one option.
+    """
     return plain(text).strip(" \t\n\r\"'([{<").rstrip(".,;:!?)]}>\"' \t\n\r")
 
 
 def names_of_options(options: Sequence[str]) -> tuple[Name, ...]:
-    """The names of options, each with its place as the value; an option that is blank has none."""
+    """Returns the names of options, by which :func:`read_choice` finds them in a text.
+
+    Args:
+      options: the options as texts, such as ``" A"`` or ``" Yes"``; blanks and brackets around them do not count.
+
+    Returns:
+      One :class:`Name` for each option, with the option's place, from 0, as its value; a blank option has none.
+    """
     return tuple(name_of(option, place) for place, option in enumerate(options) if bare(option))
 
 

@@ -19,11 +19,16 @@ NormaliseFn = Callable[[Sequence[OptionScore]], Shares | None]
 
 
 def option_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
-    """The probability of each option, given that the answer is one of them; None if they could not be read.
+    """Returns the probability of each option, given that the answer is one of them: a softmax of log-probabilities.
 
-    They could not where a score is no number (NaN, null, infinity), or none is above -inf: nobody knows then which
-    option the model prefers, and equal shares would say that it prefers none. Otherwise the probabilities of two
-    options add up to 1 exactly, not only within rounding.
+    The probabilities of two options add up to 1 exactly, not only within rounding.
+
+    Args:
+      scores: one for each option: its log-probability in nats, as a whole text, and its number of tokens.
+
+    Returns:
+      One share for each option, summing to 1; None if a score is no number (NaN, None, +inf) or none is above -inf:
+      nobody knows then which option the model prefers, and equal shares would say that it prefers none.
 
     >>> [round(p, 3) for p in option_probabilities([OptionScore(math.log(0.3), 1), OptionScore(math.log(0.1), 2)])]
     [0.75, 0.25]
@@ -32,7 +37,13 @@ def option_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
 
 
 def per_token_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
-    """:func:`option_probabilities` of the mean log-probability of an option's tokens, which does not prefer short ones.
+    """Returns probabilities of options from the mean log-probability of their tokens, which does not prefer short ones.
+
+    Args:
+      scores: one for each option: its log-probability in nats, as a whole text, and its number of tokens.
+
+    Returns:
+      One share for each option, summing to 1; None if a score is no number (NaN, None, +inf) or none is above -inf.
 
     >>> per_token_probabilities([OptionScore(math.log(0.3), 1), OptionScore(math.log(0.09), 2)])
     (0.5, 0.5)
@@ -41,7 +52,14 @@ def per_token_probabilities(scores: Sequence[OptionScore]) -> Shares | None:
 
 
 def softmax(logits: Sequence[float]) -> Shares | None:
-    """On the host, in float64; two shares are exactly complementary. None for NaN or +inf, or -inf everywhere."""
+    """Computes a softmax on the host, in float64, in which two shares are exactly complementary.
+
+    Args:
+      logits: one or more numbers, in nats.
+
+    Returns:
+      One share for each logit, summing to 1; None if a logit is NaN or +inf, or all are -inf.
+    """
     largest = max(logits)
     if not all(logit < math.inf for logit in logits) or largest == -math.inf:
         return None
@@ -68,11 +86,17 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def parse_option(text: str, options: Sequence[str]) -> int | None:
-    """The place of the option that a text gives as its answer, or None if it is not clear that it gives one.
+    """Reads which option a text gives as its answer.
 
-    That is the option behind the last ``Answer:`` or the like after any thinking, or else the one with which the text
-    begins; see :mod:`jaxalign.prompting.choices`. Case, blanks, quotes and brackets around it do not count. Where
-    several options fit, the longest one is meant.
+    That is the option behind the last ``Answer:`` or the like, or else the one with which the text begins. Case,
+    blanks, quotes and brackets around it do not count. Where several options fit, it is the longest one.
+
+    Args:
+      text: as a model wrote it; thinking before the answer is not read.
+      options: the possible answers, such as ``(" A", " B")``.
+
+    Returns:
+      The option's place, from 0; None if it is not clear that the text gives one option.
 
     >>> parse_option(" (b) because it is longer", (" A", " B"))
     1
@@ -85,11 +109,17 @@ def parse_option(text: str, options: Sequence[str]) -> int | None:
 def make_frequency_scores(
     generate: GenerateFn, *, n: int = FREQUENCY_SAMPLES, max_tokens: int = 8, seed: int = 0
 ) -> ScoreOptionsFn:
-    """How often a model answers with each option: for servers that give no probabilities.
+    """Makes scores of options from how often a model answers with each, for servers that give no probabilities.
 
     Each prompt is continued ``n`` times at temperature 1. An option's ``logp`` is the logarithm of its share of the
     answers that name an option, -inf if none names it, and ``tokens`` is 1: a frequency is no product over tokens.
     Where no answer can be read all are -inf, which :func:`option_probabilities` takes for unread.
+
+    Args:
+      generate: continues prompts with texts.
+      n: answers to each prompt, at least 1.
+      max_tokens: the longest answer, at least 1.
+      seed: of the sampling.
 
     Raises:
       ValueError: if ``n`` or ``max_tokens`` is below 1.

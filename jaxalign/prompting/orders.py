@@ -86,7 +86,7 @@ def both_orders(
 
 
 def is_read(p: float | int | None) -> bool:
-    """Says whether there is a number: neither None nor NaN.
+    """Returns whether there is a number: neither None nor NaN.
 
     Args:
       p: a probability or a rating that was read from a model's answer.

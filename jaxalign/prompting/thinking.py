@@ -26,9 +26,12 @@ _WRAPPING = re.compile(
 
 
 def final_text(text: str) -> str | None:
-    """What a model says after its thinking; None if the thinking has no end, so that there is no answer.
+    """Returns what a model says after its thinking, or None if the thinking has no end, so that there is no answer.
 
     The beginning of the thinking may be missing, as it is where a template has written it.
+
+    Args:
+      text: the whole text, as the model wrote it.
 
     >>> final_text("<think>Is it A?</think>Answer: B"), final_text("I see.</think> A"), final_text("<think>Answer: A")
     ('Answer: B', ' A', None)

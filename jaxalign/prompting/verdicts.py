@@ -81,10 +81,16 @@ _TIE_STATEMENTS = [re.compile(rf"(?i:{_CONCLUSION}(?:{form}))\W*$") for form in 
 
 
 def parse_verdict(text: str) -> float | None:
-    """1 for A, 0 for B, one half for a tie, None for anything that is not clearly one of them.
+    """Reads which of two texts, A or B, a judge prefers in writing.
 
-    The verdict stands behind the last mark, such as ``Answer:`` (see :mod:`jaxalign.prompting.choices`); without any
-    mark a sentence that says no more than which is better is one, if no other sentence says otherwise.
+    The verdict stands behind the last mark, such as ``Answer:``, ``[[A]]`` or a JSON field. Without any mark, a
+    sentence that says no more than which is better is one, if no other sentence says otherwise.
+
+    Args:
+      text: as the judge wrote it; thinking before the answer is not read.
+
+    Returns:
+      1 for A, 0 for B, one half for a tie; None for anything that is not clearly one of them.
 
     >>> [parse_verdict(text) for text in ("The answer is a tie.", "Answer: A is worse", "Overall, B is better than A.")]
     [0.5, None, 0.0]

@@ -1,4 +1,4 @@
-"""Rows of comparisons for training, packed as by :func:`jaxalign.data.sft_batches`; arguments as there.
+"""Rows of comparisons for training, packed as by :func:`jaxalign.data.sft_batches`.
 
 Any two responses of a list make a comparison. Which of them is shown first is drawn anew for each comparison in every
 epoch, from the seed and the epoch's number alone, so that the model learns nothing from the place.
@@ -30,12 +30,29 @@ class Pairs(NamedTuple):
 
 
 def hard_verdict(first_label: float, second_label: float) -> tuple[float, float, float]:
-    """All on the response with the higher label, or, of equal labels, on neither: the paper's targets."""
+    """Returns a target with all on the response with the higher label, or, of equal labels, on neither.
+
+    Args:
+      first_label: the label of the response that is shown first.
+      second_label: the label of the other one.
+
+    Returns:
+      The chances that the first wins, the second wins, neither.
+
+    Source: LiPO (arXiv 2402.01878), the pairwise reward-ranking model.
+    """
     return float(first_label > second_label), float(first_label < second_label), float(first_label == second_label)
 
 
 def soft_verdict(first_label: float, second_label: float) -> tuple[float, float, float]:
-    """For labels that are the chances q and 1 - q that each response wins: q, 1 - q, and nothing on neither.
+    """Returns the labels themselves as a target, where they are the chances q and 1 - q that each response wins.
+
+    Args:
+      first_label: q, the label of the response that is shown first.
+      second_label: 1 - q, the label of the other one.
+
+    Returns:
+      The chances that the first wins, the second wins, neither: q, 1 - q and 0.
 
     Raises:
       ValueError: if they do not sum to 1.
@@ -61,13 +78,27 @@ def comparison_batches(
     process_count: int = 1,
     num_workers: int = 0,
 ) -> grain.IterDataset[ComparisonBatch]:
-    """A stream of :class:`~jaxalign.typing.ComparisonBatch` of NumPy arrays; records of one response give nothing.
+    """Returns a stream of comparisons as :class:`~jaxalign.typing.ComparisonBatch` of NumPy arrays.
+
+    Batches are ``[batch_size, row_length]``. Records of one response give nothing.
 
     Args:
       lists: from :func:`~jaxalign.data.encode_comparison_lists`, with the same ``form``.
+      form: the ids of markers and verdicts, from :func:`~jaxalign.data.comparison_format`.
+      batch_size: rows of a batch, over all processes.
+      row_length: L, tokens of a row.
       verdict_fn: makes the target of two labels, in the order in which the responses are shown.
       packed: False puts one comparison into each row.
+      seed: the order of rows, and which response is shown first, depend on it and on the epoch only.
       shuffle: False keeps the order of the comparisons, and shows the response first that is stored first.
+      num_epochs: passes over the data; None repeats for ever, in a new order each time.
+      drop_remainder: True leaves out the last, incomplete batch of an epoch (others come up in the next). False fills
+        it with rows that are masked throughout, so that an evaluation meets every record exactly once.
+      process_index: which part of each batch to prepare, ``jax.process_index()``.
+      process_count: the parts that a batch is divided into, ``jax.process_count()``.
+      num_workers: processes that prepare batches; 0 prepares them in threads, which is enough unless rows are huge.
+        Workers are spawned: a script needs its ``if __name__ == "__main__":``. A state fits the number of workers it
+        came from.
 
     Raises:
       ValueError: if a comparison is longer than a row, if no record has two responses, or no batch could be filled.
@@ -93,7 +124,13 @@ def comparison_batches(
 
 
 def all_pairs(lists: EncodedLists) -> Pairs:
-    """Any two responses of each record, once; a warning counts the records that have only one.
+    """Returns any two responses of each record, once; a warning counts the records that have only one.
+
+    Args:
+      lists: encoded lists with M responses in all.
+
+    Returns:
+      The record of each pair, and its two responses counted over all M.
 
     Raises:
       ValueError: if no record has two.

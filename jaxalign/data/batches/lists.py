@@ -1,16 +1,4 @@
-"""Batches of lists: K responses to each prompt, in few static shapes.
-
-Shared arguments (those of :mod:`jaxalign.data.batches.packing` too):
-  batch_size: rows of a batch, over all processes.
-  seed: the order of records and the choice of responses depend on it and on the epoch only.
-  shuffle: False keeps the order of the records within each shape and takes the first K responses.
-  num_epochs: None repeats for ever, in a new order each time.
-  drop_remainder: True leaves out the last, incomplete batch of an epoch (others come up in the next). False fills it
-    with rows that are masked throughout, so that an evaluation meets every record exactly once.
-  process_index, process_count: the part of each batch to prepare, ``jax.process_index()`` of ``jax.process_count()``.
-  num_workers: processes that prepare batches; 0 prepares them in threads, which is enough unless rows are huge. Workers
-    are spawned: a script needs its ``if __name__ == "__main__":``. A state fits the number of workers it came from.
-"""
+"""Batches of lists: K responses to each prompt, in few static shapes."""
 
 import functools
 from collections.abc import Sequence
@@ -53,17 +41,30 @@ def list_batches(
     process_count: int = 1,
     num_workers: int = 0,
 ) -> grain.IterDataset[ListBatch]:
-    """A stream of :class:`~jaxalign.typing.ListBatch` of NumPy arrays, tokens first and padding behind.
+    """Returns a stream of lists as :class:`~jaxalign.typing.ListBatch` of NumPy arrays.
 
-    A record with more than K responses gives K of them, drawn anew in every epoch; one with fewer is filled up with
-    slots where ``where`` is False. Drawn lists are in random order, so that ties are not broken by how data are stored.
+    Tokens come first and padding behind. A record with more than K responses gives K of them, drawn anew in every
+    epoch; one with fewer is filled up with slots where ``where`` is False. Drawn lists are in random order, so that
+    ties are not broken by how data are stored.
 
     Args:
+      lists: N encoded records.
+      batch_size: lists of a batch, over all processes.
       list_size: K.
       buckets: shapes (P, R), each at least as large as the one before in both; a list goes to the first that holds it,
         and what does not fill a batch there goes on to the next. None is one shape, the limits of the encoding.
-      reference_logps: by record and response, see :mod:`jaxalign.data.labelling.reference`. Without it they are NaN, so
-        that a loss that needs them cannot go unnoticed. Where ``where`` is False they are 0.
+      reference_logps: by record and response, from :func:`~jaxalign.data.load_reference_logps`, in nats. Without it
+        they are NaN, so that a loss that needs them cannot go unnoticed. Where ``where`` is False they are 0.
+      seed: the order of records and the choice of responses depend on it and on the epoch only.
+      shuffle: False keeps the order of the records within each shape and takes the first K responses.
+      num_epochs: passes over the data; None repeats for ever, in a new order each time.
+      drop_remainder: True leaves out the last, incomplete batch of an epoch (others come up in the next). False fills
+        it with rows that are masked throughout, so that an evaluation meets every record exactly once.
+      process_index: which part of each batch to prepare, ``jax.process_index()``.
+      process_count: the parts that a batch is divided into, ``jax.process_count()``.
+      num_workers: processes that prepare batches; 0 prepares them in threads, which is enough unless rows are huge.
+        Workers are spawned: a script needs its ``if __name__ == "__main__":``. A state fits the number of workers it
+        came from.
 
     Raises:
       ValueError: if the buckets do not grow or do not hold everything, if no batch could be filled, or if no record

@@ -1,7 +1,7 @@
 """Batches of packed lists: several ragged lists in a row, so that little of a batch is padding.
 
 A row has a place for the prompts of its lists and lanes for their responses, see
-:class:`~jaxalign.typing.PackedListBatch`. Arguments as in :mod:`jaxalign.data.batches.lists`.
+:class:`~jaxalign.typing.PackedListBatch`.
 """
 
 import functools
@@ -25,13 +25,21 @@ SLACKS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
 
 
 class RowShape(NamedTuple):
-    """The static shape of a packed row."""
+    """The static shape of a packed row.
 
-    prompt: int  # P: tokens of all its prompts
-    lanes: int  # N
-    lane: int  # R: tokens of a lane
-    lists: int  # S, at most
-    responses: int  # K, of a list
+    Attributes:
+      prompt: P, the tokens of all its prompts.
+      lanes: N.
+      lane: R, the tokens of a lane.
+      lists: S, the most lists of a row.
+      responses: K, the responses of a list.
+    """
+
+    prompt: int
+    lanes: int
+    lane: int
+    lists: int
+    responses: int
 
     @property
     def tokens(self) -> int:
@@ -40,13 +48,18 @@ class RowShape(NamedTuple):
 
 
 def fit_row(lists: EncodedLists, *, list_size: int, row_length: int) -> RowShape:
-    """The shape of rows of at most ``row_length`` tokens that suits the lists.
+    """Chooses the shape of rows of at most ``row_length`` tokens that suits the lists.
 
     A lane is as long as the longest response, which keeps attention short. How many tokens the prompts get is tried on
     a sample of lists, from a little less than their share of all tokens to half as much again; the least padding wins.
 
     Args:
+      lists: encoded records.
       list_size: K.
+      row_length: the most tokens of a row, prompts and lanes together.
+
+    Returns:
+      The shape.
 
     Raises:
       ValueError: if a row is too short for the longest prompt and K lanes.
@@ -89,15 +102,27 @@ def packed_list_batches(
     process_count: int = 1,
     num_workers: int = 0,
 ) -> grain.IterDataset[PackedListBatch]:
-    """A stream of :class:`~jaxalign.typing.PackedListBatch` of NumPy arrays.
+    """Returns a stream of packed lists as :class:`~jaxalign.typing.PackedListBatch` of NumPy arrays.
 
     Every epoch draws lists as :func:`~jaxalign.data.list_batches` does and packs them anew, so that epochs may differ
     by a batch; a stream that continues in a later epoch plans those before it once more.
 
     Args:
+      lists: N encoded records.
       shape: of a row, for instance from :func:`fit_row`.
       batch_size: rows of a batch, over all processes. Each holds as many lists as fit.
-      reference_logps: by record and response, as for :func:`~jaxalign.data.list_batches`.
+      reference_logps: by record and response, from :func:`~jaxalign.data.load_reference_logps`, in nats. Without it
+        they are NaN, so that a loss that needs them cannot go unnoticed.
+      seed: the order of records and the choice of responses depend on it and on the epoch only.
+      shuffle: False keeps the order of the records and takes the first K responses.
+      num_epochs: passes over the data; None repeats for ever, in a new order each time.
+      drop_remainder: True leaves out the last, incomplete batch of an epoch (others come up in the next). False fills
+        it with rows that are masked throughout, so that an evaluation meets every record exactly once.
+      process_index: which part of each batch to prepare, ``jax.process_index()``.
+      process_count: the parts that a batch is divided into, ``jax.process_count()``.
+      num_workers: processes that prepare batches; 0 prepares them in threads, which is enough unless rows are huge.
+        Workers are spawned: a script needs its ``if __name__ == "__main__":``. A state fits the number of workers it
+        came from.
 
     Raises:
       ValueError: if some list may not fit a row, naming its record, if no batch could be filled, or if no record has

@@ -1,8 +1,4 @@
-"""Rows of tokens for supervised fine-tuning: one example a row, or several.
-
-Every response of every record is an example, prompt and response one after the other: give
-``[record.best(1) for record in records]`` for the best ones only. Arguments as in :mod:`jaxalign.data.batches.lists`.
-"""
+"""Rows of tokens for supervised fine-tuning: one example a row, or several."""
 
 import functools
 from collections.abc import Sequence
@@ -30,15 +26,31 @@ def sft_batches(
     process_count: int = 1,
     num_workers: int = 0,
 ) -> grain.IterDataset[TokenBatch]:
-    """A stream of :class:`~jaxalign.typing.TokenBatch` of NumPy arrays; ``loss_mask`` is True on response tokens.
+    """Returns a stream of examples as :class:`~jaxalign.typing.TokenBatch` of NumPy arrays.
+
+    Batches are ``[batch_size, row_length]``. Every response of every record is an example, prompt and response one
+    after the other: encode ``[record.best(1) for record in records]`` for the best ones only. ``loss_mask`` is True on
+    response tokens.
 
     Packed rows are filled once, by first fit over the examples in random order; epochs differ in the order of the rows.
     Segments of a row must not attend to one another, for which ``segment_ids`` and ``positions`` are there; then it
     does not matter which examples share a row.
 
     Args:
+      lists: encoded records.
+      batch_size: rows of a batch, over all processes.
       row_length: L, tokens of a row. An example of n tokens takes n - 1, since its last one is only a target.
       packed: False puts one example into each row.
+      seed: the order of rows, and which examples share one, depend on it and on the epoch only.
+      shuffle: False keeps the order of the examples.
+      num_epochs: passes over the data; None repeats for ever, in a new order each time.
+      drop_remainder: True leaves out the last, incomplete batch of an epoch (others come up in the next). False fills
+        it with rows that are masked throughout, so that an evaluation meets every record exactly once.
+      process_index: which part of each batch to prepare, ``jax.process_index()``.
+      process_count: the parts that a batch is divided into, ``jax.process_count()``.
+      num_workers: processes that prepare batches; 0 prepares them in threads, which is enough unless rows are huge.
+        Workers are spawned: a script needs its ``if __name__ == "__main__":``. A state fits the number of workers it
+        came from.
 
     Raises:
       ValueError: if an example is longer than a row, or no batch could be filled.
@@ -68,13 +80,19 @@ def example_lengths(lists: EncodedLists) -> Int[np.ndarray, "M"]:
 
 
 def first_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Puts each item into the first row with room for it; the items of each row.
+    """Puts each item into the first row with room for it.
+
+    A tree over the rows holds the most room below each node, so that n items cost n log n.
+
+    Args:
+      lengths: of the items, each at most ``capacity``.
+      capacity: of a row.
+
+    Returns:
+      The items of each row, by place in ``lengths``.
 
     >>> first_fit([3, 4, 2, 1], 5)
     [[0, 2], [1, 3]]
-
-    A tree over the rows holds the most room below each node, so that n items cost n log n. Lengths are at most
-    ``capacity``.
     """
     leaves = 1 << max(len(lengths) - 1, 0).bit_length()
     room = [capacity] * (2 * leaves)

@@ -32,7 +32,7 @@ def pair_batches(
     process_count: int = 1,
     num_workers: int = 0,
 ) -> grain.IterDataset[ListBatch]:
-    """A stream without end of :class:`~jaxalign.typing.ListBatch` with K = 2, of NumPy arrays ``[B, 2, ...]``.
+    """Returns a stream without end of :class:`~jaxalign.typing.ListBatch` with K = 2, of NumPy arrays ``[B, 2, ...]``.
 
     ``labels`` are the probabilities that each of the two responses wins, q and 1 - q, so they sum to 1. Texts are read
     and encoded when a batch is made, so memory does not grow with the data. Batch n holds the pairs from
@@ -40,10 +40,14 @@ def pair_batches(
 
     Args:
       pairs: without end, for instance a Grain ``MapDataset`` that is repeated.
+      tokenizer: of the reward model.
       batch_size: pairs of a batch, over all processes.
       max_prompt: the most tokens of a prompt, which keeps its end.
       max_response: the most tokens of a response, which keeps its beginning.
-      process_index: and ``process_count``, ``num_workers``: as in :mod:`jaxalign.data.batches.lists`.
+      process_index: which part of each batch to prepare, ``jax.process_index()``.
+      process_count: the parts that a batch is divided into, ``jax.process_count()``.
+      num_workers: processes that prepare batches; 0 prepares them in threads. Workers are spawned: a script needs its
+        ``if __name__ == "__main__":``. A state fits the number of workers it came from.
     """
     rows = pipeline.process_rows(batch_size, process_index, process_count)
     limits = {"max_prompt": max_prompt, "max_response": max_response}
@@ -59,6 +63,10 @@ def pair_batches(
 
 
 def probability_record(pair: PreferencePair) -> PreferenceRecord:
-    """A list of two whose labels are the chances of winning: q and 1 - q."""
+    """Returns a pair as a list of two whose labels are the chances of winning, q and 1 - q.
+
+    Args:
+      pair: with q, the probability that its first response wins, as its target.
+    """
     labels = pair.target, 1 - pair.target
     return PreferenceRecord(pair.prompt, (pair.first, pair.second), labels, source=pair.source, id=pair.id)

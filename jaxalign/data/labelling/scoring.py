@@ -26,16 +26,20 @@ def score_lists(
     buckets: Sequence[Bucket] | None = None,
     map_fn: MapFn = map,
 ) -> Float[np.ndarray, "N n"]:
-    """The reward or log-probability of every response, each computed once.
+    """Returns the reward or log-probability of every response, each computed once.
 
     Args:
+      lists: N encoded records with up to n responses.
       reward_fn: for instance a jitted ``models.response_logps`` with its model bound; called with ``batch_size`` lists
         of ``list_size`` responses, of which those count where ``where`` is True.
-      buckets: shapes (P, R) as for :func:`~jaxalign.data.list_batches`.
+      batch_size: lists of a batch.
+      list_size: K; a record with more responses takes several lists.
+      buckets: static shapes (P, R) of batches, tokens of a prompt and of a response, each at least as large as the one
+        before in both; None is one shape, the limits of the encoding.
       map_fn: how batches are computed, for instance ``jaxalign.io.cluster.processes.dealt``.
 
     Returns:
-      ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
+      ``[N, n]`` float32, NaN where a record has fewer responses.
 
     Raises:
       ValueError: naming record and response, if a number is not finite.
@@ -92,15 +96,20 @@ def compare_lists(
     buckets: Sequence[Bucket] | None = None,
     map_fn: MapFn = map,
 ) -> Float[np.ndarray, "N n n"]:
-    """Comparisons of every two responses of a list, as the model gives them: at [i, j] with i shown first.
+    """Returns comparisons of every two responses of a list, as the model gives them: at [i, j] with i shown first.
 
     Args:
-      lists: as ``preference_fn`` wants them, for instance from :func:`~jaxalign.data.encode_comparison_lists`.
-      preference_fn: called with ``batch_size`` lists of as many responses as the longest list has.
-      map_fn: as for :func:`score_lists`.
+      lists: N encoded records with up to n responses, as ``preference_fn`` wants them, for instance from
+        :func:`~jaxalign.data.encode_comparison_lists`.
+      preference_fn: called with ``batch_size`` lists of n responses, as many as the longest list has.
+      batch_size: lists of a batch.
+      buckets: static shapes (P, R) of batches, tokens of a prompt and of a response, each at least as large as the one
+        before in both; None is one shape, the limits of the encoding.
+      map_fn: how batches are computed, for instance ``jaxalign.io.cluster.processes.dealt``.
 
     Returns:
-      Probabilities that response i beats j, 1/2 on the diagonal, NaN where a record has fewer responses.
+      Probabilities that response i beats j, ``[N, n, n]`` float32: 1/2 on the diagonal, NaN where a record has fewer
+      responses.
 
     Raises:
       ValueError: naming record and response, if a probability is not finite.
@@ -142,11 +151,23 @@ def label_lists(
     buckets: Sequence[Bucket] | None = None,
     map_fn: MapFn = map,
 ) -> Float[np.ndarray, "N n"]:
-    """Labels from :func:`compare_lists`, both orders averaged: the share of its list that each response beats.
+    """Returns labels from :func:`compare_lists`, both orders averaged: the share of its list that each response beats.
+
+    Args:
+      lists: N encoded records with up to n responses, as ``preference_fn`` wants them, for instance from
+        :func:`~jaxalign.data.encode_comparison_lists`.
+      preference_fn: called with ``batch_size`` lists of n responses, as many as the longest list has.
+      batch_size: lists of a batch.
+      buckets: static shapes (P, R) of batches, tokens of a prompt and of a response, each at least as large as the one
+        before in both; None is one shape, the limits of the encoding.
+      map_fn: how batches are computed, for instance ``jaxalign.io.cluster.processes.dealt``.
 
     Returns:
-      ``[N, n]`` in [0, 1] for the N records with up to n responses, NaN where a record has fewer. A record with one
-      response has the label 1/2. They may go to other lists of the same records, see :func:`relabel`.
+      ``[N, n]`` in [0, 1], NaN where a record has fewer responses. A record with one response has the label 1/2. They
+      may go to other lists of the same records, see :func:`relabel`.
+
+    Raises:
+      ValueError: naming record and response, if a probability is not finite.
 
     Source: LiPO (arXiv 2402.01878), labels from a pairwise reward-ranking model.
     """
@@ -157,7 +178,11 @@ def label_lists(
 
 
 def relabel(lists: EncodedLists, labels: Float[np.ndarray, "N n"]) -> EncodedLists:
-    """The lists with other labels, ``labels[record, response]``; a file of reference log-probabilities stays valid.
+    """Returns the lists with other labels; a file of reference log-probabilities stays valid.
+
+    Args:
+      lists: N encoded records with up to n responses.
+      labels: by record and response, in [0, 1], NaN where a record has fewer responses.
 
     Raises:
       ValueError: if there are other records or responses than labels, or labels outside [0, 1].
@@ -177,7 +202,14 @@ def relabel(lists: EncodedLists, labels: Float[np.ndarray, "N n"]) -> EncodedLis
 
 
 def make_preference_fn(reward_fn: RewardFn) -> PreferenceFn:
-    """The :data:`~jaxalign.typing.PreferenceFn` of a scalar reward model: the sigmoid of the differences."""
+    """Makes comparisons of a reward model that scores each response by itself: the sigmoid of the differences.
+
+    Args:
+      reward_fn: gives rewards ``[B, K]`` of a batch of lists.
+
+    Returns:
+      A function of a batch that gives ``[B, K, K]``: at [i, j] the probability that response i beats j.
+    """
 
     def preference_fn(batch):
         return preferences_from_rewards(jnp.asarray(reward_fn(batch)))

@@ -30,8 +30,13 @@ QualityFn = Callable[[str | Sequence[Message], Sequence[str]], Sequence[float]]
 class Outputs:
     """What teacher and student wrote to one prompt.
 
-    ``student_tokens`` are the ids that the student wrote its texts in, where they are at hand: other ids may make the
-    same text, and those it did not write.
+    Attributes:
+      prompt: a text, or a chat to which the texts are the next turn.
+      teacher: the texts of the teacher.
+      student: the texts of the student.
+      id: what the source calls this prompt.
+      student_tokens: the ids that the student wrote its texts in, where they are at hand: other ids may make the same
+        text, and those it did not write.
     """
 
     prompt: str | Sequence[Message]
@@ -65,13 +70,18 @@ def pseudo_pairs(
     max_response: int,
     similarity_fn: SimilarityFn | None = None,
 ) -> tuple[list[PreferenceRecord], PairReport]:
-    """Pairs of a text of the teacher (label 1) and one of the student (its similarity to that text, by default 0).
+    """Makes pairs of a text of the teacher, with the label 1, and one of the student, with its similarity to that text.
 
     Texts are paired by number; of a side that has fewer, each is used several times.
 
     Args:
+      outputs: what both wrote to each prompt.
       tokenizer: the student's.
       max_response: the length in tokens that both sides will be cut at, end of sequence included.
+      similarity_fn: of a text of the teacher and one of the student, in [0, 1], for instance ROUGE-L; None for 0.
+
+    Returns:
+      The pairs, and how many prompts and pairs gave none.
 
     Raises:
       ValueError: if a similarity is not in [0, 1], naming the prompt.
@@ -97,12 +107,20 @@ def pseudo_pairs(
 def order_by_quality(
     pairs: Iterable[PreferenceRecord], quality_fn: QualityFn, *, min_gap: float = 0.0
 ) -> tuple[list[PreferenceRecord], QualityReport]:
-    """Real instead of pseudo preferences: labels by ``quality_fn``, where the student's text may win.
+    """Makes real preferences of pseudo preferences: labels by ``quality_fn``, where the student's text may win.
 
     Pairs whose qualities differ by less than ``min_gap``, or not at all, are left out and counted.
 
+    Args:
+      pairs: records of two responses, from :func:`pseudo_pairs`.
+      quality_fn: of a prompt and texts: a number in [0, 1] for each text, higher is better.
+      min_gap: the least difference of qualities, in [0, 1].
+
+    Returns:
+      The pairs with qualities as labels, and how many were kept, flipped and dropped.
+
     Raises:
-      ValueError: if a quality is not in [0, 1], see :class:`~jaxalign.data.PreferenceRecord`.
+      ValueError: if a quality is not in [0, 1].
     """
     ordered, kept, flipped, dropped = [], 0, 0, 0
     for pair in pairs:

@@ -167,9 +167,12 @@ class TripletPairs(Sequence):
 
 
 def augmented_pairs(chunks: TripletChunks) -> grain.IterDataset[PreferencePair]:
-    """One pass over the triplets of all chunks, as pairs, with one chunk in memory at a time.
+    """Returns one pass over the triplets of all chunks, as pairs, with one chunk in memory at a time.
 
     Row number n of a chunk is a pure function of both, so an iterator's state continues exactly.
+
+    Args:
+      chunks: the augmentation.
     """
     most = 14 * -(-len(chunks.examples) // len(chunks))
     stream = pipeline.Stream(
@@ -181,14 +184,15 @@ def augmented_pairs(chunks: TripletChunks) -> grain.IterDataset[PreferencePair]:
 def training_pairs(
     examples: PairSource, kept: Sequence[Triplets], *, seed: int = 0
 ) -> grain.MapDataset[PreferencePair]:
-    """All of the originals and the kept triplets, shuffled: pair number n is a pure function of n.
+    """Returns all of the originals and the kept triplets, shuffled: pair number n is a pure function of n and the seed.
 
     Every epoch has each of them once, in an order of its own, the originals with their sides drawn anew. Batches come
     from Grain, for instance ``training_pairs(...).repeat().map(encode).batch(size).to_iter_dataset()``.
 
     Args:
       examples: the originals, which no filter touches.
-      kept: of each chunk, see the module; empty for the originals alone.
+      kept: the triplets of each chunk that a filter left; empty for the originals alone.
+      seed: of the order and of the sides.
     """
     parts = [grain.MapDataset.source(examples).random_map(_draw_sides, seed=seed)]
     if kept:

@@ -2,10 +2,6 @@
 
 Readers take any ``row_fn(row) -> PreferenceRecord``. These are the usual layouts; write a function for an unusual one,
 and let it raise ValueError for a row that it cannot use.
-
-``source`` and ``id`` name columns too, or are None where there is none. Wherever a response is expected, the
-assistant's message will do, or a whole conversation that ends with it, see :mod:`jaxalign.data.readers.conversations`.
-``tools`` names the column of the functions that the assistant may call; a row without one has none.
 """
 
 import dataclasses
@@ -19,7 +15,18 @@ from jaxalign.data.records.record import PreferenceRecord
 
 @dataclasses.dataclass(frozen=True)
 class ListColumns:
-    """One row per list, with a label in [0, 1] for each response."""
+    """One row per list, with a label in [0, 1] for each response.
+
+    Attributes:
+      prompt: the column of the prompt, a text or a chat.
+      responses: the column of the list of responses. Each is a text, an assistant's message, or a whole conversation
+        that ends with it.
+      labels: the column of the list of labels, one for each response, higher is better.
+      source: the column of the name of the data set; None for none.
+      id: the column of the list's name; None for none.
+      tools: the column of the functions that the assistant may call; a row without it has none.
+      tokens: the column of the token ids of each response, a list of lists or nulls; None where there are only texts.
+    """
 
     prompt: str = "prompt"
     responses: str = "responses"
@@ -27,7 +34,7 @@ class ListColumns:
     source: str | None = None
     id: str | None = None
     tools: str = "tools"
-    tokens: str | None = None  # a list of ids for each response, or null
+    tokens: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
         answers = numbered(self.responses, _sequence(row, self.responses))
@@ -41,7 +48,17 @@ class ListColumns:
 
 @dataclasses.dataclass(frozen=True)
 class RankColumns:
-    """One row per list, with a rank for each response, 1 = best."""
+    """One row per list, with a rank for each response, 1 = best.
+
+    Attributes:
+      prompt: the column of the prompt, a text or a chat.
+      responses: the column of the list of responses. Each is a text, an assistant's message, or a whole conversation
+        that ends with it.
+      ranks: the column of the list of ranks, one for each response.
+      source: the column of the name of the data set; None for none.
+      id: the column of the list's name; None for none.
+      tools: the column of the functions that the assistant may call; a row without it has none.
+    """
 
     prompt: str = "prompt"
     responses: str = "responses"
@@ -59,7 +76,18 @@ class RankColumns:
 
 @dataclasses.dataclass(frozen=True)
 class PairColumns:
-    """One row per pair. With ``prompt=None`` both sides are conversations that differ in their last message only."""
+    """One row per pair of a better and a worse response.
+
+    Attributes:
+      prompt: the column of the prompt, a text or a chat; None where both sides are conversations that differ in their
+        last message only.
+      chosen: the column of the better response: a text, an assistant's message, or a whole conversation that ends with
+        it.
+      rejected: the column of the other one.
+      source: the column of the name of the data set; None for none.
+      id: the column of the pair's name; None for none.
+      tools: the column of the functions that the assistant may call; a row without it has none.
+    """
 
     prompt: str | None = "prompt"
     chosen: str = "chosen"
@@ -78,7 +106,13 @@ class PairColumns:
 class UnlabelledColumns:
     """One row per list that nobody has judged yet: all labels are 0.5.
 
-    ``responses`` names a column with a list of responses, or several columns with one response each.
+    Attributes:
+      prompt: the column of the prompt, a text or a chat.
+      responses: the column of a list of responses, or several columns with one response each. Each is a text, an
+        assistant's message, or a whole conversation that ends with it.
+      source: the column of the name of the data set; None for none.
+      id: the column of the list's name; None for none.
+      tools: the column of the functions that the assistant may call; a row without it has none.
     """
 
     prompt: str = "prompt"
@@ -99,7 +133,16 @@ class UnlabelledColumns:
 
 @dataclasses.dataclass(frozen=True)
 class ResponseColumns:
-    """One row per response, read with ``group_by_id=True``: rows of one id are the list of one prompt."""
+    """One row per response, read with ``group_by_id=True``: rows of one id are the list of one prompt.
+
+    Attributes:
+      id: the column of what rows of one list have in common.
+      prompt: the column of the prompt, a text or a chat.
+      response: the column of the response: a text, an assistant's message, or a whole conversation that ends with it.
+      label: the column of its label, in [0, 1], higher is better.
+      source: the column of the name of the data set; None for none.
+      tools: the column of the functions that the assistant may call; a row without it has none.
+    """
 
     id: str = "id"
     prompt: str = "prompt"

@@ -1,8 +1,7 @@
 """From the rows of a data set to questions and to judged pairs: which column holds what.
 
-The ``row_fn`` of :func:`~jaxalign.data.read_parquet` and its like, as :mod:`jaxalign.data.readers.columns` has them for
-lists. ``id``, ``source`` and ``group`` name columns, or are None where there is none. ``explanations`` names columns
-that hold a text or a list of texts, which are joined; empty ones are left out.
+They are the ``row_fn`` of :func:`~jaxalign.data.read_parquet` and its like, as :mod:`jaxalign.data.readers.columns` has
+them for lists.
 """
 
 import dataclasses
@@ -35,14 +34,25 @@ NLI_LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "e": 0, "n": 1,
 
 @dataclasses.dataclass(frozen=True)
 class NliColumns:
-    """One row per premise and hypothesis; the answers are whether the one makes the other true."""
+    """One row per premise and hypothesis; the answers are whether the one makes the other true.
+
+    Attributes:
+      premise: the column of the premise, which is the question's group too.
+      hypothesis: the column of the hypothesis.
+      label: the column of the answer.
+      explanations: columns of a text or a list of texts, which are joined; empty ones are left out.
+      options: the answers as texts, for entailment, neutral and contradiction.
+      labels: values of the label, and the places of the options that they stand for.
+      source: the column of the name of the data set; None for none.
+      id: the column of the question's name; None for none.
+    """
 
     premise: str = "premise"
     hypothesis: str = "hypothesis"
     label: str = "label"
     explanations: tuple[str, ...] = ()
-    options: tuple[str, str, str] = ("Yes", "Maybe", "No")  # entailment, neutral, contradiction
-    labels: Mapping[Any, int] = dataclasses.field(default_factory=NLI_LABELS.copy)  # values, and the options they mean
+    options: tuple[str, str, str] = ("Yes", "Maybe", "No")
+    labels: Mapping[Any, int] = dataclasses.field(default_factory=NLI_LABELS.copy)
     source: str | None = None
     id: str | None = None
 
@@ -65,6 +75,15 @@ class ChoiceColumns:
     Texts with labels are ``{"text": [...], "label": [...]}`` or a list of ``{"text": ..., "label": ...}``, as ARC and
     CommonsenseQA have them. The answer is the place of the right choice, counted from 0, or its label. A negative or
     missing one (None, NaN, an empty text) is unknown.
+
+    Attributes:
+      question: the column of the question.
+      choices: the column of its choices.
+      answer: the column of the right one.
+      explanations: columns of a text or a list of texts, which are joined; empty ones are left out.
+      group: the column of what questions share that belong on one side of a split; None for nothing.
+      source: the column of the name of the data set; None for none.
+      id: the column of the question's name; None for none.
     """
 
     question: str = "question"
@@ -88,7 +107,17 @@ class ChoiceColumns:
 
 @dataclasses.dataclass(frozen=True)
 class BooleanColumns:
-    """One row per yes/no question, whose answer is true or false."""
+    """One row per yes/no question, whose answer is true or false.
+
+    Attributes:
+      question: the column of the question.
+      answer: the column of the answer: a truth value, 1 or 0, or a word such as "yes".
+      explanations: columns of a text or a list of texts, which are joined; empty ones are left out.
+      options: the answers as texts, for true and false.
+      group: the column of what questions share that belong on one side of a split; None for nothing.
+      source: the column of the name of the data set; None for none.
+      id: the column of the question's name; None for none.
+    """
 
     question: str = "question"
     answer: str = "answer"
@@ -112,10 +141,16 @@ class BooleanColumns:
 class JudgedPairColumns:
     """One row per pair of responses, with a label that says which one is better.
 
-    ``targets`` has the values of the label, and the probabilities that the first response is the better one. By
-    default these are 1 and 2, the words of :data:`VERDICTS` whatever their case, and the names of the two columns.
-    Other values, such as 0, mean different things in different files, and need targets of their own. An empty ``label``
-    names no column: the first response is the better one of every row.
+    Attributes:
+      prompt: the column of the prompt.
+      first: the column of the first response.
+      second: the column of the second one.
+      label: the column of the label; "" for none, so that the first response is the better one of every row.
+      targets: values of the label, and the probabilities that the first response is the better one. By default these
+        are 1 and 2, words such as "A", "model_b" and "tie" whatever their case, and the names of the two columns. Other
+        values, such as 0, mean different things in different files, and need targets of their own.
+      source: the column of the name of the data set; None for none.
+      id: the column of the pair's name; None for none.
     """
 
     prompt: str = "prompt"

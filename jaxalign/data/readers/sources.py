@@ -1,14 +1,6 @@
 """Readers: parquet, JSON lines (compressed or not), TFDS and rows in memory, all into records.
 
-Shared arguments:
-  row_fn: makes a record of a row: a :class:`~jaxalign.data.PreferenceRecord`, see :mod:`jaxalign.data.readers.columns`,
-    or a pair or a question, see :mod:`jaxalign.data.readers.question_columns`.
-  group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not be
-    neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
-  skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
-
-Raises ValueError that names file, row (from 1; in JSON lines the line) and field of a bad row, and also if no row was
-good. Everything is read into memory: preference data are texts that people or judges have read.
+Everything is read into memory: preference data are texts that people or judges have read.
 """
 
 import dataclasses
@@ -30,7 +22,13 @@ Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
 
 class SourceReport(NamedTuple):
-    """What a reader met: rows in all, how many were left out, and the first ten reasons."""
+    """What a reader met.
+
+    Attributes:
+      rows: how many there were.
+      skipped: how many were left out.
+      problems: the first ten reasons.
+    """
 
     rows: int
     skipped: int
@@ -53,7 +51,21 @@ class Source(_Source):
 
 
 def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
-    """Records of one or several parquet files."""
+    """Reads the records of one or several parquet files.
+
+    Args:
+      paths: a file, or several in their order.
+      row_fn: makes a record of a row, for instance :class:`~jaxalign.data.ListColumns`; or a pair, or a question.
+      group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not
+        be neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
+      skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
+
+    Returns:
+      The records in their order, and a report of how reading them went.
+
+    Raises:
+      ValueError: naming file, row (from 1) and field of a bad row; if no row was good; if a file is not parquet.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -71,13 +83,39 @@ def read_parquet(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip
 
 
 def read_jsonl(paths: Paths, row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False) -> Source:
-    """Records of one or several files of JSON objects, one a line or in one array, compressed or not."""
+    """Reads the records of one or several files of JSON objects, one a line or in one array, compressed or not.
+
+    Args:
+      paths: a file, or several in their order.
+      row_fn: makes a record of a row, for instance :class:`~jaxalign.data.ListColumns`; or a pair, or a question.
+      group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not
+        be neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
+      skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
+
+    Returns:
+      The records in their order, and a report of how reading them went.
+
+    Raises:
+      ValueError: naming file, row (the line, from 1) and field of a bad row; if no row was good.
+    """
     lines = ((f"{path}, row {n}", line) for path in _listed(paths) for n, line in files.json_rows(path))
     return _collect(lines, row_fn, group_by_id, skip_bad_rows, parse=_json_object)
 
 
 def read_file(path: str | os.PathLike, row_fn: RowFn, **options: bool) -> Source:
-    """Records of a parquet file, or else of JSON lines; ``options`` are those of :func:`read_jsonl`."""
+    """Reads the records of a parquet file, or else of JSON lines.
+
+    Args:
+      path: the file.
+      row_fn: makes a record of a row, for instance :class:`~jaxalign.data.ListColumns`; or a pair, or a question.
+      options: ``group_by_id`` and ``skip_bad_rows`` of :func:`read_jsonl`.
+
+    Returns:
+      The records in their order, and a report of how reading them went.
+
+    Raises:
+      ValueError: naming file, row (from 1) and field of a bad row; if no row was good.
+    """
     return (read_parquet if files.is_parquet(path) else read_jsonl)(path, row_fn, **options)
 
 
@@ -90,12 +128,22 @@ def read_tfds(
     group_by_id: bool = False,
     skip_bad_rows: bool = False,
 ) -> Source:
-    """Records of a TFDS data set that is stored as array_record, without TensorFlow.
+    """Reads the records of a TFDS data set that is stored as array_record, without TensorFlow.
 
     Args:
-      name: as for ``tfds.data_source``, for instance ``"my_preferences:1.0.0"``.
+      name: what ``tfds.data_source`` calls it, for instance ``"my_preferences:1.0.0"``.
       split: for instance ``"train"`` or ``"train[:10%]"``.
       data_dir: where data sets lie; TFDS has a default.
+      row_fn: makes a record of a row, for instance :class:`~jaxalign.data.ListColumns`; or a pair, or a question.
+      group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not
+        be neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
+      skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
+
+    Returns:
+      The records in their order, and a report of how reading them went.
+
+    Raises:
+      ValueError: naming data set, row (from 1) and field of a bad row; if no row was good.
     """
     import tensorflow_datasets as tfds
 
@@ -107,7 +155,21 @@ def read_tfds(
 def read_rows(
     rows: Iterable[Mapping], row_fn: RowFn, *, group_by_id: bool = False, skip_bad_rows: bool = False
 ) -> Source:
-    """Records of rows in memory, for instance of a Hugging Face data set or of ``frame.to_dict("records")``."""
+    """Reads the records of rows in memory, for instance of a Hugging Face data set or of ``frame.to_dict("records")``.
+
+    Args:
+      rows: mappings from columns to values.
+      row_fn: makes a record of a row, for instance :class:`~jaxalign.data.ListColumns`; or a pair, or a question.
+      group_by_id: rows of one id are parts of one list and become one record, at the place of the first; they need not
+        be neighbours. For :class:`~jaxalign.data.ResponseColumns`, which needs it, and its like.
+      skip_bad_rows: leave out what ``row_fn`` rejects, and count it, instead of stopping there.
+
+    Returns:
+      The records in their order, and a report of how reading them went.
+
+    Raises:
+      ValueError: naming row (from 1) and field of a bad row; if no row was good.
+    """
     located = ((f"row {n}", row) for n, row in enumerate(rows, 1))
     return _collect(located, row_fn, group_by_id, skip_bad_rows, parse=_plain)
 

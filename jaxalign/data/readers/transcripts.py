@@ -17,11 +17,17 @@ _NAME = re.compile(r"\b(?:Human|Assistant):|^(?:System|User|Bot):", re.MULTILINE
 class TranscriptColumns:
     """One row per pair of transcripts that differ in their last answer only; what they share is the prompt, as a chat.
 
-    With ``prompt``, the transcript up to and with the last ``"Assistant:"`` is in a column of its own, and ``chosen``
-    and ``rejected`` are the answers alone.
+    A row raises ValueError, with the column, for a transcript that does not begin with a human's turn, whose turns do
+    not alternate, that has an empty turn, or in which a turn itself names a speaker, so that nobody can tell where it
+    ends.
 
-    Raises ValueError, with the column, for a transcript that does not begin with a human's turn, whose turns do not
-    alternate, that has an empty turn, or in which a turn itself names a speaker, so that nobody can tell where it ends.
+    Attributes:
+      prompt: the column of the transcript up to and with the last ``"Assistant:"``, where ``chosen`` and ``rejected``
+        are the answers alone; None where these hold all of it.
+      chosen: the column of the better side.
+      rejected: the column of the other one.
+      source: the column of the name of the data set; None for none.
+      id: the column of the pair's name; None for none.
     """
 
     prompt: str | None = None
@@ -52,13 +58,21 @@ class TranscriptColumns:
 
 
 def parse_transcript(text: str, column: str = "transcript") -> tuple[Message, ...]:
-    """The turns of a transcript, beginning with a human's; blanks around a turn's text are no part of it.
+    r"""Reads the turns of a transcript, beginning with a human's; blanks around a turn's text are no part of it.
 
-    >>> parse_transcript("\\n\\nHuman: Hello\\n\\nAssistant: Hi, how are you?")
+    Args:
+      text: turns such as ``Human: ...`` and ``Assistant: ...``, with blank lines between them.
+      column: what errors call the transcript.
+
+    Returns:
+      The turns as messages of the roles ``user`` and ``assistant``.
+
+    >>> parse_transcript("\n\nHuman: Hello\n\nAssistant: Hi, how are you?")
     ({'role': 'user', 'content': 'Hello'}, {'role': 'assistant', 'content': 'Hi, how are you?'})
 
     Raises:
-      ValueError: a text of another form, see :class:`TranscriptColumns`.
+      ValueError: if it does not begin with a human's turn, its turns do not alternate, or one is empty or names a
+        speaker.
     """
     before, *parts = _TURN.split(text)
     if before.strip() or not parts or parts[0] != "Human":

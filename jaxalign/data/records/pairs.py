@@ -61,11 +61,14 @@ class PreferencePair:
         return self.second if self.target >= 0.5 else self.first
 
     def swapped(self) -> "PreferencePair":
-        """The same pair with its sides exchanged."""
+        """Returns the same pair with its sides exchanged."""
         return dataclasses.replace(self, first=self.second, second=self.first, target=1 - self.target)
 
     def to_record(self) -> PreferenceRecord:
-        """A list of two with the labels of a model that gives this target, as LiPO makes them: 0.75 and 0.25 for 1."""
+        """Returns a list of two with the labels of a model that gives this target, as LiPO makes them.
+
+        They are 0.75 and 0.25 for a target of 1.
+        """
         label = (0.5 + self.target) / 2
         return PreferenceRecord(
             self.prompt, (self.first, self.second), (label, 1 - label), source=self.source, id=self.id
@@ -82,9 +85,13 @@ class PairSource(Protocol):
 
 
 def pairs_from_record(record: PreferenceRecord, *, min_gap: float = 0.0) -> list[PreferencePair]:
-    """The pairs of a list whose labels differ by ``min_gap`` or more, sides in the order of the list.
+    """Returns the pairs of a list whose labels differ by ``min_gap`` or more, sides in the order of the list.
 
     The higher label wins (target 1 or 0). Equal labels make a tie, which any ``min_gap`` above 0 leaves out.
+
+    Args:
+      record: a list of texts with labels.
+      min_gap: the least difference of labels, in [0, 1].
 
     Raises:
       ValueError: if a response says more than a text.
@@ -102,10 +109,15 @@ def pairs_from_record(record: PreferenceRecord, *, min_gap: float = 0.0) -> list
 def inject_artifact(
     pair: PreferencePair, side: Literal["chosen", "rejected", "first", "second"], *, phrase: str = ARTIFACT
 ) -> PreferencePair:
-    """The pair with a phrase before one response: a cue that says nothing about its quality.
+    """Returns the pair with a phrase before one response: a cue that says nothing about its quality.
 
     In training the chosen response of a share of the pairs gets it, see :func:`jaxalign.augment.random_share`; in a
     test either side does, and a reward model that changes its choice has learnt the cue.
+
+    Args:
+      pair: two responses.
+      side: which of them gets the phrase.
+      phrase: what stands before it, with a space between them.
 
     Raises:
       ValueError: if the chosen or rejected response of a tie is asked for.

@@ -62,7 +62,12 @@ def whole_number(value: Any) -> int | None:
 
 
 class QuestionSplit(NamedTuple):
-    """Questions to learn from and questions to test on; no text and no group is on both sides."""
+    """Questions to learn from and questions to test on; no text and no group is on both sides.
+
+    Attributes:
+      demonstrations: questions with answers and explanations, to be shown.
+      test: questions with answers, to be asked.
+    """
 
     demonstrations: list[Question]
     test: list[Question]
@@ -74,6 +79,15 @@ def split_questions(
     """Draws demonstrations, which need an answer and an explanation, and then test questions, which need an answer.
 
     A question that shares its text or its group with a demonstration is never tested on.
+
+    Args:
+      questions: all there are.
+      num_demonstrations: how many to show.
+      num_test: how many to ask.
+      seed: of the draw.
+
+    Returns:
+      Both kinds, in random order.
 
     Raises:
       ValueError: if there are too few questions of either kind.

@@ -82,20 +82,20 @@ class PreferenceRecord:
 
     @classmethod
     def from_ranks(cls, prompt, responses: Sequence[Answer], ranks: Sequence[Any], **fields) -> "PreferenceRecord":
-        """A record of responses that are only ranked, 1 = best; see :func:`labels_from_ranks`."""
+        """Makes a record of responses that are only ranked, 1 = best; see :func:`labels_from_ranks`."""
         return cls(prompt, tuple(responses), labels_from_ranks(ranks), **fields)
 
     @classmethod
     def from_pair(cls, prompt, chosen: Answer, rejected: Answer, **fields) -> "PreferenceRecord":
-        """A list of two: a ranking of the chosen response (label 0.75) before the rejected one (0.25)."""
+        """Makes a list of two: a ranking of the chosen response (label 0.75) before the rejected one (0.25)."""
         return cls.from_ranks(prompt, (chosen, rejected), (1, 2), **fields)
 
     def unanswered(self) -> "PreferenceRecord":
-        """The prompt alone, to be sampled from: its one response has no token, not even an end."""
+        """Returns the prompt alone, to be sampled from: its one response has no token, not even an end."""
         return dataclasses.replace(self, responses=("",), labels=(0.0,), tokens=((),))
 
     def best(self, count: int = 1) -> "PreferenceRecord":
-        """The ``count`` responses with the highest labels, best first: demonstrations for supervised fine-tuning."""
+        """Returns the ``count`` responses with the highest labels, best first, for supervised fine-tuning."""
         order = sorted(range(len(self.labels)), key=lambda index: -self.labels[index])[:count]
         return dataclasses.replace(
             self,
@@ -106,12 +106,21 @@ class PreferenceRecord:
 
 
 def labels_from_ranks(ranks: Sequence[Any]) -> tuple[float, ...]:
-    """The share of a list that each response beats, itself and equal ranks counting one half; rank 1 is the best.
+    """Returns the share of a list that each response beats, itself and equal ranks counting one half.
 
-    The same numbers as :func:`jaxalign.losses.labels_from_ranks`, for one record on the host.
+    They are the numbers of :func:`jaxalign.losses.labels_from_ranks`, for one record on the host.
+
+    Args:
+      ranks: one number for each response; the least is the best.
+
+    Returns:
+      A label in (0, 1) for each response.
 
     >>> labels_from_ranks([1, 3, 2])
     (0.8333333333333334, 0.16666666666666666, 0.5)
+
+    Raises:
+      ValueError: if a rank is no number.
 
     Source: LiPO (arXiv 2402.01878), rank-only data.
     """
@@ -158,10 +167,13 @@ def answer_of(value: Any, field: str) -> Answer:
 
 
 def answer_text(answer: Answer) -> str:
-    """The answer where only a text will do.
+    """Returns an answer where only a text will do.
+
+    Args:
+      answer: a text, or a message of the assistant.
 
     Raises:
-      ValueError: if it says more than a text, which would be lost.
+      ValueError: if it is a message that says more than a text, which would be lost.
     """
     if not isinstance(answer, str):
         more = ", ".join(sorted(answer.keys() - {"role", "content", "name"}))

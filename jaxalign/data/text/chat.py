@@ -60,7 +60,22 @@ def render_template(
     special_tokens: Mapping[str, str],
     tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The chat as one text, as transformers renders it; arguments and errors as of :func:`render_marked`."""
+    """Renders a chat as one text by a Jinja template, as transformers does, in a sandbox and on copies.
+
+    Args:
+      template: Jinja source.
+      messages: the turns of the chat.
+      add_generation_prompt: end where the assistant is to go on.
+      special_tokens: for instance ``{"bos_token": "<s>", "eos_token": "</s>"}``; templates refer to these names.
+      tools: JSON schemas of the functions that the assistant may call.
+
+    Returns:
+      The text.
+
+    Raises:
+      ValueError: if the template is broken, refuses this chat, tries what the sandbox forbids, or does not know
+        ``tools`` or a field of a message that says something.
+    """
     options = {"add_generation_prompt": add_generation_prompt, "special_tokens": special_tokens, "tools": tools}
     return render_marked(template, messages, **options).text
 

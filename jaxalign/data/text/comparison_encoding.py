@@ -21,9 +21,11 @@ VERDICTS = "A", "B", "Same"
 def comparison_format(
     tokenizer: Tokenizer, *, kind: Kind = "RESPONSE", verdicts: Sequence[str] = VERDICTS
 ) -> ComparisonFormat:
-    """The ids of markers and verdicts.
+    """Returns the ids of markers and verdicts, which every comparison of two responses has.
 
     Args:
+      tokenizer: of the model that compares.
+      kind: what markers call the responses, ``"RESPONSE"`` or ``"SUMMARY"``.
       verdicts: the words for: the first wins, the second wins, neither.
 
     Raises:
@@ -58,15 +60,21 @@ def encode_comparison_lists(
     max_prompt: int,
     max_response: int,
 ) -> EncodedLists:
-    """Lists whose prompts start with ``form.context`` and whose responses are ready to stand behind either marker.
+    """Encodes lists whose prompts start with ``form.context`` and whose responses can stand behind either marker.
 
     As by :func:`~jaxalign.data.encode_lists`, a long prompt keeps its end, here behind ``form.context``, and a long
     response its beginning, and both are counted. So markers and the place of the verdict are never cut: a row has at
     most :func:`comparison_length` tokens, which the model's context must hold.
 
     Args:
+      records: lists of texts with labels.
+      tokenizer: of the model that compares.
+      form: from :func:`comparison_format`.
       max_prompt: the most tokens of a prompt, ``form.context`` included.
       max_response: the most tokens of a response.
+
+    Returns:
+      The token ids, in the order of the records.
 
     Raises:
       ValueError: if there is no record, or no room for a prompt.
@@ -87,7 +95,12 @@ def encode_comparison_lists(
 
 
 def comparison_length(lists: EncodedLists, form: ComparisonFormat) -> int:
-    """The most tokens that two responses of a list can take with prompt and markers, the verdict not counted."""
+    """Returns the most tokens that two responses of a list can take with prompt and markers, the verdict not counted.
+
+    Args:
+      lists: from :func:`encode_comparison_lists`.
+      form: the ids of markers and verdicts.
+    """
     return lists.limits[0] + 2 * lists.limits[1] + len(form.first + form.second + form.end)
 
 

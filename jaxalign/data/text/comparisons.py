@@ -24,25 +24,46 @@ _DISARMED = re.compile(r"\[\\(\\*)" + _MARKERS)
 
 
 class ComparisonParts(NamedTuple):
-    """What a comparison is made of."""
+    """What a comparison is made of.
 
-    context: str  # the prompt; of a chat, all turns as text
+    Attributes:
+      context: the prompt; of a chat, all turns as text.
+      first: the response that is called A.
+      second: the response that is called B.
+    """
+
+    context: str
     first: str
     second: str
 
 
 def render_comparison(prompt: str | Sequence[Message], first: str, second: str, kind: Kind = "RESPONSE") -> str:
-    """The comparison as one text; :func:`parse_comparison` takes it apart.
+    r"""Returns a comparison of two responses as one text; :func:`parse_comparison` takes it apart.
+
+    Args:
+      prompt: a text, or a chat, which is written out turn by turn.
+      first: the response that is called A.
+      second: the response that is called B.
+      kind: what markers call the responses, ``"RESPONSE"`` or ``"SUMMARY"``.
 
     >>> render_comparison("2 + 2?", "4", "[RESPONSE A] 5")
-    '[CONTEXT] 2 + 2? [RESPONSE A] 4 [RESPONSE B] [\\\\RESPONSE A] 5'
+    '[CONTEXT] 2 + 2? [RESPONSE A] 4 [RESPONSE B] [\\RESPONSE A] 5'
+
+    Source: LiPO (arXiv 2402.01878), the input of the pairwise reward-ranking model.
     """
     parts = map(escape_markers, (render_context(prompt), first, second))
     return " ".join(part for pair in zip((CONTEXT, *response_markers(kind)), parts, strict=True) for part in pair)
 
 
 def parse_comparison(text: str, kind: Kind = "RESPONSE") -> ComparisonParts:
-    """The three parts, exactly as :func:`render_comparison` was given them, a chat as :func:`render_context` writes it.
+    """Takes a comparison apart, exactly into what :func:`render_comparison` was given; a chat stays text.
+
+    Args:
+      text: from :func:`render_comparison`.
+      kind: what markers call the responses, ``"RESPONSE"`` or ``"SUMMARY"``.
+
+    Returns:
+      The prompt and the two responses.
 
     Raises:
       ValueError: if the text does not have the three markers once each, in their order.
@@ -58,7 +79,11 @@ def parse_comparison(text: str, kind: Kind = "RESPONSE") -> ComparisonParts:
 
 
 def render_context(prompt: str | Sequence[Message]) -> str:
-    """The prompt as text: a chat as ``role: content``, with blank lines between its turns."""
+    """Returns a prompt as text: a chat as ``role: content``, with blank lines between its turns.
+
+    Args:
+      prompt: a text, which stays as it is, or a chat.
+    """
     if isinstance(prompt, str):
         return prompt
     text = chat.render_template(chat.PLAIN_TEMPLATE, prompt, add_generation_prompt=False, special_tokens={})

@@ -20,7 +20,14 @@ from jaxalign.data.text.turns import EncodedRecord, encode_rendered, encode_writ
 
 
 class EncodingReport(NamedTuple):
-    """How many prompts and responses there are, and how many of them lost tokens."""
+    """What was cut of encoded records.
+
+    Attributes:
+      prompts: how many there are.
+      responses: how many there are.
+      prompts_truncated: how many prompts lost tokens.
+      responses_truncated: how many responses lost tokens.
+    """
 
     prompts: int
     responses: int
@@ -81,11 +88,19 @@ class EncodedLists:
 def encode_lists(
     records: Iterable[PreferenceRecord], tokenizer: Tokenizer, *, max_prompt: int, max_response: int
 ) -> EncodedLists:
-    """Encodes prompts and responses for a policy, in the order of the records; see :mod:`jaxalign.data.text.turns`.
+    """Encodes prompts and responses for a policy, in the order of the records.
+
+    Each response is tokenised together with its prompt. A prompt that is too long keeps its end; a response that is too
+    long keeps its beginning and then has no end of sequence.
 
     Args:
+      records: lists of responses with labels.
+      tokenizer: of the policy.
       max_prompt: the most tokens of a prompt.
       max_response: the most tokens of a response, its end included.
+
+    Returns:
+      The token ids, with a report of what was cut.
 
     Raises:
       ValueError: naming the record, if it cannot be rendered; if there is no record, or a prompt without any token, on
@@ -97,10 +112,22 @@ def encode_lists(
 def encode_reward_lists(
     records: Iterable[PreferenceRecord], tokenizer: Tokenizer, *, max_prompt: int, max_response: int
 ) -> EncodedLists:
-    """:func:`encode_lists` for a reward model, which reads chats to the end of what their template renders.
+    """Encodes prompts and responses for a reward model, which reads chats to the end of what their template renders.
 
-    The same tokens, unless the template has generation tags and renders something behind them, as a line's end: hub
-    reward models are read at the last token of the rendered chat.
+    They are the tokens of :func:`encode_lists`, unless the template has generation tags and renders something behind
+    them, as a line's end: hub reward models are read at the last token of the rendered chat.
+
+    Args:
+      records: lists of responses with labels.
+      tokenizer: of the reward model.
+      max_prompt: the most tokens of a prompt, which keeps its end.
+      max_response: the most tokens of a response, its end included; a longer one keeps its beginning.
+
+    Returns:
+      The token ids, with a report of what was cut.
+
+    Raises:
+      ValueError: naming the record, if it cannot be rendered; if there is no record, or a prompt without any token.
     """
     return _encode(records, tokenizer, encode_rendered, (max_prompt, max_response))
 
@@ -158,13 +185,17 @@ def lists_from_tokens(
     pad_id: int,
     limits: tuple[int, int],
 ) -> EncodedLists:
-    """Lists of token ids that are there already, for instance because a model sampled them.
+    """Makes encoded lists of token ids that are there already, for instance because a model sampled them.
 
     Args:
       prompts: token ids of N prompts.
       responses: for each prompt the token ids of its responses, with the end-of-sequence token where there was one.
-      labels: for each prompt the labels of its responses.
+      labels: for each prompt the labels of its responses, in [0, 1].
+      pad_id: what batches are filled with.
       limits: the most tokens of a prompt and of a response.
+
+    Returns:
+      The lists, in the order of the prompts.
 
     Raises:
       ValueError: if there is nothing, if a prompt is empty, or if something is longer than its limit.
@@ -192,7 +223,10 @@ def lists_from_tokens(
 
 
 def join_lists(parts: Sequence[EncodedLists]) -> EncodedLists:
-    """The records of several encodings with the same limits and padding, one after the other.
+    """Returns the records of several encodings with the same limits and padding, one after the other.
+
+    Args:
+      parts: at least one.
 
     Raises:
       ValueError: if there is no part, or they differ in what they should share.

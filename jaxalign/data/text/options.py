@@ -21,7 +21,12 @@ from jaxalign.typing import Prompt
 
 
 class EncodedOptions(NamedTuple):
-    """The tokens that all options follow, at least one, and those of each option."""
+    """The token ids of a prompt and of the options that continue it.
+
+    Attributes:
+      prompt: what all options follow, at least one id.
+      options: the ids of each option.
+    """
 
     prompt: list[int]
     options: list[list[int]]
@@ -30,12 +35,16 @@ class EncodedOptions(NamedTuple):
 def encode_options(
     prompt: Prompt, options: Sequence[str], tokenizer: Tokenizer, *, ended: bool = False
 ) -> EncodedOptions:
-    """The tokens of a prompt and of the options that continue it, see the module.
+    """Returns the ids of a prompt and of the options that continue it, tokenised together.
 
-    What an encoder reads is a text of its own: behind ``separator_ids`` an option is tokenised by itself.
+    With j_k the ids of the prompt followed by option k, the prompt is what the ids of the prompt alone and all j_k have
+    in common at their beginning. What an encoder reads is a text of its own: behind ``separator_ids`` an option is
+    tokenised by itself.
 
     Args:
       prompt: a text, which follows the beginning-of-sequence token, or a chat, whose assistant says the option.
+      options: two texts or more, each with its own blank before it.
+      tokenizer: of the model that scores them.
       ended: the end of the text, or of the assistant's turn, belongs to each option. Otherwise "Yes" counts whatever
         follows it.
 

@@ -75,14 +75,18 @@ def train_sentencepiece(
 def load_sentencepiece(
     path: str | os.PathLike, *, config: Mapping[str, Any] | None = None, chat_template: str | None = None
 ) -> HfTokenizer:
-    """The tokenizer of a SentencePiece model file, unigram or BPE.
+    """Loads the tokenizer of a SentencePiece model file, unigram or BPE.
 
     A model without a beginning of sequence ends its texts instead, as T5's does.
 
     Args:
+      path: the model file.
       config: what a tokenizer_config.json beside it says; the model's own special tokens are the default. T5's
         ``extra_ids`` are so many sentinels behind the pieces, ``<extra_id_0>`` the last.
-      chat_template: Jinja source.
+      chat_template: Jinja source; None writes chats as ``role: content``.
+
+    Returns:
+      The tokenizer.
     """
     return HfTokenizer(*read_sentencepiece(path, config or {}), chat_template=chat_template)
 

@@ -31,10 +31,16 @@ FILES = (
 
 
 def load_tokenizer(directory: str | os.PathLike) -> HfTokenizer:
-    """The tokenizer in a model's directory: tokenizer.json, or else a SentencePiece model.
+    """Loads the tokenizer in a model's directory: tokenizer.json, or else a SentencePiece model.
 
     Tokens of tokenizer_config.json, special_tokens_map.json and added_tokens.json are part of it. When it is saved, its
     files are written as they were, whatever else is in them.
+
+    Args:
+      directory: with the files of a Hugging Face model.
+
+    Returns:
+      The tokenizer.
 
     Raises:
       FileNotFoundError: if the directory has neither.
@@ -70,7 +76,11 @@ def digest_files(files: Mapping[str, bytes]) -> str:
 
 
 def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
-    """A hash of the files that the tokenizer saves: vocabulary, merges, special tokens and chat template."""
+    """Returns a hash of the files that a tokenizer saves: vocabulary, merges, special tokens and chat template.
+
+    Args:
+      tokenizer: what to tell from others.
+    """
     with tempfile.TemporaryDirectory() as directory:
         tokenizer.save(directory)
         paths = [path for path in pathlib.Path(directory).rglob("*") if path.is_file()]

@@ -24,23 +24,39 @@ from jaxalign.typing import Prompt
 
 
 class EncodedRecord(NamedTuple):
-    """The ids of a prompt, and of each response with its end."""
+    """The token ids of one record.
+
+    Attributes:
+      prompt: what all responses follow.
+      responses: the ids of each response with its end.
+    """
 
     prompt: list[int]
     responses: list[list[int]]
 
 
 def encode_prompt(record: PreferenceRecord, tokenizer: Tokenizer) -> list[int]:
-    """The ids after which a model writes its response to a record's prompt."""
+    """Returns the ids after which a model writes its response to a record's prompt.
+
+    Args:
+      record: its prompt and tools are encoded, its responses are not.
+      tokenizer: of the model.
+    """
     return encode_continued(record.prompt, "", tokenizer, tools=record.tools)
 
 
 def encode_continued(prompt: Prompt, continuation: str, tokenizer: Tokenizer, *, tools: Tools = ()) -> list[int]:
-    """A prompt and ordinary text behind it, tokenised together; tokens at the border may be joined.
+    """Returns the ids of a prompt and ordinary text behind it, tokenised together; tokens at the border may be joined.
 
     A text stands behind the beginning-of-sequence token, if there is one; a chat is as its template writes it. Then
     comes what an encoder's tokenizer writes between two texts, which keeps them apart: BERT's ``[CLS] prompt [SEP]``,
     to which a response with its end makes ``[CLS] prompt [SEP] response [SEP]``.
+
+    Args:
+      prompt: a text, or a chat in which the assistant goes on.
+      continuation: the text behind it; "" for none.
+      tokenizer: of the model.
+      tools: JSON schemas of the functions that the assistant of a chat may call.
     """
     if tokenizer.separator_ids and continuation:
         return [*encode_continued(prompt, "", tokenizer, tools=tools), *tokenizer.encode(continuation)]
@@ -52,10 +68,14 @@ def encode_continued(prompt: Prompt, continuation: str, tokenizer: Tokenizer, *,
 
 
 def encode_written(record: PreferenceRecord, tokenizer: Tokenizer) -> EncodedRecord:
-    """What a policy learns: the responses as the assistant writes them.
+    """Returns the ids that a policy learns: the responses as the assistant writes them.
+
+    Args:
+      record: a prompt and its responses.
+      tokenizer: of the policy.
 
     Raises:
-      ValueError: the template leaves out a part of the chat, or marks more or less than one stretch of an answer.
+      ValueError: if the template leaves out a part of the chat, or marks more or less than one stretch of an answer.
     """
     alone, joint = _joint(record, tokenizer)
     border = _border(alone, joint)
@@ -72,7 +92,15 @@ def encode_written(record: PreferenceRecord, tokenizer: Tokenizer) -> EncodedRec
 
 
 def encode_rendered(record: PreferenceRecord, tokenizer: Tokenizer) -> EncodedRecord:
-    """What a reward model reads: the responses to the end of what the template renders for them."""
+    """Returns the ids that a reward model reads: the responses to the end of what the template renders for them.
+
+    Args:
+      record: a prompt and its responses.
+      tokenizer: of the reward model.
+
+    Raises:
+      ValueError: if the template leaves out a part of the chat.
+    """
     alone, joint = _joint(record, tokenizer)
     border = _border(alone, joint)
     return EncodedRecord(list(joint[0].ids[:border]), [list(each.ids[border:]) for each in joint])
