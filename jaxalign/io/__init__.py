@@ -1,12 +1,14 @@
-"""Effects: files, sockets, clocks and environment variables.
+"""Effects: files, sockets, clocks and environment variables. Its rooms, from those that use to those that are used:
 
-- ``run``: the training loop, its checkpoints, metrics and folder.
-- ``cluster``: several processes as one run, and what a run runs on.
 - ``jobs``: files of completions, scores and records, which a killed command continues.
 - ``report``: one page that shows what a run did.
-- ``hf``: models and adapters in Hugging Face format. ``protein_model``: protein networks in theirs.
-- ``llm``: language models, in this process or on a server.
-- ``keys``: what a thing that is kept was made with. ``edge``: how a command ends with a user's mistake.
+- ``llm``: language models, in this process or on a server, with a file of what they answered.
+- ``protein_model``: protein networks in folders of their own format.
+- ``run``: the training loop, its checkpoints, metrics and folder.
+- ``hf``: models and adapters in Hugging Face format.
+- ``cluster``: several processes as one run, and what a run runs on.
+- ``keys``: what a thing that is kept was made with. ``line_file``: files of JSON lines that grow and survive a kill.
+  ``edge``: how a command ends with a user's mistake.
 
 They load on first use, since some are heavy.
 """
@@ -14,5 +16,5 @@ They load on first use, since some are heavy.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["cluster", "edge", "hf", "jobs", "keys", "llm", "protein_model", "report", "run"]
+    __name__, ["cluster", "edge", "hf", "jobs", "keys", "line_file", "llm", "protein_model", "report", "run"]
 )

@@ -35,10 +35,11 @@ def explain_errors() -> None:
 
 
 def explanation(error: BaseException, trace: TracebackType | None = None) -> str | None:
-    """What to tell the user of a mistake, in one line, and None for a bug.
+    """Returns what to tell the user of a mistake, in one line, and None for a bug.
 
     Args:
-      trace: of the error, by default its own.
+      error: what ended the command.
+      trace: its traceback, by default its own.
     """
     if isinstance(error, OSError):
         return _one_line(_of_path(error))

@@ -36,17 +36,22 @@ DEEPEST = 12
 
 
 def of_model(config: Any, params: Params) -> Key:
-    """A model: its config, field by field, and a hash of every weight.
+    """Makes the key of a model: its config, field by field, and a hash of every weight.
 
     A field that two equal configs may differ in changes nothing that the model computes, and is no part of the key.
+
+    Args:
+      config: the model's config, a dataclass.
+      params: its parameters.
     """
     return {"config": _compared(config), "weights": fingerprint(params)}
 
 
 def of_tokenizer(tokenizer: Tokenizer) -> Key:
-    """A tokenizer: hashes of the files that it saves, and its tokenizer_config.json, the chat template included.
+    """Makes the key of a tokenizer: hashes of the files that it saves, and its tokenizer_config.json as it is.
 
-    One that cannot be saved is known by its class and its ids.
+    Args:
+      tokenizer: the tokenizer; one that cannot be saved is known by its class and its ids.
     """
     with tempfile.TemporaryDirectory() as directory:
         try:
@@ -64,7 +69,11 @@ def of_tokenizer(tokenizer: Tokenizer) -> Key:
 
 
 def of_files(root: str | os.PathLike, patterns: Iterable[str] = ("**/*",)) -> Key | str:
-    """The content of a file, or of the files of a folder that fit one of the patterns.
+    """Makes the key of a file (a hash of its content) or of a folder (hashes by path, or one hash for many files).
+
+    Args:
+      root: the file or folder.
+      patterns: which files of a folder count, as glob patterns.
 
     Raises:
       FileNotFoundError: there is nothing of that name.
@@ -80,32 +89,56 @@ def of_files(root: str | os.PathLike, patterns: Iterable[str] = ("**/*",)) -> Ke
 
 
 def of_function(function: Any) -> Any:
-    """A function, or what one is made of: its name, what it binds or closes over, and, outside jaxalign, its code.
+    """Makes the key of a function: its name, what it binds or closes over, and, outside jaxalign, its code.
 
     Functions of equal keys do the same; two that do the same may have different keys. What a function finds by a global
-    name is not looked at.
+    name is not looked at. :func:`jaxalign.protein.function_key.function_key` does that, and its keys are others: if one
+    replaced the other, what is kept under them would be made anew.
+
+    Args:
+      function: the function, a partial, a method, or a tuple of functions such as a rule of sampling.
+
+    Returns:
+      JSON, or its hash where it is long.
     """
     key = json.loads(json.dumps(_describe(function, ())))
     return key if len(json.dumps(key)) <= LONG else digest(key)
 
 
 def digest(key: Any) -> str:
-    """A hash of a key."""
+    """Returns a hash of a key.
+
+    Args:
+      key: JSON; the order of names does not count.
+    """
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two keys, in words, a part of a part as ``config.window``; nothing if they are equal."""
+    """Returns what differs between two keys, in words; nothing if they are equal.
+
+    Args:
+      before: the key of what is there.
+      now: the key that is wanted.
+
+    Returns:
+      Texts such as ``config.window was 3 and is 2``, sorted.
+    """
     old, new = _flat(before), _flat(now)
     names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     return [f"{name} was {' and is '.join(_shown(old.get(name), new.get(name)))}" for name in names]
 
 
 def begin(path: pathlib.Path, key: Mapping[str, Any]) -> None:
-    """Notes the key of a file in ``<file>.settings.json``, before anything is written to it or added.
+    """Notes the key of a file in ``<file>.settings.json``, before anything is written to the file or added.
+
+    Args:
+      path: the file; its folder is made.
+      key: what the file is made with; it has :data:`FORMAT`.
 
     Raises:
       ValueError: the file holds something of another key, naming what differs, or of no known one.
+      OSError: the key could not be written.
     """
     beside, key = settings_file(path), json.loads(json.dumps(key))
     if path.exists() and path.stat().st_size:
@@ -126,7 +159,11 @@ def begin(path: pathlib.Path, key: Mapping[str, Any]) -> None:
 
 
 def settings_file(path: pathlib.Path) -> pathlib.Path:
-    """Says where the key of a file is."""
+    """Returns the place of a file's key.
+
+    Args:
+      path: the file.
+    """
     return path.with_name(f"{path.name}.settings.json")
 
 

@@ -18,7 +18,12 @@ _BLOCK = 2**16  # bytes that are looked through at once for the last end of a li
 
 
 class Place(NamedTuple):
-    """How far a file has been read."""
+    """How far a file has been read.
+
+    Attributes:
+      lines: lines that were read.
+      bytes: their length, their ends included.
+    """
 
     lines: int = 0
     bytes: int = 0  # the ends of these lines included

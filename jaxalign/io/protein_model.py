@@ -27,7 +27,13 @@ CONFIG, VARIABLES = "protein.json", "protein.safetensors"
 
 
 class ProteinModel(NamedTuple):
-    """What :func:`load_protein` gives."""
+    """A trained protein network.
+
+    Attributes:
+      network: the Flax module.
+      variables: its ``params`` and ``batch_stats``.
+      classes: names of the classes, by task.
+    """
 
     network: ProteinNetwork
     variables: Params  # params and batch_stats
@@ -37,13 +43,17 @@ class ProteinModel(NamedTuple):
 def save_protein(
     folder: str | os.PathLike, config: ProteinConfig, variables: Params, classes: Mapping[str, Sequence[str]]
 ) -> None:
-    """Writes both files, the config last: a folder that has it is whole.
+    """Writes a protein network to a folder, its config last: a folder that has it is complete.
 
     Args:
+      folder: the folder; it is made.
+      config: the network's config.
+      variables: its ``params`` and ``batch_stats``.
       classes: names of the classes by task, for tasks that have classes with names.
 
     Raises:
       ValueError: the number of names is not the size of the task.
+      OSError: a file could not be written.
     """
     folder = pathlib.Path(folder)
     sizes = {task.name: task.size for task in config.tasks}
@@ -58,7 +68,10 @@ def save_protein(
 
 
 def load_protein(folder: str | os.PathLike) -> ProteinModel:
-    """What :func:`save_protein` wrote.
+    """Reads a protein network that :func:`save_protein` wrote.
+
+    Args:
+      folder: the folder.
 
     Raises:
       FileNotFoundError: the folder has no such model.

@@ -29,7 +29,13 @@ _LIBRARIES = tuple({os.path.realpath(sysconfig.get_path(name)) for name in ("std
 
 
 def function_key(function: Callable) -> str:
-    """The text of a function.
+    """Returns a text of what a function does.
+
+    :func:`jaxalign.io.keys.of_function` is less strict, and its keys are others: if one replaced the other, what is
+    kept under them would be made anew.
+
+    Args:
+      function: the function, a partial, a method or a callable object.
 
     Raises:
       ValueError: it depends on something of which no text can be made; the error names it and the remedy.

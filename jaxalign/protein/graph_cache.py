@@ -33,16 +33,20 @@ def cached_graph(
     num_neighbors: int = 7,
     radius: float | None = None,
 ) -> tuple[Structure, ProteinGraph]:
-    """A structure and its graph, without embeddings; made and written where they are missing or damaged.
+    """Returns a structure and its graph, without embeddings; made and written where they are missing or damaged.
 
     Args:
-      path: a file for :func:`~jaxalign.protein.read_structure`, as are ``chains`` and ``ligands``.
-      directory: where such files lie.
+      path: a file of a structure: pdb, mmCIF or BinaryCIF, which may end in ``.gz``.
+      directory: the folder of such files; it is made.
       ligand: a file with a ligand that is combined with the structure.
-      num_neighbors: as in :func:`~jaxalign.protein.make_graph`, like ``radius``.
+      chains: names of the only chains to read; None for all.
+      ligands: whether to keep the ligands of the structure's own file.
+      num_neighbors: how many nearest nodes each node has an edge to; 0 for no such edges.
+      radius: the distance within which all nodes have edges, in angstrom; None for no such edges.
 
     Raises:
-      ValueError: as reading and making raise.
+      ValueError: a file is damaged or of another form, or no graph can be made of it.
+      OSError: the file could not be written.
     """
     wanted = None if chains is None else sorted(set(chains))
     digest = hashlib.sha256(f"{RULES} {wanted} {bool(ligands)} {num_neighbors} {radius}".encode())

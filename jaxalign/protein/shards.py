@@ -30,7 +30,14 @@ BAD_FILE = (ValueError, OSError, EOFError, LookupError, zlib.error)
 
 
 class Recipe(NamedTuple):
-    """What makes an example of an entry; goes to worker processes whole."""
+    """What makes an example of an entry; goes to worker processes as it is.
+
+    Attributes:
+      labeller: gives an entry's labels.
+      structures: paths of structures by entry or code.
+      read_structure: reads a structure.
+      make_graph: makes a graph of it.
+    """
 
     labeller: Labeller
     structures: Mapping[str, str]  # paths by entry or code
@@ -39,7 +46,14 @@ class Recipe(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """One shard's place and its entries."""
+    """One shard's place and its entries.
+
+    Attributes:
+      folder: the folder of the split.
+      number: the number of the shard, from 0.
+      total: how many shards the split has.
+      entries: the entries of the shard's slice.
+    """
 
     folder: str
     number: int
@@ -58,20 +72,35 @@ class Shard(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Why an entry is not in the data set."""
+    """Why an entry is not in the data set.
+
+    Attributes:
+      reason: one of few, to be counted.
+      detail: what there is to say of this entry.
+    """
 
     reason: str  # one of few, to be counted
     detail: str
 
 
 def cut_into_shards(folder: str | os.PathLike, entries: Sequence[str], shard_size: int) -> list[Shard]:
-    """Shards of ``shard_size`` entries each, the last one of what is left."""
+    """Returns the shards of a split.
+
+    Args:
+      folder: the folder of the split.
+      entries: all entries of the split, in order.
+      shard_size: entries of a shard; the last one has what is left.
+    """
     slices = [tuple(entries[start : start + shard_size]) for start in range(0, len(entries), shard_size)]
     return [Shard(os.fspath(folder), number, len(slices), part) for number, part in enumerate(slices)]
 
 
 def finished(shard: Shard) -> dict[str, Any] | None:
-    """The shard's report, or None if it has to be written; a file of another size than was written counts as none."""
+    """Returns a shard's report, or None if it has to be written: a file of another size counts as none.
+
+    Args:
+      shard: the shard.
+    """
     try:
         report = json.loads(shard.report_path.read_text(encoding="utf-8"))
         size = shard.data_path.stat().st_size if report["examples"] else 0
@@ -81,7 +110,12 @@ def finished(shard: Shard) -> dict[str, Any] | None:
 
 
 def make_example(entry: str, recipe: Recipe) -> ProteinExample | Dropped:
-    """The example of an entry, or why there is none."""
+    """Returns the example of an entry, or why there is none.
+
+    Args:
+      entry: the entry's name.
+      recipe: what makes an example of it.
+    """
     if not recipe.labeller.may_have_labels(entry):
         inexact = [task for task, codes in recipe.labeller.inexact_dropped.items() if entry in codes]
         return Dropped("no label", f"only an inexact one: {', '.join(inexact)}" if inexact else "no source has one")
@@ -105,10 +139,17 @@ def make_example(entry: str, recipe: Recipe) -> ProteinExample | Dropped:
 
 
 def write_shard(shard: Shard, recipe: Recipe) -> dict[str, Any]:
-    """Makes the shard's examples and writes them; returns its report.
+    """Makes a shard's examples and writes them; returns its report.
+
+    Args:
+      shard: the shard.
+      recipe: what makes an example of an entry.
+
+    Returns:
+      The number of examples, the bytes of their file, counts of labels by task, and which entries were dropped, why.
 
     Raises:
-      OSError: if the disk is full or cannot be written to.
+      OSError: the disk is full or cannot be written to.
     """
     counts = dict.fromkeys((*AFFINITIES, *(f"inexact {name}" for name in AFFINITIES), *TASKS), 0)
     dropped: dict[str, Dropped] = {}

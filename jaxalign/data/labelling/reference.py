@@ -36,21 +36,28 @@ def load_reference_logps(
     map_fn: MapFn = map,
     first_fn: Callable[[Callable[[], Any]], Any] = operator.call,
 ) -> Float[np.ndarray, "N n"]:
-    """The log-probabilities of all responses, memory-mapped; computed and written first where they are missing.
+    """Returns the log-probabilities of all responses, memory-mapped; computed and written first where they are missing.
 
     Args:
-      directory: where such files lie.
-      logps_fn: gives nats summed over each response, as :func:`~jaxalign.data.score_lists` wants it; called only when
-        the file is missing.
+      directory: the folder of such files; it is made.
+      lists: the token ids of the records.
+      logps_fn: gives ``[batch_size, list_size]`` nats, summed over each response, to a
+        :class:`~jaxalign.typing.ListBatch`; called only when the file is missing.
       model: what identifies ``logps_fn``, for instance ``fingerprint((model.config, params))``: equal weights under
         another config (positions, window, caps) give other log-probabilities.
-      map_fn: as for :func:`~jaxalign.data.score_lists`.
-      first_fn: what reads and writes the file. With several processes, each calls this function, with
-        ``jaxalign.io.cluster.processes.dealt`` and ``first``: they share the work, and process 0 alone touches the
-        disk.
+      batch_size: lists in a batch.
+      list_size: responses in a list; a record with more is split over several lists.
+      buckets: shapes of batches as ``(prompt length, response length)`` in tokens; None for the limits of ``lists``.
+      map_fn: applies a function to the batches, like ``map``; with several processes
+        ``jaxalign.io.cluster.processes.dealt``, which shares them out.
+      first_fn: calls what reads and writes the file; with several processes
+        ``jaxalign.io.cluster.processes.first``, so that process 0 alone touches the disk.
 
     Returns:
-      ``[N, n]`` for the N records with up to n responses, NaN where a record has fewer.
+      ``[N, n]`` nats for the N records with up to n responses, NaN where a record has fewer.
+
+    Raises:
+      OSError: the file could not be written.
     """
     key = hashlib.sha256(f"{FORMAT}/{model}/{lists.fingerprint()}".encode()).hexdigest()[:32]
     path = pathlib.Path(directory) / f"reference-{key}.npy"
@@ -62,9 +69,10 @@ def load_reference_logps(
 
 
 def fingerprint(tree: Any) -> str:
-    """A hash of a pytree of arrays: names, shapes, types and every bit of the values.
+    """Returns a hash of a pytree of arrays: names, shapes, types and every bit of the values.
 
-    Configs, texts and numbers may be among the leaves; they are hashed as Python shows them.
+    Args:
+      tree: the pytree. Configs, texts and numbers may be among its leaves; they are hashed as Python shows them.
     """
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

@@ -1,4 +1,7 @@
-"""Several processes as one run: how they start, exchange values and notice that one is gone; and what they run on.
+"""Several processes as one run, and what they run on.
+
+- ``launch``: joins the processes and keeps compiled programs. ``processes``: values between them.
+- ``heartbeat``: notices that one of them is gone. ``machine``: hardware, versions and commit in words.
 
 Modules load on first use.
 """

@@ -1,4 +1,4 @@
-"""Whether the other processes of a run are still there.
+"""Each process of a run finds out when another one is gone, and then ends with a message.
 
 When one dies, the others wait in a collective operation: JAX ends them after 100 seconds, with a stack trace. Here each
 process says every second in the coordinator's key-value store that it is alive, and one that does not hear from another
@@ -24,7 +24,7 @@ _leaving = threading.Lock()  # taken by the thread that says why this process en
 
 
 def watch():
-    """Starts to watch, in the background, until this process ends. For runs of several processes."""
+    """Starts to watch the other processes, in the background, until this one ends."""
     client = jax._src.distributed.global_state.client
     ended = threading.Event()
     threading.Thread(target=_run, args=(client, ended), daemon=True, name="peers").start()
@@ -75,7 +75,13 @@ def _end_for_others(failed: Mapping[int, str]):
 
 
 def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now: float) -> dict[int, tuple[str, float]]:
-    """When each process last said something new; one that has ended in good order is never late."""
+    """Returns when each process last said something new; one that has ended in good order is never late.
+
+    Args:
+      heard: what each process said last, and when, in seconds.
+      said: what each process says now.
+      now: the time, in seconds of the same clock.
+    """
     return {
         process: (said.get(process, ""), now) if said.get(process, "") != before or before == _ENDED else (before, when)
         for process, (before, when) in heard.items()
@@ -83,7 +89,11 @@ def update(heard: Mapping[int, tuple[str, float]], said: Mapping[int, str], now:
 
 
 def parse(entries: Iterable[tuple[str, str]]) -> dict[str, dict[int, str]]:
-    """What processes said, by kind and process, from entries ``(".../KIND/PROCESS", text)`` of the store."""
+    """Returns what processes said, by kind (``alive``, ``failed``) and process.
+
+    Args:
+      entries: entries ``(".../KIND/PROCESS", text)`` of the key-value store.
+    """
     said: dict[str, dict[int, str]] = {_ALIVE: {}, _FAILED: {}}
     for key, text in entries:
         _, kind, process = key.rsplit("/", 2)

@@ -18,13 +18,18 @@ def initialize(
     process_id: int | None = None,
     cache_dir: str | pathlib.Path | None = None,
 ):
-    """Starts ``jax.distributed`` where the environment or the arguments say so, and the persistent compilation cache.
+    """Joins the other processes of the run, if there are any, and turns on the persistent compilation cache.
 
-    Without arguments, a run is distributed when Slurm, Open MPI, Kubernetes (an indexed job) or a Cloud TPU started
-    it, with what JAX detects there; otherwise it is one process. ``coordinator`` is ``host:port`` of process 0, on
-    any other cluster. Compiled programs go to ``cache_dir``, by default what the environment variable
-    ``JAX_COMPILATION_CACHE_DIR`` says, or else, on accelerators, ``~/.cache/jaxalign``. Processes other than 0 log
-    errors only. A process whose peer dies ends with a message, see :mod:`jaxalign.io.cluster.heartbeat`.
+    Without arguments a run is distributed where Slurm, Open MPI, Kubernetes (an indexed job) or a Cloud TPU started it,
+    with what JAX detects there; otherwise it is one process. Processes other than 0 log errors only. A process whose
+    peer dies ends with a message, see :mod:`jaxalign.io.cluster.heartbeat`.
+
+    Args:
+      coordinator: ``host:port`` of process 0, on a cluster of another kind; given together with the next two.
+      num_processes: how many processes the run has.
+      process_id: the number of this one, from 0.
+      cache_dir: the folder of compiled programs; by default what the environment variable
+        ``JAX_COMPILATION_CACHE_DIR`` says, or else, on accelerators, ``~/.cache/jaxalign``.
 
     Raises:
       ValueError: only some of ``coordinator``, ``num_processes`` and ``process_id`` are given.
@@ -47,12 +52,16 @@ def initialize(
 
 
 def is_main() -> bool:
-    """True in the process that writes logs, metrics and reports."""
+    """True in the process that writes logs, metrics and reports: process 0."""
     return jax.process_index() == 0
 
 
 def started_by_cluster(environment: Mapping[str, str]) -> bool:
-    """Whether ``environment`` is that of one of several processes which a cluster started together."""
+    """Whether a cluster started this process together with others.
+
+    Args:
+      environment: the environment variables by name.
+    """
     return (
         int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1
         or int(environment.get("OMPI_COMM_WORLD_SIZE", 1)) > 1

@@ -15,7 +15,7 @@ _ROOT = pathlib.Path(jaxalign.__file__).parents[1]
 
 
 def describe_hardware() -> str:
-    """Accelerators with their number, if there are any, the processor, and over how many processes it all is."""
+    """Returns in words what this run is on: its accelerators, the processor, and how many processes there are."""
     device = jax.devices()[0]
     cpu = f"{_cpu_name()}, {os.cpu_count()} cores"
     hardware = cpu if device.platform == "cpu" else f"{jax.device_count()} x {device.device_kind} ({cpu})"
@@ -23,14 +23,17 @@ def describe_hardware() -> str:
 
 
 def describe_versions() -> str:
-    """Those of JAX and Python."""
+    """Returns the versions of JAX, jaxlib and Python in words."""
     return f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, Python {platform.python_version()}"
 
 
 def describe_code(root: pathlib.Path = _ROOT) -> str:
-    """The commit of the checkout in ``root`` as ``git describe`` names it, or else the installed version.
+    """Returns the version of jaxalign and the commit of its checkout, as ``git describe`` names it, if it is in one.
 
     A commit with changes that are not in it ends with ``-dirty``.
+
+    Args:
+      root: the folder of the checkout.
     """
     version = f"jaxalign {jaxalign.__version__}"
     if not (root / ".git").exists():

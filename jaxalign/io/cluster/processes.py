@@ -15,7 +15,14 @@ from jax.experimental import multihost_utils
 
 
 def gather(value: Any) -> list[Any]:
-    """The ``value`` of each process, in each process."""
+    """Returns the values of all processes, in each process.
+
+    Args:
+      value: the value of this process; it travels pickled.
+
+    Returns:
+      One value for each process, in their order.
+    """
     if jax.process_count() == 1:
         return [value]
     data = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -25,12 +32,24 @@ def gather(value: Any) -> list[Any]:
 
 
 def first(fn: Callable[[], Any]) -> Any:
-    """What ``fn()`` gives in process 0, which alone calls it: for what is written once, or looked for on a disk."""
+    """Calls a function in process 0 alone, for what touches a disk.
+
+    Args:
+      fn: the function, without arguments; its value travels pickled.
+
+    Returns:
+      Its value, in each process.
+    """
     return gather(fn() if jax.process_index() == 0 else None)[0]
 
 
 def dealt(fn: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """``[fn(item) for item in items]`` in each process, item n computed by process n modulo their number."""
+    """Returns ``[fn(item) for item in items]`` in each process; the processes share the work.
+
+    Args:
+      fn: called with one item; its values travel pickled.
+      items: the same in each process; item n goes to process n modulo their number.
+    """
     count = jax.process_count()
     if count == 1:
         return [fn(item) for item in items]

@@ -1,5 +1,9 @@
 """Long work whose results go to a file line by line, so that the same command continues it after any end.
 
+    jobs.write_completions("samples.jsonl", model, params, tokenizer, prompts, key, ...)  # samples of prompts
+    jobs.score_file(records, reward_fn, encode_fn, "scores.jsonl", ...)  # rewards of responses
+    records = jobs.stored_records("pairs.jsonl", provenance, make)  # records that a run makes once
+
 Names load on first use.
 """
 

@@ -33,14 +33,25 @@ FORMAT = 2  # of the lines and the settings beside them
 
 
 class Prompt(NamedTuple):
-    """A prompt's name, unlike all others, and its tokens."""
+    """A prompt.
+
+    Attributes:
+      id: its name, unlike all others.
+      tokens: its token ids.
+    """
 
     id: str
     tokens: Sequence[int]
 
 
 class CompletionsReport(NamedTuple):
-    """Samples written by this call, samples that the file held before it, and prompts left out as too long."""
+    """What became of a file of completions.
+
+    Attributes:
+      written: samples that this call wrote.
+      found: samples that the file held before.
+      skipped: prompts that were left out as too long.
+    """
 
     written: int
     found: int
@@ -48,12 +59,19 @@ class CompletionsReport(NamedTuple):
 
 
 def read_prompts(path: str | os.PathLike, tokenizer: Tokenizer, *, skip_bad_rows: bool = False) -> list[Prompt]:
-    """Rows of JSON with ``prompt``, a text or a list of chat messages, and ``id``, by default the number of the row.
+    """Reads prompts from a file of rows with ``prompt``, a text or a list of chat messages, and optionally ``id``.
 
-    Rows are counted from 0, those that are skipped too: a prompt's name does not depend on the other rows.
+    Args:
+      path: a file of JSON lines or a JSON list, one row a prompt.
+      tokenizer: makes token ids of the prompts; a chat is rendered by its template.
+      skip_bad_rows: leave out rows that hold no prompt, instead of raising an error.
+
+    Returns:
+      The prompts. One without ``id`` has the number of its row as its name, counted from 0, skipped rows included: it
+      does not depend on the other rows.
 
     Raises:
-      ValueError: a row without a prompt, naming file and row; no row.
+      ValueError: a row has no prompt (names file and row), or there is no row.
     """
 
     def record(row: Mapping) -> PreferenceRecord:
@@ -87,23 +105,39 @@ def write_completions(
     sharding: NamedSharding | None = None,
     show: bool = True,
 ) -> CompletionsReport:
-    """Add to the file what it lacks of ``num_samples`` samples of each prompt.
+    """Adds to a file what it lacks of ``num_samples`` samples of each prompt.
 
     A sample depends on ``key``, the place of its prompt in the list and its own number: neither breaks nor slots change
     it, and ``num_samples`` may grow.
 
     Args:
+      path: the file of JSON lines, with the fields that stand in this module's docstring; continued if it is there.
+      model: a decoder or encoder-decoder from :func:`jaxalign.models.build`.
+      params: its parameters.
+      tokenizer: decodes the samples, and says which tokens end one.
+      prompts: prompts of different ids.
+      key: random key of all samples, from which each draws its own.
+      num_samples: samples of each prompt, numbered from 0.
+      max_new_tokens: the longest sample, in tokens.
+      rule: how a token is chosen, for instance ``sampling.sample()`` or ``sampling.greedy``.
       eos_ids: tokens that end a sample beside the tokenizer's own.
       stops: texts that end a sample, special tokens among them, spelled as the tokenizer spells them; its ``text``
         leaves them out, its tokens and log-probabilities do not.
       skip_long: leave out, and count, prompts that with ``max_new_tokens`` exceed the model's context.
       settings: what else a continued file must agree on, as JSON. Weights, config, tokenizer, rule, key and prompts are
         looked at here.
-      num_slots, stride, sharding: as for :func:`jaxalign.sampling.run_jobs`.
+      num_slots: samples that are decoded side by side.
+      stride: tokens between two looks at which samples have ended; these make room only then.
+      sharding: how the slots are split over devices; None for one device.
+      show: whether to show the progress.
+
+    Returns:
+      How many samples were written and found, and how many prompts were skipped.
 
     Raises:
       ValueError: prompts that are too long, empty, or of one id; a file of other settings or prompts, naming what
         differs; sizes that give no sample.
+      OSError: a sample could not be written; those before it stay.
     """
     check_sizes(num_samples=num_samples, max_new_tokens=max_new_tokens, num_slots=num_slots, stride=stride)
     path, now = pathlib.Path(path), time.monotonic()

@@ -22,10 +22,12 @@ COLUMNS = ListColumns(source="source", id="id", tokens="tokens")
 def stored_records(
     path: str | os.PathLike, provenance: Mapping[str, Any], make: Callable[[], Sequence[PreferenceRecord]]
 ) -> list[PreferenceRecord]:
-    """The records in ``path``; made by ``make`` and written first, if there is no such file.
+    """Returns the records in a file; if there is none, they are made and written first.
 
     Args:
-      provenance: JSON, all that the records depend on: a :data:`~jaxalign.io.keys.Key`.
+      path: the file of JSON lines.
+      provenance: all that the records depend on, as JSON: a :data:`~jaxalign.io.keys.Key`.
+      make: makes the records; called only if there is no file.
 
     Raises:
       ValueError: the file is of another provenance, naming what differs; ``make`` gives no record.
@@ -42,7 +44,19 @@ def stored_records(
 
 
 def write_records(path: str | os.PathLike, records: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:
-    """Writes both files, the records last and at once: a file of records is whole and has its provenance."""
+    """Writes records and their provenance, the records last and at once.
+
+    A file of records is complete and has its provenance.
+
+    Args:
+      path: the file of JSON lines; the provenance goes to ``<path>.provenance.json``.
+      records: at least one record.
+      provenance: all that the records depend on, as JSON: a :data:`~jaxalign.io.keys.Key`.
+
+    Raises:
+      ValueError: there is no record.
+      OSError: a file could not be written.
+    """
     path = pathlib.Path(path)
     if not records:
         raise ValueError(f"no record to write to {path}; the report of what made them says what was left out, and why")
@@ -53,10 +67,13 @@ def write_records(path: str | os.PathLike, records: Sequence[PreferenceRecord], 
 
 
 def read_provenance(path: str | os.PathLike) -> dict[str, Any]:
-    """What :func:`write_records` was told of the records.
+    """Returns the provenance of a file of records, as :func:`write_records` was given it.
+
+    Args:
+      path: the file of the records.
 
     Raises:
-      FileNotFoundError: naming the file that is missing.
+      FileNotFoundError: the file of the provenance is missing.
     """
     beside = _beside(pathlib.Path(path))
     if not beside.exists():

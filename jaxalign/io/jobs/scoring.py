@@ -34,7 +34,16 @@ BATCHES_AT_ONCE = 8  # batches of records between two writes: what a killed run 
 
 
 class ScoringReport(NamedTuple):
-    """What the file holds."""
+    """What a file of scores holds.
+
+    Attributes:
+      records: its lines.
+      skipped: records that have no score.
+      resumed: lines that were there before this call.
+      duplicate_prompts: records with the prompt of an earlier one; they are scored like all others.
+      empty_responses: responses without text; they are scored too.
+      problems: why records were skipped, the first ten.
+    """
 
     records: int
     skipped: int
@@ -59,21 +68,29 @@ def score_file(
     skip_bad_rows: bool = False,
     show: bool = True,
 ) -> ScoringReport:
-    """Writes the rewards of all responses to ``out``; the same call continues where an earlier one was killed.
+    """Writes the rewards of all responses to a file; the same call continues where an earlier one was killed.
 
     Args:
-      reward_fn: as for :func:`jaxalign.data.score_lists`, with ``batch_size`` lists of ``list_size`` responses.
-      encode_fn: called with one record at a time; with ``buckets=None`` its limits are the only shape of batches.
+      records: the records to score.
+      reward_fn: gives rewards ``[batch_size, list_size]`` to a :class:`~jaxalign.typing.ListBatch`.
+      encode_fn: makes token ids of a record; with ``buckets=None`` its limits are the only shape of batches.
+      out: the file of JSON lines, with the fields that stand in this module's docstring.
       model: what identifies ``reward_fn`` and ``encode_fn``, for instance a hash of weights, config and tokenizer.
-      settings: the same, part by part, see :mod:`jaxalign.io.keys`, so that an error can say which part differs.
+      batch_size: lists in a batch.
+      list_size: responses in a list.
+      buckets: shapes of batches as ``(prompt length, response length)``, in tokens.
+      settings: what identifies them, part by part as in :mod:`jaxalign.io.keys`: an error says which part differs.
       rows: the row that each record was read from, as :class:`~jaxalign.data.Source` has them.
       skip_bad_rows: a record that is too long, or has a reward that is not finite, gets a line with the reason and is
         counted, instead of being an error.
-      show: the progress display.
+      show: whether to show the progress.
+
+    Returns:
+      Counts of what the file holds.
 
     Raises:
       ValueError: naming the record, if it is bad; naming the line, if ``out`` holds something else.
-      OSError: if a line could not be written; those before it stay.
+      OSError: a line could not be written; those before it stay.
     """
     out = pathlib.Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +114,10 @@ def score_file(
 
 
 def read_scores(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows of a file of scores.
+    """Returns the rows of a file of scores, without a last one that was cut off.
+
+    Args:
+      path: the file that :func:`score_file` wrote.
 
     Raises:
       ValueError: naming the line, if one is not JSON.

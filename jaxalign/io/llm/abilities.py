@@ -3,10 +3,10 @@
 Only what is clear and lasts is kept: an answer with or without what was asked for, or a statement of the server that
 names what it cannot do. A path without an endpoint (status 404) shows nothing before another endpoint of the same base
 URL has answered for the same model; a refusal without a clear reason (status 400) nothing before the same prompt was
-answered when asked in another way and the refusal came a second time. A prompt that is too long shows nothing. Whatever
-passes, time-outs or limits of rate, is an error here as everywhere, and is kept nowhere.
+answered when asked in another way and the refusal came a second time. A prompt that is too long shows nothing. What
+passes, such as a time-out or a limit of rate, is an error here as everywhere, and is kept nowhere.
 
-A line of the file says what was observed, of which server, and when. Who deletes it has the server asked again.
+A line of the file says what was observed, of which server, and when. If it is deleted, the server is asked again.
 """
 
 import dataclasses
@@ -27,7 +27,8 @@ class Abilities:
     """Which ways to score options a server knows.
 
     Attributes:
-      known: by the name of a way; those that were not needed are not there.
+      service: the server.
+      known: whether it knows a way, by the way's name; ways that were not needed are not there.
       reasons: why a way is not known, empty where it is.
     """
 
@@ -39,9 +40,10 @@ class Abilities:
     _told: set[str] = dataclasses.field(default_factory=set)
 
     def can(self, name: str, request: Asked | None, plain: Asked) -> bool:
-        """Tells if a way is known, as the file says or as a request shows; a later one may find that it is after all.
+        """Whether a way is known, as the file says or as a request shows; a later call may find that it is after all.
 
         Args:
+          name: the name of the way.
           request: asks in this way; None for a way that every server knows.
           plain: asks about the same prompt without what only some servers know.
 
@@ -54,7 +56,11 @@ class Abilities:
         return self.known[name]
 
     def tell(self, name: str) -> None:
-        """Shows once what was found out about a way."""
+        """Prints once what was found out about a way.
+
+        Args:
+          name: the name of the way.
+        """
         if name in self._told or name in self._guessed:
             return
         self._told.add(name)

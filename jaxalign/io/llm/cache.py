@@ -37,7 +37,7 @@ class Cache:
     """The answers in a file, by the hash of their request; the file appears with the first answer.
 
     Args:
-      path: of a file that only caches write.
+      path: the file; only caches write it.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -56,13 +56,21 @@ class Cache:
             return frozenset(self._servers)
 
     def servers(self, model: str) -> frozenset[str]:
-        """The servers that gave a model's answers, as far as the file says it."""
+        """The servers that gave a model's answers, as far as the file says it.
+
+        Args:
+          model: the name of the model.
+        """
         with self._guard:
             self._catch_up()
             return frozenset(self._servers.get(model, ())) - {""}
 
     def server_to_replay(self, model: str, server: str = "") -> str:
         """The server whose answers a replay takes: the one that is named, or else the only one.
+
+        Args:
+          model: the name of the model.
+          server: the server's base URL, or nothing.
 
         Raises:
           ValueError: there are several, and none of them is named.
@@ -75,13 +83,22 @@ class Cache:
         return next(iter(servers))
 
     def answers(self, model: str | None = None, server: str = "") -> list[Answer]:
-        """All that are in the file, or those that :meth:`get` would find for a model and a server."""
+        """Returns the answers in the file, all of them or those that :meth:`get` would find for a model and a server.
+
+        Args:
+          model: the name of a model; None for all.
+          server: the server's base URL; nothing for a model in this process.
+        """
         with self._guard:
             self._catch_up()
             return [row.answer for row in self._rows.values() if model is None or self._is_of(row, model, server)]
 
     def get(self, key: str, server: str = "") -> Answer | None:
-        """The answer to a request, also if another process wrote it since.
+        """Returns the answer to a request, also if another process wrote it since; None if there is none.
+
+        Args:
+          key: the hash of the request.
+          server: the server's base URL; nothing for a model in this process.
 
         Raises:
           ValueError: naming the line, if the file holds something else.
@@ -95,10 +112,17 @@ class Cache:
             return None if found is None else found.answer
 
     def add(self, key: str, model: str, answer: Answer, *, server: str = "", note: str = "") -> Answer:
-        """Writes an answer, unless another process was faster; the answer that stands, for all to agree on it.
+        """Writes an answer, unless another process was faster.
 
         Args:
+          key: the hash of the request.
+          model: the name of the model.
+          answer: its answer.
+          server: the server's base URL; nothing for a model in this process.
           note: for readers of the file, with the time of writing.
+
+        Returns:
+          The answer that stands, for all to agree on it.
 
         Raises:
           OSError: it could not be written. This object keeps it, and :meth:`flush` or the next answer tries again.

@@ -34,18 +34,28 @@ class LeftOut:
     """Prompts that did not fit, and why.
 
     Attributes:
-      reasons: by the text of the prompt.
+      reasons: why a prompt did not fit, by its text.
     """
 
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, prompt: str, reason: str) -> None:
-        """One more."""
+        """Notes a prompt; the first reason stays.
+
+        Args:
+          prompt: its text.
+          reason: why it did not fit.
+        """
         self.reasons.setdefault(prompt, reason)
 
 
 def tolerant(service: Service, left_out: LeftOut) -> Service:
-    """The service that answers what is too long with empty texts, without log-probabilities, and takes note of it."""
+    """Returns a service that answers what is too long with empty texts, without log-probabilities, and notes it.
+
+    Args:
+      service: the server.
+      left_out: where prompts that are too long are noted.
+    """
 
     def ask(requests: Sequence[Asked]) -> list[Answer]:
         return _ask(service, list(requests), left_out)
@@ -54,7 +64,12 @@ def tolerant(service: Service, left_out: LeftOut) -> Service:
 
 
 def room(tokenizer: Tokenizer, context: int) -> RoomFn:
-    """The room in a context of so many tokens."""
+    """Makes a function that says why a prompt and what follows it do not fit into a model's context.
+
+    Args:
+      tokenizer: the model's tokenizer.
+      context: the length of its context, in tokens.
+    """
 
     def room_fn(prompt: Prompt, options: Sequence[str], max_tokens: int) -> str:
         tokens = max(len(encode_continued(prompt, option, tokenizer)) for option in options or ("",)) + max_tokens
@@ -65,11 +80,14 @@ def room(tokenizer: Tokenizer, context: int) -> RoomFn:
 
 
 def fitting(recorded: Recorded, model: str, cache: Cache, room_fn: RoomFn | None, left_out: LeftOut) -> Recorded:
-    """A model in this process, asked only about what fits.
+    """Returns a model that is asked only about what fits; the rest gets empty texts and scores of -inf.
 
     Args:
-      model: as whose answers its are kept in the cache, where what does not fit is noted.
-      room_fn: of the model; None for a replay, which goes by the notes.
+      recorded: a model in this process.
+      model: the name under which its answers are kept in the cache, where what does not fit is noted.
+      cache: the file of answers.
+      room_fn: says why something does not fit, see :func:`room`; None for a replay, which goes by the notes.
+      left_out: where prompts that do not fit are noted.
     """
 
     def reason_of(prompt: Prompt, options: Sequence[str], max_tokens: int) -> str:

@@ -81,30 +81,45 @@ class Client:
         return guesses if path else guesses[::-1]  # at the root some servers have endpoints of another kind
 
     def url(self, request: Asked) -> str:
-        """Says where a request goes, as far as is known."""
+        """Says where a request goes, as far as is known.
+
+        Args:
+          request: the request.
+        """
         return self.bases()[0] + request.path
 
     def settle(self, base: str) -> None:
-        """The endpoints are there; it is told if that is not what was given."""
+        """Notes that the endpoints are there, and tells the user if that is not the URL that was given.
+
+        Args:
+          base: the base URL.
+        """
         self._found["base"] = base
         if base != self.base_url:
             self.tell(f"{self.base_url} has its endpoints under {base}, which is used")
 
     def tell(self, text: str) -> None:
-        """Shows a remark once."""
+        """Prints a remark once.
+
+        Args:
+          text: the remark.
+        """
         if text not in self._found:
             self._found[text] = ""
             print(text, file=sys.stderr)
 
 
 def check_base_url(given: str) -> str:
-    """A base URL as it is kept: no blanks around it, no slash and no endpoint at its end.
+    """Returns a base URL as it is kept: no blanks around it, no slash and no endpoint at its end.
 
-    >>> check_base_url(" HTTP://LocalHost:8000/v1/chat/completions/ ")
-    'http://localhost:8000/v1'
+    Args:
+      given: the URL as a user gives it.
 
     Raises:
       ValueError: it is of another form. Where it may hold a secret it is not shown.
+
+    >>> check_base_url(" HTTP://LocalHost:8000/v1/chat/completions/ ")
+    'http://localhost:8000/v1'
     """
     text = given.strip()
     url = urllib.parse.urlsplit(text)
@@ -125,9 +140,13 @@ def check_base_url(given: str) -> str:
 
 
 class RequestError(Exception):
-    """No answer, after ``retries`` retries; ``refused`` tells how a server turned such a request down, if it did.
+    """A server gave no answer.
 
-    ``reason`` is the message without what callers add to it.
+    Args:
+      message: what happened, and where.
+      retries: attempts after the first one.
+      refused: how the server turned the request down, if it did.
+      reason: the message without what callers add to it; by default ``message``.
     """
 
     def __init__(self, message: str, retries: int = 0, *, refused: Refusal | None = None, reason: str = ""):
@@ -144,12 +163,14 @@ class _PassingError(Exception):
 
 
 def ask(client: Client, request: Asked, *, pause: Callable[[float], object] = time.sleep) -> Answer:
-    """The server's answer, after at most ``client.max_retries`` retries.
+    """Returns a server's answer, after at most ``client.max_retries`` retries.
 
     Retried are status 408, 429 and 5xx, time-outs, connections that fail or break, and replies of another
     form. A reply that was lost may have been paid: its tokens are in no count.
 
     Args:
+      client: the server and its model.
+      request: what to ask.
       pause: waits for so many seconds.
 
     Raises:

@@ -25,12 +25,15 @@ _response_logps = jax.jit(models.response_logps, static_argnums=0)
 
 
 def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int = 32) -> GenerateFn:
-    """A generator of texts, see :class:`~jaxalign.typing.GenerateFn`.
+    """Makes a generator of texts of a model in this process, a :class:`~jaxalign.typing.GenerateFn`.
 
     Temperature 0 takes the most likely tokens. A text depends on the prompt, the number of the sample and the seed (0
     by default), not on the other prompts: equal prompts get equal texts.
 
     Args:
+      model: a decoder or encoder-decoder from :func:`jaxalign.models.build`.
+      params: its parameters.
+      tokenizer: its tokenizer.
       num_slots: samples that are decoded side by side.
 
     Raises:
@@ -77,13 +80,16 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
 def make_score_options(
     model, params: Params, tokenizer: Tokenizer, *, batch_size: int = 8, ended: bool = False
 ) -> ScoreOptionsFn:
-    """A scorer of options, see :class:`~jaxalign.typing.ScoreOptionsFn`: exact log-probabilities, at temperature 1.
+    """Makes a scorer of options, a :class:`~jaxalign.typing.ScoreOptionsFn`: exact log-probabilities, at temperature 1.
 
     Prompt and option are tokenised together, see :mod:`jaxalign.data.text.options`.
 
     Args:
+      model: a decoder or encoder-decoder from :func:`jaxalign.models.build`.
+      params: its parameters.
+      tokenizer: its tokenizer.
       batch_size: prompts that run side by side.
-      ended: the end of the text belongs to each option. Otherwise "Yes" counts whatever follows it.
+      ended: whether the end of the text belongs to each option. Otherwise "Yes" counts whatever follows it.
 
     Raises:
       ValueError: (when called) options that do not exclude one another; a prompt and option that are too long.

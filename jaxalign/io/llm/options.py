@@ -33,7 +33,14 @@ _ROUNDING = 1 + 1e-6
 
 
 class Way(NamedTuple):
-    """One way to score options."""
+    """One way to score options.
+
+    Attributes:
+      name: its name, for the user and the file of answers.
+      fits: whether it can score these options of this prompt.
+      request: a request that shows whether a server knows the way; None if all do.
+      score: scores options.
+    """
 
     name: str
     fits: Callable[[Prompt, Sequence[str]], bool]  # whether it can score these options of this prompt
@@ -42,10 +49,11 @@ class Way(NamedTuple):
 
 
 def make_score_options(service: Service, left_out: LeftOut | None = None) -> ScoreOptionsFn:
-    """The first way that fits and that the server knows, for each prompt by itself.
+    """Makes a scorer that takes the first way that fits and that the server knows, for each prompt by itself.
 
     Args:
-      left_out: prompts that are too long for the server go there and have scores of -inf, instead of being an error.
+      service: the server.
+      left_out: prompts that are too long for the server go there and have scores of -inf; None: they are an error.
 
     Raises:
       ValueError: (when called) options that do not exclude one another.
@@ -75,7 +83,13 @@ def make_score_options(service: Service, left_out: LeftOut | None = None) -> Sco
 
 
 def echo_way(service: Service) -> Way:
-    """Whole options, exactly as :mod:`jaxalign.data.text.options` has them; K options take K + 1 requests."""
+    """Returns the way that scores complete options exactly, as :mod:`jaxalign.data.text.options` has them.
+
+    K options take K + 1 requests.
+
+    Args:
+      service: the server.
+    """
 
     def score(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         requests = [Echo(prompt, o) for prompt, each in zip(prompts, options, strict=True) for o in ("", *each)]
@@ -86,7 +100,11 @@ def echo_way(service: Service) -> Way:
 
 
 def first_token_way(service: Service) -> Way:
-    """The mass of the most likely first tokens that name an option, or begin to; see :func:`scores_of_first_token`."""
+    """Returns the way that adds up the probabilities of the first tokens that name an option, or begin to.
+
+    Args:
+      service: the server.
+    """
 
     def request(prompt: Prompt, options: Sequence[str]) -> Request:
         # At temperature 1, since some servers give the probabilities that they sample with.
@@ -100,7 +118,11 @@ def first_token_way(service: Service) -> Way:
 
 
 def frequency_way(service: Service) -> Way:
-    """See :func:`jaxalign.prompting.make_frequency_scores`; every server knows it."""
+    """Returns the way that samples answers and counts how often each option is named; every server knows it.
+
+    Args:
+      service: the server.
+    """
     return Way("frequency", lambda prompt, options: True, None, make_frequency_scores(make_short_generate(service)))
 
 
@@ -114,6 +136,10 @@ def _scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScor
 def differ_at_once(prompt: Prompt, options: Sequence[str]) -> bool:
     """Whether the first characters of options, blanks and case aside, tell them apart.
 
+    Args:
+      prompt: not looked at.
+      options: the options' texts.
+
     >>> differ_at_once("", (" Yes", " No")), differ_at_once("", (" entailment", " else"))
     (True, False)
     """
@@ -122,14 +148,21 @@ def differ_at_once(prompt: Prompt, options: Sequence[str]) -> bool:
 
 
 def scores_of_first_token(answer: Answer, options: Sequence[str]) -> list[OptionScore]:
-    """The logarithm of the probability that an answer's first token names an option, or is its beginning.
+    """Returns the logarithm of the probability that an answer's first token names an option, or is its beginning.
 
     A token names an option whatever its case, blanks and brackets: "A", " a" and "(A" are one. An option that none of
     the most likely tokens names gets an upper bound instead: another token is no likelier than the last of these, and
-    than what they leave of the probability. (Of -inf, certainty would follow.)
+    than what they leave of the probability. (From -inf, certainty would follow.)
 
     All options are -inf, which stands for unread, where it is not known which one is the likeliest: no token came, a
     log-probability is no number, no token names an option, or none that does is above the bound of the others.
+
+    Args:
+      answer: a server's answer with the most likely first tokens.
+      options: the options' texts.
+
+    Returns:
+      A score in nats for each option.
     """
     unread = [OptionScore(-math.inf, 1) for _ in options]
     tokens, least = _likeliest(answer)

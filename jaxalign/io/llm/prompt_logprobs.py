@@ -26,6 +26,10 @@ class Echo:
 
     The answer keeps as many tokens as the continuation can have, and some before it, in ``logprobs``; its text is the
     continuation.
+
+    Attributes:
+      text: what stands before the continuation.
+      continuation: what is scored.
     """
 
     path: ClassVar[str] = "/completions"
@@ -47,14 +51,30 @@ class Echo:
 
     @property
     def ending(self) -> str:
+        """What is sent, for errors."""
         return self.prompt
 
     def body(self, model: str) -> dict[str, Any]:
+        """Returns the JSON to send.
+
+        Args:
+          model: the server's name for the model.
+        """
         # At temperature 1, since some servers divide by it before they take logarithms. Many refuse max_tokens 0.
         asked = {"max_tokens": 1, "temperature": 1.0, "echo": True, "logprobs": 1}
         return {"model": model, "prompt": self.prompt, **asked}
 
     def parse(self, reply: str) -> Answer:
+        """Returns the answer in a server's reply.
+
+        Args:
+          reply: the text of the reply.
+
+        Raises:
+          MalformedError: it is not a completion.
+          NotOfferedError: it has no log-probabilities of what was sent.
+          RejectedError: no other attempt will bring an answer.
+        """
         choices, usage = parse_reply(reply)
         if len(choices) != 1 or not isinstance(choices[0], dict) or not isinstance(choices[0].get("text"), str):
             raise MalformedError(f"expected one choice with a text, got {str(choices)[:200]}")
@@ -73,8 +93,8 @@ def scores_of_echoes(alone: Answer, joint: Sequence[Answer]) -> list[OptionScore
     none of the options can be scored: all are -inf.
 
     Args:
-      alone: of the prompt, as :class:`Echo` asks for it.
-      joint: of the prompt with each option.
+      alone: the answer to an :class:`Echo` of the prompt alone.
+      joint: the answers to those of the prompt with each option.
 
     Raises:
       ValueError: tokens from further back than what was kept differ; options are no different as tokens.

@@ -18,44 +18,49 @@ class Asked(Protocol):
     """One thing to ask a server: :class:`Request`, or :class:`~jaxalign.io.llm.prompt_logprobs.Echo`.
 
     Attributes:
-      path: of the endpoint, behind the server's URL.
-      n: texts that the answer has.
-      sample: the number of this draw.
-      unsent: what tells requests apart that are sent alike.
-      ending: the text at the end of the question, for errors.
-      prompt: all its text.
+      path: the endpoint, behind the server's URL.
     """
 
     path: ClassVar[str]
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """How many texts the answer has."""
 
     @property
-    def sample(self) -> int: ...
+    def sample(self) -> int:
+        """The number of this draw."""
 
     @property
-    def unsent(self) -> int: ...
+    def unsent(self) -> int:
+        """What tells requests apart that are sent alike."""
 
     @property
-    def ending(self) -> str: ...
+    def ending(self) -> str:
+        """The text at the end of the question, for errors."""
 
     @property
-    def prompt(self) -> str: ...
+    def prompt(self) -> str:
+        """All text of the question."""
 
     def body(self, model: str) -> dict[str, Any]:
-        """The JSON to send."""
-        ...
+        """Returns the JSON to send.
+
+        Args:
+          model: the server's name for the model.
+        """
 
     def parse(self, reply: str) -> Answer:
-        """The answer in a server's reply.
+        """Returns the answer in a server's reply.
+
+        Args:
+          reply: the text of the reply.
 
         Raises:
           MalformedError: it is not of the form that belongs to the endpoint.
           NotOfferedError: it is, without what was asked for.
           RejectedError: no other attempt will bring an answer.
         """
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +117,7 @@ class Request:
 
     @property
     def unsent(self) -> int:
+        """The number of this draw, which is not sent."""
         return self.sample
 
     @property
@@ -121,14 +127,27 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """All messages."""
+        """The texts of all messages."""
         return "\n".join(message["content"] for message in self.messages)
 
     def parse(self, reply: str) -> Answer:
+        """Returns the answer in a server's reply.
+
+        Args:
+          reply: the text of the reply.
+
+        Raises:
+          MalformedError: it is not a chat completion.
+          RejectedError: no other attempt will bring an answer.
+        """
         return parse_answer(reply)
 
     def body(self, model: str) -> dict[str, Any]:
-        """The JSON to send."""
+        """Returns the JSON to send.
+
+        Args:
+          model: the server's name for the model.
+        """
         fields = {name: value for name, value in self._fields().items() if value is not None}
         return {"model": model, "messages": list(self.messages), **fields, **self.extra}
 
@@ -146,20 +165,37 @@ class Request:
 
 
 def request_key(model: str, request: Asked) -> str:
-    """A hash of all that changes an answer: model, messages, parameters and the number of the sample."""
+    """Returns a hash of all that changes an answer: model, messages, parameters and the number of the sample.
+
+    Args:
+      model: the server's name for the model.
+      request: what is asked.
+    """
     return hash_of([request.body(model), request.unsent])
 
 
 def hash_of(value: Any) -> str:
-    """Of a value as JSON."""
+    """Returns the hash of a value as JSON.
+
+    Args:
+      value: what JSON holds; the order of names does not count.
+    """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def describe(request: Asked) -> str:
-    """The end of a question, for errors."""
+    """Returns the end of a question, for errors.
+
+    Args:
+      request: the question.
+    """
     return shorten(request.ending) + (f", sample {request.sample}" if request.sample else "")
 
 
 def shorten(text: str) -> str:
-    """The end of a text in quotes; long prompts begin alike."""
+    """Returns the end of a text in quotes; long prompts begin alike.
+
+    Args:
+      text: the text.
+    """
     return repr(text if len(text) <= 60 else f"...{text[-60:]}")

@@ -28,15 +28,16 @@ _FORMAT = 2  # of what is kept; higher where the same prompt becomes other token
 
 
 class Recorder(NamedTuple):
-    """Where answers are kept, and as whose.
+    """Where the answers of a model in this process are kept, and under which name.
 
     Attributes:
       model: what tells models apart, see :func:`identify`.
-      count_tokens: of a prompt, or of a text that was written.
+      cache: the file of answers.
+      count_tokens: the number of tokens of a prompt, or of a text that was written.
       ledger: counts; when its budget is spent, or it is told to stop, calls raise
         :class:`~jaxalign.io.llm.service.StoppedError`.
       chunk: prompts that are asked about at once.
-      show: the progress display.
+      show: whether to show the progress.
     """
 
     model: str
@@ -48,7 +49,13 @@ class Recorder(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A model that remembers, as the callables that judges and ensembles are given."""
+    """A model that remembers, as the callables that judges and ensembles are given.
+
+    Attributes:
+      generate: writes texts.
+      score_options: scores options.
+      count_tokens: the number of tokens of a prompt.
+    """
 
     generate: GenerateFn
     score_options: ScoreOptionsFn
@@ -56,23 +63,38 @@ class Recorded(NamedTuple):
 
 
 def identify(name: str, config: Any, params: Params, tokenizer: Tokenizer) -> str:
-    """The name and a hash of all that the model's answers depend on: shape, parameters, tokenizer and chat template.
+    """Returns a name with a hash of what a model's answers depend on: config, parameters, tokenizer and chat template.
 
     Files of an earlier format are computed anew here, and :func:`find_replay` still takes them.
 
-    What else is special about its functions (options that are scored with their ends) belongs into the name.
+    Args:
+      name: a name for people. What else is special about the model's functions belongs into it, for instance that
+        options are scored with their ends.
+      config: the model's config.
+      params: its parameters.
+      tokenizer: its tokenizer.
     """
     parts = [_FORMAT, repr(config), fingerprint(params), tokenizer_fingerprint(tokenizer)]
     return f"{name}@{hash_of(parts)[:16]}"
 
 
 def make_count_tokens(tokenizer: Tokenizer) -> Callable[[Prompt], int]:
-    """The number of tokens that a model reads of a prompt."""
+    """Makes a function that counts the tokens which a model reads of a prompt.
+
+    Args:
+      tokenizer: the model's tokenizer.
+    """
     return lambda prompt: len(encode_continued(prompt, "", tokenizer))
 
 
 def record(recorder: Recorder, generate: GenerateFn, score_options: ScoreOptionsFn) -> Recorded:
-    """The model with the memory."""
+    """Returns a model that remembers.
+
+    Args:
+      recorder: where its answers are kept.
+      generate: writes texts.
+      score_options: scores options.
+    """
     return Recorded(
         recorded_generate(recorder, generate),
         recorded_scores(recorder, score_options),
@@ -81,10 +103,12 @@ def record(recorder: Recorder, generate: GenerateFn, score_options: ScoreOptions
 
 
 def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
-    """An earlier run of a model in this process, from its file alone.
+    """Returns an earlier run of a model in this process, from its file alone.
 
     Args:
-      name: as it was given to :func:`identify`, or as it came from there.
+      name: the name that :func:`identify` was given, or the one that it returned.
+      cache: the file of answers.
+      ledger: counts what is asked for.
 
     Raises:
       ValueError: the file has answers of no such model, or of several.
@@ -120,7 +144,12 @@ def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
 
 
 def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
-    """The generator with the memory; prompts that lack one of their texts are given all of them again."""
+    """Returns a generator that remembers; prompts that lack one of their texts are given all of them again.
+
+    Args:
+      recorder: where its texts are kept.
+      generate: writes texts.
+    """
 
     def recorded(
         prompts: Sequence[Prompt],
@@ -148,7 +177,12 @@ def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
 
 
 def recorded_scores(recorder: Recorder, score_options: ScoreOptionsFn) -> ScoreOptionsFn:
-    """The scorer with the memory; all options of a prompt are one answer."""
+    """Returns a scorer that remembers; all options of a prompt are one answer.
+
+    Args:
+      recorder: where its scores are kept.
+      score_options: scores options.
+    """
 
     def recorded(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         keys = [

@@ -38,11 +38,15 @@ class Refusal(enum.Enum):
 
 
 def refusal_of(status: int, said: str) -> Refusal | None:
-    """What an error says about the server, or None if it says nothing: it passes, or is about the request or the key.
+    """Returns what an error says about a server; None if it says nothing, but is about a moment, a request or the key.
 
     A clear statement names the field or the feature, and denies it, in one sentence. A message that also speaks of
     filters, limits or moments is about one request, and so is one about lengths. With status 500 only what is not built
     counts: llama.cpp has "Only no echo is supported", while others ask to contact their support.
+
+    Args:
+      status: the HTTP status.
+      said: the server's message.
 
     >>> refusal_of(400, "echo: unknown field"), refusal_of(500, "logprobs broke, contact support")
     (<Refusal.CANNOT: 'it says that it cannot do this'>, None)

@@ -23,19 +23,31 @@ _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNOR
 
 
 class Answer(NamedTuple):
-    """What came of a request. ``error`` says why there is none, and is empty otherwise."""
+    """What came of a request.
 
-    texts: tuple[str, ...]  # n of them
-    finish: tuple[str, ...]  # the server's reason for the end of each: "stop", "length", "refusal", ...
-    prompt_tokens: int | None = None  # as the server counts; None where it does not say
-    completion_tokens: int | None = None  # of all n
-    # For each text a list of {"token", "logprob" (nats, None where it is missing), "top_logprobs"}, or None.
+    Attributes:
+      texts: the answers, n of them.
+      finish: the server's reason for the end of each: "stop", "length", "refusal", ...
+      prompt_tokens: tokens of the prompt, as the server counts; None where it does not say.
+      completion_tokens: tokens of all n answers.
+      logprobs: for each text a list of {"token", "logprob" (nats, None where it is missing), "top_logprobs"}, or None.
+      seconds: from the first attempt to the answer.
+      retries: attempts after the first.
+      cached: whether it comes from a file.
+      error: why there is no answer; empty if there is one.
+      refused: how the server turned the request down, if it did.
+    """
+
+    texts: tuple[str, ...]
+    finish: tuple[str, ...]
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     logprobs: tuple[list[dict[str, Any]] | None, ...] = ()
-    seconds: float = 0.0  # from the first attempt to the answer
+    seconds: float = 0.0
     retries: int = 0
     cached: bool = False
     error: str = ""
-    refused: Refusal | None = None  # the error is that the server does not take such requests
+    refused: Refusal | None = None
 
     @property
     def text(self) -> str:
@@ -50,7 +62,7 @@ class Answer(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Tokens of prompt and answer, as far as the server reports them."""
+        """The tokens of prompt and answer, as far as the server reports them."""
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
 
@@ -67,7 +79,10 @@ class RejectedError(ValueError):
 
 
 def parse_answer(text: str) -> Answer:
-    """The answer in a server's reply to a chat, its choices in the order of their ``index``.
+    """Returns the answer in a server's reply to a chat, its choices in the order of their ``index``.
+
+    Args:
+      text: the text of the reply.
 
     Raises:
       MalformedError: it is not JSON, or not of the form of a chat completion.
@@ -88,7 +103,10 @@ def parse_answer(text: str) -> Answer:
 
 
 def parse_reply(text: str) -> tuple[list[Any], dict[str, int | None]]:
-    """The choices of a reply, at least one of whatever form, and its counts of tokens, as an :class:`Answer` has them.
+    """Returns the choices of a reply, at least one of whatever form, and its counts of tokens for an :class:`Answer`.
+
+    Args:
+      text: the text of the reply.
 
     Raises:
       MalformedError: it is not JSON, or has no choices.
@@ -108,7 +126,10 @@ def parse_reply(text: str) -> tuple[list[Any], dict[str, int | None]]:
 
 
 def logprob(value: Any) -> float | None:
-    """A log-probability in nats, or None for null, NaN, and whatever is none; -inf is one.
+    """Returns a log-probability in nats, or None for null, NaN, and whatever is none; -inf is one.
+
+    Args:
+      value: what a reply has in its place.
 
     >>> logprob(-0.5), logprob(None), logprob(float("nan")), logprob("-1"), logprob(2.0)
     (-0.5, None, None, None, None)
@@ -118,7 +139,10 @@ def logprob(value: Any) -> float | None:
 
 
 def server_message(text: str) -> str:
-    """What a server's error says, in any of the forms that are in use; else the beginning of the reply.
+    """Returns what a server's error says, in any of the forms that are in use; else the beginning of the reply.
+
+    Args:
+      text: the text of the reply.
 
     >>> server_message('{"detail": [{"loc": ["body", "n"], "msg": "Input should be 1"}]}')
     'body.n: Input should be 1'
@@ -181,7 +205,11 @@ def _is_final(code: int | None) -> bool:
 
 
 def is_page(text: str) -> bool:
-    """Says whether a reply is a web page, as of a proxy or of an address that is not the endpoint's."""
+    """Whether a reply is a web page, such as a proxy sends, or an address that is not the endpoint's.
+
+    Args:
+      text: the text of the reply.
+    """
     return re.match(r"\s*(<!doctype html|<html|<\?xml|<head|<body)", text, re.IGNORECASE) is not None
 
 

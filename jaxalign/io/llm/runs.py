@@ -36,37 +36,62 @@ class NotRecordedError(LookupError):
 
 
 class Usage(NamedTuple):
-    """Distinct requests with an answer, and their tokens as servers report them."""
+    """How many distinct requests have an answer, and what these took as servers report it.
+
+    Attributes:
+      requests: the number of requests.
+      prompt_tokens: tokens of their prompts.
+      completion_tokens: tokens of their answers.
+      unreported: requests without a complete report, whose tokens are counted as far as they are known.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    unreported: int = 0  # requests without a complete report, whose tokens are counted as far as they are known
+    unreported: int = 0
 
     @property
     def tokens(self) -> int:
-        """Of prompts and answers."""
+        """The tokens of prompts and answers."""
         return self.prompt_tokens + self.completion_tokens
 
     def plus(self, other: "Usage") -> "Usage":
-        """Both together."""
+        """Returns the sum of two counts.
+
+        Args:
+          other: the other one.
+        """
         return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
 
     def minus(self, other: "Usage") -> "Usage":
-        """What came on top of an earlier count."""
+        """Returns what came on top of an earlier count.
+
+        Args:
+          other: the earlier count.
+        """
         return Usage(*(mine - less for mine, less in zip(self, other, strict=True)))
 
 
 class Completed(NamedTuple):
-    """Answers in the order of the requests, and what they cost. Equal requests count once."""
+    """Answers in the order of the requests, and what they cost. Equal requests count once.
+
+    Attributes:
+      answers: an answer to each request.
+      paid: what this call paid.
+      cached: what earlier calls paid.
+      retries: attempts after the first ones.
+      seconds: how long this call took.
+      failed: requests without an answer after all retries; ``error`` of their answers says why.
+      unsent: requests that the budget left out, or ``stop``.
+    """
 
     answers: list[Answer]
-    paid: Usage  # by this call
-    cached: Usage  # paid by earlier calls
+    paid: Usage
+    cached: Usage
     retries: int
-    seconds: float  # of this call
-    failed: int  # requests without an answer after all retries; ``error`` of their answers says why
-    unsent: int  # requests that the budget left out, or ``stop``
+    seconds: float
+    failed: int
+    unsent: int
 
 
 def complete(
@@ -80,16 +105,22 @@ def complete(
     stop: Callable[[], bool] = lambda: False,
     show: bool = True,
 ) -> Completed:
-    """The answers to all requests, from the cache or from the server.
+    """Answers all requests, from the cache or from the server.
 
     Args:
+      client: the server and its model.
+      requests: what to ask.
+      cache: the file of answers; each is there before it is returned.
       concurrency: requests under way at once.
       budget_tokens: send nothing more once this call paid so many tokens, of prompts and answers. What is under way
         then still ends, so up to ``concurrency`` answers come on top. Requests left out have an ``error``.
       skip_failed: a request that fails is counted, and its answer has an ``error``, instead of being an error.
       stop: looked at several times a second. Once it is true nothing more is sent or tried again; what is under way
         still ends.
-      show: the progress display.
+      show: whether to show the progress.
+
+    Returns:
+      The answers in the order of the requests, and what they cost.
 
     Raises:
       RequestError: naming the request, if one fails; the answers before it are in the cache.
@@ -151,14 +182,17 @@ def _tell_servers(client: Client, cache: Cache, found: int) -> None:
 
 
 def replay(model: str, requests: Sequence[Asked], *, cache: Cache, server: str = "") -> list[Answer]:
-    """The answers of an earlier run, from its file alone.
+    """Returns the answers of an earlier run, from its file alone.
 
     Args:
-      server: the base URL whose answers are meant, where the file has those of several.
+      model: the name of the model.
+      requests: what was asked.
+      cache: the file of answers.
+      server: the base URL of the server, where the file has answers of several.
 
     Raises:
       NotRecordedError: naming the first request that the file has no answer to.
-      ValueError: the file has answers of several servers, and ``server`` is none of them.
+      ValueError: the file has answers of several servers, and ``server`` names none of them.
     """
     answers = []
     server = cache.server_to_replay(model, server)
@@ -175,7 +209,17 @@ def replay(model: str, requests: Sequence[Asked], *, cache: Cache, server: str =
 
 
 def missing(model: str, requests: Sequence[Asked], *, cache: Cache, server: str = "") -> list[Asked]:
-    """The requests that :func:`complete` would send, equal ones once; ``server`` as of :func:`replay`."""
+    """Returns the requests that :func:`complete` would send, equal ones once.
+
+    Args:
+      model: the name of the model.
+      requests: what to ask.
+      cache: the file of answers.
+      server: the base URL of the server; by default the one whose answers are in the file.
+
+    Raises:
+      ValueError: the file has answers of several servers, and ``server`` names none of them.
+    """
     server = server or cache.server_to_replay(model)
     return [request for key, request in _distinct(model, requests).items() if cache.get(key, server) is None]
 
@@ -248,7 +292,11 @@ def _unreported(answer: Answer) -> bool:
 
 
 def usage_of(answers: Iterable[Answer]) -> Usage:
-    """What so many answers took, equal ones as often as they are there."""
+    """Returns what answers took, equal ones as often as they are there.
+
+    Args:
+      answers: the answers.
+    """
     answers = list(answers)
     return Usage(
         len(answers),

@@ -38,11 +38,11 @@ class Ledger:
 
     Attributes:
       budget_tokens: ask for nothing more once so many tokens, of prompts and answers, were paid.
-      stop: whether the run is to end, see :func:`jaxalign.io.run.signals.termination`.
+      stop: says whether the run is to end, see :func:`jaxalign.io.run.signals.termination`.
       asked: everything that was answered, from the file or not, as often as it was asked for: what a method costs by
         itself.
       paid: what was not in the file.
-      seconds: in which a model was asked.
+      seconds: how long a model was asked.
       retries: attempts after the first.
       texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
         tokens (finish reason "length"), and those without a character.
@@ -62,7 +62,7 @@ class Ledger:
 
     @property
     def left(self) -> int | None:
-        """Tokens that may still be paid; None without a budget."""
+        """How many tokens may still be paid; None without a budget."""
         return None if self.budget_tokens is None else max(self.budget_tokens - self.paid.tokens, 0)
 
     @property
@@ -71,14 +71,25 @@ class Ledger:
         return self.left == 0 or self.stop()
 
     def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
-        """One call: what it was answered, and what of this was paid."""
+        """Counts one call.
+
+        Args:
+          asked: all that it was answered.
+          paid: what of this was paid.
+          seconds: how long it took.
+          retries: attempts after the first.
+        """
         self.asked = self.asked.plus(asked)
         self.paid = self.paid.plus(paid)
         self.seconds += seconds
         self.retries += retries
 
     def add_texts(self, answers: Iterable[Answer]) -> None:
-        """Answers that are read as texts."""
+        """Counts answers that are read as texts.
+
+        Args:
+          answers: the answers.
+        """
         for answer in answers:
             self.texts += len(answer.texts)
             self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
@@ -95,7 +106,13 @@ class Ledger:
         )
 
     def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
-        """What to raise when a call is left with ``unsent`` of ``total`` requests."""
+        """Returns what to raise when a call cannot ask for everything.
+
+        Args:
+          path: the file of answers.
+          unsent: requests that were left out.
+          total: requests of the call.
+        """
         reason, remedy = "the run was stopped", "the same command goes on from there"
         if not self.stop():
             reason = f"the budget of {self.budget_tokens:,} tokens is spent"
@@ -110,8 +127,12 @@ class Service(NamedTuple):
     """Answers of one model, the file that has them, and the counts of what is asked.
 
     Attributes:
-      server: whose answers they are in the file.
-      replayed: nobody is asked, the file has all there is.
+      model: the name of the model.
+      cache: the file of answers.
+      ledger: the counts.
+      ask: answers requests.
+      server: the base URL under which the file knows the server.
+      replayed: whether nobody is asked, and the file has all there is.
       thinking_tokens: added to every limit of an answer's tokens, for models that think before they answer.
     """
 
@@ -133,11 +154,18 @@ def asking(
     thinking_tokens: int = 0,
     show: bool = True,
 ) -> Service:
-    """A server, as :func:`jaxalign.io.llm.complete` asks it; ``ask`` raises what that raises.
+    """Returns a service that asks a server.
+
+    Its ``ask`` raises what :func:`jaxalign.io.llm.complete` raises, and :class:`StoppedError` when the budget of the
+    ledger is spent, or it is told to stop.
 
     Args:
-      ledger: counts what is asked; when its budget is spent, or it is told to stop, ``ask`` raises
-        :class:`~jaxalign.io.llm.service.StoppedError`.
+      client: the server and its model.
+      cache: the file of answers.
+      ledger: counts what is asked; by default one without a budget.
+      concurrency: requests under way at once.
+      thinking_tokens: added to every limit of an answer's tokens, for models that think before they answer.
+      show: whether to show the progress.
     """
     ledger = Ledger() if ledger is None else ledger
     options = {"cache": cache, "concurrency": concurrency, "stop": lambda: ledger.stop(), "show": show}
@@ -155,11 +183,19 @@ def asking(
 def replaying(
     model: str, cache: Cache, *, ledger: Ledger | None = None, server: str = "", thinking_tokens: int = 0
 ) -> Service:
-    """An earlier run again, from its file alone; anything else is a :class:`~jaxalign.io.llm.NotRecordedError`.
+    """Returns a service that gives an earlier run again, from its file alone.
+
+    Its ``ask`` raises :class:`~jaxalign.io.llm.NotRecordedError` for anything else.
 
     Args:
-      server: whose answers are meant, where the file has those of several; see :func:`jaxalign.io.llm.replay`.
+      model: the name of the model.
+      cache: the file of answers.
+      ledger: counts what is asked; by default one without a budget.
+      server: the base URL of the server, where the file has answers of several.
       thinking_tokens: those of the earlier run.
+
+    Raises:
+      ValueError: the file has answers of several servers, and ``server`` names none of them.
     """
     ledger = Ledger() if ledger is None else ledger
     server = cache.server_to_replay(model, server)
@@ -173,11 +209,14 @@ def replaying(
 
 
 def make_generate(service: Service) -> GenerateFn:
-    """A generator that asks for chat completions; a text is one turn of the user.
+    """Makes a generator that asks for chat completions; a text is one turn of the user.
 
     The ``n`` texts of a prompt are ``n`` requests, which every server knows. With a ``seed``, sample ``k`` is asked for
     with ``seed + k``. Texts that were cut at ``max_tokens``, and empty ones, are counted in the service's ledger. The
     generator raises what ``service.ask`` raises.
+
+    Args:
+      service: the server.
     """
     ask = make_ask(service)
 
@@ -190,13 +229,21 @@ def make_generate(service: Service) -> GenerateFn:
 
 
 def make_short_generate(service: Service) -> GenerateFn:
-    """:func:`make_generate` for answers of which the beginning is enough: none is counted as cut."""
+    """Makes a generator for answers of which the beginning is enough: none is counted as cut.
+
+    Args:
+      service: the server.
+    """
     ask = make_ask(service)
     return lambda prompts, **options: _texts(ask(prompts, **options))
 
 
 def make_ask(service: Service):
-    """``ask(prompts, ...)``, with the arguments of a :class:`~jaxalign.typing.GenerateFn`: all answers to each."""
+    """Makes ``ask(prompts, ...)``, called like a :class:`~jaxalign.typing.GenerateFn`: all answers to each prompt.
+
+    Args:
+      service: the server.
+    """
 
     def ask(
         prompts: Sequence[Prompt],

@@ -26,13 +26,21 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Reply(NamedTuple):
-    """A server's reply."""
+    """A server's reply.
+
+    Attributes:
+      status: the HTTP status.
+      text: what it says.
+      url: the URL that gave it, after redirections.
+      retry_after: when to come again: seconds, a date, or nothing.
+      proxy: words that name the proxy, if there was one.
+    """
 
     status: int
     text: str
-    url: str  # that gave it, after redirections
-    retry_after: str = ""  # when to come again: seconds, a date, or nothing
-    proxy: str = ""  # words that name the proxy, if there was one
+    url: str
+    retry_after: str = ""
+    proxy: str = ""
 
 
 class UnusableError(OSError):
@@ -40,9 +48,12 @@ class UnusableError(OSError):
 
 
 def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Reply:
-    """The reply to a POST, whatever its status; redirections that keep it are followed on the same host.
+    """Returns the reply to a POST, whatever its status; redirections that keep it are followed on the same host.
 
     Args:
+      url: where it goes.
+      body: what is sent.
+      headers: the HTTP headers by name.
       timeout: seconds that a server may be silent, and that its reply may take.
 
     Raises:
@@ -58,7 +69,11 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> Repl
 
 
 def shown(url: str) -> str:
-    """A URL without the parts that may hold secrets."""
+    """Returns a URL without the parts that may hold secrets.
+
+    Args:
+      url: the URL.
+    """
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

@@ -39,7 +39,13 @@ Series = Mapping[str, tuple[Numbers, Numbers]]
 
 
 class Mark(NamedTuple):
-    """An entry of a legend, which the page shows as text: it wraps, and its letters keep their size."""
+    """An entry of a legend, which the page shows as text: it wraps, and its letters keep their size.
+
+    Attributes:
+      label: the text.
+      color: the colour of the line, as in HTML.
+      line: solid, dashed or dotted.
+    """
 
     label: str
     color: str
@@ -47,7 +53,13 @@ class Mark(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure as markup, what it shows in words, and its legend."""
+    """A figure.
+
+    Attributes:
+      svg: its markup.
+      description: what it shows, in words.
+      legend: its legend.
+    """
 
     svg: str
     description: str
@@ -55,7 +67,16 @@ class Drawing(NamedTuple):
 
 
 def draw_panels(panels: Mapping[str, Series], x_label: str, y_label: str) -> list[Drawing]:
-    """A figure of lines for each panel, all with the same axes; a label has the same colour in all of them."""
+    """Draws a figure of lines for each panel, all with the same axes; a label has the same colour in all of them.
+
+    Args:
+      panels: (x, y) by label, by the title of a figure.
+      x_label: what x is.
+      y_label: what y is.
+
+    Returns:
+      One drawing for each panel.
+    """
     drawn = [_lines(series, x_label, y_label) for series in panels.values()]
     _share_limits([axes for _, axes, _ in drawn])
     return [
@@ -65,7 +86,16 @@ def draw_panels(panels: Mapping[str, Series], x_label: str, y_label: str) -> lis
 
 
 def draw_reliability(panels: Mapping[str, Series], x_label: str, y_label: str) -> list[Drawing]:
-    """Lines in the unit square with its diagonal, on which probabilities are as good as their word."""
+    """Draws lines in the unit square with its diagonal, on which probabilities come true as often as they say.
+
+    Args:
+      panels: (x, y) by label, by the title of a figure.
+      x_label: what x is.
+      y_label: what y is.
+
+    Returns:
+      One drawing for each panel.
+    """
     drawings = []
     for title, series in panels.items():
         figure, axes, words = _lines(series, x_label, y_label, marker="o", markersize=3.5)
@@ -78,7 +108,15 @@ def draw_reliability(panels: Mapping[str, Series], x_label: str, y_label: str) -
 
 
 def draw_histograms(samples: Mapping[str, Numbers], x_label: str) -> Drawing:
-    """Shares per bin, a row for each sample; rows have their bins and both axes in common."""
+    """Draws shares per bin, a row for each sample; rows have their bins and both axes in common.
+
+    Args:
+      samples: values by label.
+      x_label: what a value is.
+
+    Returns:
+      One drawing.
+    """
     values = {label: np.asarray(sample, float) for label, sample in samples.items()}
     edges = _bin_edges(np.concatenate(list(values.values())))
     with matplotlib.rc_context(_STYLE):

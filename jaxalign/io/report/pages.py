@@ -46,7 +46,10 @@ _SECRET_LENGTH = 8  # shorter values are words that occur in texts
 class Estimate(NamedTuple):
     """A number with the ends of its interval; one within [0, 1] is also drawn, with a line at one half.
 
-    Where both ends are the number itself, it is exact and stands alone.
+    Attributes:
+      value: the number.
+      low: the lower end.
+      high: the upper end. Where both ends are the number itself, it is exact and stands alone.
     """
 
     value: float
@@ -56,7 +59,13 @@ class Estimate(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Names with what there is to say of each: texts, numbers, or lists of texts. A :class:`Code` is shown as such."""
+    """A section of names with what there is to say of each.
+
+    Attributes:
+      title: the heading.
+      facts: texts, numbers, or lists of texts by name. A :class:`Code` is shown as such.
+      caption: what to see.
+    """
 
     title: str
     facts: Mapping[str, Any]
@@ -65,12 +74,19 @@ class Facts:
 
 
 class Code(str):
-    """What can be copied and run."""
+    """A text that can be copied and run."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of texts, numbers and :class:`Estimate`; the first cell of a row is its heading."""
+    """A section with a table.
+
+    Attributes:
+      title: the heading.
+      columns: names of the columns.
+      rows: texts, numbers and :class:`Estimate`; the first cell of a row is its heading.
+      caption: what to see.
+    """
 
     title: str
     columns: Sequence[str]
@@ -86,7 +102,15 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """Lines: ``series`` maps labels to (x, y). Long ones are drawn as means, with a band from least to greatest."""
+    """A section with one figure of lines. Long ones are drawn as averages, with a band from least to greatest.
+
+    Attributes:
+      title: the heading.
+      series: (x, y) by label.
+      x_label: what x is.
+      y_label: what y is.
+      caption: what to see.
+    """
 
     title: str
     series: figures.Series
@@ -97,15 +121,25 @@ class Curves:
 
     @property
     def panels(self) -> Mapping[str, figures.Series]:
+        """The lines as those of one panel without a title."""
         return {"": self.series}
 
     def draw(self) -> list[figures.Drawing]:
+        """The section's figures."""
         return figures.draw_panels(self.panels, self.x_label, self.y_label)
 
 
 @dataclasses.dataclass(frozen=True)
 class Panels:
-    """Several figures of lines of one meaning, by title: they have the same axes."""
+    """A section with several figures of lines of one meaning: they have the same axes.
+
+    Attributes:
+      title: the heading.
+      panels: (x, y) by label, by the title of a figure.
+      x_label: what x is.
+      y_label: what y is.
+      caption: what to see.
+    """
 
     title: str
     panels: Mapping[str, figures.Series]
@@ -115,12 +149,21 @@ class Panels:
     template = "figure.html"
 
     def draw(self) -> list[figures.Drawing]:
+        """The section's figures."""
         return figures.draw_panels(self.panels, self.x_label, self.y_label)
 
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """How often what has a probability comes true: lines by title and label, beside the diagonal of the unit square."""
+    """A section on how often what has a probability comes true: lines beside the diagonal of the unit square.
+
+    Attributes:
+      title: the heading.
+      panels: (x, y) by label, by the title of a figure.
+      x_label: what x is.
+      y_label: what y is.
+      caption: what to see.
+    """
 
     title: str
     panels: Mapping[str, figures.Series]
@@ -130,12 +173,20 @@ class Reliability:
     template = "figure.html"
 
     def draw(self) -> list[figures.Drawing]:
+        """The section's figures."""
         return figures.draw_reliability(self.panels, self.x_label, self.y_label)
 
 
 @dataclasses.dataclass(frozen=True)
 class Histogram:
-    """How often values occur: ``samples`` maps labels to values; each has a row, all share axes and bins."""
+    """A section on how often values occur: a row of bars for each label; all share axes and bins.
+
+    Attributes:
+      title: the heading.
+      samples: values by label.
+      x_label: what a value is.
+      caption: what to see.
+    """
 
     title: str
     samples: Mapping[str, figures.Numbers]
@@ -145,15 +196,23 @@ class Histogram:
 
     @property
     def panels(self) -> Mapping[str, Mapping[str, figures.Numbers]]:
+        """The values as those of one panel without a title."""
         return {"": self.samples}
 
     def draw(self) -> list[figures.Drawing]:
+        """The section's figures."""
         return [figures.draw_histograms(self.samples, self.x_label)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """Samples, each a mapping from what a text is (prompt, response of the policy) to the text, shown as it is."""
+    """A section with samples, shown as they are.
+
+    Attributes:
+      title: the heading.
+      samples: texts by what they are (prompt, response of the policy), a mapping for each sample.
+      caption: what to see.
+    """
 
     title: str
     samples: Sequence[Mapping[str, str]]
@@ -172,7 +231,18 @@ def write_report(
     sections: Sequence[Section],
     subtitle: str = "",
 ) -> pathlib.Path:
-    """Writes the report to ``path`` and returns it. ``summary`` maps names to texts, numbers or Estimates."""
+    """Writes a report, without passwords and the keys of the environment.
+
+    Args:
+      path: the file; its folder is made.
+      title: the heading of the page.
+      summary: texts, numbers or :class:`Estimate` by name, which stand first.
+      sections: what follows.
+      subtitle: a line below the title.
+
+    Returns:
+      ``path``.
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")
@@ -186,7 +256,12 @@ def write_report(
 def metric_series(
     directory: str | pathlib.Path, names: Sequence[str], *, prefix: str = ""
 ) -> dict[str, tuple[list, list]]:
-    """The metrics ``names`` of the run in ``directory``, for :class:`Curves`, each label with ``prefix`` in front.
+    """Returns metrics of a run for :class:`Curves`: (steps, values) by label.
+
+    Args:
+      directory: the folder of the run, with ``metrics.jsonl``.
+      names: names of metrics.
+      prefix: what stands before a name in its label.
 
     Raises:
       ValueError: no row has a metric of that name.
@@ -207,7 +282,11 @@ def metric_series(
 
 
 def without_secrets(text: str, environment: Mapping[str, str]) -> str:
-    """The text without user names and passwords in URLs, and without the keys and tokens of the environment.
+    """Returns a text without user names and passwords in URLs, and without the keys and tokens of the environment.
+
+    Args:
+      text: the text.
+      environment: environment variables by name; those that end with KEY, TOKEN, SECRET or PASSWORD hold secrets.
 
     >>> without_secrets("http://me:abc@host/v1, key 0123456789", {"MY_API_KEY": "0123456789"})
     'http://[user and password]@host/v1, key [MY_API_KEY]'
@@ -220,7 +299,11 @@ def without_secrets(text: str, environment: Mapping[str, str]) -> str:
 
 
 def format_number(value: Any) -> str:
-    """Texts as they are, integers and thousands with separators, other numbers with three digits."""
+    """Returns a number as a report has it: integers and thousands with separators, others with three digits.
+
+    Args:
+      value: a number; a text or bool is given back as text.
+    """
     if isinstance(value, str | bool):
         return str(value)
     number = float(value)

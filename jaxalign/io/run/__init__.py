@@ -1,6 +1,8 @@
 """The training loop with everything around a step: checkpoints, metrics, time, signals, and the folder of a run.
 
-    state = run.fit(step, state, batches, key=key, num_steps=1000, directory="runs/mine")
+    run.open_run(directory, config, experiment="mine")  # refuses a folder with a run of other settings
+    state = run.fit(step, state, batches, key=key, num_steps=1000, directory=directory)
+    params, rows = run.load_params(directory / "checkpoints"), run.read_metrics(directory)
 
 Names load on first use.
 """

@@ -17,7 +17,12 @@ Score = Callable[[Mapping[str, float]], float]
 
 
 def room(state: Any, num_checkpoints: int, *, best: bool) -> str:
-    """What a run will keep on disk, in words.
+    """Returns in words what a run will keep on disk.
+
+    Args:
+      state: the state of the run, a pytree of arrays.
+      num_checkpoints: how many checkpoints of it stay.
+      best: whether the best one is kept beside them.
 
     >>> room({"params": jax.numpy.zeros(3_000_000)}, 2, best=True)
     'will keep 2 checkpoints of 12 MB and the best one, 36 MB in all,'
@@ -29,7 +34,10 @@ def room(state: Any, num_checkpoints: int, *, best: bool) -> str:
 
 
 def in_units(num_bytes: int) -> str:
-    """A size for people.
+    """Returns a size as people write it.
+
+    Args:
+      num_bytes: the size in bytes.
 
     >>> in_units(84), in_units(1234), in_units(1_614_000_000)
     ('84 bytes', '1.2 kB', '1.6 GB')
@@ -40,7 +48,16 @@ def in_units(num_bytes: int) -> str:
 
 
 class Keeper(contextlib.ExitStack):
-    """Saves and restores the state of a run together with its data iterator. A context manager."""
+    """Saves and restores the state of a run together with its data iterator. A context manager.
+
+    Args:
+      directory: the folder of the run; checkpoints go to its ``checkpoints``.
+      iterator: the iterator of the data, with ``get_state`` and ``set_state``.
+      keep: how many checkpoints stay; None for all.
+
+    Raises:
+      TypeError: the iterator has no ``get_state`` and ``set_state``.
+    """
 
     def __init__(self, directory: pathlib.Path, iterator: Iterator[Any], *, keep: int | None):
         super().__init__()
@@ -54,7 +71,14 @@ class Keeper(contextlib.ExitStack):
         self._anchor = 0, iterator.get_state()
 
     def resume(self, state: TrainState) -> tuple[int, TrainState]:
-        """The newest step that was saved and its state, the data iterator set accordingly; 0 and ``state`` if none."""
+        """Restores the newest checkpoint, and sets the data iterator accordingly.
+
+        Args:
+          state: the initial state; its memory is freed if there is a checkpoint.
+
+        Returns:
+          The step of the checkpoint and its state; 0 and ``state`` if there is none.
+        """
         step = self._saved.newest()
         if step is None:
             return 0, state
@@ -64,7 +88,12 @@ class Keeper(contextlib.ExitStack):
         return step, state
 
     def save(self, step: int, state: TrainState):
-        """Starts to write a checkpoint; the iterator has just given the batch of ``step``."""
+        """Starts to write a checkpoint; the iterator has just given the batch of that step.
+
+        Args:
+          step: how many steps are done.
+          state: the state after them.
+        """
         self._anchor = step, self._iterator.get_state()
         self._saved.save(step, state, self._anchor[1])
 
@@ -73,9 +102,14 @@ class Keeper(contextlib.ExitStack):
         self._saved.wait()
 
     def rescue(self, state: TrainState, bad: NotFiniteError) -> FloatingPointError:
-        """Saves the last good state, with the data just before the batch that broke it; returns what to raise.
+        """Saves the last good state, with the data just before the batch that broke it.
 
-        ``state`` may have been through later steps: they changed nothing.
+        Args:
+          state: the state after the bad step; it may have been through later steps: they changed nothing.
+          bad: what happened at which step.
+
+        Returns:
+          The error to raise.
         """
         step, data_state = self._anchor
         good = bad.step - 1
@@ -93,7 +127,14 @@ class Keeper(contextlib.ExitStack):
 
 
 class BestKeeper:
-    """Keeps the state with the highest score in ``<directory>/best``. A context manager."""
+    """Keeps the state with the highest score in ``<directory>/best``. A context manager.
+
+    Args:
+      directory: the folder of the run.
+      iterator: the iterator of the data.
+      score: gives the score of an evaluation.
+      start: the step from which the run continues; what was kept of later ones goes.
+    """
 
     def __init__(self, directory: pathlib.Path, iterator: Iterator[Any], *, score: Score, start: int):
         self._iterator, self._score = iterator, score
@@ -109,7 +150,13 @@ class BestKeeper:
         self._saved.close()
 
     def consider(self, step: int, state: TrainState, evaluation: Mapping[str, float]):
-        """Saves ``state`` when its evaluation is better than all before."""
+        """Saves a state when its evaluation is better than all before.
+
+        Args:
+          step: how many steps are done.
+          state: the state after them.
+          evaluation: its metrics by name.
+        """
         score = self._score(evaluation)
         if score > self._highest:
             self._highest = score

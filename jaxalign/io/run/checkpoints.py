@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: the state, the position in the data, and proof that both are whole.
+"""Checkpoints of a training run: the state, the position in the data, and proof that both are complete.
 
 A checkpoint is a folder ``<directory>/<step>`` that Orbax writes in the background and renames into place once it is
 complete; it holds ``state`` (arrays), ``data`` (the state of each process's data iterator, as JSON) and a manifest of
@@ -26,9 +26,13 @@ _WRITTEN_LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
 
 
 class Checkpoints:
-    """The checkpoints in ``directory``, the newest ``keep`` of them (None: all); a context manager that waits at exit.
+    """The checkpoints in a folder; a context manager that waits at exit for what is being written.
 
     Every process of a run makes one and calls the same methods at the same steps.
+
+    Args:
+      directory: the folder.
+      keep: how many of the newest checkpoints stay; None for all.
     """
 
     def __init__(self, directory: str | pathlib.Path, *, keep: int | None = 3):
@@ -53,7 +57,12 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, data_state: Any):
-        """Copies ``state`` to the host and writes it in the background; ``data_state`` is JSON.
+        """Copies a state to the host and writes it in the background.
+
+        Args:
+          step: the number of the checkpoint.
+          state: a pytree of arrays.
+          data_state: the position of this process in the data, as JSON.
 
         Raises:
           OSError: this save could not start, or the one before it failed, for instance for a full disk. Checkpoints
@@ -81,7 +90,7 @@ class Checkpoints:
             self._manager.delete(step)
 
     def newest(self) -> int | None:
-        """The newest step whose checkpoint is whole; None where there is none.
+        """The newest step whose checkpoint is complete; None where there is none.
 
         A damaged one is renamed to ``damaged-<step>`` and named in a warning.
         """
@@ -92,9 +101,14 @@ class Checkpoints:
         return chosen
 
     def restore(self, step: int, state: Any) -> tuple[Any, Any]:
-        """State and data state of ``step``, the arrays laid out as those of ``state``, whose memory is freed first.
+        """Reads a checkpoint. A save under way is waited for.
 
-        A save under way is waited for.
+        Args:
+          step: the number of the checkpoint.
+          state: arrays of the same shapes and types, whose layout the new ones get; their memory is freed first.
+
+        Returns:
+          The state, and the position of this process in the data.
 
         Raises:
           ValueError: the checkpoint is of a state with other arrays, or of a run with another number of processes whose
@@ -113,7 +127,11 @@ class Checkpoints:
         return items.state, _position(items.data["processes"], folder)
 
     def discard_after(self, step: int):
-        """Removes the checkpoints of later steps."""
+        """Removes the checkpoints of later steps.
+
+        Args:
+          step: the last step whose checkpoint stays.
+        """
         for later in [other for other in self.steps if other > step]:
             self._manager.delete(later)
 
@@ -160,7 +178,11 @@ class Checkpoints:
 
 
 def load_params(directory: str | pathlib.Path, *, step: int | None = None) -> Params:
-    """The parameters in a folder of checkpoints, as numpy arrays in nested dictionaries: the newest, or of ``step``.
+    """Returns the parameters in a folder of checkpoints, as numpy arrays in nested dictionaries.
+
+    Args:
+      directory: the folder of the checkpoints.
+      step: which of them; None for the newest.
 
     Raises:
       FileNotFoundError: there is no such checkpoint.

@@ -13,7 +13,12 @@ MANIFEST = "manifest.json"
 
 
 def write_manifest(directory: pathlib.Path, *, ignore: Collection[str] = ()):
-    """Writes ``manifest.json`` over every file below ``directory``, except those named in ``ignore``."""
+    """Writes ``manifest.json``: size and SHA-256 of every file in a folder and the folders in it.
+
+    Args:
+      directory: the folder.
+      ignore: names of files that are left out.
+    """
     files = {
         str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(directory.rglob("*"))
@@ -23,7 +28,11 @@ def write_manifest(directory: pathlib.Path, *, ignore: Collection[str] = ()):
 
 
 def find_damage(directory: pathlib.Path) -> str | None:
-    """What is wrong with the first file that differs from the manifest; None when all is as it was written."""
+    """Returns what is wrong with the first file that differs from the manifest; None when all is as it was written.
+
+    Args:
+      directory: the folder with the manifest.
+    """
     try:
         manifest = json.loads((directory / MANIFEST).read_text())
         files = manifest["files"]

@@ -46,25 +46,32 @@ def fit(
     keep: int | None = 2,
     log_every: int = 1,
 ) -> TrainState:
-    """Trains up to step ``num_steps`` and returns the final state; continues from ``directory`` when it holds a run.
+    """Trains up to step ``num_steps``; continues from ``directory`` when it holds a run.
 
     Args:
-      step: from :func:`jaxalign.training.make_train_step`.
+      step: ``step(state, batch, key) -> (state, metrics)``, from :func:`jaxalign.training.make_train_step`.
       state: the start, used up by the first step or replaced by a checkpoint, on whose devices it is then laid out.
       dataset: batches without end; its iterator has ``get_state`` and ``set_state`` with JSON, as Grain's have.
-      key: step i, counted from 0, gets ``fold_in(key, i)``.
+      key: random key; step i, counted from 0, gets ``fold_in(key, i)``.
+      num_steps: the last step, counted from 1 over all runs of the command.
+      directory: the folder of the run.
       name: what the progress display calls this run, by default the name of ``directory``.
       place: puts a batch on devices, for instance a partial :func:`jaxalign.sharding.place_batch`.
-      eval_fn: called every ``eval_every`` steps and after the last; its metrics are logged as ``eval/<name>``.
+      eval_fn: gives metrics of a state; they are logged as ``eval/<name>``.
+      eval_every: steps between evaluations; None for one after the last step only.
       best: scores an evaluation (names without the prefix); the state with the highest score is kept in ``best/``.
       checkpoint_every: steps between checkpoints; one more is made at the end, and on SIGTERM.
       keep: how many checkpoints stay (None: all). What they will take on disk is printed at the start.
       log_every: steps between rows of ``metrics.jsonl``; steps with an evaluation and the last have theirs anyway.
 
+    Returns:
+      The final state.
+
     Raises:
       FloatingPointError: a loss or gradient is not finite; the state before that step was saved.
       OSError: a checkpoint or a metric could not be written; earlier checkpoints stay.
       SystemExit: with code 0, after SIGTERM and a checkpoint.
+      TypeError: the iterator of ``dataset`` has no ``get_state`` and ``set_state``.
       ValueError: the data ended early, or the checkpoint is of another state.
     """
     directory = pathlib.Path(directory)

@@ -19,7 +19,12 @@ SUMMARY = "summary.json"
 
 
 class NotFiniteError(Exception):
-    """The loss or gradient of a step is not finite."""
+    """The loss or gradient of a step is not finite.
+
+    Args:
+      step: the number of the step, from 1.
+      symptom: what is not finite, in words.
+    """
 
     def __init__(self, step: int, symptom: str):
         super().__init__(step, symptom)
@@ -30,6 +35,14 @@ class Logbook(contextlib.ExitStack):
     """Reads the metrics of a step while the next one runs; process 0 writes and shows them. A context manager.
 
     ``tokens`` among the metrics is a count: its numerator makes tokens per second.
+
+    Args:
+      directory: the folder of the run.
+      name: what the progress display calls the run.
+      start: the step from which it continues.
+      num_steps: the last step.
+      log_every: steps between rows of ``metrics.jsonl``.
+      timing: told when a step has finished.
     """
 
     def __init__(
@@ -45,10 +58,15 @@ class Logbook(contextlib.ExitStack):
         self._progress = self.enter_context(Progress(name, num_steps, start=start, show=main))
 
     def add(self, step: int, metrics: Mapping[str, Ratio]):
-        """Takes the metrics of ``step``, which still runs, and writes those of the step before.
+        """Takes the metrics of a step that still runs, and writes those of the step before.
+
+        Args:
+          step: the number of the step, from 1.
+          metrics: its metrics, on the device.
 
         Raises:
           NotFiniteError: the step before has a loss or gradient that is not finite.
+          OSError: a row could not be written.
         """
         if self._running is not None:
             self.fetch()
@@ -74,7 +92,14 @@ class Logbook(contextlib.ExitStack):
         self._progress.update(self._step, self._values, tokens)
 
     def write(self, evaluation: Mapping[str, float]):
-        """Writes the row of the step that was fetched, with what an evaluation after it found."""
+        """Writes the row of the step that was fetched.
+
+        Args:
+          evaluation: what an evaluation after that step found, by name; empty for none.
+
+        Raises:
+          OSError: it could not be written.
+        """
         self._values |= {f"eval/{name}": value for name, value in evaluation.items()}
         due = self._step % self._log_every == 0 or self._step == self._num_steps or evaluation
         if due and self._writer is not None:

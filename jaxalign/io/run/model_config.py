@@ -21,14 +21,22 @@ KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeSc
 
 
 def save_config(folder: str | pathlib.Path, config: ModelConfig) -> None:
-    """Write ``config`` as ``model.json`` into a run's folder."""
+    """Writes a model's config as ``model.json``.
+
+    Args:
+      folder: the folder of a run; it is made.
+      config: the config.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NAME).write_text(json.dumps(to_json(config), indent=2) + "\n", encoding="utf-8")
 
 
 def load_config(folder: str | pathlib.Path) -> ModelConfig:
-    """The config that :func:`save_config` wrote.
+    """Returns the config that :func:`save_config` wrote.
+
+    Args:
+      folder: the folder of a run.
 
     Raises:
       FileNotFoundError: the folder holds none.
@@ -41,7 +49,11 @@ def load_config(folder: str | pathlib.Path) -> ModelConfig:
 
 
 def to_json(value: Any) -> Any:
-    """A config as JSON: objects that name their class, tuples as lists."""
+    """Returns a config as JSON: objects that name their class, tuples as lists.
+
+    Args:
+      value: a dataclass, a tuple of such, or what JSON holds.
+    """
     if isinstance(value, tuple):
         return [to_json(each) for each in value]
     if not dataclasses.is_dataclass(value):
@@ -51,10 +63,15 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any, known: Sequence[type], file: pathlib.Path) -> Any:
-    """What :func:`to_json` was given, of the classes ``known``.
+    """Returns the config that :func:`to_json` was given.
+
+    Args:
+      value: the JSON.
+      known: the classes that may be in it.
+      file: where it is from, for the message of an error.
 
     Raises:
-      ValueError: it has a class or fields that this release does not know, in ``file``.
+      ValueError: it has a class or fields that this release does not know.
     """
     if isinstance(value, list):
         return tuple(from_json(each, known, file) for each in value)

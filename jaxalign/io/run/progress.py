@@ -10,7 +10,14 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Shows step, loss, tokens per second and time left; a context manager. Silent unless ``show``."""
+    """Shows step, loss, tokens per second and time left, on stderr. A context manager.
+
+    Args:
+      name: what stands before the bar or line.
+      num_steps: the last step.
+      start: steps that were done before.
+      show: False for silence.
+    """
 
     def __init__(self, name: str, num_steps: int, *, start: int = 0, show: bool = True):
         self._name, self._num_steps, self._start = name, num_steps, start
@@ -28,7 +35,13 @@ class Progress:
         self._bar.close()
 
     def update(self, step: int, values: Mapping[str, float], tokens: float):
-        """``step`` has finished with these metrics, after ``tokens`` tokens."""
+        """Shows that a step has finished.
+
+        Args:
+          step: how many steps are done.
+          values: their metrics by name, of which ``loss`` is shown.
+          tokens: how many tokens were worked on since the last call.
+        """
         self._tokens += tokens
         shown = {"loss": f"{values['loss']:.4g}"} if "loss" in values else {}
         if self._tokens:

@@ -34,17 +34,21 @@ def open_run(
     files: Mapping[str, Sequence[str]] | None = None,
     models: Sequence[str] = (),
 ) -> Key:
-    """Notes what a run is made with, before anything else is written; returns it.
+    """Notes in a folder what a run is made with, before anything else is written there.
 
     With several processes, process 0 looks and writes.
 
     Args:
+      directory: the folder; it is made.
       config: a dataclass; its fields are the settings.
       experiment: its name.
       may_differ: fields that change nothing that exists, such as how many seeds there are.
       files: fields that name a file or a folder, and which files of a folder are read, as patterns. Their content
         counts, and where they lie does not.
       models: fields that name a model, a directory in Hugging Face format or a hub id. The same holds.
+
+    Returns:
+      The key of the run: its experiment, settings, and hashes of its inputs.
 
     Raises:
       ValueError: the folder has results of other settings, naming what differs, or of unknown ones.

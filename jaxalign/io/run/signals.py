@@ -11,11 +11,16 @@ from jax.experimental import multihost_utils
 
 @contextlib.contextmanager
 def termination(*others: signal.Signals) -> Iterator[Callable[[int], bool]]:
-    """Inside, SIGTERM is noted rather than fatal; the value is ``requested(step) -> bool``, to be asked every step.
+    """Inside, SIGTERM is noted rather than fatal, so that a loop can end when it suits it.
 
-    So are ``others``, but only once: who presses Ctrl-C again does not want to wait.
     With several processes, a signal to any of them makes all of them answer True at the same step (JAX's preemption
     service). Outside the main thread signals are left alone.
+
+    Args:
+      others: signals that are noted as well, but only once: who presses Ctrl-C again does not want to wait.
+
+    Returns:
+      A context manager that gives ``requested(step) -> bool``, to be asked every step.
     """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point

@@ -12,7 +12,11 @@ PAUSE = 1.0  # seconds between two notes: what a killed process takes with it at
 
 
 class Spent:
-    """The seconds of this process, which begin now, beside those of the processes before it. A context manager."""
+    """The seconds of this process, which begin now, beside those of the processes before it. A context manager.
+
+    Args:
+      directory: the folder of the run.
+    """
 
     def __init__(self, directory: pathlib.Path):
         self._file = directory / NAME

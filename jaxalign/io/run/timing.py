@@ -35,7 +35,14 @@ class Timing:
 
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Adds the time inside to ``<what>_seconds``."""
+        """Counts the time inside as a wait, so that it can be told apart from computing.
+
+        Args:
+          what: what is waited for, such as ``data``.
+
+        Returns:
+          A context manager.
+        """
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

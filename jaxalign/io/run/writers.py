@@ -16,10 +16,15 @@ METRICS = "metrics.jsonl"
 
 
 class MetricsWriter:
-    """Appends a row of numbers per step to ``metrics.jsonl`` and to TensorBoard events in ``directory``.
+    """Appends rows of numbers to ``metrics.jsonl`` and to TensorBoard events. A context manager that closes the files.
 
-    Rows of steps after ``last_step``, and a line that was cut off, are removed first: a run that continues from a
-    checkpoint writes them anew. A context manager that closes the files.
+    Args:
+      directory: the folder of the run; it is made.
+      last_step: rows of later steps, and a line that was cut off, are removed first: a run that continues from a
+        checkpoint writes them anew.
+
+    Raises:
+      ValueError: a line that stays is damaged.
     """
 
     def __init__(self, directory: str | pathlib.Path, *, last_step: int = 0):
@@ -41,7 +46,15 @@ class MetricsWriter:
         self._events.close()
 
     def write(self, step: int, values: Mapping[str, float]):
-        """One row; numbers that are not finite become null in JSON."""
+        """Writes a row; numbers that are not finite become null in JSON.
+
+        Args:
+          step: the number of the step.
+          values: its metrics by name.
+
+        Raises:
+          OSError: it could not be written; names the step, the file and the remedy.
+        """
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._rows.append(json.dumps({"step": step, **row}), f"step {step}")
         for name, value in values.items():
@@ -49,7 +62,11 @@ class MetricsWriter:
 
 
 def resolve(metrics: Mapping[str, Ratio | float | int]) -> dict[str, float]:
-    """Numbers from the host copies of metrics: Ratios are divided (0 where nothing was counted)."""
+    """Returns metrics as numbers, by name in alphabetical order.
+
+    Args:
+      metrics: host copies of metrics. A Ratio is divided; it is 0 where nothing was counted.
+    """
     return {
         name: _divide(*metric) if isinstance(metric, Ratio) else float(metric)
         for name, metric in sorted(metrics.items())
@@ -57,10 +74,14 @@ def resolve(metrics: Mapping[str, Ratio | float | int]) -> dict[str, float]:
 
 
 def read_metrics(directory: str | pathlib.Path) -> list[dict[str, Any]]:
-    """The rows of ``metrics.jsonl``, null as NaN; a last line that was cut off is left out.
+    """Returns the rows of ``metrics.jsonl``, null as NaN; a last line that was cut off is left out.
+
+    Args:
+      directory: the folder of the run.
 
     Raises:
       FileNotFoundError: there is no such file.
+      ValueError: a line is damaged; names the file, the line and the remedy.
     """
     return [
         {name: math.nan if value is None else value for name, value in row.items()}
