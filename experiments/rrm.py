@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import alpacaeval_task, machines, origin, report
-from experiments.common.fields import Count, Rate, Share
+from experiments.common.fields import Count, Rate, Share, check_names
 from experiments.common.rewards import figures, worlds
 from experiments.common.rewards import stages as reward_stages
 from jaxalign import augment, data
@@ -124,8 +124,7 @@ def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, proba
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__spec__.name, PRESETS, config)
-    if unknown := set(config.variants) - set(VARIANTS):
-        raise ValueError(f"unknown variants {sorted(unknown)}; there are {', '.join(VARIANTS)}")
+    check_names("variants", config.variants, VARIANTS)
     run_folder.open_run(
         config.output,
         config,

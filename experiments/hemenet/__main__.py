@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import machines, origin, report
-from experiments.common.fields import Count, CountOrNone, Range, Rate
+from experiments.common.fields import Count, CountOrNone, Range, Rate, check_names
 from experiments.hemenet import benchmark, methods, world
 from experiments.hemenet.methods import METHODS
 from experiments.hemenet.task import ProteinWorld
@@ -97,8 +97,7 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__package__, PRESETS, config)
-    if unknown := set(config.methods) - METHODS.keys():
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    check_names("methods", config.methods, METHODS)
     run_folder.open_run(
         config.output,
         config,
@@ -146,8 +145,7 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     """The proteins that ``config`` names."""
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
-    if unknown := set(config.tasks) - world.TASKS.keys():
-        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
+    check_names("tasks", config.tasks, world.TASKS)
     train, test = (
         world.make_graphs(count, 2 * seed + part, mirrored="hand" in config.tasks, alpha_carbons=alpha_carbons)
         for part, count in enumerate(config.num_graphs)

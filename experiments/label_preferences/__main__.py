@@ -26,10 +26,8 @@ import pyarrow.parquet
 
 from experiments.common import lists, machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range
-from experiments.common.judging import report as judge_report
 from experiments.common.judging import reports_world
-from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, Setting
-from experiments.common.judging.worlds import open_judge
+from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, make_setting, name_left_out, open_judge
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
@@ -41,7 +39,7 @@ from jaxalign.io import edge
 from jaxalign.io.jobs import records
 from jaxalign.io.report import Histogram, Table, Texts
 from jaxalign.io.run import run_folder
-from jaxalign.judge import Judgement, StructuredConfig
+from jaxalign.judge import Judgement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +96,7 @@ def main(config: Config) -> dict[str, float]:
         judgements = ask(config, pairs, judge)
     places = list_labels.read_places(unlabelled, judgements, owners)
     labelled = list_labels.keep(label(unlabelled, judgements, owners), places)
-    long = judge_report.name_left_out(judge.left_out, TASKS[config.question], pairs)
+    long = name_left_out(judge.left_out, TASKS[config.question], pairs)
     list_labels.tell(unlabelled, labelled, beyond, config.list_size)
     for name, reason in itertools.islice(long.items(), counting.SHOWN):
         print(f"  {name}: too long for the model: {reason}")
@@ -139,19 +137,7 @@ def main(config: Config) -> dict[str, float]:
 
 def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
     """What the judge says of every pair."""
-    setting = Setting(engine, TASKS[config.question], structured_config(config), max_tokens=2 * config.max_tokens)
-    return METHODS[config.method](setting)(pairs)
-
-
-def structured_config(config: Config) -> StructuredConfig:
-    """What a structured judge does."""
-    return StructuredConfig(
-        config.num_aspects,
-        config.num_candidates,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
-    )
+    return METHODS[config.method](make_setting(config, engine, config.seed))(pairs)
 
 
 def check(config: Config) -> None:

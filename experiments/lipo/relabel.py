@@ -17,7 +17,7 @@ LABEL_BATCH = 16  # lists that are labelled at once
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class Relabelled:
     """Lists with new labels, and how often these order two responses as the old ones do."""
 
     lists: EncodedLists
@@ -31,7 +31,7 @@ def relabel(
     directory: pathlib.Path,
     key: Array,
     **sizes,
-) -> Judgement:
+) -> Relabelled:
     """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
 
     ``sizes`` are those of :func:`~experiments.common.rewards.kinds.train_comparisons`.
@@ -45,7 +45,7 @@ def relabel(
     judge = train_comparisons(task, form, encoded, sft, directory, train_key, **sizes)
     asked = data.encode_comparison_lists(decode(lists, task.tokenizer), task.tokenizer, form, **limits)
     labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH, map_fn=processes.dealt)
-    return Judgement(data.relabel(lists, labels), agreement(labels, lists))
+    return Relabelled(data.relabel(lists, labels), agreement(labels, lists))
 
 
 def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:

@@ -25,7 +25,7 @@ from typing import Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report, stages
-from experiments.common.fields import Count, CountOrNone, Positive, Rate, is_url
+from experiments.common.fields import Count, CountOrNone, Positive, Rate, check_names, is_url
 from experiments.common.llm.server import settings
 from experiments.plad import figures, worlds
 from experiments.plad import stages as run
@@ -101,8 +101,7 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     origin_of_run = origin.begin(__package__, PRESETS, config)
-    if unknown := set(config.methods) - METHODS.keys():
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    check_names("methods", config.methods, METHODS)
     run_folder.open_run(
         config.output,
         settings(config),

@@ -13,12 +13,14 @@ import pytest
 
 from experiments.common import alpacaeval_task
 from experiments.common.fields import replace
-from experiments.common.judging import methods as judge_methods
+from experiments.common.judging.methods import METHODS
 from experiments.common.llm import reliability
 from experiments.common.rewards import real_lists
 from experiments.ease import __main__ as ease
-from experiments.ease import methods as ensemble_methods
+from experiments.ease.methods import MATCHED as MATCHED_ENSEMBLE
+from experiments.ease.methods import SCORERS
 from experiments.judge import __main__ as judge
+from experiments.judge.results import MATCHED
 from experiments.label_preferences import __main__ as label_preferences
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
@@ -49,14 +51,14 @@ def always_answer(monkeypatch, text):
 
 
 def test_judges_from_prompts_to_report(tmp_path):
-    methods = (*judge_methods.METHODS, judge_methods.MATCHED)
+    methods = (*METHODS, MATCHED)
     config = toy_judge(tmp_path, methods=methods, num_candidates=2, aspect_counts=(1,), candidate_counts=(3,))
     values = judge.main(config)
     names = {name.split("/")[1] for name in values}
     assert names == {*methods, "structured, 1 aspects", "structured, 3 candidates"}
     value = lambda method, figure: values[f"all pairs/{method}/{figure}"]  # noqa: E731
     tokens = value("structured", "tokens a pair")
-    assert value(judge_methods.MATCHED, "tokens a pair") == pytest.approx(tokens, rel=0.1)
+    assert value(MATCHED, "tokens a pair") == pytest.approx(tokens, rel=0.1)
     assert value("longer wins", "tokens a pair") == 0 and value("structured", "unparsed texts") > 0
     assert value("structured", "accuracy") > value("chain of thought", "accuracy")
     rows = predictions(tmp_path / "seed-0" / "predictions.jsonl")
@@ -175,7 +177,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"unknown methods \['oracle'\]; there are longer wins, direct"):
         judge.main(toy_judge(tmp_path / "a", methods=("oracle",)))
     with pytest.raises(ValueError, match="needs the tokens of chain of thought, structured"):
-        judge.main(toy_judge(tmp_path / "b", methods=(judge_methods.MATCHED,)))
+        judge.main(toy_judge(tmp_path / "b", methods=(MATCHED,)))
     with pytest.raises(ValueError, match=r"unknown scorers \['oracle'\]"):
         ease.main(replace(ease.PRESETS["default"], scorers=("oracle",), output=tmp_path / "c"))
 
@@ -194,9 +196,9 @@ def test_ensembles_from_prompts_to_report(tmp_path):
     values = ease.main(config)
     names = {name.split("/")[1] for name in values}
     single = {"ICL", "predict-then-explain", "explain-then-predict", "self-consistency", "SPA", "EASE without SPA"}
-    assert names == single | {ensemble_methods.MATCHED} | {f"EASE, {name}" for name in ensemble_methods.SCORERS}
+    assert names == single | {MATCHED_ENSEMBLE} | {f"EASE, {name}" for name in SCORERS}
     value = lambda method, figure: values[f"questions/{method}/{figure}"]  # noqa: E731
-    assert value(ensemble_methods.MATCHED, "tokens a question") == pytest.approx(
+    assert value(MATCHED_ENSEMBLE, "tokens a question") == pytest.approx(
         value("EASE, bootstrapped", "tokens a question"), rel=0.1
     )
     rows = predictions(tmp_path / "seed-0" / "predictions.jsonl")

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.common.lists import MIN_GAP, over_prompts, padded, pairwise_accuracy
 from experiments.common.report import Figures
-from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Row
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -37,7 +37,7 @@ def random_scores(records: Sequence[PreferenceRecord]) -> Opinion:
 BASELINES = {"longer wins": longer_wins, "random": random_scores}
 
 
-def evaluate(task: RewardTask, judges: Mapping[str, JudgeFn]) -> tuple[dict[str, Figures], Reliability]:
+def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[str, Figures], Reliability]:
     """Tables of baselines and judges, one a test and one of best-of-n for tests with lists; reliability on the first.
 
     Each judge reads every test twice: as it is, and with the artifact before each response.

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from experiments.common import machines, stages
 from experiments.common.rewards.stages import export, limits, make_judge, on_backbone, train_reward
-from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferenceRecord
@@ -20,7 +20,7 @@ from jaxalign.io.cluster import processes
 from jaxalign.typing import LossFn
 
 
-def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> OpinionFn:
     """A number for each response, from pairs."""
     reward = on_backbone(backbone, key)
     reward = train_reward(config, task, data.training_pairs(task.pairs, []), reward, directory, key)
@@ -28,7 +28,7 @@ def train_bradley_terry(config, task: RewardTask, backbone: Policy, directory: p
     return make_judge(config, task, reward)
 
 
-def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> OpinionFn:
     """A number for each response, from graded lists; a batch holds as many responses as one of pairs."""
     reward = on_backbone(backbone, key)
     lists = data.encode_reward_lists(task.lists, task.tokenizer, **limits(config))
@@ -41,7 +41,7 @@ def train_listwise(config, task: RewardTask, backbone: Policy, directory: pathli
     return make_judge(config, task, reward)
 
 
-def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> JudgeFn:
+def train_pairwise(config, task: RewardTask, backbone: Policy, directory: pathlib.Path, key: Array) -> OpinionFn:
     """Writes which of two responses is better; a list is scored by its labels from all comparisons."""
     records = [data.probability_record(pair) for pair in task.pairs]
     form = data.comparison_format(task.tokenizer)
@@ -116,7 +116,7 @@ def make_preference_fn(policy: Policy, form):
 
 _comparison_preferences = jax.jit(models.comparison_preferences, static_argnames=("model", "form"))
 
-Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], JudgeFn]
+Train = Callable[[Any, RewardTask, Policy, pathlib.Path, Array], OpinionFn]
 TRAIN: dict[str, Train] = {
     "bradley-terry": train_bradley_terry,
     "listwise": train_listwise,

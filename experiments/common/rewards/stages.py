@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.common import machines, stages
-from experiments.common.rewards.task import JudgeFn, Opinion, RewardTask
+from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Policy
 from jaxalign import data, losses, metrics, models, numerics
 from jaxalign.data import PreferencePair, PreferenceRecord
@@ -79,7 +79,7 @@ def make_reward_loss(model) -> LossFn:
     return loss_fn
 
 
-def make_judge(config, task: RewardTask, reward: Policy) -> JudgeFn:
+def make_judge(config, task: RewardTask, reward: Policy) -> OpinionFn:
     """Rewards of all responses of records, and what they say of each two."""
 
     def judge_fn(records: Sequence[PreferenceRecord]) -> Opinion:

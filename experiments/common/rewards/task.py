@@ -15,7 +15,7 @@ class Opinion(NamedTuple):
     chances: np.ndarray | None = None  # [N, n, n]: at [i, j] that response i, shown first, beats j; None: it has none
 
 
-JudgeFn = Callable[[Sequence[PreferenceRecord]], Opinion]
+OpinionFn = Callable[[Sequence[PreferenceRecord]], Opinion]
 
 
 class RewardTask(NamedTuple):
