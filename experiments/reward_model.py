@@ -84,7 +84,7 @@ def main(config: Config) -> dict[str, float]:
         models=("backbone",),
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread, sections = report.spread(config.seeds, "prompts"), figures.sections(tables, runs[0][1])
     return report.report_tables(run, f"Reward models: {config.task}", tables, caption=spread, sections=sections)
 

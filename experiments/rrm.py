@@ -134,7 +134,7 @@ def main(config: Config) -> dict[str, float]:
         models=("backbone",),
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "prompts")
     axes = "% of chosen responses in training", "% of choices changed"
     sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]

@@ -108,7 +108,8 @@ def check(config: Config) -> None:
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
     results, questions = ask(config, seed, engine)
-    figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", results, questions)
+    file = config.output / f"seed-{seed}" / "predictions.jsonl"
+    report.write_predictions(file, figures.predictions(results, questions))
     long = figures.name_left_out(engine.left_out, questions)
     for name, reason in long.items():
         print(f"seed {seed}, {name}: too long for the model: {reason}", file=sys.stderr)

@@ -1,8 +1,6 @@
 """The figures of ways to answer on questions with known answers, what a report shows, and predictions as a file."""
 
-import json
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -104,24 +102,21 @@ def name_left_out(left_out: LeftOut, questions: Sequence[Question]) -> dict[str,
     }
 
 
-def write_predictions(path: pathlib.Path, results: Mapping[str, MethodResult], questions: Sequence[Question]) -> None:
-    """One line a method and question, as JSON, with all samples; shares are null where nothing could be read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for name, result in results.items():
-            for question, prediction in zip(questions, result.predictions, strict=True):
-                row = {
-                    "source": question.source,
-                    "id": question.id,
-                    "method": name,
-                    "options": question.options,
-                    "answer": question.answer,
-                    "shares": prediction.shares,
-                    "choice": prediction.choice,
-                    "scorer": prediction.scorer,
-                    "samples": [sample._asdict() for sample in prediction.samples],
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def predictions(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Iterator[dict]:
+    """Yields a row for each method and question, with all samples; shares are None where nothing could be read."""
+    for name, result in results.items():
+        for question, prediction in zip(questions, result.predictions, strict=True):
+            yield {
+                "source": question.source,
+                "id": question.id,
+                "method": name,
+                "options": question.options,
+                "answer": question.answer,
+                "shares": prediction.shares,
+                "choice": prediction.choice,
+                "scorer": prediction.scorer,
+                "samples": [sample._asdict() for sample in prediction.samples],
+            }
 
 
 def _curve(result: MethodResult, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,16 +33,8 @@ from typing import Annotated, Literal
 
 from experiments.common import machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range, check_names
-from experiments.common.judging.methods import (
-    CHAIN,
-    LONGER,
-    METHODS,
-    STRUCTURED,
-    TASKS,
-    make_setting,
-    name_left_out,
-    open_judge,
-)
+from experiments.common.judging import methods
+from experiments.common.judging.methods import CHAIN, LONGER, METHODS, STRUCTURED, TASKS
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
@@ -112,10 +104,10 @@ def main(config: Config) -> dict[str, float]:
         models=config.llm.files,
     )
     with accounts.limited(config) as ledger:
-        engine = open_judge(config, ledger)
+        engine = methods.open_judge(config, ledger)
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "pairs")
     shown = [*runs[0][1], accounts.bill(ledger, engine.paid())]
     asked = {"model": engine.name, "told": accounts.told(engine)}
@@ -126,8 +118,9 @@ def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
     results, world = ask(config, seed, engine)
     pairs = world.test
-    sections.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", results, pairs)
-    long = name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
+    file = config.output / f"seed-{seed}" / "predictions.jsonl"
+    report.write_predictions(file, sections.predictions(results, pairs))
+    long = methods.name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
     for words, rows in (("are skipped", world.skipped), ("are too long for the model, in some step", long)):
         for name, reason in rows.items():
             print(f"seed {seed}, {name}: {reason}", file=sys.stderr)
@@ -145,7 +138,7 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, JudgeResul
     world = worlds.make_world(config, seed)
     results = run_methods(
         config.methods,
-        make_setting(config, engine, seed),
+        methods.make_setting(config, engine, seed),
         world.test,
         world.validation,
         aspect_counts=config.aspect_counts,

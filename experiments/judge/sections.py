@@ -1,11 +1,10 @@
-"""What a report shows of judges beside their figures, and their predictions as a file."""
+"""What a report shows of judges beside their figures, and the rows of the file with their predictions."""
 
 import itertools
-import json
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.common.llm.reliability import reliability_curve
+from experiments.common.report import DIAGONAL
 from experiments.judge.results import JudgeResult
 from jaxalign.data import PreferencePair
 from jaxalign.data.text.comparisons import render_context
@@ -32,8 +31,7 @@ def draw(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) ->
     plain = {name: _reliability(result.judgements, pairs) for name, result in first.items()}
     calibrated = {name: _reliability(result.calibrated, pairs) for name, result in first.items()}
     panels = {"Reliability, uncalibrated": plain, "Reliability, calibrated": calibrated}
-    caption = "On the dotted diagonal, what is said to be likely is as often so."
-    drawn: list = [Reliability("Reliability", panels, *axes, caption)]
+    drawn: list = [Reliability("Reliability", panels, *axes, DIAGONAL)]
     with_tables = [name for name, result in results.items() if any(judgement.table for judgement in result.judgements)]
     shown = range(min(SHOWN, len(pairs)))
     drawn += [comparison_table(name, n, results[name].judgements[n]) for name in with_tables[:1] for n in shown]
@@ -62,13 +60,11 @@ def describe(pair: PreferencePair, number: int, results: Mapping[str, JudgeResul
     }
 
 
-def write_predictions(path: pathlib.Path, results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> None:
-    """One line a judge and pair, as JSON; a probability is null where nothing could be read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for name, result in results.items():
-            for each in zip(pairs, result.judgements, result.calibrated, strict=True):
-                file.write(json.dumps({"method": name, **_prediction(*each)}, ensure_ascii=False) + "\n")
+def predictions(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> Iterator[dict]:
+    """Yields a row for each judge and pair; a probability is None where nothing could be read."""
+    for name, result in results.items():
+        for each in zip(pairs, result.judgements, result.calibrated, strict=True):
+            yield {"method": name, **_prediction(*each)}
 
 
 def _prediction(pair: PreferencePair, judgement: Judgement, calibrated: Judgement) -> dict:

@@ -34,7 +34,6 @@ from experiments.plad.methods import METHODS
 from experiments.plad.texts import asked_cost
 from jaxalign.io import edge
 from jaxalign.io.cluster import processes
-from jaxalign.io.report import Curves
 from jaxalign.io.run import run_folder
 
 Method = Literal[*METHODS]
@@ -112,24 +111,13 @@ def main(config: Config) -> dict[str, float]:
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
-    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    tables = report.summarise_tables(by_seed)
     if config.seeds > 1:  # warm starts differ from seed to seed, often by more than methods do
         gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
         tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
     spread = report.spread(config.seeds, "prompts")
-    folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
-    pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
-    sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
-    if pairs:
-        sides = {"preferred": "chosen", "other": "rejected"}
-        curves = [
-            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
-            for side, metric in sides.items()
-        ]
-        sections.append(report.draw_together("Log-probability of the texts of a pair", curves))
-    if reliability:
-        axes = "likelihood per token (geometric mean)", "mean quality"
-        sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
+    folders = {method: config.output / "seed-0" / run.folder_name(method) for method in config.methods}
+    sections = figures.sections(folders, reliability)
     asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.taught_by.teacher) else []
     told = {"cost": asked_cost(asked)} if asked else {}
     return report.report_tables(
@@ -147,7 +135,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         stages.export(directory / "warm" / "hf", start, world.tokenizer)
     policies, costs = {"warm start": start}, {}
     for method in config.methods:
-        place = directory / folder_name(method)
+        place = directory / run.folder_name(method)
         rounds = run.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
         costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
@@ -163,11 +151,6 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
             held_out[name] |= figures.likelihood_figures(graded)
             reliability[name] = figures.likelihood_curve(graded)
     return {"held-out": held_out, "cost": costs}, reliability
-
-
-def folder_name(method: str) -> str:
-    """A method's folder."""
-    return method.replace(" ", "-").replace("+", "and")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from experiments.ease.methods import SCORERS
 from experiments.judge import __main__ as judge
 from experiments.judge.results import MATCHED
 from experiments.label_preferences import __main__ as label_preferences
+from experiments.label_preferences.list_labels import label
+from experiments.label_preferences.worlds import all_pairs
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf, llm
@@ -272,15 +274,15 @@ def test_labels_that_lipo_and_reward_models_read(tmp_path):
 
 def test_labels_are_those_of_lipo():
     record = PreferenceRecord("q", ("a", "b", "c"), (0.5,) * 3)
-    pairs, owners = label_preferences.all_pairs([record])
+    pairs, owners = all_pairs([record])
     assert [(pair.first, pair.second) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
     chances = [0.9, 0.6, 0.2]
-    (labelled,) = label_preferences.label([record], [Judgement(p, Orders(p, p)) for p in chances], owners)
+    (labelled,) = label([record], [Judgement(p, Orders(p, p)) for p in chances], owners)
     matrix = np.array([[0.5, 0.9, 0.6], [0.1, 0.5, 0.2], [0.4, 0.8, 0.5]], np.float32)
     np.testing.assert_allclose(labelled.labels, losses.labels_from_preferences(jnp.asarray(matrix)), rtol=1e-6)
     # Of what could not be read neither side has won or lost.
     unread = [Judgement(None, Orders(None, None)), *(Judgement(p, Orders(p, p)) for p in chances[1:])]
-    (labelled,) = label_preferences.label([record], unread, owners)
+    (labelled,) = label([record], unread, owners)
     np.testing.assert_allclose(labelled.labels, [1.1 / 2, 0.7 / 2, (0.5 + 0.4 + 0.8) / 3])
 
 
