@@ -26,8 +26,7 @@ import numpy as np
 
 from experiments.common import alpacaeval_task, machines, origin, report
 from experiments.common.fields import Count, Rate, Share, check_names
-from experiments.common.rewards import figures, worlds
-from experiments.common.rewards import stages as reward_stages
+from experiments.common.rewards import figures, stages, worlds
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
@@ -146,8 +145,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All variants at all rates: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
-    backbone = reward_stages.start_backbone(config, task, directory, start_key)
-    start = reward_stages.on_backbone(backbone, start_key)
+    backbone = stages.start_backbone(config, task, directory, start_key)
+    start = stages.on_backbone(backbone, start_key)
     judges = {}
     for rate in config.rates:
         pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)
@@ -155,14 +154,14 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         for variant in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
 
             def probabilities(pairs, plain=plain):
-                return reward_stages.probabilities(config, task, plain, pairs)
+                return stages.probabilities(config, task, plain, pairs)
 
             place = directory / f"{variant.replace(' ', '-')}-{rate:g}"
             seen = training_pairs(config, variant, pairs, probabilities, seed)
-            reward = reward_stages.train_reward(config, task, seen, start, place, train_key)
+            reward = stages.train_reward(config, task, seen, start, place, train_key)
             plain = plain or reward
-            reward_stages.export(place / "hf", reward, task)
-            judges[rule_name(variant, rate)] = reward_stages.make_judge(config, task, reward)
+            stages.export(place / "hf", reward, task)
+            judges[rule_name(variant, rate)] = stages.make_judge(config, task, reward)
     return figures.evaluate(task, judges)
 
 

@@ -27,8 +27,7 @@ import jax
 from experiments.common import alpacaeval_task, machines, origin, report, stages
 from experiments.common.fields import Count, CountOrNone, Positive, Rate, check_names, is_url
 from experiments.common.llm.server import settings
-from experiments.plad import figures, worlds
-from experiments.plad import stages as run
+from experiments.plad import figures, learning, worlds
 from experiments.plad.file_world import Teacher
 from experiments.plad.methods import METHODS
 from experiments.plad.texts import asked_cost
@@ -99,7 +98,7 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    origin_of_run = origin.begin(__package__, PRESETS, config)
+    run = origin.begin(__package__, PRESETS, config)
     check_names("methods", config.methods, METHODS)
     run_folder.open_run(
         config.output,
@@ -116,29 +115,27 @@ def main(config: Config) -> dict[str, float]:
         gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
         tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
     spread = report.spread(config.seeds, "prompts")
-    folders = {method: config.output / "seed-0" / run.folder_name(method) for method in config.methods}
+    folders = {method: config.output / "seed-0" / learning.folder_name(method) for method in config.methods}
     sections = figures.sections(folders, reliability)
     asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.taught_by.teacher) else []
     told = {"cost": asked_cost(asked)} if asked else {}
-    return report.report_tables(
-        origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told
-    )
+    return report.report_tables(run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All methods from one warm start: held-out figures and costs by method, and curves of quality by likelihood."""
     world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
     world = worlds.make_world(config, seed, directory, world_key)
-    run.check_methods(config.methods, world)
-    start = run.warm_start(config, world, directory / "warm", warm_key)
+    learning.check_methods(config.methods, world)
+    start = learning.warm_start(config, world, directory / "warm", warm_key)
     if config.lora_rank:  # what the methods' adapters are for, once
         stages.export(directory / "warm" / "hf", start, world.tokenizer)
     policies, costs = {"warm start": start}, {}
     for method in config.methods:
-        place = directory / run.folder_name(method)
-        rounds = run.learn(config, world, method, start, place, learn_key)
+        place = directory / learning.folder_name(method)
+        rounds = learning.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
-        costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
+        costs[method] = processes.first(functools.partial(learning.cost, method, rounds, place))
         if not config.lora_rank or len(rounds) > 2:  # the adapter of a later round is for the model of the one before
             stages.export(place / "hf", policies[method], world.tokenizer)
     if world.teacher is not None:

@@ -15,6 +15,8 @@ VIOLATIONS = {
     "jaxalign/models/planted.py": "jaxalign.training",
     "jaxalign/data/planted.py": "jaxalign.io.run.writers",
     "jaxalign/io/planted.py": "experiments",
+    "experiments/common/planted.py": "experiments.plad",
+    "experiments/judge/planted.py": "experiments.ease",
 }
 
 
