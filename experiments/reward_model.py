@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report
-from experiments.common.fields import Count, Range, Rate
+from experiments.common.fields import Count, Range, Rate, check_names
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import Pretraining, start_backbone
 from jaxalign.io import edge
@@ -72,9 +72,7 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__spec__.name, PRESETS, config)
-    unknown = set(config.kinds) - kinds.TRAIN.keys()
-    if unknown:
-        raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds.TRAIN)}")
+    check_names("kinds", config.kinds, kinds.TRAIN)
     run_folder.open_run(
         config.output,
         config,
@@ -84,7 +82,7 @@ def main(config: Config) -> dict[str, float]:
         models=("backbone",),
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread, sections = report.spread(config.seeds, "prompts"), figures.sections(tables, runs[0][1])
     return report.report_tables(run, f"Reward models: {config.task}", tables, caption=spread, sections=sections)
 

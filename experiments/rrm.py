@@ -25,10 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import alpacaeval_task, machines, origin, report
-from experiments.common.fields import Count, Rate, Share
-from experiments.common.rewards import figures, worlds
-from experiments.common.rewards import stages as reward_stages
-from experiments.common.rewards.stages import Pretraining
+from experiments.common.fields import Count, Rate, Share, check_names
+from experiments.common.rewards import figures, stages, worlds
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
 from jaxalign.data import PreferencePair
@@ -51,7 +49,7 @@ class Config:
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     limits: tuple[Count, Count] = (9, 9)  # tokens of a prompt and of a response
     num_pairs: Count = 4096  # of training
-    pretraining: Pretraining = Pretraining(pretrain_steps=300)
+    pretraining: stages.Pretraining = stages.Pretraining(pretrain_steps=300)
     variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
     rates: tuple[Share, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
     share: Share = 0.5  # of the triplets that are scored
@@ -74,7 +72,7 @@ PRESETS = {
         size=(128, 4),
         limits=(64, 192),
         num_pairs=4096,
-        pretraining=Pretraining(pretrain_steps=300, pretrain_batch=(8, 512)),
+        pretraining=stages.Pretraining(pretrain_steps=300, pretrain_batch=(8, 512)),
         rates=(0.0, 0.05, 0.1, 0.2, 0.3),
         share=0.05,
         steps=200,
@@ -122,8 +120,7 @@ def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, proba
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__spec__.name, PRESETS, config)
-    if unknown := set(config.variants) - set(VARIANTS):
-        raise ValueError(f"unknown variants {sorted(unknown)}; there are {', '.join(VARIANTS)}")
+    check_names("variants", config.variants, VARIANTS)
     run_folder.open_run(
         config.output,
         config,
@@ -133,7 +130,7 @@ def main(config: Config) -> dict[str, float]:
         models=("backbone",),
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "prompts")
     axes = "% of chosen responses in training", "% of choices changed"
     sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]
@@ -145,10 +142,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All variants at all rates: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
-    backbone = reward_stages.start_backbone(
-        config.backbone, config.size, config.pretraining, task, directory, start_key
-    )
-    start = reward_stages.on_backbone(backbone, start_key)
+    backbone = stages.start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
+    start = stages.on_backbone(backbone, start_key)
     judges = {}
     for rate in config.rates:
         pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)
@@ -156,11 +151,11 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         for variant in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
 
             def probabilities(pairs, plain=plain):
-                return reward_stages.probabilities(task, plain, pairs, limits=config.limits)
+                return stages.probabilities(task, plain, pairs, limits=config.limits)
 
             place = directory / f"{variant.replace(' ', '-')}-{rate:g}"
             seen = training_pairs(config, variant, pairs, probabilities, seed)
-            reward = reward_stages.train_reward(
+            reward = stages.train_reward(
                 task,
                 seen,
                 start,
@@ -172,8 +167,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
                 learning_rate=config.learning_rate,
             )
             plain = plain or reward
-            reward_stages.export(place / "hf", reward, task)
-            judges[rule_name(variant, rate)] = reward_stages.make_judge(task, reward, limits=config.limits)
+            stages.export(place / "hf", reward, task)
+            judges[rule_name(variant, rate)] = stages.make_judge(task, reward, limits=config.limits)
     return figures.evaluate(task, judges)
 
 

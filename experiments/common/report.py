@@ -1,19 +1,23 @@
 """What an alignment experiment prints and writes when it is done."""
 
+import json
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.common import origin
 from experiments.common.task import Row, Sample, exactly
+from jaxalign import metrics
 from jaxalign.io import report
 from jaxalign.io.cluster import launch
 from jaxalign.io.report.figures import Series
 
 Figures = Mapping[str, Row]
 """Held-out figures by policy."""
+DIAGONAL = "On the dotted diagonal, what is said to be likely is as often so."
+"""The caption of reliability lines."""
 
 
 class Curve(NamedTuple):
@@ -40,6 +44,11 @@ def summarise(by_seed: Sequence[Figures]) -> Figures:
         }
         for policy, row in by_seed[0].items()
     }
+
+
+def summarise_tables(by_seed: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
+    """:func:`summarise` of each table, by its title."""
+    return {title: summarise([tables[title] for tables in by_seed]) for title in by_seed[0]}
 
 
 def subtract(figures: Figures, policy: str) -> Figures:
@@ -157,6 +166,19 @@ def report_tables(
         for rule, row in figures.items()
         for name, figure in row.items()
     }
+
+
+def write_predictions(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes what was predicted and from what, a row a line, as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def reliability_line(table: metrics.ReliabilityTable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean probability and the mean outcome in each bin that has entries: a line to draw."""
+    filled = np.asarray(table.count) > 0
+    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
 
 
 def draw(curve: Curve) -> report.Curves:

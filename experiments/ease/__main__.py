@@ -29,12 +29,12 @@ import sys
 from typing import Annotated, Literal
 
 from experiments.common import machines, origin, report
-from experiments.common.fields import Count, CountOrNone, Range
+from experiments.common.fields import Count, CountOrNone, Range, check_names
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
 from experiments.ease import figures, methods, worlds
-from experiments.ease.methods import BOOTSTRAPPED, SCORERS, Run, Setting
+from experiments.ease.methods import BOOTSTRAPPED, SCORERS, MethodResult, Setting
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import edge
@@ -101,22 +101,23 @@ def main(config: Config) -> dict[str, float]:
 
 def check(config: Config) -> None:
     """Raises ValueError, naming the field, for what no run can be made of."""
-    methods.check_names(config.scorers)
+    check_names("scorers", config.scorers, SCORERS)
     bootstrap_config(config, 0)
 
 
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by method, and the sections of a report."""
-    runs, questions = ask(config, seed, engine)
-    figures.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, questions)
+    results, questions = ask(config, seed, engine)
+    file = config.output / f"seed-{seed}" / "predictions.jsonl"
+    report.write_predictions(file, figures.predictions(results, questions))
     long = figures.name_left_out(engine.left_out, questions)
     for name, reason in long.items():
         print(f"seed {seed}, {name}: too long for the model: {reason}", file=sys.stderr)
     lacking = counting.table_of_left_out("Questions that are too long for the model", long, TOO_LONG)
-    return figures.table(runs, questions), [*lacking, *figures.sections(runs, questions)]
+    return figures.table(results, questions), [*lacking, *figures.sections(results, questions)]
 
 
-def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], list[Question]]:
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, MethodResult], list[Question]]:
     """What every method answers to every question."""
     shots, questions = worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}

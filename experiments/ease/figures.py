@@ -1,15 +1,13 @@
 """The figures of ways to answer on questions with known answers, what a report shows, and predictions as a file."""
 
-import json
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from experiments.common.llm.reliability import calibration_error, reliability_curve
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
-from experiments.ease.methods import Run
+from experiments.ease.methods import MethodResult
 from jaxalign.data import Question
 from jaxalign.ensemble import Prediction
 from jaxalign.io.llm.fitting import LeftOut
@@ -21,26 +19,26 @@ CURVES = ("ICL", "self-consistency", "SPA")  # methods whose reliability is draw
 MOST_CURVES = 6
 
 
-def table(runs: Mapping[str, Run], questions: Sequence[Question]) -> Figures:
+def table(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Figures:
     """Accuracy with 95 % bootstrap intervals over questions, calibration of the answer's share, unparsed, cost."""
-    return {name: _row(run, questions) for name, run in runs.items()}
+    return {name: _row(result, questions) for name, result in results.items()}
 
 
-def _row(run: Run, questions: Sequence[Question]) -> Row:
+def _row(result: MethodResult, questions: Sequence[Question]) -> Row:
     """A question without an answer that could be read is not answered right, and counted apart too.
 
     ``unread scores`` is the share of all questions about options, to answer or to weigh, without scores that could be
     read.
     """
-    shares, right, read = _outcomes(run, questions)
-    sampled = sum(len(prediction.samples) for prediction in run.predictions)
+    shares, right, read = _outcomes(result, questions)
+    sampled = sum(len(prediction.samples) for prediction in result.predictions)
     row = {
         "unparsed answers": exactly(1 - float(read.mean())),
-        "unparsed texts": exactly(sum(prediction.unparsed for prediction in run.predictions) / max(sampled, 1)),
-        "unread scores": exactly(run.scored.share),
-        "tokens a question": exactly(run.tokens / len(questions)),
+        "unparsed texts": exactly(sum(prediction.unparsed for prediction in result.predictions) / max(sampled, 1)),
+        "unread scores": exactly(result.scored.share),
+        "tokens a question": exactly(result.tokens / len(questions)),
     }
-    scored = [s for p in run.predictions for s in p.samples if s.probabilities is not None and s.choice is not None]
+    scored = [s for p in result.predictions for s in p.samples if s.probabilities is not None and s.choice is not None]
     if scored:
         # An answer that was written need not be the likeliest one: what soft aggregation sees and votes do not.
         unlikely = sum(sample.choice != int(np.argmax(sample.probabilities)) for sample in scored)
@@ -51,22 +49,22 @@ def _row(run: Run, questions: Sequence[Question]) -> Row:
     return accuracy | {"ECE": calibration_error(shares, right, read > 0)} | row
 
 
-def _outcomes(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _outcomes(result: MethodResult, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The share of each answer, whether it is right, and whether there is one; all ``[N]``, of floats."""
     rows = [
         (max(prediction.shares or (0,)), prediction.choice == question.answer, prediction.choice is not None)
-        for prediction, question in zip(run.predictions, questions, strict=True)
+        for prediction, question in zip(result.predictions, questions, strict=True)
     ]
     return tuple(np.array(rows, np.float32).T)
 
 
-def sections(runs: Mapping[str, Run], questions: Sequence[Question]) -> list:
+def sections(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> list:
     """Reliability of the answers' shares, and all explanations of the first questions with their weights."""
-    drawn = [*CURVES, *(name for name in runs if name.startswith("EASE, "))][:MOST_CURVES]
-    curves = {name: _curve(runs[name], questions) for name in drawn}
-    weighed = [name for name, run in runs.items() if run.predictions[0].scorer]
-    name = weighed[-1] if weighed else next(reversed(runs))
-    shown = [describe(*each) for each in list(zip(questions, runs[name].predictions, strict=True))[:SHOWN]]
+    drawn = [*CURVES, *(name for name in results if name.startswith("EASE, "))][:MOST_CURVES]
+    curves = {name: _curve(results[name], questions) for name in drawn}
+    weighed = [name for name, result in results.items() if result.predictions[0].scorer]
+    name = weighed[-1] if weighed else next(reversed(results))
+    shown = [describe(*each) for each in list(zip(questions, results[name].predictions, strict=True))[:SHOWN]]
     caption = (
         f"These are explanations of {name}: each with its weight, the answer that it came with, and the probability of "
         f"each option."
@@ -104,26 +102,23 @@ def name_left_out(left_out: LeftOut, questions: Sequence[Question]) -> dict[str,
     }
 
 
-def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], questions: Sequence[Question]) -> None:
-    """One line a method and question, as JSON, with all samples; shares are null where nothing could be read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for name, run in runs.items():
-            for question, prediction in zip(questions, run.predictions, strict=True):
-                row = {
-                    "source": question.source,
-                    "id": question.id,
-                    "method": name,
-                    "options": question.options,
-                    "answer": question.answer,
-                    "shares": prediction.shares,
-                    "choice": prediction.choice,
-                    "scorer": prediction.scorer,
-                    "samples": [sample._asdict() for sample in prediction.samples],
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def predictions(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Iterator[dict]:
+    """Yields a row for each method and question, with all samples; shares are None where nothing could be read."""
+    for name, result in results.items():
+        for question, prediction in zip(questions, result.predictions, strict=True):
+            yield {
+                "source": question.source,
+                "id": question.id,
+                "method": name,
+                "options": question.options,
+                "answer": question.answer,
+                "shares": prediction.shares,
+                "choice": prediction.choice,
+                "scorer": prediction.scorer,
+                "samples": [sample._asdict() for sample in prediction.samples],
+            }
 
 
-def _curve(run: Run, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
-    shares, right, read = _outcomes(run, questions)
+def _curve(result: MethodResult, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
+    shares, right, read = _outcomes(result, questions)
     return reliability_curve(shares[read > 0], right[read > 0])

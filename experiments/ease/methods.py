@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from experiments.common.fields import check_names
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine
 from jaxalign import ensemble
@@ -27,7 +28,7 @@ class Setting(NamedTuple):
     bootstrap: BootstrapConfig
 
 
-class Run(NamedTuple):
+class MethodResult(NamedTuple):
     """The predictions of one method; what they and the samples that they rest on cost, and left unread."""
 
     predictions: list[Prediction]
@@ -75,7 +76,7 @@ SCORERS: Mapping[str, Callable[[Setting], Scorer]] = {
 }
 
 
-def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, Run]:
+def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, MethodResult]:
     """Every method on the questions: single answers, self-consistency, SPA, and EASE with each scorer.
 
     A method's tokens are those of the steps it needs; that several share their samples here does not make it cheaper.
@@ -84,32 +85,26 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
     Raises:
       ValueError: for a scorer that nothing has.
     """
-    check_names(scorers)
-    runs = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
+    check_names("scorers", scorers, SCORERS)
+    results = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
     drawn, drawing = _step(setting, functools.partial(_draw, questions=questions, n=setting.num_samples))
     scored, scoring = _step(
         setting, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn)
     )
-    runs["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing)
-    runs["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.plus(scoring))
+    results["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing)
+    results["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.plus(scoring))
     for name in scorers:
         (scorer, weighed), weighing = _step(setting, functools.partial(_weigh, name, questions, scored))
         spent = drawing.plus(weighing)
         if name == BOOTSTRAPPED:
-            runs["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
+            results["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
         spent = spent.plus(scoring)
-        runs[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
-        if MATCHED not in runs:
+        results[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
+        if MATCHED not in results:
             count = max(round(setting.num_samples * spent.tokens / max(drawing.tokens, 1)), 1)
             more, sampling = _step(setting, functools.partial(_draw, questions=questions, n=count))
-            runs[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling)
-    return runs
-
-
-def check_names(scorers: Sequence[str]) -> None:
-    """Raises ValueError for a scorer that nothing has."""
-    if unknown := set(scorers) - SCORERS.keys():
-        raise ValueError(f"unknown scorers {sorted(unknown)}; there are {', '.join(SCORERS)}")
+            results[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling)
+    return results
 
 
 def _in_context(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
@@ -158,10 +153,10 @@ def _step(setting: Setting, step: Callable) -> tuple[object, Cost]:
     return found, Cost(engine.ledger.asked.minus(before).tokens, engine.count.scored.minus(scored))
 
 
-def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> Run:
+def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> MethodResult:
     predictions, spent = _step(setting, method)
-    return Run(predictions, *spent)
+    return MethodResult(predictions, *spent)
 
 
-def _predict(questions, samples, aggregate: AggregateFn, cost: Cost, scorer: str = "") -> Run:
-    return Run(ensemble.predict(questions, samples, aggregate, scorer=scorer), *cost)
+def _predict(questions, samples, aggregate: AggregateFn, cost: Cost, scorer: str = "") -> MethodResult:
+    return MethodResult(ensemble.predict(questions, samples, aggregate, scorer=scorer), *cost)

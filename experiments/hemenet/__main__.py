@@ -22,8 +22,8 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import machines, origin, report
-from experiments.common.fields import Count, CountOrNone, Range, Rate
-from experiments.hemenet import benchmark, methods, world
+from experiments.common.fields import Count, CountOrNone, Range, Rate, check_names
+from experiments.hemenet import benchmark, figures, methods, world
 from experiments.hemenet.methods import METHODS
 from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein
@@ -97,8 +97,7 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__package__, PRESETS, config)
-    if unknown := set(config.methods) - METHODS.keys():
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    check_names("methods", config.methods, METHODS)
     run_folder.open_run(
         config.output,
         config,
@@ -107,7 +106,7 @@ def main(config: Config) -> dict[str, float]:
         files={"data": ("structures/**/*", "annotations/**/*")},
     )
     by_seed = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    tables = report.summarise_tables(by_seed)
     spread = report.spread(config.seeds, "rows")
     runs = {name: config.output / "seed-0" / name for name in config.methods if not METHODS[name].one_task_each}
     sections = [report.draw(report.Curve("Loss of all tasks", "loss", runs))] if runs else []
@@ -130,9 +129,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, re
         trained = methods.learn(config, method, data, directory / name, jax.random.key(seed), sizes)
         for test, graphs in data.tests.items():
             if f"{test}: {data.tasks[0].name}" not in tables:
-                _enter(tables, test, "mean of training", methods.constants(data, graphs))
-            _enter(tables, test, name, methods.evaluate(trained, graphs, sizes))
-        for change, error in methods.symmetry_errors(trained[0], data.train, sizes).items():
+                _enter(tables, test, "mean of training", figures.constants(data, graphs))
+            _enter(tables, test, name, figures.evaluate(trained, graphs, sizes))
+        for change, error in figures.symmetry_errors(trained[0], data.train, sizes).items():
             print(f"{name}, seed {seed}: {change} changes predictions by at most {error:.1e}")
     return {test: table for test, table in tables.items() if any(table.values())}
 
@@ -146,14 +145,7 @@ def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_c
     """The proteins that ``config`` names."""
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
-    if unknown := set(config.tasks) - world.TASKS.keys():
-        raise ValueError(f"unknown tasks {sorted(unknown)}; there are {', '.join(world.TASKS)}")
-    train, test = (
-        world.make_graphs(count, 2 * seed + part, mirrored="hand" in config.tasks, alpha_carbons=alpha_carbons)
-        for part, count in enumerate(config.num_graphs)
-    )
-    tasks = tuple(world.TASKS[name] for name in config.tasks)
-    return ProteinWorld(tasks, train, {"held-out": test}, {})
+    return world.make_world(config.tasks, config.num_graphs, seed, alpha_carbons=alpha_carbons)
 
 
 if __name__ == "__main__":

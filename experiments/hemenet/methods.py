@@ -1,6 +1,5 @@
 """Networks to compare: which tasks one has, and what an ablation takes from it."""
 
-import collections
 import functools
 import itertools
 import pathlib
@@ -8,22 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
-from experiments.common.task import Row, exactly
 from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein, training
 from jaxalign.io.protein_model import save_protein
-from jaxalign.io.report import Estimate
 from jaxalign.io.run import loop
 from jaxalign.protein.objective import CLASS_WEIGHT
 
 NUM_SIZES = 2  # of batches: a full one, and half of it for what is left of a pass
 STATISTICS_BATCHES = 64  # at most, for the batch norms
-BOOTSTRAP_DRAWS = 200
-BOOTSTRAP_CELLS = 50_000  # rows times classes beyond which one evaluation takes too long to repeat it
-SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
 
 
 def published(config, **changes) -> protein.HemenetConfig:
@@ -115,76 +108,3 @@ def _make_step(network: protein.ProteinNetwork, num_steps: int, learning_rate: f
     optimizer = training.adamw(schedule, clip_norm=10.0)
     loss_fn = protein.make_protein_loss(network, class_weight=CLASS_WEIGHT)
     return training.make_train_step(loss_fn, optimizer), optimizer
-
-
-def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
-    """Held-out figures by task and, for graphs that have such bins, by task and identity to the training set.
-
-    Intervals are by bootstrap over graphs or chains where that is quick.
-    """
-    rows = {}
-    for network, variables in trained:
-        tasks = network.config.tasks
-        found = protein.collect_predictions(network, variables, protein.batches_in_order(graphs, tasks, sizes))
-        for task in tasks:
-            rows[task.name] = figures(task, found[task.name])
-            by_bin = protein.metrics_by_identity(task, found[task.name], protein.identity_rows(graphs, task))
-            for name, values in by_bin.items():
-                rows[f"{task.name} {name}"] = {shown: exactly(values[shown]) for shown in SHOWN[task.kind]}
-    return rows
-
-
-def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
-    """What predicting the training labels' mean for everything would get."""
-    sums, counts = dict.fromkeys((task.name for task in world.tasks), 0.0), collections.Counter()
-    for each in world.train:  # one pass: reading is what takes long, and all targets together may not fit
-        for name in sums:
-            sums[name] = sums[name] + each.targets[name][each.masks[name]].sum(axis=0)
-            counts[name] += int(each.masks[name].sum())
-    held_out = list(graphs)
-    rows = {}
-    for task in world.tasks:
-        parts = [(each.targets[task.name], each.masks[task.name]) for each in held_out]
-        wanted, known = (np.concatenate(part) for part in zip(*parts, strict=True))
-        values = np.broadcast_to(sums[task.name] / max(counts[task.name], 1), wanted.shape).astype(np.float32)
-        rows[task.name] = figures(task, protein.Predictions(values, wanted, known))
-    return rows
-
-
-def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
-    """The metrics of a task, nothing where nothing is labelled."""
-    values = protein.task_metrics(task, predictions)
-    names = [name for name in SHOWN[task.kind] if name in values]
-    if predictions.targets.size > BOOTSTRAP_CELLS or not names:
-        return {name: exactly(values[name]) for name in names}
-    rng, rows = np.random.default_rng(0), np.flatnonzero(predictions.where)
-    draws = [
-        protein.task_metrics(task, protein.Predictions(*(array[picked] for array in predictions)))
-        for picked in (rng.choice(rows, len(rows)) for _ in range(BOOTSTRAP_DRAWS))
-    ]
-    ends = {name: np.quantile([draw[name] for draw in draws], (0.025, 0.975)) for name in names}
-    return {name: Estimate(values[name], *map(float, ends[name])) for name in names}
-
-
-def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes) -> dict[str, float]:
-    """The largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
-    network, variables = trained
-    batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
-    there = batch.channel_mask[..., None]
-    apply = functools.partial(_apply, network, variables)
-    before = apply(batch)
-
-    def error(matrix, shift) -> float:
-        moved = np.where(there, batch.coordinates @ matrix.T + shift, 0).astype(np.float32)
-        after = apply(batch._replace(coordinates=moved))
-        return max(float(np.abs(after[name] - before[name]).max()) for name in before)
-
-    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
-    turn *= np.sign(np.linalg.det(turn))
-    eye = np.eye(3)
-    return {"rotation": error(turn, 0.0), "reflection": error(-turn, 0.0), "100 angstrom": error(eye, 100.0)}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(network: protein.ProteinNetwork, variables, graphs):
-    return network.apply(variables, graphs)

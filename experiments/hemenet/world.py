@@ -12,9 +12,13 @@ many of them are held back, as in Protein-MT:
   for. No network that sees nothing but distances can tell.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from experiments.common.fields import check_names
 from experiments.hemenet.backbones import backbone, torsions
+from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein
 from jaxalign.protein.vocabulary import AMINO_ACIDS, FIRST_LIGAND_TYPE, element_class
 
@@ -39,6 +43,26 @@ PROPENSITIES = {
 }
 _CLASH = 3.2  # angstrom that atoms of ligand and chain are apart at least
 _TOUCH = 5.5  # angstrom between beta atoms at which two chains stop
+
+
+def make_world(
+    tasks: Sequence[str], num_graphs: tuple[int, int], seed: int, *, alpha_carbons: bool = False
+) -> ProteinWorld:
+    """Makes proteins with labels of these tasks.
+
+    Args:
+      num_graphs: how many to learn from, and how many are held out.
+      alpha_carbons: makes graphs of these alone, of the same proteins.
+
+    Raises:
+      ValueError: naming tasks that there are not.
+    """
+    check_names("tasks", tasks, TASKS)
+    train, test = (
+        make_graphs(count, 2 * seed + part, mirrored="hand" in tasks, alpha_carbons=alpha_carbons)
+        for part, count in enumerate(num_graphs)
+    )
+    return ProteinWorld(tuple(TASKS[name] for name in tasks), train, {"held-out": test}, {})
 
 
 def make_graphs(

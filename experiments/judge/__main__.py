@@ -32,18 +32,16 @@ import sys
 from typing import Annotated, Literal
 
 from experiments.common import machines, origin, report
-from experiments.common.fields import Count, CountOrNone, Range
-from experiments.common.judging import methods as judge_methods
-from experiments.common.judging import report as judge_report
-from experiments.common.judging import worlds
-from experiments.common.judging.methods import CHAIN, LONGER, MATCHED, METHODS, STRUCTURED, TASKS, Run, Setting
+from experiments.common.fields import Count, CountOrNone, Range, check_names
+from experiments.common.judging import methods
+from experiments.common.judging.methods import CHAIN, LONGER, METHODS, STRUCTURED, TASKS
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
-from experiments.judge import figures
+from experiments.judge import figures, sections, worlds
+from experiments.judge.results import MATCHED, JudgeResult, run_methods
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
-from jaxalign.judge import StructuredConfig
 
 TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, judgements and scores, and is no vote."
 Method = Literal[*METHODS, MATCHED]
@@ -95,7 +93,8 @@ PRESETS = {
 def main(config: Config) -> dict[str, float]:
     """Asks every judge about every pair and returns the figures; what a server said is kept and not asked again."""
     run = origin.begin(__package__, PRESETS, config)
-    check(config)
+    check_names("methods", config.methods, [*METHODS, MATCHED])
+    worlds.read_targets(config.labels)
     run_folder.open_run(
         config.output,
         settings(config),
@@ -105,28 +104,23 @@ def main(config: Config) -> dict[str, float]:
         models=config.llm.files,
     )
     with accounts.limited(config) as ledger:
-        engine = worlds.open_judge(config, ledger)
+        engine = methods.open_judge(config, ledger)
         forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
-    tables = {test: report.summarise([tables[test] for tables, _ in runs]) for test in runs[0][0]}
+    tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "pairs")
-    sections = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    shown = [*runs[0][1], accounts.bill(ledger, engine.paid())]
     asked = {"model": engine.name, "told": accounts.told(engine)}
-    return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=sections, **asked)
-
-
-def check(config: Config) -> None:
-    """Raises ValueError, naming the field, for what no run can be made of."""
-    judge_methods.check_names(config.methods)
-    worlds.read_targets(config.labels)
+    return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=shown, **asked)
 
 
 def run_seed(config: Config, seed: int, engine: Engine):
     """Figures by test and by judge, and the sections of a report."""
-    runs, world = ask(config, seed, engine)
+    results, world = ask(config, seed, engine)
     pairs = world.test
-    judge_report.write_predictions(config.output / f"seed-{seed}" / "predictions.jsonl", runs, pairs)
-    long = judge_report.name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
+    file = config.output / f"seed-{seed}" / "predictions.jsonl"
+    report.write_predictions(file, sections.predictions(results, pairs))
+    long = methods.name_left_out(engine.left_out, TASKS[config.question], [*world.validation, *pairs])
     for words, rows in (("are skipped", world.skipped), ("are too long for the model, in some step", long)):
         for name, reason in rows.items():
             print(f"seed {seed}, {name}: {reason}", file=sys.stderr)
@@ -136,29 +130,21 @@ def run_seed(config: Config, seed: int, engine: Engine):
         *counting.table_of_left_out("Rows that were skipped", world.skipped, "They are in no figure."),
         *counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG),
     ]
-    return figures.tables(runs, pairs), [*lacking, *judge_report.sections(runs, pairs)]
+    return figures.tables(results, pairs), [*lacking, *sections.draw(results, pairs)]
 
 
-def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, Run], worlds.JudgeWorld]:
+def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, JudgeResult], worlds.JudgeWorld]:
     """What every judge says of every pair of the test."""
     world = worlds.make_world(config, seed)
-    structured = structured_config(config, seed)
-    setting = Setting(engine, TASKS[config.question], structured, max_tokens=2 * config.max_tokens)
-    runs = judge_methods.run_methods(
+    results = run_methods(
         config.methods,
-        setting,
+        methods.make_setting(config, engine, seed),
         world.test,
         world.validation,
         aspect_counts=config.aspect_counts,
         candidate_counts=config.candidate_counts,
     )
-    return runs, world
-
-
-def structured_config(config: Config, seed: int) -> StructuredConfig:
-    """What the structured judges do."""
-    counts = {"num_aspects": config.num_aspects, "num_candidates": config.num_candidates}
-    return StructuredConfig(**counts, temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
+    return results, world
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.judging.methods import LONGER, Run
+from experiments.common.judging.methods import LONGER
 from experiments.common.llm.reliability import calibration_error
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
+from experiments.judge.results import JudgeResult
 from jaxalign import metrics
 from jaxalign.data import PreferencePair
 from jaxalign.io.llm import Usage
@@ -20,55 +21,55 @@ from jaxalign.numerics import Ratio
 from jaxalign.prompting import Verdict
 
 
-def tables(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> dict[str, Figures]:
+def tables(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> dict[str, Figures]:
     """Figures of every judge on all pairs, and on those of each source where there are several."""
     chosen = {"all pairs": [True] * len(pairs)}
     sources = dict.fromkeys(pair.source for pair in pairs)
     if len(sources) > 1:
         chosen |= {source: [pair.source == source for pair in pairs] for source in sources}
-    return {test: _table(runs, pairs, some) for test, some in chosen.items()}
+    return {test: _table(results, pairs, some) for test, some in chosen.items()}
 
 
-def figures(name: str, run: Run, pairs: Sequence[PreferencePair]) -> Row:
+def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> Row:
     """Accuracies, orders, calibration and cost, with 95 % bootstrap intervals over pairs.
 
     ``unread scores`` is the share of all questions about options whose scores could not be read. Unparsed judgements
     are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of 0.5 have no better
     side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself.
     """
-    arrays = order_arrays(run.judgements)
+    arrays = order_arrays(result.judgements)
     targets = np.array([pair.target for pair in pairs], np.float32)
-    decided = np.array([judgement.verdict is not Verdict.TIE for judgement in run.judgements])
+    decided = np.array([judgement.verdict is not Verdict.TIE for judgement in result.judgements])
     where = arrays.where & (decided if name == LONGER else True) & (targets != 0.5)
     unparsed = {
         "unparsed judgements": exactly(1 - float(arrays.where.mean())),
-        "unread scores": exactly(run.scored.share),
+        "unread scores": exactly(result.scored.share),
     }
     if not where.any():
         return unparsed
-    asked = sum(judgement.asked for judgement in run.judgements)
-    calibrated = order_arrays(run.calibrated).probability
+    asked = sum(judgement.asked for judgement in result.judgements)
+    calibrated = order_arrays(result.calibrated).probability
     return {
         **{figure: estimate(ratio) for figure, ratio in _ratios(arrays, targets, where).items()},
         "ECE": calibration_error(arrays.probability, targets, where),
         "ECE calibrated": calibration_error(calibrated, targets, where),
         **unparsed,
-        "unparsed texts": exactly(sum(judgement.unparsed for judgement in run.judgements) / max(asked, 1)),
-        "tokens a pair": exactly(run.spent.tokens / len(pairs)),
+        "unparsed texts": exactly(sum(judgement.unparsed for judgement in result.judgements) / max(asked, 1)),
+        "tokens a pair": exactly(result.spent.tokens / len(pairs)),
     }
 
 
-def _table(runs: Mapping[str, Run], pairs: Sequence[PreferencePair], chosen: Sequence[bool]) -> Figures:
+def _table(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair], chosen: Sequence[bool]) -> Figures:
     some = list(itertools.compress(pairs, chosen))
-    return {name: figures(name, _take(run, chosen), some) for name, run in runs.items()}
+    return {name: figures(name, _take(result, chosen), some) for name, result in results.items()}
 
 
-def _take(run: Run, chosen: Sequence[bool]) -> Run:
+def _take(result: JudgeResult, chosen: Sequence[bool]) -> JudgeResult:
     """Some of the judgements; what they cost is the share of all that they are."""
     share = sum(chosen) / len(chosen)
-    spent = Usage(*(round(share * count) for count in run.spent))
-    judgements, calibrated = (list(itertools.compress(each, chosen)) for each in (run.judgements, run.calibrated))
-    return run._replace(judgements=judgements, calibrated=calibrated, spent=spent)
+    spent = Usage(*(round(share * count) for count in result.spent))
+    judgements, calibrated = (list(itertools.compress(each, chosen)) for each in (result.judgements, result.calibrated))
+    return result._replace(judgements=judgements, calibrated=calibrated, spent=spent)
 
 
 @jax.jit

@@ -17,31 +17,22 @@ import functools
 import itertools
 import pathlib
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
-
-import numpy as np
-import pyarrow
-import pyarrow.parquet
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from experiments.common import lists, machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range
-from experiments.common.judging import report as judge_report
-from experiments.common.judging import reports_world
-from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, Setting
-from experiments.common.judging.worlds import open_judge
+from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, make_setting, name_left_out, open_judge
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
-from experiments.label_preferences import list_labels
-from jaxalign import data, metrics
-from jaxalign.data import PreferencePair, PreferenceRecord
-from jaxalign.data.text.comparisons import render_context
+from experiments.label_preferences import list_labels, outputs, worlds
+from experiments.label_preferences.list_labels import num_responses
+from jaxalign import metrics
+from jaxalign.data import PreferencePair
 from jaxalign.io import edge
-from jaxalign.io.jobs import records
-from jaxalign.io.report import Histogram, Table, Texts
 from jaxalign.io.run import run_folder
-from jaxalign.judge import Judgement, StructuredConfig
+from jaxalign.judge import Judgement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +59,6 @@ class Config:
     output: pathlib.Path = pathlib.Path("runs/label_preferences")  # the folder of the run
 
 
-SHOWN = 6  # lists that the report shows
 TOO_LONG = "What did not fit is unread: it is counted among the unparsed texts, pairs and scores, and is no vote."
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT, "files": dataclasses.replace(DEFAULT, task="files")}
@@ -88,17 +78,17 @@ def main(config: Config) -> dict[str, float]:
         files={"data": ()},
         models=config.llm.files,
     )
-    unlabelled, truth, beyond = make_lists(config)
+    unlabelled, truth, beyond = worlds.make_world(config)
     if len(unlabelled) < 2:
         raise ValueError(f"expected two lists or more, one to train on and one to validate on, got {len(unlabelled)}")
-    pairs, owners = all_pairs(unlabelled)
+    pairs, owners = worlds.all_pairs(unlabelled)
     with accounts.limited(config) as ledger:
         judge = open_judge(config, ledger)
         forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
         judgements = ask(config, pairs, judge)
     places = list_labels.read_places(unlabelled, judgements, owners)
-    labelled = list_labels.keep(label(unlabelled, judgements, owners), places)
-    long = judge_report.name_left_out(judge.left_out, TASKS[config.question], pairs)
+    labelled = list_labels.keep(list_labels.label(unlabelled, judgements, owners), places)
+    long = name_left_out(judge.left_out, TASKS[config.question], pairs)
     list_labels.tell(unlabelled, labelled, beyond, config.list_size)
     for name, reason in itertools.islice(long.items(), counting.SHOWN):
         print(f"  {name}: too long for the model: {reason}")
@@ -107,14 +97,13 @@ def main(config: Config) -> dict[str, float]:
             f"expected comparisons that can be read in two lists or more, got them in {len(labelled)} of "
             f"{len(unlabelled)}, so that there is nothing to write; see what the model says, or take another --method"
         )
-    write(config, labelled, key)
+    outputs.write(config.output, labelled, key, validation=config.validation)
+    labels = num_responses(labelled)
     figures = {
         "lists": len(labelled),
         "unlabelled lists": len(unlabelled) - len(labelled),
-        "labelled responses": sum(len(record.responses) for record in labelled),
-        "unlabelled responses": beyond
-        + sum(len(record.responses) for record in unlabelled)
-        - sum(len(record.responses) for record in labelled),
+        "labelled responses": labels,
+        "unlabelled responses": beyond + num_responses(unlabelled) - labels,
         "pairs": len(pairs),
         "unparsed pairs": sum(judgement.probability is None for judgement in judgements),
         "unparsed texts": sum(judgement.unparsed for judgement in judgements),
@@ -130,7 +119,7 @@ def main(config: Config) -> dict[str, float]:
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
     print(accounts.sentence(ledger, judge.paid()))
     lacking = counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG)
-    sections = [*show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid())]
+    sections = [*outputs.show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid())]
     report.write_sections(
         run, f"Preference labels: {config.task}", sections, model=judge.name, told=accounts.told(judge)
     )
@@ -139,19 +128,7 @@ def main(config: Config) -> dict[str, float]:
 
 def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
     """What the judge says of every pair."""
-    setting = Setting(engine, TASKS[config.question], structured_config(config), max_tokens=2 * config.max_tokens)
-    return METHODS[config.method](setting)(pairs)
-
-
-def structured_config(config: Config) -> StructuredConfig:
-    """What a structured judge does."""
-    return StructuredConfig(
-        config.num_aspects,
-        config.num_candidates,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
-    )
+    return METHODS[config.method](make_setting(config, engine, config.seed))(pairs)
 
 
 def check(config: Config) -> None:
@@ -162,103 +139,6 @@ def check(config: Config) -> None:
         raise ValueError(f"validation: expected a share of the lists between 0 and 1, got {config.validation}")
     if config.task == "files" and not config.response_columns:
         raise ValueError("response_columns: expected one column of responses or more, got none")
-
-
-def make_lists(config: Config) -> tuple[list[PreferenceRecord], list[PreferenceRecord], int]:
-    """Lists without labels, the same with true ones, or nothing, and how many responses are beyond ``list_size``."""
-    if config.task == "made":
-        truth = [reports_world.make_list(config.seed, n, config.list_size) for n in range(config.num_lists)]
-        return truth, truth, 0
-    if config.data is None:
-        raise ValueError("expected --data FILE with prompts and responses, got none")
-    responses = config.response_columns
-    columns = data.UnlabelledColumns(
-        config.prompt_column,
-        # One column of one response a row is named as a tuple of one, or its text would be taken for a list.
-        responses if config.group_by or len(responses) > 1 else responses[0],
-        id=config.group_by or None,
-    )
-    rows = data.read_file(config.data, columns, group_by_id=bool(config.group_by)).records
-    cut = [_first_responses(row, config.list_size) for row in rows]
-    return cut, [], sum(len(row.responses) for row in rows) - sum(len(row.responses) for row in cut)
-
-
-def all_pairs(unlabelled: Sequence[PreferenceRecord]) -> tuple[list[PreferencePair], list[tuple[int, int, int]]]:
-    """Every two responses of every list, and where they come from: list, first and second response."""
-    owners = [
-        (n, *places)
-        for n, record in enumerate(unlabelled)
-        for places in itertools.combinations(range(len(record.responses)), 2)
-    ]
-    pairs = [
-        PreferencePair(
-            unlabelled[n].prompt,
-            unlabelled[n].responses[i],
-            unlabelled[n].responses[j],
-            0.5,
-            id=f"list {n + 1}, responses {i + 1} and {j + 1}",
-        )
-        for n, i, j in owners
-    ]
-    return pairs, owners
-
-
-def label(
-    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
-) -> list[PreferenceRecord]:
-    """The lists with each response's mean chance to win, over itself (one half) and those it was compared with."""
-    won = [np.full(len(record.responses), 0.5) for record in unlabelled]
-    met = [np.ones(len(record.responses)) for record in unlabelled]
-    for judgement, (n, i, j) in zip(judgements, owners, strict=True):
-        if judgement.probability is not None:
-            won[n][[i, j]] += judgement.probability, 1 - judgement.probability
-            met[n][[i, j]] += 1
-    return [
-        dataclasses.replace(record, labels=tuple((mine / count).tolist()))
-        for record, mine, count in zip(unlabelled, won, met, strict=True)
-    ]
-
-
-def write(config: Config, labelled: Sequence[PreferenceRecord], provenance: Mapping[str, Any]) -> None:
-    """``labels.jsonl``, and the two files that experiments take as ``--data``."""
-    records.write_records(config.output / "labels.jsonl", labelled, provenance)
-    count = min(max(round(config.validation * len(labelled)), 1), len(labelled) - 1)
-    for part, some in (("validation", labelled[:count]), ("train", labelled[count:])):
-        rows = [
-            {
-                "prompt_id": f"{part}-{n}",
-                "source": record.source,
-                "prompt": record.prompt,
-                "response": response,
-                "preference": preference,
-            }
-            for n, record in enumerate(some)
-            for response, preference in zip(record.responses, record.labels, strict=True)
-        ]
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), config.output / f"{part}.parquet")
-
-
-def show(figures: Mapping[str, float], labelled: Sequence[PreferenceRecord]) -> list:
-    """The figures, how labels are spread, and the first lists with theirs, as sections of a report."""
-    labels = [label for record in labelled for label in record.labels]
-    texts = [
-        {"prompt": render_context(record.prompt)}
-        | {
-            f"response {n}, label {preference:.3f}": response
-            for n, (response, preference) in enumerate(zip(record.responses, record.labels, strict=True), 1)
-        }
-        for record in labelled[:SHOWN]
-    ]
-    caption = "A label is the response's mean chance to win against the others of its list, itself counting one half."
-    return [
-        Table("Figures", ("figure", "value"), list(figures.items())),
-        Histogram("Labels", {"all responses": labels}, x_label="label", caption=caption),
-        Texts("The first lists", texts),
-    ]
-
-
-def _first_responses(record: PreferenceRecord, count: int) -> PreferenceRecord:
-    return dataclasses.replace(record, responses=record.responses[:count], labels=record.labels[:count])
 
 
 if __name__ == "__main__":

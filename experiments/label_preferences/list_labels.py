@@ -1,14 +1,49 @@
-"""Which responses of judged lists have a label, and what to tell of the others."""
+"""The labels of judged lists, which responses have one, and what to tell of the others."""
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from jaxalign.data import PreferenceRecord
 from jaxalign.judge import Judgement
 
 
+class Place(NamedTuple):
+    """Where the two responses of a pair come from."""
+
+    list: int
+    first: int
+    second: int
+
+
+def num_responses(records: Sequence[PreferenceRecord]) -> int:
+    """Counts the responses of all lists."""
+    return sum(len(record.responses) for record in records)
+
+
+def label(
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[Place]
+) -> list[PreferenceRecord]:
+    """Returns the lists with new labels: each response's chance to win, averaged over those it was compared with.
+
+    Against itself, which counts too, the chance is one half.
+    """
+    won = [np.full(len(record.responses), 0.5) for record in unlabelled]
+    met = [np.ones(len(record.responses)) for record in unlabelled]
+    for judgement, (n, i, j) in zip(judgements, owners, strict=True):
+        if judgement.probability is not None:
+            won[n][[i, j]] += judgement.probability, 1 - judgement.probability
+            met[n][[i, j]] += 1
+    return [
+        dataclasses.replace(record, labels=tuple((mine / count).tolist()))
+        for record, mine, count in zip(unlabelled, won, met, strict=True)
+    ]
+
+
 def read_places(
-    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[tuple[int, int, int]]
+    unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[Place]
 ) -> list[list[int]]:
     """The places in each list of the responses with a comparison that could be read."""
     met: list[set[int]] = [set() for _ in unlabelled]
@@ -35,7 +70,7 @@ def tell(
     unlabelled: Sequence[PreferenceRecord], labelled: Sequence[PreferenceRecord], beyond: int, list_size: int
 ) -> None:
     """Says how many responses have a label, and why the others have none."""
-    judged, given = (sum(len(record.responses) for record in each) for each in (unlabelled, labelled))
+    judged, given = num_responses(unlabelled), num_responses(labelled)
     print(f"labelled {given} of {judged + beyond} responses, in {len(labelled)} of {len(unlabelled)} lists")
     if beyond:
         print(f"  {beyond} are beyond the first {list_size} of their list: --list-size says how many are compared")

@@ -17,7 +17,7 @@ LABEL_BATCH = 16  # lists that are labelled at once
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class Relabelled:
     """Lists with new labels, and how often these order two responses as the old ones do."""
 
     lists: EncodedLists
@@ -34,7 +34,7 @@ def relabel(
     batch: int,
     steps: int,
     learning_rate: float,
-) -> Judgement:
+) -> Relabelled:
     """Trains a reward model, from the SFT policy on, on preferences for other prompts, and labels the lists by it.
 
     Each of ``steps`` takes ``batch`` comparisons.
@@ -49,7 +49,7 @@ def relabel(
     judge = train_comparisons(task, form, encoded, sft, directory, train_key, **sizes)
     asked = data.encode_comparison_lists(decode(lists, task.tokenizer), task.tokenizer, form, **limits)
     labels = data.label_lists(asked, make_preference_fn(judge, form), batch_size=LABEL_BATCH, map_fn=processes.dealt)
-    return Judgement(data.relabel(lists, labels), agreement(labels, lists))
+    return Relabelled(data.relabel(lists, labels), agreement(labels, lists))
 
 
 def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:

@@ -25,16 +25,14 @@ from typing import Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report, stages
-from experiments.common.fields import Count, Positive, Rate, is_url
+from experiments.common.fields import Count, Positive, Rate, check_names, is_url
 from experiments.common.llm.server import settings
-from experiments.plad import figures, worlds
-from experiments.plad import stages as run
+from experiments.plad import figures, learning, worlds
 from experiments.plad.file_world import Teacher
 from experiments.plad.methods import METHODS
 from experiments.plad.texts import asked_cost
 from jaxalign.io import edge
 from jaxalign.io.cluster import processes
-from jaxalign.io.report import Curves
 from jaxalign.io.run import run_folder
 
 Method = Literal[*METHODS]
@@ -99,9 +97,8 @@ PRESETS = {
 
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    origin_of_run = origin.begin(__package__, PRESETS, config)
-    if unknown := set(config.methods) - METHODS.keys():
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join(METHODS)}")
+    run = origin.begin(__package__, PRESETS, config)
+    check_names("methods", config.methods, METHODS)
     run_folder.open_run(
         config.output,
         settings(config),
@@ -112,45 +109,32 @@ def main(config: Config) -> dict[str, float]:
     )
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
     by_seed, reliability = [tables for tables, _ in runs], runs[0][1]
-    tables = {test: report.summarise([tables[test] for tables in by_seed]) for test in by_seed[0]}
+    tables = report.summarise_tables(by_seed)
     if config.seeds > 1:  # warm starts differ from seed to seed, often by more than methods do
         gains = [report.subtract(tables["held-out"], "warm start") for tables in by_seed]
         tables["held-out, minus the warm start of the same seed"] = report.summarise(gains)
     spread = report.spread(config.seeds, "prompts")
-    folders = {m: config.output / "seed-0" / folder_name(m) for m in config.methods if METHODS[m].rounds == 1}
-    pairs = {m: folder for m, folder in folders.items() if "pairs" in METHODS[m].learns_from}
-    sections: list = [report.draw(report.Curve("Loss of each method", "loss", folders))]
-    if pairs:
-        sides = {"preferred": "chosen", "other": "rejected"}
-        curves = [
-            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
-            for side, metric in sides.items()
-        ]
-        sections.append(report.draw_together("Log-probability of the texts of a pair", curves))
-    if reliability:
-        axes = "likelihood per token (geometric mean)", "mean quality"
-        sections.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
+    folders = {method: config.output / "seed-0" / learning.folder_name(method) for method in config.methods}
+    sections = figures.sections(folders, reliability)
     asked = sorted(config.output.glob("seed-*/teacher.jsonl")) if is_url(config.taught_by.teacher) else []
     told = {"cost": asked_cost(asked)} if asked else {}
-    return report.report_tables(
-        origin_of_run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told
-    )
+    return report.report_tables(run, f"PLaD: {config.task}", tables, caption=spread, sections=sections, told=told)
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """All methods from one warm start: held-out figures and costs by method, and curves of quality by likelihood."""
     world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
     world = worlds.make_world(config, seed, directory, world_key)
-    run.check_methods(config.methods, world)
-    start = run.warm_start(config, world, directory / "warm", warm_key)
+    learning.check_methods(config.methods, world)
+    start = learning.warm_start(config, world, directory / "warm", warm_key)
     if config.adapter.lora_rank:  # what the methods' adapters are for, once
         stages.export(directory / "warm" / "hf", start, world.tokenizer)
     policies, costs = {"warm start": start}, {}
     for method in config.methods:
-        place = directory / folder_name(method)
-        rounds = run.learn(config, world, method, start, place, learn_key)
+        place = directory / learning.folder_name(method)
+        rounds = learning.learn(config, world, method, start, place, learn_key)
         policies[method] = rounds[-1]
-        costs[method] = processes.first(functools.partial(run.cost, method, rounds, place))
+        costs[method] = processes.first(functools.partial(learning.cost, method, rounds, place))
         # The adapter of a later round is for the model of the one before.
         if not config.adapter.lora_rank or len(rounds) > 2:
             stages.export(place / "hf", policies[method], world.tokenizer)
@@ -164,11 +148,6 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
             held_out[name] |= figures.likelihood_figures(graded)
             reliability[name] = figures.likelihood_curve(graded)
     return {"held-out": held_out, "cost": costs}, reliability
-
-
-def folder_name(method: str) -> str:
-    """A method's folder."""
-    return method.replace(" ", "-").replace("+", "and")
 
 
 if __name__ == "__main__":

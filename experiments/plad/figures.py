@@ -1,17 +1,45 @@
 """Held-out figures of a student: its texts beside references, and whether likelihood ranks texts of known quality."""
 
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.common import report
 from experiments.common.lists import over_prompts
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Row, mean_over_prompts
+from experiments.plad.methods import METHODS
 from jaxalign import data, metrics
 from jaxalign.data import EncodedLists
 from jaxalign.io.cluster import processes
+from jaxalign.io.report import Curves, Section
+from jaxalign.io.report.figures import Series
+
+
+def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[Section]:
+    """Draws the losses, the log-probabilities of the texts of pairs, and quality by likelihood.
+
+    Args:
+      folders: of the first seed, by method.
+      reliability: lines of :func:`likelihood_curve`, by policy; none where no quality is known.
+    """
+    folders = {method: folder for method, folder in folders.items() if METHODS[method].rounds == 1}
+    pairs = {method: folder for method, folder in folders.items() if "pairs" in METHODS[method].learns_from}
+    drawn: list[Section] = [report.draw(report.Curve("Loss of each method", "loss", folders))]
+    if pairs:
+        sides = {"preferred": "chosen", "other": "rejected"}
+        curves = [
+            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
+            for side, metric in sides.items()
+        ]
+        drawn.append(report.draw_together("Log-probability of the texts of a pair", curves))
+    if reliability:
+        axes = "likelihood per token (geometric mean)", "mean quality"
+        drawn.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
+    return drawn
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
@@ -61,5 +89,4 @@ def likelihood_curve(graded: Graded) -> tuple[np.ndarray, np.ndarray]:
     logps, quality, lengths, where = map(jnp.asarray, graded)
     edges = metrics.likelihood_edges(logps / lengths, where=where)
     table = metrics.likelihood_table(logps / lengths, quality, edges=edges, where=where)
-    filled = np.asarray(table.count) > 0  # likelihoods that are equal leave bins empty
-    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+    return report.reliability_line(table)  # likelihoods that are equal leave bins empty

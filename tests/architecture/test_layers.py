@@ -23,6 +23,8 @@ VIOLATIONS = {
     "jaxalign/io/jobs/planted.py": "experiments",
     "jaxalign/io/run/planted.py": "jaxalign.io.jobs",
     "jaxalign/io/hf/planted.py": "jaxalign.io.cluster",
+    "experiments/common/planted.py": "experiments.plad",
+    "experiments/judge/planted.py": "experiments.ease",
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.hemenet import __main__ as hemenet
-from experiments.hemenet import benchmark, methods, world
+from experiments.hemenet import benchmark, figures, methods, world
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import load_protein
@@ -21,7 +21,7 @@ TOY = dict(num_layers=1, width=24, edge_width=8, num_heads=2, batch=(1500, 300, 
 def as_e3nn_has_it():
     """e3nn-jax promotes ranks on its own; intervals need not be good."""
     with pytest.MonkeyPatch.context() as patch, jax.numpy_rank_promotion("allow"):
-        patch.setattr(methods, "BOOTSTRAP_DRAWS", 2)
+        patch.setattr(figures, "BOOTSTRAP_DRAWS", 2)
         yield
 
 
@@ -55,7 +55,7 @@ def test_symmetry_errors_are_those_of_the_encoder(tmp_path):
     for name, num_layers, seen in (("multi-task", 1, False), ("tensor field", 2, True)):
         config = toy(tmp_path / name, num_layers=num_layers)
         trained = methods.learn(config, methods.METHODS[name], data, tmp_path / name, jax.random.key(0), sizes)
-        errors = methods.symmetry_errors(trained[0], graphs, sizes)
+        errors = figures.symmetry_errors(trained[0], graphs, sizes)
         assert errors["rotation"] < 1e-4 and errors["100 angstrom"] < 1e-4
         assert (errors["reflection"] > 20 * errors["rotation"]) == seen
 
@@ -65,10 +65,10 @@ def test_constants_by_hand():
     graphs = world.make_graphs(10, 0)
     data = hemenet.ProteinWorld((task,), graphs, {}, {})
     known = np.concatenate([each.targets["fold"][each.masks["fold"]] for each in graphs])
-    expected = methods.figures(
+    expected = figures.figures(
         task, protein.Predictions(np.broadcast_to(known.mean(axis=0), known.shape), known, np.ones(len(known), bool))
     )
-    assert methods.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
+    assert figures.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
 
 
 STRUCTURES = ("11as.pdb", "1dix.cif", "1qgi.bcif", "2olx.cif")  # of the last one, nothing is known

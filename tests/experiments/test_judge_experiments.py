@@ -13,13 +13,17 @@ import pytest
 
 from experiments.common import alpacaeval_task
 from experiments.common.fields import replace
-from experiments.common.judging import methods as judge_methods
+from experiments.common.judging.methods import METHODS
 from experiments.common.llm import reliability
 from experiments.common.rewards import real_lists
 from experiments.ease import __main__ as ease
-from experiments.ease import methods as ensemble_methods
+from experiments.ease.methods import MATCHED as MATCHED_ENSEMBLE
+from experiments.ease.methods import SCORERS
 from experiments.judge import __main__ as judge
+from experiments.judge.results import MATCHED
 from experiments.label_preferences import __main__ as label_preferences
+from experiments.label_preferences.list_labels import label
+from experiments.label_preferences.worlds import all_pairs
 from jaxalign import data, losses, metrics
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf, llm
@@ -50,14 +54,14 @@ def always_answer(monkeypatch, text):
 
 
 def test_judges_from_prompts_to_report(tmp_path):
-    methods = (*judge_methods.METHODS, judge_methods.MATCHED)
+    methods = (*METHODS, MATCHED)
     config = toy_judge(tmp_path, methods=methods, num_candidates=2, aspect_counts=(1,), candidate_counts=(3,))
     values = judge.main(config)
     names = {name.split("/")[1] for name in values}
     assert names == {*methods, "structured, 1 aspects", "structured, 3 candidates"}
     value = lambda method, figure: values[f"all pairs/{method}/{figure}"]  # noqa: E731
     tokens = value("structured", "tokens a pair")
-    assert value(judge_methods.MATCHED, "tokens a pair") == pytest.approx(tokens, rel=0.1)
+    assert value(MATCHED, "tokens a pair") == pytest.approx(tokens, rel=0.1)
     assert value("longer wins", "tokens a pair") == 0 and value("structured", "unparsed texts") > 0
     assert value("structured", "accuracy") > value("chain of thought", "accuracy")
     rows = predictions(tmp_path / "seed-0" / "predictions.jsonl")
@@ -176,7 +180,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"unknown methods \['oracle'\]; there are longer wins, direct"):
         judge.main(toy_judge(tmp_path / "a", methods=("oracle",)))
     with pytest.raises(ValueError, match="needs the tokens of chain of thought, structured"):
-        judge.main(toy_judge(tmp_path / "b", methods=(judge_methods.MATCHED,)))
+        judge.main(toy_judge(tmp_path / "b", methods=(MATCHED,)))
     with pytest.raises(ValueError, match=r"unknown scorers \['oracle'\]"):
         ease.main(replace(ease.PRESETS["default"], scorers=("oracle",), output=tmp_path / "c"))
 
@@ -195,9 +199,9 @@ def test_ensembles_from_prompts_to_report(tmp_path):
     values = ease.main(config)
     names = {name.split("/")[1] for name in values}
     single = {"ICL", "predict-then-explain", "explain-then-predict", "self-consistency", "SPA", "EASE without SPA"}
-    assert names == single | {ensemble_methods.MATCHED} | {f"EASE, {name}" for name in ensemble_methods.SCORERS}
+    assert names == single | {MATCHED_ENSEMBLE} | {f"EASE, {name}" for name in SCORERS}
     value = lambda method, figure: values[f"questions/{method}/{figure}"]  # noqa: E731
-    assert value(ensemble_methods.MATCHED, "tokens a question") == pytest.approx(
+    assert value(MATCHED_ENSEMBLE, "tokens a question") == pytest.approx(
         value("EASE, bootstrapped", "tokens a question"), rel=0.1
     )
     rows = predictions(tmp_path / "seed-0" / "predictions.jsonl")
@@ -271,15 +275,15 @@ def test_labels_that_lipo_and_reward_models_read(tmp_path):
 
 def test_labels_are_those_of_lipo():
     record = PreferenceRecord("q", ("a", "b", "c"), (0.5,) * 3)
-    pairs, owners = label_preferences.all_pairs([record])
+    pairs, owners = all_pairs([record])
     assert [(pair.first, pair.second) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
     chances = [0.9, 0.6, 0.2]
-    (labelled,) = label_preferences.label([record], [Judgement(p, Orders(p, p)) for p in chances], owners)
+    (labelled,) = label([record], [Judgement(p, Orders(p, p)) for p in chances], owners)
     matrix = np.array([[0.5, 0.9, 0.6], [0.1, 0.5, 0.2], [0.4, 0.8, 0.5]], np.float32)
     np.testing.assert_allclose(labelled.labels, losses.labels_from_preferences(jnp.asarray(matrix)), rtol=1e-6)
     # Of what could not be read neither side has won or lost.
     unread = [Judgement(None, Orders(None, None)), *(Judgement(p, Orders(p, p)) for p in chances[1:])]
-    (labelled,) = label_preferences.label([record], unread, owners)
+    (labelled,) = label([record], unread, owners)
     np.testing.assert_allclose(labelled.labels, [1.1 / 2, 0.7 / 2, (0.5 + 0.4 + 0.8) / 3])
 
 

@@ -10,8 +10,8 @@ import transformers
 
 from experiments.common.fields import replace
 from experiments.plad import __main__ as plad
-from experiments.plad import file_world, methods, sequence_world, stages
-from jaxalign import losses, models
+from experiments.plad import file_world, methods, sequence_world
+from jaxalign import data, losses, models
 from jaxalign.data import PreferenceRecord
 from jaxalign.typing import ListBatch
 from tests.experiments import long_form
@@ -256,5 +256,5 @@ def test_what_is_missing_is_named(tmp_path):
 def test_quality_of_the_world_judges_pairs():
     world_pairs = [PreferenceRecord("sort b a =", ("b a", "a b"), (1.0, 0.5))]
     quality = sequence_world.quality_fn
-    ordered, report = stages.data.order_by_quality(world_pairs, quality)
+    ordered, report = data.order_by_quality(world_pairs, quality)
     assert report.flipped == 1 and ordered[0].labels == (0.0, 1.0)

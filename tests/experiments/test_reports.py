@@ -12,11 +12,11 @@ import pytest
 from experiments import reward_model, rrm
 from experiments.common import machines, origin, report
 from experiments.common.fields import replace
-from experiments.common.judging import report as judge_report
 from experiments.common.task import exactly
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
 from experiments.judge import __main__ as judge
+from experiments.judge import sections
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
@@ -92,7 +92,7 @@ SAID = {
 
 @pytest.mark.parametrize("orders", SAID)
 def test_a_judgement_is_a_sentence(orders):
-    said = judge_report.describe_judgement(Judgement(orders.probability, orders))
+    said = sections.describe_judgement(Judgement(orders.probability, orders))
     start = "" if orders.probability is None else "the first text is better "
     assert said == start + SAID[orders]
 
@@ -107,7 +107,7 @@ def test_a_judgement_is_a_sentence(orders):
 )
 def test_what_is_known_is_a_sentence(target, known):
     run = types.SimpleNamespace(judgements=[Judgement(0.8, Orders(0.9, 0.7))])
-    described = judge_report.describe(PreferencePair("p", "a", "b", target), 0, {"direct": run})
+    described = sections.describe(PreferencePair("p", "a", "b", target), 0, {"direct": run})
     first, second = described["which is better"].splitlines()
     assert first == known and second.startswith("direct says: the first text is better with a probability of 80.0%")
 

@@ -47,7 +47,7 @@ def no_work(monkeypatch):
     for experiment in (lipo, reward_model, rrm, plad, hemenet):
         monkeypatch.setattr(experiment, "run_seed", reached)
     monkeypatch.setattr(accounts, "limited", reached)
-    monkeypatch.setattr(label_preferences, "make_lists", reached)
+    monkeypatch.setattr(label_preferences.worlds, "make_world", reached)
 
 
 def run(experiment, folder, **fields):

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from experiments.common.fields import replace
-from experiments.common.judging import methods as judge_methods
+from experiments.common.judging.methods import TASKS, Setting
 from experiments.common.llm import reliability
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine, count_words, counting
@@ -17,6 +17,7 @@ from experiments.ease import figures as ensemble_figures
 from experiments.ease import methods
 from experiments.judge import __main__ as judge
 from experiments.judge import figures as judge_figures
+from experiments.judge.results import run_methods
 from experiments.label_preferences import __main__ as label_preferences
 from jaxalign import data, ensemble, metrics
 from jaxalign.data import PreferencePair, Question
@@ -69,7 +70,7 @@ def test_an_ensemble_of_which_one_question_is_read():
     """Two of four are right, one is wrong, one has no answer: it counts among the four."""
     questions = [Question(f"test {n}?", NAMES, 0) for n in range(4)]
     shares = [(0.8, 0.1, 0.1), (0.9, 0.1, 0.0), (0.2, 0.7, 0.1), None]
-    run = methods.Run([ensemble.Prediction(each) for each in shares], 7, Scored(4, 1))
+    run = methods.MethodResult([ensemble.Prediction(each) for each in shares], 7, Scored(4, 1))
     row = ensemble_figures.table({"ICL": run}, questions)["ICL"]
     assert [row[name].value for name in ("accuracy", "unparsed answers", "unread scores")] == [0.5, 0.25, 0.25]
 
@@ -78,9 +79,9 @@ def test_an_ensemble_of_which_one_question_is_read():
 def test_judges_that_read_nothing_prefer_nothing(logp):
     pairs = [PreferencePair(f"q{n}", f"left {n}", f"right {n}", float(n % 2)) for n in range(4)]
     engine = engine_of("A's answer is a concise", logp)
-    setting = judge_methods.Setting(engine, judge_methods.TASKS["rating"], StructuredConfig(2, 2), 32)
+    setting = Setting(engine, TASKS["rating"], StructuredConfig(2, 2), 32)
     names = ("direct", "chain of thought", "structured")
-    runs = judge_methods.run_methods(names, setting, pairs, pairs[:1])
+    runs = run_methods(names, setting, pairs, pairs[:1])
     for name, row in judge_figures.tables(runs, pairs)["all pairs"].items():
         assert row["unparsed judgements"].value == 1 and "accuracy" not in row
         assert row["unread scores"].value == float(name != "chain of thought")

@@ -1,20 +1,21 @@
-"""The judges that an experiment compares, by name, and what came of asking each of them."""
+"""The judges that experiments compare, by name, and the model that they ask."""
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.common.llm.counting import Scored
-from experiments.common.llm.engine import Engine
+from experiments.common.judging.simulated_judge import SimulatedJudge
+from experiments.common.llm.engine import Engine, counting, open_engine
 from jaxalign import judge
-from jaxalign.data import PreferencePair
-from jaxalign.io.llm import Usage
-from jaxalign.judge import JudgeFn, Judgement, JudgeTask, StructuredConfig
+from jaxalign.data import PreferencePair, render_comparison
+from jaxalign.io.llm.fitting import LeftOut
+from jaxalign.io.llm.service import Ledger
+from jaxalign.judge import JudgeFn, JudgeTask, StructuredConfig
+from jaxalign.judge.prompts import QUESTION
 from jaxalign.judge.selection import Selector
 
 TASKS = {"rating": judge.RATING, "summarisation": judge.SUMMARISATION, "retrieval": judge.RETRIEVAL}
-LONGER, CHAIN, STRUCTURED, MATCHED = "longer wins", "chain of thought", "structured", "self-consistency, equal tokens"
+LONGER, CHAIN, STRUCTURED = "longer wins", "chain of thought", "structured"
 
 
 class Setting(NamedTuple):
@@ -26,20 +27,28 @@ class Setting(NamedTuple):
     max_tokens: int  # of a chain of thought
 
 
-class Run(NamedTuple):
-    """What one judge said of the pairs of a test and of a validation set, and what the test cost and left unread."""
-
-    judgements: list[Judgement]
-    calibrated: list[Judgement]
-    temperature: float
-    spent: Usage
-    scored: Scored = Scored()
-
-
 MakeJudge = Callable[[Setting], JudgeFn]
 
 
-def _structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
+def open_judge(config, ledger: Ledger) -> Engine:
+    """Opens the model that judges: a simulated one, or what the flags name."""
+    made = config.task == "made"
+    return counting(SimulatedJudge().open(ledger) if made else open_engine(config.llm, config.output, ledger))
+
+
+def make_setting(config, engine: Engine, seed: int) -> Setting:
+    """What the flags say of all judges."""
+    structured_config = StructuredConfig(
+        config.num_aspects,
+        config.num_candidates,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=seed,
+    )
+    return Setting(engine, TASKS[config.question], structured_config, max_tokens=2 * config.max_tokens)
+
+
+def structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
     return lambda setting: judge.make_structured_judge(
         setting.engine.generate,
         setting.engine.score_options,
@@ -49,7 +58,7 @@ def _structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
     )
 
 
-def _reasoning(n: int, temperature: float) -> MakeJudge:
+def reasoning(n: int, temperature: float) -> MakeJudge:
     return lambda setting: judge.make_reasoning_judge(
         setting.engine.generate,
         setting.task,
@@ -63,78 +72,24 @@ def _reasoning(n: int, temperature: float) -> MakeJudge:
 METHODS: Mapping[str, MakeJudge] = {
     LONGER: lambda setting: judge.judge_by_length,
     "direct": lambda setting: judge.make_direct_judge(setting.engine.score_options, setting.task),
-    CHAIN: _reasoning(1, 0.0),
-    "self-consistency": _reasoning(5, 0.7),
-    STRUCTURED: _structured(),
-    "structured, round robin": _structured(judge.round_robin),
-    "structured, pointwise": _structured(judge.pointwise),
-    "structured, random": _structured(judge.make_random()),
-    "structured, no comparator": _structured(judge.first, num_candidates=1),
-    "structured, no aspects": _structured(num_aspects=0),
-    "structured, joint": _structured(joint=True),
+    CHAIN: reasoning(1, 0.0),
+    "self-consistency": reasoning(5, 0.7),
+    STRUCTURED: structured(),
+    "structured, round robin": structured(judge.round_robin),
+    "structured, pointwise": structured(judge.pointwise),
+    "structured, random": structured(judge.make_random()),
+    "structured, no comparator": structured(judge.first, num_candidates=1),
+    "structured, no aspects": structured(num_aspects=0),
+    "structured, joint": structured(joint=True),
 }
 
 
-def run_methods(
-    names: Sequence[str],
-    setting: Setting,
-    pairs: Sequence[PreferencePair],
-    validation: Sequence[PreferencePair],
-    *,
-    aspect_counts: Sequence[int] = (),
-    candidate_counts: Sequence[int] = (),
-) -> dict[str, Run]:
-    """Each judge on both sets, in the order of ``names``, then structured ones with other counts.
-
-    ``MATCHED`` takes as many chains of thought as ``STRUCTURED`` takes tokens, and comes after it and ``CHAIN``.
-
-    Raises:
-      ValueError: for a name that nothing has.
-    """
-    check_names(names)
-    runs: dict[str, Run] = {}
-    for name in names:
-        make = matched(runs) if name == MATCHED else METHODS[name]
-        runs[name] = run_method(make, setting, pairs, validation)
-    for count in aspect_counts:
-        runs[f"structured, {count} aspects"] = run_method(_structured(num_aspects=count), setting, pairs, validation)
-    for count in candidate_counts:
-        make = _structured(num_candidates=count)
-        runs[f"structured, {count} candidates"] = run_method(make, setting, pairs, validation)
-    return runs
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raises ValueError for a name that nothing has."""
-    if unknown := set(names) - METHODS.keys() - {MATCHED}:
-        raise ValueError(f"unknown methods {sorted(unknown)}; there are {', '.join([*METHODS, MATCHED])}")
-
-
-def run_method(
-    make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
-) -> Run:
-    """One judge: the temperature is fitted on the validation pairs and applied to the others."""
-    before, scored_before = setting.engine.ledger.asked, setting.engine.count.scored
-    judgements = make(setting)(pairs)
-    spent = setting.engine.ledger.asked.minus(before)
-    scored = setting.engine.count.scored.minus(scored_before)
-    temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
-    calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
-    return Run(judgements, calibrated, temperature, spent, scored)
-
-
-def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
-    """A model that answers no validation pair is shown as it is: a run is not lost for it."""
-    try:
-        return judge.fit_judge_temperature(judgements, targets)
-    except ValueError as nothing:
-        print(f"not calibrated: {nothing}", file=sys.stderr)
-        return 1.0
-
-
-def matched(runs: Mapping[str, Run]) -> MakeJudge:
-    """Self-consistency that takes as many tokens as the structured judge did, as near as whole chains come."""
-    if missing := {CHAIN, STRUCTURED} - runs.keys():
-        raise ValueError(f"{MATCHED!r} needs the tokens of {', '.join(sorted(missing))}; name them before it")
-    chains = runs[STRUCTURED].spent.tokens / max(runs[CHAIN].spent.tokens, 1)
-    return _reasoning(max(round(chains), 1), 0.7)
+def name_left_out(left_out: LeftOut, task: JudgeTask, pairs: Sequence[PreferencePair]) -> dict[str, str]:
+    """The pairs that did not fit into the model's context in one step or more, by their names, with reasons."""
+    names = {
+        render_comparison(shown.prompt, shown.first, shown.second, task.kind): pair.id or f"pair {number + 1}"
+        for number, pair in enumerate(pairs)
+        for shown in (pair, pair.swapped())
+    }
+    heads = {prompt.rpartition(f"\n\n{QUESTION} ")[0]: reason for prompt, reason in left_out.reasons.items()}
+    return {names[head]: reason for head, reason in heads.items() if head in names}

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.common.report import reliability_line
 from jaxalign import metrics
 from jaxalign.io.report import Estimate
 
@@ -21,9 +22,9 @@ def calibration_error(probabilities: np.ndarray, outcomes: np.ndarray, where: np
 
 def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarray, np.ndarray]:
     """The mean probability and the mean outcome in each bin that has entries."""
-    table = metrics.reliability_table(*(jnp.asarray(each, jnp.float32) for each in (probabilities, outcomes)))
-    filled = np.asarray(table.count) > 0
-    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+    return reliability_line(
+        metrics.reliability_table(*(jnp.asarray(each, jnp.float32) for each in (probabilities, outcomes)))
+    )
 
 
 @jax.jit

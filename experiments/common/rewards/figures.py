@@ -8,20 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.lists import MIN_GAP, over_prompts, padded, pairwise_accuracy
-from experiments.common.report import Figures
+from experiments.common.report import DIAGONAL, Figures, reliability_line
 from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
 from experiments.common.task import Row
 from jaxalign import data, metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import report as reports
 from jaxalign.io.report import Estimate
+from jaxalign.io.report.figures import Series
 
-BEST_OF = {  # responses to choose the best of, where a test has as many, and the metric, compiled once for all judges
+BEST_OF: Mapping[int, functools.partial] = {
     n: functools.partial(metrics.best_of_n_metric, n=n) for n in (1, 2, 4, 8, 16)
 }
+"""Responses to choose the best of, where a test has as many, and the metric, compiled once for all judges."""
 BEST_OF_TABLE = "{}: true label of the best of n by each rule"
-Reliability = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""By judge: the mean probability in each bin that has pairs, and the share of wins there."""
 
 
 def longer_wins(records: Sequence[PreferenceRecord]) -> Opinion:
@@ -37,13 +37,13 @@ def random_scores(records: Sequence[PreferenceRecord]) -> Opinion:
 BASELINES = {"longer wins": longer_wins, "random": random_scores}
 
 
-def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[str, Figures], Reliability]:
+def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[str, Figures], Series]:
     """Tables of baselines and judges, one a test and one of best-of-n for tests with lists; reliability on the first.
 
     Each judge reads every test twice: as it is, and with the artifact before each response.
     """
     tables: dict[str, Figures] = {}
-    reliability: Reliability = {}
+    reliability: Series = {}
     for test, records in task.tests.items():
         marked = [with_phrase(record, task.phrase) for record in records]
         rules = {name: (judge_fn(records), judge_fn(marked)) for name, judge_fn in (BASELINES | judges).items()}
@@ -55,12 +55,11 @@ def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[st
     return tables, reliability
 
 
-def sections(tables: Mapping[str, Figures], reliability: Reliability) -> list[reports.Section]:
+def sections(tables: Mapping[str, Figures], reliability: Series) -> list[reports.Section]:
     """What to draw of :func:`evaluate`, all of it on the first test."""
     axes = "probability that the first response wins", "share of pairs in which it does"
     first = next(iter(tables))
-    diagonal = "On the dotted diagonal, what is said to be likely is as often so."
-    drawn: list = [reports.Reliability(f"{first}: reliability", {"": reliability}, *axes, diagonal)]
+    drawn: list = [reports.Reliability(f"{first}: reliability", {"": reliability}, *axes, DIAGONAL)]
     if best := tables.get(BEST_OF_TABLE.format(first)):
         lines = {
             rule: ([*BEST_OF][: len(row)], [figure.value for figure in row.values()]) for rule, row in best.items()
@@ -120,9 +119,7 @@ def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> 
 
 def reliability_curve(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
     """The mean probability and the share of wins in each bin that has pairs."""
-    table = _table(chances, *_clear_pairs(records))
-    filled = np.asarray(table.count) > 0
-    return np.asarray(table.mean_probability)[filled], np.asarray(table.mean_outcome)[filled]
+    return reliability_line(_table(chances, *_clear_pairs(records)))
 
 
 def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,18 +1,15 @@
-"""What a report shows of judges beside their figures, and their predictions as a file."""
+"""What a report shows of judges beside their figures, and the rows of the file with their predictions."""
 
 import itertools
-import json
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.common.judging.methods import Run
 from experiments.common.llm.reliability import reliability_curve
-from jaxalign.data import PreferencePair, render_comparison
+from experiments.common.report import DIAGONAL
+from experiments.judge.results import JudgeResult
+from jaxalign.data import PreferencePair
 from jaxalign.data.text.comparisons import render_context
-from jaxalign.io.llm.fitting import LeftOut
 from jaxalign.io.report import Reliability, Table, Texts
-from jaxalign.judge import Judgement, JudgeTask, order_arrays
-from jaxalign.judge.prompts import QUESTION
+from jaxalign.judge import Judgement, order_arrays
 from jaxalign.prompting import Verdict
 
 SHOWN = 6  # pairs of which everything is shown
@@ -28,19 +25,18 @@ _VERDICTS = {
 }
 
 
-def sections(runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> list:
+def draw(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> list:
     """Reliability, the tables of the first pairs, and what every judge says of them."""
     axes = "probability that the first text is better", "share of pairs in which it is"
-    drawn_runs = dict(itertools.islice(runs.items(), CURVES))
-    plain = {name: _reliability(run.judgements, pairs) for name, run in drawn_runs.items()}
-    calibrated = {name: _reliability(run.calibrated, pairs) for name, run in drawn_runs.items()}
+    first = dict(itertools.islice(results.items(), CURVES))
+    plain = {name: _reliability(result.judgements, pairs) for name, result in first.items()}
+    calibrated = {name: _reliability(result.calibrated, pairs) for name, result in first.items()}
     panels = {"Reliability, uncalibrated": plain, "Reliability, calibrated": calibrated}
-    caption = "On the dotted diagonal, what is said to be likely is as often so."
-    drawn: list = [Reliability("Reliability", panels, *axes, caption)]
-    with_tables = [name for name, run in runs.items() if any(judgement.table for judgement in run.judgements)]
+    drawn: list = [Reliability("Reliability", panels, *axes, DIAGONAL)]
+    with_tables = [name for name, result in results.items() if any(judgement.table for judgement in result.judgements)]
     shown = range(min(SHOWN, len(pairs)))
-    drawn += [comparison_table(name, n, runs[name].judgements[n]) for name in with_tables[:1] for n in shown]
-    return [*drawn, Texts("Pairs", [describe(pairs[n], n, runs) for n in shown])]
+    drawn += [comparison_table(name, n, results[name].judgements[n]) for name in with_tables[:1] for n in shown]
+    return [*drawn, Texts("Pairs", [describe(pairs[n], n, results) for n in shown])]
 
 
 def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
@@ -53,9 +49,9 @@ def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
     return Table(f"Pair {number + 1}: comparison", ("", *(column.aspect for column in judgement.table)), rows, caption)
 
 
-def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict[str, str]:
+def describe(pair: PreferencePair, number: int, results: Mapping[str, JudgeResult]) -> dict[str, str]:
     """A pair with what each judge says of it."""
-    said = {name: run.judgements[number] for name, run in runs.items()}
+    said = {name: result.judgements[number] for name, result in results.items()}
     verdicts = (f"{name} says: {describe_judgement(each)}" for name, each in said.items())
     return {
         f"prompt of pair {number + 1}": render_context(pair.prompt),
@@ -65,24 +61,11 @@ def describe(pair: PreferencePair, number: int, runs: Mapping[str, Run]) -> dict
     }
 
 
-def name_left_out(left_out: LeftOut, task: JudgeTask, pairs: Sequence[PreferencePair]) -> dict[str, str]:
-    """The pairs that did not fit into the model's context in one step or more, by their names, with reasons."""
-    names = {
-        render_comparison(shown.prompt, shown.first, shown.second, task.kind): pair.id or f"pair {number + 1}"
-        for number, pair in enumerate(pairs)
-        for shown in (pair, pair.swapped())
-    }
-    heads = {prompt.rpartition(f"\n\n{QUESTION} ")[0]: reason for prompt, reason in left_out.reasons.items()}
-    return {names[head]: reason for head, reason in heads.items() if head in names}
-
-
-def write_predictions(path: pathlib.Path, runs: Mapping[str, Run], pairs: Sequence[PreferencePair]) -> None:
-    """One line a judge and pair, as JSON; a probability is null where nothing could be read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for name, run in runs.items():
-            for each in zip(pairs, run.judgements, run.calibrated, strict=True):
-                file.write(json.dumps({"method": name, **_prediction(*each)}, ensure_ascii=False) + "\n")
+def predictions(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> Iterator[dict]:
+    """Yields a row for each judge and pair; a probability is None where nothing could be read."""
+    for name, result in results.items():
+        for each in zip(pairs, result.judgements, result.calibrated, strict=True):
+            yield {"method": name, **_prediction(*each)}
 
 
 def _prediction(pair: PreferencePair, judgement: Judgement, calibrated: Judgement) -> dict:

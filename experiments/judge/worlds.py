@@ -1,4 +1,4 @@
-"""The pairs that judges are compared on, and the model that they ask."""
+"""The pairs that judges are compared on."""
 
 import dataclasses
 import random
@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.judging import reports_world
-from experiments.common.judging.simulated_judge import SimulatedJudge
-from experiments.common.llm.engine import Engine, counting, open_engine
 from jaxalign import data
 from jaxalign.data import JudgedPairColumns, PreferencePair, Source
-from jaxalign.io.llm.service import Ledger
 
 TARGETS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 REMEDY_OF_ZERO = (
@@ -25,13 +22,6 @@ class JudgeWorld(NamedTuple):
     validation: list[PreferencePair]
     test: list[PreferencePair]
     skipped: dict[str, str] = {}
-
-
-def open_judge(config, ledger: Ledger) -> Engine:
-    """The model that judges; see :func:`~experiments.common.llm.engine.open_engine`."""
-    return counting(
-        SimulatedJudge().open(ledger) if config.task == "made" else open_engine(config.llm, config.output, ledger)
-    )
 
 
 def make_world(config, seed: int) -> JudgeWorld:

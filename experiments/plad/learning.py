@@ -126,6 +126,11 @@ def name_of(snapshot: Policy) -> str:
     return data.fingerprint((snapshot.model.config, snapshot.params))[:12]
 
 
+def folder_name(method: str) -> str:
+    """The folder of a method, in that of its seed."""
+    return method.replace(" ", "-").replace("+", "and")
+
+
 def cost(method: str, policies: Sequence[Policy], directory: pathlib.Path) -> Row:
     """Tokens and seconds, of training in all rounds and of sampling for pairs, which methods of one snapshot share."""
     folders = [path.parent for path in sorted(directory.rglob("summary.json"))]

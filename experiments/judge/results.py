@@ -1,0 +1,84 @@
+"""What came of asking each judge about the same pairs."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.common.fields import check_names
+from experiments.common.judging.methods import CHAIN, METHODS, STRUCTURED, MakeJudge, Setting, reasoning, structured
+from experiments.common.llm.counting import Scored
+from jaxalign import judge
+from jaxalign.data import PreferencePair
+from jaxalign.io.llm import Usage
+from jaxalign.judge import Judgement
+
+MATCHED = "self-consistency, equal tokens"
+
+
+class JudgeResult(NamedTuple):
+    """What one judge said of the pairs of a test and of a validation set, and what the test cost and left unread."""
+
+    judgements: list[Judgement]
+    calibrated: list[Judgement]
+    temperature: float
+    spent: Usage
+    scored: Scored = Scored()
+
+
+def run_methods(
+    names: Sequence[str],
+    setting: Setting,
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
+    *,
+    aspect_counts: Sequence[int] = (),
+    candidate_counts: Sequence[int] = (),
+) -> dict[str, JudgeResult]:
+    """Each judge on both sets, in the order of ``names``, then structured ones with other counts.
+
+    ``MATCHED`` takes as many chains of thought as ``STRUCTURED`` takes tokens, and comes after it and ``CHAIN``.
+
+    Raises:
+      ValueError: for a name that nothing has.
+    """
+    check_names("methods", names, [*METHODS, MATCHED])
+    results: dict[str, JudgeResult] = {}
+    for name in names:
+        make = matched(results) if name == MATCHED else METHODS[name]
+        results[name] = run_method(make, setting, pairs, validation)
+    for count in aspect_counts:
+        results[f"structured, {count} aspects"] = run_method(structured(num_aspects=count), setting, pairs, validation)
+    for count in candidate_counts:
+        make = structured(num_candidates=count)
+        results[f"structured, {count} candidates"] = run_method(make, setting, pairs, validation)
+    return results
+
+
+def run_method(
+    make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
+) -> JudgeResult:
+    """One judge: the temperature is fitted on the validation pairs and applied to the others."""
+    before, scored_before = setting.engine.ledger.asked, setting.engine.count.scored
+    judgements = make(setting)(pairs)
+    spent = setting.engine.ledger.asked.minus(before)
+    scored = setting.engine.count.scored.minus(scored_before)
+    temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
+    calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
+    return JudgeResult(judgements, calibrated, temperature, spent, scored)
+
+
+def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
+    """A model that answers no validation pair is shown as it is: a run is not lost for it."""
+    try:
+        return judge.fit_judge_temperature(judgements, targets)
+    except ValueError as nothing:
+        print(f"not calibrated: {nothing}", file=sys.stderr)
+        return 1.0
+
+
+def matched(results: Mapping[str, JudgeResult]) -> MakeJudge:
+    """Self-consistency that takes as many tokens as the structured judge did, as near as whole chains come."""
+    if missing := {CHAIN, STRUCTURED} - results.keys():
+        raise ValueError(f"{MATCHED!r} needs the tokens of {', '.join(sorted(missing))}; name them before it")
+    chains = results[STRUCTURED].spent.tokens / max(results[CHAIN].spent.tokens, 1)
+    return reasoning(max(round(chains), 1), 0.7)
