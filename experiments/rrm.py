@@ -9,7 +9,7 @@ Claims: pairs of one prompt cannot tell what a response owes to the prompt from 
 that bring in responses to other prompts can, so the reward model follows an artifact less: in the paper, with 30 % of
 the chosen responses marked, 20 % of its choices change against 25 %. Each variant is trained from the same start for
 as many steps; figures are held-out, with 95 % bootstrap intervals over prompts, beside "longer wins" and random
-scores. BUILD.md has what came out, with hardware and duration.
+scores. experiments/RESULTS.md has what came out, with hardware and duration.
 
 Departures from the paper: small models, and a scalar Bradley-Terry reward instead of a pairwise generative one; the
 same number of steps for all variants instead of one epoch of each one's data. Threshold and share are recalled, not

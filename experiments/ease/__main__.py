@@ -14,8 +14,8 @@ Claims: soft aggregation of probabilities (SPA) beats counting answers (self-con
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2
 (self-consistency), 71.4 (without BLS), 71.9 (EASE). The simulated model explains and scores at known rates
 (``experiments/ease/simulated_answerer.py``): that valid explanations lead to right answers and that examples help
-a scorer is put in, so its table shows that the methods do what they should, not that models are so. BUILD.md has what
-came out.
+a scorer is put in, so its table shows that the methods do what they should, not that models are so.
+experiments/RESULTS.md has what came out.
 
 Departures from the paper: prompts are ours; FLamE, which trains a classifier, is not there; weights are normalised
 over Yes and No, demonstrations shuffled once for each question, and answers given as texts, unless a flag says

@@ -7,8 +7,8 @@
     ./tools/run experiments.hemenet protein_mt --data FOLDER   # the benchmark, with the paper's settings
 
 Claims: tasks that share an encoder help each other where labels are missing; relations, side chains and the task-aware
-readout each help. What came out is in BUILD.md. A trained network predicts in ``./tools/run tools.predict_protein``;
-what a FOLDER holds is in ``experiments/hemenet/benchmark.py``.
+readout each help. What came out is in experiments/RESULTS.md. A trained network predicts in ``./tools/run
+tools.predict_protein``; what a FOLDER holds is in ``experiments/hemenet/benchmark.py``.
 
 Departures: the rate falls linearly, not at plateaus of the validation loss; batches hold a number of edges, not of
 proteins, and one device computes them; batch norms take their statistics from the training set after training; and no

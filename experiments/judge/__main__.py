@@ -18,7 +18,8 @@ understood. A pair that is too long for the model is unread, counted and named.
 Claims: comparing by aspects, and choosing the consistent ones among sampled comparisons, beats asking outright, chains
 of thought, and as many of these as cost the same tokens. The simulated model reads real prompts and errs at known
 rates (``experiments/common/judging/simulated_judge.py``): that it reads one subject with more care than all of them is
-put in, so its table shows that the methods do what they should, not that models are so. BUILD.md has what came out.
+put in, so its table shows that the methods do what they should, not that models are so. experiments/RESULTS.md has what
+came out.
 
 Departures from the paper: prompts and counts are ours, as its own were not at hand, and none of its figures is matched.
 Every judge is asked in both orders. A temperature, fitted on validation pairs, calibrates each. "Longer wins" stands

@@ -8,8 +8,8 @@ Claims: none of a paper's. All pairs of a list are judged in both orders; a resp
 itself counting one half, as LiPO makes labels (arXiv 2402.01878). A comparison that could not be read is left out of
 the mean and counted; a response without any that could be read has no label, and is in no file. ``train.parquet`` and
 ``validation.parquet`` have one row a response (prompt_id, source, prompt, response, preference), ``labels.jsonl`` one
-a list. In the world that is made here the labels are held against the truth; BUILD.md has what came out. A server is
-asked as in ``experiments.judge``, with the same flags.
+a list. In the world that is made here the labels are held against the truth; experiments/RESULTS.md has what came out.
+A server is asked as in ``experiments.judge``, with the same flags.
 """
 
 import dataclasses

@@ -10,7 +10,7 @@
 
 Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
 imperfect demonstrations, K samples a prompt, labels, reference log-probabilities, a ranking loss, held-out figures with
-95 % bootstrap intervals. BUILD.md has the figures that came out, with hardware and duration.
+95 % bootstrap intervals. experiments/RESULTS.md has the figures that came out, with hardware and duration.
 
 Departures from the paper, which ``tldr`` shares from the optimizer on: a decoder instead of T5; labels by the true
 reward with Bradley-Terry noise (or those of the data) instead of a trained pairwise reward model, save in ``full``;

@@ -9,7 +9,8 @@
 Claims: a student too small to imitate its teacher word for word learns more from "the teacher's text is better than
 mine" than from more imitation. Every method begins with the same supervised fine-tuning on the teacher's texts and
 takes as many further steps; figures are held-out with 95 % intervals: quality, length, and whether likelihood ranks
-texts of known quality. What each one cost stands beside them. BUILD.md has what came out, with hardware and duration.
+texts of known quality. What each one cost stands beside them. experiments/RESULTS.md has what came out, with hardware
+and duration.
 
 Departures: the method is recalled from the abstract and from tables at second hand, so no table is matched, and steps
 and rates of ``tldr`` are ours; decoders of the sequence world instead of T5, GPT-Neo and LLaMA-2. A divergence on the

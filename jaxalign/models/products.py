@@ -14,8 +14,8 @@ def multiply(x: Array, kernel: Array, axes: int) -> Array:
 
     With a matrix it is a product of two matrices wherever a device holds complete rows. XLA would make one of it
     anyway; but for the gradient of the kernel, a sum over rows and tokens, its CPU backend would first make a
-    transposed copy of the activations on one thread, a fifth of a training step (BUILD.md). A kernel of more axes stays
-    as it is: flattened, it would be kept for the backward pass a second time.
+    transposed copy of the activations on one thread, a fifth of a training step (tools/benchmarks/RESULTS.md). A kernel
+    of more axes stays as it is: flattened, it would be kept for the backward pass a second time.
     """
     if kernel.ndim > 2 or num_shards("length") > 1:  # tokens are split too: no one axis of rows and tokens would be
         return jax.lax.dot_general(x, kernel, (contracted_axes(x, axes), ((), ())))
