@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report
-from experiments.common.fields import Count, Range, Rate, check_names
+from experiments.common.fields import Count, Range, Rate, check_names, flattened
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import Pretraining, start_backbone
 from jaxalign.io import edge
@@ -75,7 +75,7 @@ def main(config: Config) -> dict[str, float]:
     check_names("kinds", config.kinds, kinds.TRAIN)
     run_folder.open_run(
         config.output,
-        config,
+        flattened(config),
         experiment="reward_model",
         may_differ=("output", "seeds", "kinds"),
         files={"data": alpacaeval_task.FILES},

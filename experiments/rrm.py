@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import alpacaeval_task, machines, origin, report
-from experiments.common.fields import Count, Rate, Share, check_names
+from experiments.common.fields import Count, Rate, Share, check_names, flattened
 from experiments.common.rewards import figures, stages, worlds
 from jaxalign import augment, data
 from jaxalign.augment import Triplets
@@ -123,7 +123,7 @@ def main(config: Config) -> dict[str, float]:
     check_names("variants", config.variants, VARIANTS)
     run_folder.open_run(
         config.output,
-        config,
+        flattened(config),
         experiment="rrm",
         may_differ=("output", "seeds", "variants", "rates"),
         files={"data": alpacaeval_task.FILES},

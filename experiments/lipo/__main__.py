@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 import jax
 
 from experiments.common import alpacaeval_task, machines, origin, report, sequence_task, stages
-from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, replace
+from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, flattened, replace
 from experiments.common.task import Task
 from experiments.lipo import relabel
 from jaxalign import losses
@@ -134,7 +134,7 @@ def main(config: Config) -> dict[str, float]:
         )
     run_folder.open_run(
         config.output,
-        config,
+        flattened(config),
         experiment="lipo",
         may_differ=("output", "seeds", "losses"),
         files={"data": alpacaeval_task.FILES},

@@ -1,15 +1,10 @@
-"""One optimisation step: state, gradients (accumulated over microbatches), update, metrics.
+"""One optimisation step: losses, state, gradients (accumulated over microbatches), update, metrics.
 
 There is no trainer class. ``make_train_step`` returns ``step(state, batch, key) -> (state, metrics)``, a jitted
-function that a notebook calls in a loop and ``jaxalign.io.run.loop.fit`` calls with checkpoints around it. Shared
-arguments:
-
-- ``loss_fn(params, batch, key) -> (loss, metrics)``: ``loss`` is a :class:`jaxalign.numerics.Ratio` of a sum over a
-  count, or a scalar mean; ``metrics`` maps names to Ratios. The count of a loss carries no gradient. Arrays that
-  it needs besides, such as a frozen base, are bound to it: ``functools.partial(loss_fn, arrays)`` of a
-  ``loss_fn(arrays, params, batch, key)``.
-- ``mesh``, ``rules``: where parameters and rows lie (:mod:`jaxalign.sharding`); without them, on one device.
-- ``key``: a JAX random key, consumed by ``loss_fn`` (one key per microbatch).
+function that a notebook calls in a loop and :func:`jaxalign.io.run.fit` calls with checkpoints around it. Losses are
+functions ``loss_fn(params, batch, key) -> (loss, metrics)``: ``make_dpo_loss`` and its like make them, and yours may be
+any other. Arrays that one needs besides, such as a frozen base, are bound to it: ``functools.partial(loss_fn, arrays)``
+of a ``loss_fn(arrays, params, batch, key)``.
 """
 
 from jaxalign.training.low_precision import low_precision_state

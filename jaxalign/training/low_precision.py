@@ -36,14 +36,19 @@ class LowPrecisionState(NamedTuple):
 
 
 def low_precision_state(optimizer: optax.GradientTransformation, kind: str) -> optax.GradientTransformation:
-    """``optimizer`` with the large arrays of its state stored in ``kind``.
-
-    - ``"bfloat16"``: half the bytes.
-    - ``"float8"``: a quarter, and a float32 scale for each block of up to 256; needs ``jaxalign[quantization]``. Second
-      moments, in optax the fields called ``nu``, are stored as their square roots and never round from above 0 to 0.
+    """Makes an optimizer store the large arrays of its state in few bits, rounded at random; it computes in float32.
 
     The random bits of an update depend on its number only, so a run that is resumed gives the same numbers. The layout
     on a mesh is that of the parameters, see :func:`jaxalign.sharding.state_shardings`.
+
+    Args:
+      optimizer: for instance from :func:`jaxalign.training.adamw`.
+      kind: ``"bfloat16"`` takes half the bytes. ``"float8"`` takes a quarter, and a float32 scale for each block of up
+        to 256 numbers; it needs ``jaxalign[quantization]``. Second moments, in optax the fields called ``nu``, are
+        stored as their square roots and never round from above 0 to 0.
+
+    Returns:
+      An optimizer of the same interface.
 
     Raises:
       ValueError: another ``kind``.
@@ -72,7 +77,7 @@ def low_precision_state(optimizer: optax.GradientTransformation, kind: str) -> o
 
 
 def round_stochastically(x: Float[Array, "*S"], dtype: Any, key: PRNGKeyArray) -> Float[Array, "*S"]:
-    """``x`` in ``dtype``, as one of its two neighbours there, such that the mean over ``key`` is ``x``.
+    """Rounds ``x`` to one of its two neighbours in ``dtype``, such that the mean over ``key`` is ``x``.
 
     Args:
       x: float32; beyond the range of ``dtype`` it becomes the largest number there.

@@ -1,8 +1,6 @@
 """The optimizers that papers use, as optax chains: clipping by global norm, then the rule, then decoupled decay.
 
-``learning_rate`` is a number or a schedule (:mod:`jaxalign.training.schedules`), ``clip_norm`` the largest global norm
-of a gradient (None: no clipping). Weight decay is ``learning_rate * weight_decay * parameter`` on matrices only, see
-:func:`decay_mask`. Any other optax chain fits :func:`jaxalign.training.make_train_step` as well.
+Any other optax chain fits :func:`jaxalign.training.make_train_step` as well.
 """
 
 from typing import Any
@@ -23,7 +21,18 @@ def adamw(
     weight_decay: float = 0.0,
     clip_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
+    """Makes Adam with decoupled weight decay, for :func:`jaxalign.training.make_train_step`.
+
+    Args:
+      learning_rate: a number, or a schedule such as :func:`jaxalign.training.linear_schedule` makes.
+      b1, b2: the decay of the first and of the second moment, in [0, 1).
+      eps: added to the root of the second moment.
+      weight_decay: ``learning_rate * weight_decay * parameter`` is subtracted, from matrices only
+        (:func:`jaxalign.training.decay_mask`).
+      clip_norm: the largest global norm of a gradient; None clips nothing.
+
+    Source: Decoupled Weight Decay Regularization (arXiv 1711.05101), algorithm 2.
+    """
     return optax.chain(
         _clip(clip_norm),
         optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=decay_mask),
@@ -38,11 +47,19 @@ def adafactor(
     multiply_by_parameter_scale: bool = True,
     min_dim_size_to_factor: int = 128,
 ) -> optax.GradientTransformation:
-    """Adafactor without momentum (Shazeer and Stern, arXiv 1804.04235), as T5 and the papers that start from it use it.
+    """Makes Adafactor without momentum, as T5 and the papers that start from it use it.
 
-    The second moment of a matrix is kept as row and column means when both sides have ``min_dim_size_to_factor``
-    entries. ``multiply_by_parameter_scale`` makes ``learning_rate`` relative to the root mean square of a parameter;
-    for layers stacked by ``nn.scan`` that, and the clipping of an update at root mean square 1, is over all layers.
+    Args:
+      learning_rate: a number, or a schedule such as :func:`jaxalign.training.constant_schedule` makes.
+      weight_decay: ``learning_rate * weight_decay * parameter`` is subtracted, from matrices only
+        (:func:`jaxalign.training.decay_mask`).
+      clip_norm: the largest global norm of a gradient; None clips nothing.
+      multiply_by_parameter_scale: makes ``learning_rate`` relative to the root mean square of a parameter. For layers
+        stacked by ``nn.scan`` that, and the clipping of an update at root mean square 1, is over all layers.
+      min_dim_size_to_factor: the second moment of a matrix is kept as row and column means when both sides have as many
+        entries.
+
+    Source: Adafactor (arXiv 1804.04235).
     """
     rule = optax.adafactor(
         multiply_by_parameter_scale=multiply_by_parameter_scale, min_dim_size_to_factor=min_dim_size_to_factor
@@ -53,9 +70,15 @@ def adafactor(
 
 
 def decay_mask(params: Params) -> Any:
-    """True for what weight decay applies to: matrices, but no vectors, stacked or not.
+    """Tells what weight decay applies to: matrices, but no vectors, stacked or not.
 
     Vectors are scales of norms, biases, and DoRA's magnitudes, whatever the rank of the array that holds them.
+
+    Args:
+      params: parameters, or an adapter's.
+
+    Returns:
+      A tree like ``params``, True for matrices.
     """
 
     def is_matrix(path, leaf):

@@ -1,25 +1,62 @@
-"""Learning-rate schedules of one signature: linear warmup to ``peak``, then what the name says.
-
-``peak`` is the highest rate, ``num_steps`` the length of the run, ``warmup_steps`` how many steps rise to the peak: the
-rate of step i is ``peak * (i + 1) / warmup_steps`` there, so that the first step already learns.
-"""
+"""Learning-rate schedules of one signature: linear warmup to a peak, then what the name says."""
 
 import jax.numpy as jnp
 import optax
 
 
 def constant_schedule(peak: float, *, num_steps: int, warmup_steps: int = 0) -> optax.Schedule:
-    """Warmup, then ``peak``."""
+    """Makes a schedule that rises to its peak and stays there.
+
+    Args:
+      peak: the highest rate.
+      num_steps: the length of the run.
+      warmup_steps: steps that rise to the peak, step i having ``peak * (i + 1) / warmup_steps``, so that the first step
+        already learns; at least 0 and less than ``num_steps``.
+
+    Returns:
+      ``schedule(step) -> rate``, steps counted from 0.
+
+    Raises:
+      ValueError: ``warmup_steps`` is out of its range.
+    """
     return _with_warmup(peak, num_steps, warmup_steps, lambda progress: jnp.ones_like(progress))
 
 
 def linear_schedule(peak: float, *, num_steps: int, warmup_steps: int = 0) -> optax.Schedule:
-    """Warmup, then a straight line to 0 at ``num_steps``."""
+    """Makes a schedule that rises to its peak and falls along a straight line to 0 at ``num_steps``.
+
+    Args:
+      peak: the highest rate.
+      num_steps: the length of the run.
+      warmup_steps: steps that rise to the peak, step i having ``peak * (i + 1) / warmup_steps``, so that the first step
+        already learns; at least 0 and less than ``num_steps``.
+
+    Returns:
+      ``schedule(step) -> rate``, steps counted from 0.
+
+    Raises:
+      ValueError: ``warmup_steps`` is out of its range.
+    """
     return _with_warmup(peak, num_steps, warmup_steps, lambda progress: 1 - progress)
 
 
 def cosine_schedule(peak: float, *, num_steps: int, warmup_steps: int = 0) -> optax.Schedule:
-    """Warmup, then half a cosine to 0 at ``num_steps`` (Loshchilov and Hutter, arXiv 1608.03983, without restarts)."""
+    """Makes a schedule that rises to its peak and falls along half a cosine to 0 at ``num_steps``.
+
+    Args:
+      peak: the highest rate.
+      num_steps: the length of the run.
+      warmup_steps: steps that rise to the peak, step i having ``peak * (i + 1) / warmup_steps``, so that the first step
+        already learns; at least 0 and less than ``num_steps``.
+
+    Returns:
+      ``schedule(step) -> rate``, steps counted from 0.
+
+    Raises:
+      ValueError: ``warmup_steps`` is out of its range.
+
+    Source: SGDR (arXiv 1608.03983), equation 5 without restarts.
+    """
     return _with_warmup(peak, num_steps, warmup_steps, lambda progress: (1 + jnp.cos(jnp.pi * progress)) / 2)
 
 

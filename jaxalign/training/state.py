@@ -30,10 +30,14 @@ def init_state(
     mesh: Mesh | None = None,
     rules: sharding.Rules | None = None,
 ) -> TrainState:
-    """The state before the first step; with a mesh, laid out on it, and the optimizer state made where it stays.
+    """Makes the state before the first step, laid out on the mesh, with the optimizer state made where it stays.
 
-    The state holds its own copy of ``params`` (what ``jax.jit`` returns never shares memory with its arguments): steps
-    donate the state, and the caller's arrays stay alive.
+    Args:
+      params: parameters, or an adapter's. The state holds its own copy (what ``jax.jit`` returns never shares memory
+        with its arguments): steps donate the state, and the caller's arrays stay alive.
+      optimizer: the one that the step is made with.
+      mesh: the devices; None is one device.
+      rules: how parameters lie on the mesh (:class:`jaxalign.sharding.Rules`).
     """
 
     def init(params):

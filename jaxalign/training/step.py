@@ -88,16 +88,31 @@ def train_step_maker(
 
 
 def lower_step(step: TrainStep, state: TrainState, batch: Any, key: Array | jax.ShapeDtypeStruct) -> jax.stages.Lowered:
-    """A step of :func:`make_train_step`, traced for these arguments but not run: they may be arrays or their shapes.
+    """Traces a step for these arguments without running it.
 
-    Shapes (``jax.ShapeDtypeStruct``) with a sharding lower it for devices that need not be here. The compiled program
-    takes the arrays that are bound to the loss first: ``compiled(*step.args, state, batch, key)``.
+    Args:
+      step: what :func:`make_train_step` made.
+      state, batch, key: arrays, or their shapes (``jax.ShapeDtypeStruct``). Shapes with a sharding lower the step for
+        devices that need not be here.
+
+    Returns:
+      The lowered step. The compiled program takes the arrays that are bound to the loss first:
+      ``compiled(*step.args, state, batch, key)``.
     """
     return step.func.lower(*step.args, state, batch, key)
 
 
 def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding.Rules | None = None) -> EvalStep:
-    """A compiled ``step(params, batch, key) -> metrics``, those of ``loss_fn`` plus ``loss``."""
+    """Makes a compiled ``step(params, batch, key) -> metrics`` for :func:`evaluate`.
+
+    Args:
+      loss_fn: ``loss_fn(params, batch, key) -> (loss, metrics)``, as :func:`make_train_step` takes it.
+      mesh: the devices; None is one device.
+      rules: how batches lie on the mesh.
+
+    Returns:
+      The step; metrics are those of ``loss_fn`` and ``loss``, as Ratios.
+    """
 
     def eval_step(loss_fn, params, batch, key):
         loss, metrics = _on_mesh(loss_fn, mesh, rules)(params, batch, key)
@@ -107,7 +122,16 @@ def make_eval_step(loss_fn: LossFn, *, mesh: Mesh | None = None, rules: sharding
 
 
 def evaluate(step: EvalStep, params: Params, batches: Iterable[Any], key: Array) -> Mapping[str, float]:
-    """The metrics over all ``batches``, each count adding up before the division; batch i uses ``fold_in(key, i)``.
+    """Computes metrics over many batches, each numerator and count adding up before the division.
+
+    Args:
+      step: what :func:`make_eval_step` made.
+      params: the parameters to evaluate.
+      batches: at least one.
+      key: batch i gets ``fold_in(key, i)``.
+
+    Returns:
+      A number for each metric of the step.
 
     Raises:
       ValueError: there is no batch.
