@@ -40,7 +40,7 @@ class PackedListBatch(NamedTuple):
     prompt_positions: Int[Array, "B P"]  # from 0 within each prompt
     response_tokens: Int[Array, "B N R"]
     targets: Int[Array, "B N R"]  # the response: the token that follows each of ``response_tokens``
-    response_lists: Int[Array, "B N R"]  # as of prompts
+    response_lists: Int[Array, "B N R"]  # 1, 2, ... S, 0 for padding
     response_slots: Int[Array, "B N R"]  # 1, 2, ... K: the response within its list, 0 for padding
     response_positions: Int[Array, "B N R"]  # go on from the prompt's
     labels: Float[Array, "B S K"]  # these three as in ListBatch

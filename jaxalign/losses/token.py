@@ -182,7 +182,7 @@ def _logits(hidden, columns, plan):
 
 
 def _target_logits(hidden, unembedding, targets, plan):
-    """Of targets in this shard, ``[*batch]``, and 0 of others; their columns ``[D, *batch]``; their places, or V.
+    """The logits of targets in this shard, ``[*batch]``, 0 for others; columns ``[D, *batch]``; their places, or V.
 
     Cheaper than to look for them in every block.
     """

@@ -216,7 +216,7 @@ def macro_average_precision(scores: Scores, labels: Labels, *, where: Where = No
 
 
 def _average_precision(scores, labels, where) -> Float[Array, ""]:
-    """Of one ranking ``[items]``: the mean over positives of the precision at the end of their block of ties."""
+    """The mean over the positives of one ranking ``[items]`` of the precision at the end of their block of ties."""
     keys, masked, labels = jax.lax.sort((-scores, ~where, labels), num_keys=1)
     hits = jnp.cumsum(labels.astype(jnp.int32))
     # Masked items share the score 0 with real ones, so that their number has to be counted and not inferred.

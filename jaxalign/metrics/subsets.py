@@ -89,7 +89,7 @@ def _pooled(section: str, accuracies, names, weights) -> Ratio:
     if missing or not names:
         raise ValueError(
             f"section {section!r} wants the subsets {list(names)}, of which {missing} have no prompt; subsets with an "
-            f"accuracy are {list(accuracies)}; drop them from sections if that is meant"
+            f"accuracy are {list(accuracies)}; drop them from sections if that is intended"
         )
     total = Ratio(jnp.zeros(()), jnp.zeros(()))
     for name in names:

@@ -42,7 +42,7 @@ def test_a_probability_that_is_nan_does_not_lose_its_row(allow_nans):
 
 @pytest.mark.parametrize("share, expected", [(0.0, 0), (0.25, 2), (0.5, 4), (0.8, 6), (1.0, 7)])
 def test_a_share_is_exact(share, expected):
-    # Of seven: 1.75, 3.5 (halves go up) and 5.6.
+    # The shares of seven are 1.75, 3.5 (halves go up) and 5.6.
     where = jnp.array([[True, True, False, True], [True, True, True, True]])
     for seed in range(5):
         taken = augment.random_share(jax.random.key(seed), where, share)

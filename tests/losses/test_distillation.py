@@ -157,7 +157,7 @@ def test_no_gradient_to_the_teacher(divergence_fn):
 
 
 def test_impossible_words(divergence_fn):
-    """Ruled out by both: as if the word did not exist. By one: finite values and slopes."""
+    """A word that both rule out might as well not exist; one that only one rules out gives finite values and slopes."""
     student, teacher = random_logits(6, shape=(4, 6))
     value_and_slope = jax.value_and_grad(lambda *x: divergence_fn(*x).sum())
     neither = value_and_slope(student.at[:, 0].set(-jnp.inf), teacher.at[:, 0].set(-jnp.inf))

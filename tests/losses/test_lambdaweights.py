@@ -66,7 +66,7 @@ def test_rax(ours, theirs, factor, float64):
     scores, labels, where = random_lists()
     with jax.numpy_rank_promotion("allow"):
         expected = theirs(scores, labels, where=where).reshape(6, 7, 7)
-    # Of two masked items rax keeps the label difference, which no loss reads.
+    # rax keeps the label difference of two masked items, which no loss reads.
     expected = jnp.where(where[:, :, None] & where[:, None, :], expected, 0)
     np.testing.assert_allclose(factor * ours(scores, labels, where=where), expected, rtol=1e-12)
 

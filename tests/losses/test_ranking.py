@@ -10,7 +10,6 @@ from numpy import log
 
 from jaxalign import losses
 from jaxalign.losses.common import reduce_pairs
-from jaxalign.numerics import ranks
 
 RANKED = [  # all seven, for what holds for each
     losses.pointwise_mse_loss,
@@ -112,18 +111,6 @@ def test_all_take_a_key(loss):
     """So that a table of them needs no wrappers; without ties it changes nothing."""
     scores, labels = jnp.array([0.3, -0.2, 0.9]), jnp.array([1.0, 0.5, 0.0])
     assert loss(scores, labels, key=jax.random.key(0)) == loss(scores, labels)
-
-
-def test_ranks_break_ties_only():
-    values = jnp.array([1.0, 4.0, 1.0, 9.0, 1.0])
-    where = jnp.array([True, True, True, False, True])
-    np.testing.assert_array_equal(ranks(values, where, None), [2, 1, 3, 5, 4])
-    draws = np.asarray(jax.jit(jax.vmap(lambda k: ranks(values, where, k)))(jax.random.split(jax.random.key(0), 200)))
-    np.testing.assert_array_equal(draws[:, 1], 1)
-    np.testing.assert_array_equal(draws[:, 3], 5)
-    assert {tuple(map(int, row)) for row in draws[:, [0, 2, 4]]} == {
-        (2, 3, 4), (2, 4, 3), (3, 2, 4), (3, 4, 2), (4, 2, 3), (4, 3, 2),
-    }  # fmt: skip
 
 
 def test_softmax_takes_labels_of_any_sum():

@@ -136,7 +136,7 @@ def test_a_split_vocabulary_gives_the_numbers_of_one_device(sizes):
 
 
 def test_no_logits_and_no_columns_travel_between_devices():
-    """Of tokens: one number each, forward, and one hidden state each, backward. 8 x 5 tokens, D = 8, V = 104 over 8."""
+    """A token sends one number forward and one hidden state backward. 8 x 5 tokens, D = 8, V = 104 over 8."""
     text = on_mesh(104, fsdp=1, tensor=8)[0].as_text()
     assert "all-gather" not in text
     travelling = re.findall(r"= (?:\()?(f32\[[\d,]*\]).* all-reduce\(", text)

@@ -19,7 +19,7 @@ def by_enumeration(scores, values, n):
 
 
 def test_by_hand():
-    # Of three responses the best by score is drawn in 2 of 3 pairs, the middle one is best in the third.
+    # The best of three responses by score is drawn in 2 of 3 pairs, the middle one is best in the third.
     scores, values = jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[10.0, 40.0, 70.0]])
     assert metrics.best_of_n_metric(scores, values, 1) == (40.0, 1.0)
     np.testing.assert_allclose(metrics.best_of_n_metric(scores, values, 2), ((2 * 10 + 40) / 3, 1.0), rtol=1e-6)

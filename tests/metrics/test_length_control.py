@@ -234,7 +234,7 @@ def test_separable_preferences_stay_finite():
     assert all(np.isfinite(part).all() for part in result)
     np.testing.assert_allclose(result.win_rate[:2], [1, 0], atol=2e-3)
     assert result.length_weight[2] > 2 > -2 > result.length_weight[3]
-    # Of these two only the length is known, so equal lengths leave something in between.
+    # Only the length of these two is known, so equal lengths leave something in between.
     assert ((result.win_rate[2:] > 0.2) & (result.win_rate[2:] < 0.8)).all()
 
 

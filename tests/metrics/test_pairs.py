@@ -40,7 +40,7 @@ def test_longer_wins_by_hand():
 
 
 def test_longer_wins_on_llmbar(shared_data):
-    """In characters; pairs of equal length (one each in Natural and Manual) do not count."""
+    """Lengths are in characters; pairs of equal length (one each in Natural and Manual) do not count."""
     rows = pa.parquet.read_table(shared_data / "llmbar" / "pairs.parquet").to_pylist()
     lengths, others = (jnp.array([len(row[side]) for row in rows]) for side in ("output_1", "output_2"))
     target, subsets = jnp.array([float(row["label"] == 1) for row in rows]), [row["subset"] for row in rows]
@@ -53,7 +53,7 @@ def test_longer_wins_on_llmbar(shared_data):
 
 
 def test_longer_wins_on_hh_harmless(shared_data):
-    """In characters, over both splits."""
+    """Lengths are in characters, over both splits."""
     tables = [
         pa.parquet.read_table(shared_data / "hh_harmless" / f"{split}.parquet") for split in ("train", "validation")
     ]
