@@ -34,14 +34,27 @@ ELEMENT_ROWS = 14
 
 
 class Encoded(NamedTuple):
-    """What an encoder gives: invariant features ``[N, D]`` of nodes, and coordinates ``[N, C, 3]`` in angstrom."""
+    """What an encoder gives.
+
+    Attributes:
+      features: of nodes, ``[N, D]``, which no rotation or translation changes.
+      coordinates: of atoms, ``[N, C, 3]`` in angstrom.
+    """
 
     features: Float[Array, "n d"]
     coordinates: Float[Array, "n c 3"]
 
 
 class Hemenet(nn.Module):
-    """All layers; the features of a node are those of every layer, joined."""
+    """HeMeNet's encoder: E(3)-equivariant messages between residues with all their atoms.
+
+    The features of a node are those of every layer, joined: ``D = num_layers * width``.
+
+    Attributes:
+      config: of the layers.
+
+    Source: HeMeNet (arXiv 2404.01693).
+    """
 
     config: HemenetConfig
 
