@@ -219,7 +219,7 @@ def read_identity_bins(path: Path) -> dict[str, tuple[bool, ...]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Without line ends of either kind, but with trailing tabs, which are empty columns."""
+    """Returns lines without their ends, of either kind, but with trailing tabs, which are empty columns."""
     return pathlib.Path(path).read_text(encoding="utf-8").split("\n")
 
 

@@ -187,7 +187,7 @@ class HemenetLayer(nn.Module):
 
 
 def first_channels(batch: GraphBatch, count: int) -> GraphBatch:
-    """Without the channels that no atom is in, where structures are alpha-carbons."""
+    """Leaves out the channels that no atom is in, where structures are alpha carbons."""
     return batch._replace(
         coordinates=batch.coordinates[:, :count],
         elements=batch.elements[:, :count],
@@ -208,7 +208,7 @@ def centre(batch: GraphBatch) -> tuple[Float[Array, "n c 3"], Float[Array, "n 1 
 
 
 def pool(scale: Float[Array, "e c"], mask: Bool[Array, "e c"]) -> Float[Array, "e c"]:
-    """As many numbers as a node has atoms: the mean of each window of ``c - atoms + 1`` numbers.
+    """Returns as many numbers as a node has atoms: the mean of each window of ``c - atoms + 1`` numbers.
 
     >>> print(pool(jnp.array([[0.0, 1.0, 2.0, 6.0]]), jnp.array([[True, True, False, False]]))[0, :2])
     [1. 3.]

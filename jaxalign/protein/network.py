@@ -24,7 +24,7 @@ from jaxalign.protein.readout import Readouts
 from jaxalign.protein.tensor_field import TensorField
 
 ENCODERS = {HemenetConfig: Hemenet, TensorFieldConfig: TensorField}
-"""By config: modules with ``encoder(batch, train=...) -> Encoded``."""
+"""Encoders by config: modules with ``encoder(batch, train=...) -> Encoded``."""
 
 
 class ProteinNetwork(nn.Module):

@@ -17,7 +17,7 @@ from jaxalign.protein.network import ProteinNetwork
 from jaxalign.typing import LossFn, Params
 
 CLASS_WEIGHT = 10.0
-"""Of cross-entropies beside squared errors, as in the paper."""
+"""The weight of cross-entropies beside squared errors, as in the paper."""
 
 
 def task_losses(outputs: Mapping[str, Array], batch: LabelledBatch, tasks: Sequence[Task]) -> dict[str, Ratio]:
@@ -48,7 +48,7 @@ def task_losses(outputs: Mapping[str, Array], batch: LabelledBatch, tasks: Seque
 def multi_task_loss(
     losses: Mapping[str, Ratio], tasks: Sequence[Task], *, class_weight: float = CLASS_WEIGHT
 ) -> Float[Array, ""]:
-    """Returns the sum of the mean losses of tasks, those of classes times ``class_weight``; 0 for a task without labels.
+    """Returns the sum of the tasks' mean losses, those of classes times ``class_weight``; 0 for a task without labels.
 
     Args:
       losses: by task, from :func:`task_losses`.

@@ -4,6 +4,7 @@ import pytest
 
 from jaxalign import protein
 from jaxalign.protein import ProteinNetwork  # noqa: F401 - e3nn is loaded before a test changes JAX's settings
+from tests.protein import files
 
 
 @pytest.fixture
@@ -21,3 +22,16 @@ def read(tmp_path):
         return protein.read_structure(read_text.path, **options)
 
     return read_text
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return files.write_inputs(tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Names of the structures that were read, in order."""
+    path = tmp_path / "log"
+    monkeypatch.setenv("JAXALIGN_TEST_LOG", str(path))
+    return lambda: path.read_text().split() if path.exists() else []
