@@ -1,4 +1,9 @@
-"""Preference data: sources, tokenizers and batches.
+"""Preference data, from files to batches. Each room below stands on those above it:
+
+- ``records``: what one preference, pair or question is.
+- ``readers``: records from files of the usual layouts. ``text``: records as token ids.
+- ``batches``: token ids as streams of batches of few static shapes.
+- ``labelling``: labels, pairs and reference log-probabilities that models make.
 
 Names load on first use, because each file needs another of the optional libraries (``pip install 'jaxalign[io]'``).
 """

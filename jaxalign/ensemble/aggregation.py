@@ -1,4 +1,4 @@
-"""From the samples of one question to the shares of its options: pure arithmetic.
+"""Adds up the samples of one question to the shares of its options: pure arithmetic.
 
 Source: EASE (arXiv 2311.07099), section 3.
 """

@@ -31,7 +31,7 @@ def final_text(text: str) -> str | None:
     The beginning of the thinking may be missing, as it is where a template has written it.
 
     Args:
-      text: the whole text, as the model wrote it.
+      text: all of it, as the model wrote it.
 
     >>> final_text("<think>Is it A?</think>Answer: B"), final_text("I see.</think> A"), final_text("<think>Answer: A")
     ('Answer: B', ' A', None)

@@ -27,23 +27,38 @@ _MEASURED = re.compile(r"(Kd|Ki|IC50)(<=|>=|=|<|>|~)([0-9.]+(?:[eE][-+]?[0-9]+)?
 
 
 class Affinity(NamedTuple):
-    """One measured affinity."""
+    """One measured affinity.
 
-    value: float  # -log10 of mol/l
-    exact: bool  # False for a bound or an approximate value
+    Attributes:
+      value: -log10 of a dissociation or inhibition constant in mol/l: 1 nM is 9.
+      exact: False for a bound or an approximate value.
+    """
+
+    value: float
+    exact: bool
 
 
 class AffinityIndex(NamedTuple):
-    """Affinities by PDB code in lower case, and what was left out."""
+    """Affinities of an index file, and what was left out.
+
+    Attributes:
+      affinities: by PDB code in lower case.
+      inexact: lines with a relation other than "=", kept or dropped.
+      dropped: the codes that ``drop_inexact`` left out.
+      problems: the lines that ``skip_bad_rows`` left out, and why.
+    """
 
     affinities: dict[str, Affinity]
-    inexact: int  # lines with a relation other than "=", kept or dropped
-    dropped: tuple[str, ...]  # the codes that drop_inexact left out
-    problems: tuple[str, ...]  # the lines that skip_bad_rows left out, and why
+    inexact: int
+    dropped: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def parse_affinity(text: str) -> Affinity:
-    """``Kd=49uM`` and the like.
+    """Returns the affinity that a text such as ``Kd=49uM`` states.
+
+    Args:
+      text: ``Kd``, ``Ki`` or ``IC50``, a relation, a number and a unit from ``fM`` to ``M``.
 
     Raises:
       ValueError: if it is not of that form, or not above 0.
@@ -71,14 +86,21 @@ def parse_affinity(text: str) -> Affinity:
 def read_affinities(
     path: str | os.PathLike, *, drop_inexact: bool = False, skip_bad_rows: bool = False
 ) -> AffinityIndex:
-    """All affinities of an index file.
+    """Reads all affinities of an index file of PDBbind, protein-ligand or protein-protein.
 
     Args:
+      path: a text file whose lines have a PDB code, a resolution, a year and ``-log10`` of the constant, or such as
+        ``Kd=49uM``, or both; anything may follow ``//``.
       drop_inexact: leave out bounds and approximate values, instead of taking the number for the value.
       skip_bad_rows: leave out what cannot be read, and say so, instead of stopping there.
 
+    Returns:
+      The affinities by PDB code, and what was left out.
+
     Raises:
       ValueError: naming file and line of what cannot be read, and of a code with two values; if no line can be read.
+
+    Source: PDBbind (Wang et al., 2004); HeMeNet's code (arXiv 2404.01693) reads lines with both.
     """
     found: dict[str, Affinity] = {}
     inexact, dropped, problems = 0, [], []

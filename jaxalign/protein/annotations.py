@@ -26,14 +26,22 @@ Path = str | os.PathLike
 
 
 class Annotations(NamedTuple):
-    """The terms of one task, and which of them each annotated chain has; other chains are missing, not negative."""
+    """The terms of one task, and which of them each annotated chain has; other chains are missing, not negative.
+
+    Attributes:
+      terms: all that the file knows, for instance EC numbers.
+      chains: by chain, such as ``4pr3-A``, ascending indices into ``terms``, at least one; in the order of the file.
+    """
 
     terms: tuple[str, ...]
-    chains: Mapping[str, tuple[int, ...]]  # ascending indices into terms, at least one; in the order of the file
+    chains: Mapping[str, tuple[int, ...]]
 
 
 def entry_name(name: str) -> str:
-    """``4PR3-A`` as ``4pr3-A``, ``1F4E`` as ``1f4e``.
+    """Returns the name of an entry as this package writes it: ``4PR3-A`` as ``4pr3-A``, ``1F4E`` as ``1f4e``.
+
+    Args:
+      name: a PDB code, or a code and a chain; only the code's case does not matter.
 
     Raises:
       ValueError: if it is neither a PDB code nor a code and a chain.
@@ -48,7 +56,19 @@ def entry_name(name: str) -> str:
 
 
 def read_ec(path: Path) -> Annotations:
-    """EC numbers per chain: classes on line 2, from line 4 rows of ``4PR3-A<TAB>3.2.2.9,3.2.2.-``."""
+    """Reads the EC numbers of chains from a file of DeepFRI.
+
+    Args:
+      path: a tsv with classes on line 2, and from line 4 rows of ``4PR3-A<TAB>3.2.2.9,3.2.2.-``.
+
+    Returns:
+      The classes, and those of each chain.
+
+    Raises:
+      ValueError: naming file and line of what is not as expected.
+
+    Source: DeepFRI (Gligorijevic et al., 2021).
+    """
     lines = _lines(path)
     _expect_header(path, lines, 1, "EC-numbers")
     _expect_header(path, lines, 3, "PDB-chain")
@@ -62,10 +82,20 @@ def read_ec(path: Path) -> Annotations:
 
 
 def read_go(path: Path) -> dict[str, Annotations]:
-    """Gene ontology per chain and branch: ``go_mf``, ``go_bp`` and ``go_cc``.
+    """Reads the gene ontology of chains from a file of DeepFRI.
 
-    Terms stand on lines 2, 6 and 10, their names on lines 4, 8 and 12, and rows of four columns from line 14: chain
-    and the terms of each branch, with commas between them. A chain whose column is empty is missing from that branch.
+    Args:
+      path: a tsv with terms on lines 2, 6 and 10, their names on lines 4, 8 and 12, and rows of four columns from line
+        14: chain and the terms of each branch, with commas between them.
+
+    Returns:
+      The terms of each branch, ``go_mf``, ``go_bp`` and ``go_cc``, and those of each chain. A chain whose column is
+      empty is missing from that branch.
+
+    Raises:
+      ValueError: naming file and line of what is not as expected.
+
+    Source: DeepFRI (Gligorijevic et al., 2021).
     """
     lines = _lines(path)
     for number, branch in zip((1, 5, 9), GO_BRANCHES.values(), strict=True):
@@ -77,10 +107,19 @@ def read_go(path: Path) -> dict[str, Annotations]:
 
 
 def read_chain_map(path: Path) -> dict[str, dict[str, str]]:
-    """UniProt ids by entry and chain: ``{"1o5g": {"L": "P00734", "H": "P00734"}, "5ohv-D": {}}``.
+    """Reads the UniProt ids of chains from a file of Protein-MT.
 
-    Entries without a known UniProt id are there and empty. An empty one that is no entry is passed over: the published
-    file has an ``index``, which was a folder's name.
+    An empty entry of no entry's name is passed over: the published file has an ``index``, which was a folder's name.
+
+    Args:
+      path: JSON, an object of entries, which are objects of chains and UniProt ids.
+
+    Returns:
+      UniProt ids by entry and chain, such as ``{"1o5g": {"L": "P00734", "H": "P00734"}, "5ohv-D": {}}``. Entries
+      without a known UniProt id are there and empty.
+
+    Raises:
+      ValueError: naming file and entry of what is not as expected.
     """
     text = pathlib.Path(path).read_text(encoding="utf-8")
     try:
@@ -105,7 +144,17 @@ def read_chain_map(path: Path) -> dict[str, dict[str, str]]:
 
 
 def read_split(path: Path) -> tuple[str, ...]:
-    """The entries of a split, one a line, in the order of the file."""
+    """Reads the entries of a split.
+
+    Args:
+      path: a text file with an entry on each line, such as ``1f4e`` or ``4PR3-A``.
+
+    Returns:
+      The entries in the order of the file.
+
+    Raises:
+      ValueError: naming file and line of what is not an entry, or stands there twice; if there is none.
+    """
     found: dict[str, int] = {}
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
@@ -123,7 +172,17 @@ def read_split(path: Path) -> tuple[str, ...]:
 
 
 def read_splits(folder: Path) -> dict[str, tuple[str, ...]]:
-    """All splits of a folder, by file name without ``.txt``."""
+    """Reads all splits of a folder.
+
+    Args:
+      folder: with files such as ``train.txt`` and ``test.txt``.
+
+    Returns:
+      The entries of each split, by file name without ``.txt``.
+
+    Raises:
+      ValueError: naming file and line of what is not as expected; if there is no such file.
+    """
     paths = sorted(pathlib.Path(folder).glob("*.txt"))
     if not paths:
         raise ValueError(f"{folder}: expected files such as train.txt and test.txt, got none that end in .txt")
@@ -131,10 +190,19 @@ def read_splits(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_identity_bins(path: Path) -> dict[str, tuple[bool, ...]]:
-    """Whether each test chain is below 30, 40, 50, 70 and 95 % sequence identity to the training set.
+    """Reads whether each test chain is below 30, 40, 50, 70 and 95 % sequence identity to the training set.
 
     Bins are cumulative. Of DeepFRI's 3,416 and 1,919 rows 6 and 1 are not quite (a chain below 40 % and not below
     50 %); they are kept as they stand, so that bins are those of the published numbers.
+
+    Args:
+      path: a csv with the columns ``PDB-chain``, ``<30%``, ``<40%``, ``<50%``, ``<70%`` and ``<95%``.
+
+    Returns:
+      Five truth values for each chain.
+
+    Raises:
+      ValueError: naming file and line of what is not as expected.
     """
     rows = list(csv.reader(_lines(path)))
     expected = ["PDB-chain", *IDENTITY_COLUMNS]
@@ -151,7 +219,7 @@ def read_identity_bins(path: Path) -> dict[str, tuple[bool, ...]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Without line ends of either kind, but with trailing tabs, which are empty columns."""
+    """Returns lines without their ends, of either kind, but with trailing tabs, which are empty columns."""
     return pathlib.Path(path).read_text(encoding="utf-8").split("\n")
 
 

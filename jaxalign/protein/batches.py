@@ -15,17 +15,34 @@ from jaxalign.protein.graphs import ProteinGraph
 
 
 class GraphBatch(NamedTuple):
-    """Graphs, their nodes and edges joined; shapes with N nodes, E edges, C chains, G graphs, padding included."""
+    """Graphs, their nodes and edges joined; shapes with N nodes, E edges, C channels, G graphs, padding included.
 
-    coordinates: Float[Array, "n c 3"]  # angstrom, 0 where there is no atom
+    Attributes:
+      coordinates: of atoms, in angstrom, 0 where there is none.
+      elements: element classes of atoms, 0 where there is none.
+      channel_mask: True where there is an atom.
+      types: of nodes: amino acids and elements of ligand atoms.
+      embeddings: of residues; None for none.
+      node_mask: False for padding.
+      graph_ids: the graph of each node.
+      chain_ids: the chain of each node, -1 where it is in none: atoms of ligands, padding.
+      senders: the node that each edge comes from.
+      receivers: the node that each edge goes to.
+      relations: what each edge is, see :func:`~jaxalign.protein.make_graph`.
+      edge_mask: False for padding.
+      chain_mask: False for padding.
+      graph_mask: False for padding.
+    """
+
+    coordinates: Float[Array, "n c 3"]
     elements: Int[Array, "n c"]
     channel_mask: Bool[Array, "n c"]
     types: Int[Array, "n"]
-    embeddings: Float[Array, "n d"] | None  # of residues
+    embeddings: Float[Array, "n d"] | None
     node_mask: Bool[Array, "n"]
     graph_ids: Int[Array, "n"]
-    chain_ids: Int[Array, "n"]  # -1 where a node is in no chain: atoms of ligands, padding
-    senders: Int[Array, "e"]  # nodes
+    chain_ids: Int[Array, "n"]
+    senders: Int[Array, "e"]
     receivers: Int[Array, "e"]
     relations: Int[Array, "e"]
     edge_mask: Bool[Array, "e"]
@@ -35,7 +52,14 @@ class GraphBatch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, order=True)
 class BatchSize:
-    """How much a batch has room for. One size is as large as another, or less, in all four."""
+    """How much a batch has room for. One size is as large as another, or less, in all four.
+
+    Attributes:
+      edges: of all graphs together.
+      nodes: of all graphs together.
+      graphs: how many.
+      chains: of all graphs together.
+    """
 
     edges: int
     nodes: int
@@ -48,7 +72,11 @@ class BatchSize:
 
 
 def batch_sizes(largest: BatchSize, *, count: int = 4) -> list[BatchSize]:
-    """Sizes from small to large, each half of the next.
+    """Returns sizes from small to large, each half of the next.
+
+    Args:
+      largest: the last one.
+      count: how many, at least 1.
 
     >>> batch_sizes(BatchSize(edges=4000, nodes=800, graphs=8, chains=16), count=2)[0]
     BatchSize(edges=2000, nodes=400, graphs=4, chains=8)
@@ -58,7 +86,11 @@ def batch_sizes(largest: BatchSize, *, count: int = 4) -> list[BatchSize]:
 
 
 def size_of(graphs: Sequence[ProteinGraph]) -> BatchSize:
-    """What graphs take up together."""
+    """Returns what graphs take up together.
+
+    Args:
+      graphs: any number.
+    """
     return BatchSize(
         edges=sum(len(graph.senders) for graph in graphs),
         nodes=sum(len(graph.types) for graph in graphs),
@@ -68,7 +100,11 @@ def size_of(graphs: Sequence[ProteinGraph]) -> BatchSize:
 
 
 def pack_graphs(graphs: Iterable[ProteinGraph], largest: BatchSize) -> Iterator[list[ProteinGraph]]:
-    """Graphs in order, as many at once as ``largest`` has room for.
+    """Returns an iterator of groups of graphs, in order, each as many as ``largest`` has room for.
+
+    Args:
+      graphs: any number.
+      largest: what graphs of one batch take up at most.
 
     Raises:
       ValueError: one graph alone is larger.
@@ -88,9 +124,13 @@ def pack_graphs(graphs: Iterable[ProteinGraph], largest: BatchSize) -> Iterator[
 
 
 def batch_graphs(graphs: Sequence[ProteinGraph], sizes: Sequence[BatchSize]) -> GraphBatch:
-    """The graphs in the smallest of ``sizes`` that holds them, which are in ascending order.
+    """Returns graphs as a batch, of the smallest of ``sizes`` that holds them.
 
     Chains and graphs of the batch are numbered in the order of ``graphs``.
+
+    Args:
+      graphs: at least one; all or none have embeddings.
+      sizes: in ascending order.
 
     Raises:
       ValueError: no size holds them, no graph, or some graphs have embeddings and some do not.

@@ -39,7 +39,7 @@ def read_cif(text: str) -> tuple[gemmi.Structure, Mended, int]:
 
 
 def read_bcif(content: bytes) -> tuple[gemmi.Structure, Mended, int]:
-    """As :func:`read_cif`, by way of the same text values that an mmCIF file has."""
+    """Does what :func:`read_cif` does, by way of the same text values that an mmCIF file has."""
     from biotite.structure.io import pdbx
 
     with reading():
@@ -104,7 +104,7 @@ def _rows(columns: dict[str, list[str]], kept: Sequence[int]) -> list[Row]:
     """The rows of these numbers."""
 
     def column(*tags: str) -> list[str]:
-        """For each row what the first tag says, or the second where that is nothing."""
+        """Returns for each row what the first tag says, or the second where that is nothing."""
         given = [columns[tag] for tag in tags if tag in columns]
         return [next((each[n] for each in given if each[n] not in _NOTHING), "") for n in kept]
 

@@ -17,16 +17,28 @@ from jaxalign.typing import Params
 
 
 class Predictions(NamedTuple):
-    """Of one task, rows in the order of graphs or chains; padding is gone."""
+    """Predictions of one task, rows in the order of graphs or chains; padding is gone.
 
-    values: np.ndarray  # [rows] numbers, [rows, size] probabilities
-    targets: np.ndarray  # of the same shape
-    where: np.ndarray  # [rows], True where labelled
+    Attributes:
+      values: ``[rows]`` numbers, ``[rows, size]`` probabilities.
+      targets: what is right, in the same shape.
+      where: ``[rows]``, True where labelled.
+    """
+
+    values: np.ndarray
+    targets: np.ndarray
+    where: np.ndarray
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def predict(model: ProteinNetwork, variables: Params, batch: GraphBatch) -> Mapping[str, Array]:
-    """By task: numbers ``[G]``, probabilities of classes ``[chains, size]``."""
+    """Returns the predictions of a network by task: numbers ``[G]``, probabilities of classes ``[chains, size]``.
+
+    Args:
+      model: the network.
+      variables: its parameters and batch statistics.
+      batch: G graphs, padding included.
+    """
     outputs = model.apply(variables, batch)
     of_classes = {task.name for task in model.config.tasks if task.kind == "classes"}
     return {name: jax.nn.sigmoid(value) if name in of_classes else value for name, value in outputs.items()}
@@ -35,7 +47,12 @@ def predict(model: ProteinNetwork, variables: Params, batch: GraphBatch) -> Mapp
 def collect_predictions(
     model: ProteinNetwork, variables: Params, batches: Iterable[LabelledBatch]
 ) -> dict[str, Predictions]:
-    """Predictions for all graphs of ``batches``, by task.
+    """Returns predictions for all graphs of ``batches``, by task.
+
+    Args:
+      model: the network.
+      variables: its parameters and batch statistics.
+      batches: with labels, for instance from :func:`~jaxalign.protein.batches_in_order`.
 
     Raises:
       ValueError: there is no batch.
@@ -53,9 +70,14 @@ def collect_predictions(
 
 
 def task_metrics(task: Task, predictions: Predictions) -> dict[str, float]:
-    """RMSE, MAE, Pearson's and Spearman's correlation of numbers; Fmax, exact and at 20 thresholds, AUPR of classes.
+    """Returns the metrics of one task by name; none where nothing is labelled.
 
-    Nothing where nothing is labelled.
+    They are RMSE, MAE, Pearson's and Spearman's correlation of numbers; Fmax, exact and at 20 thresholds, and AUPR of
+    classes.
+
+    Args:
+      task: what was predicted.
+      predictions: of all its rows.
     """
     values, targets, where = predictions
     if not where.any():
@@ -67,10 +89,12 @@ def task_metrics(task: Task, predictions: Predictions) -> dict[str, float]:
 
 
 def metrics_by_identity(task: Task, predictions: Predictions, below: np.ndarray) -> dict[str, dict[str, float]]:
-    """:func:`task_metrics` of the rows in each bin of identity to the training set, by the bin's name.
+    """Returns :func:`task_metrics` of the rows in each bin of identity to the training set, by the bin's name.
 
     Args:
-      below: ``[rows, 5]``, from :func:`jaxalign.protein.identity_rows`; bins are cumulative. A bin without a labelled
+      task: what was predicted.
+      predictions: of all its rows.
+      below: ``[rows, 5]``, from :func:`~jaxalign.protein.identity_rows`; bins are cumulative. A bin without a labelled
         row is left out.
     """
     values, targets, where = predictions
@@ -100,5 +124,10 @@ def _of_classes(values: Array, targets: Array, where: Array) -> dict[str, Array]
 
 
 def all_metrics(tasks: Sequence[Task], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, float]]:
-    """:func:`task_metrics` by task."""
+    """Returns the metrics of each task, by the task's name and the metric's, see :func:`task_metrics`.
+
+    Args:
+      tasks: what was predicted.
+      predictions: of each task, from :func:`collect_predictions`.
+    """
     return {task.name: task_metrics(task, predictions[task.name]) for task in tasks}

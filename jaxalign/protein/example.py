@@ -18,13 +18,21 @@ _PLAIN_LABELS = ("affinities", "affinity_mask", "affinity_exact", "term_mask")
 
 
 class ProteinExample(NamedTuple):
-    """A graph and its labels. ``ProteinGraph(**example.graph)`` is what ``make_graph`` gave."""
+    """A compiled entry: a graph and its labels. ``ProteinGraph(**example.graph)`` is what ``make_graph`` gave.
 
-    id: str  # as 1f4e or 3qrf-F
-    chain_names: tuple[str, ...]  # C of them, the rows of the labels
-    graph: Mapping[str, Any]  # fields of the graph by name: arrays, numbers, or None
+    Attributes:
+      id: of the entry, as 1f4e or 3qrf-F.
+      chain_names: C of them, the rows of the labels.
+      graph: fields of the graph by name: arrays, numbers, or None.
+      labels: of the entry and its chains.
+      identity: bins ``[5]`` bool by the name of their csv, for entries that it lists.
+    """
+
+    id: str
+    chain_names: tuple[str, ...]
+    graph: Mapping[str, Any]
     labels: Labels
-    identity: Mapping[str, np.ndarray]  # bins [5] bool by the name of their csv, for entries that it lists
+    identity: Mapping[str, np.ndarray]
 
 
 def encode_example(example: ProteinExample) -> bytes:

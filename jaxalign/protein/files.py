@@ -54,7 +54,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
     Raises:
       OSError: there is no such file, or it cannot be read.
-      ValueError: if it is empty, no whole gzip file although it is called one, or something else than a structure.
+      ValueError: if it is empty, no complete gzip file although it is called one, or something else than a structure.
     """
     place = pathlib.Path(path)
     if place.is_dir():
@@ -69,7 +69,7 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         try:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path}: not a whole gzip file: {error}. Download it again") from error
+            raise ValueError(f"{path}: not a complete gzip file: {error}. Download it again") from error
     if not content.strip():
         raise ValueError(f"{path}: expected a structure, got an empty file. Download it again")
     if content.lstrip()[:15].lower().startswith((b"<html", b"<!doctype html", b"<?xml")):

@@ -31,18 +31,31 @@ _FIRST_RADIUS = 4.5
 
 
 class ProteinGraph(NamedTuple):
-    """N nodes and E edges, ordered by receiver, then relation, then sender; nodes as in ``Structure``."""
+    """A graph of N nodes and E edges, ordered by receiver, then relation, then sender.
 
-    coordinates: Float[np.ndarray, "N 14 3"]  # angstrom
+    Attributes:
+      coordinates: of atoms, in angstrom, 0 where there is none.
+      elements: element classes of atoms, 0 where there is none.
+      channel_mask: True where there is an atom.
+      types: of nodes: amino acids and elements of ligand atoms.
+      chains: below ``num_chains``, -1 for ligand atoms.
+      num_chains: how many.
+      senders: the node that each edge comes from.
+      receivers: the node that each edge goes to.
+      relations: what each edge is, see :func:`make_graph`.
+      embeddings: of residues, 0 for ligand atoms, which have none; None for none.
+    """
+
+    coordinates: Float[np.ndarray, "N 14 3"]
     elements: Int[np.ndarray, "N 14"]
     channel_mask: Bool[np.ndarray, "N 14"]
     types: Int[np.ndarray, "N"]
-    chains: Int[np.ndarray, "N"]  # below num_chains, -1 for ligand atoms
+    chains: Int[np.ndarray, "N"]
     num_chains: int
     senders: Int[np.ndarray, "E"]
     receivers: Int[np.ndarray, "E"]
     relations: Int[np.ndarray, "E"]
-    embeddings: Float[np.ndarray, "N D"] | None = None  # 0 for ligand atoms, which have none
+    embeddings: Float[np.ndarray, "N D"] | None = None
 
 
 def make_graph(
@@ -52,15 +65,22 @@ def make_graph(
     radius: float | None = None,
     embeddings: Float[np.ndarray, "residues D"] | None = None,
 ) -> ProteinGraph:
-    """The graph of a structure.
+    """Makes the graph of a structure, whose edges have seven kinds.
+
+    Relation 0 is from a node to its nearest others, by the smallest distance of their atoms; 1 to 5 are from residue i
+    to i - 2, i - 1, i, i + 1, i + 2 of the same chain; 6 is from a node to each other within ``radius``. Edges of 0 and
+    6 between residues whose numbers differ by 4 or less are left out. Ligand atoms have relation 3 to themselves.
 
     Args:
+      structure: from :func:`~jaxalign.protein.read_structure`.
       num_neighbors: how many nearest nodes each node has, before near residues are left out; 0 for no such relation.
       radius: of relation 6, in angstrom; None for no such relation.
       embeddings: a row per residue, for instance of ESM (D = 1280), in the order of the structure's residues.
 
     Raises:
       ValueError: if an option is out of its range, or the number of embeddings is not that of the residues.
+
+    Source: HeMeNet (arXiv 2404.01693); on a protein the edges are those of its public code.
     """
     if num_neighbors < 0 or (radius is not None and not radius > 0):
         raise ValueError(f"expected num_neighbors >= 0 and radius > 0 or None, got {num_neighbors} and {radius}")

@@ -34,14 +34,27 @@ ELEMENT_ROWS = 14
 
 
 class Encoded(NamedTuple):
-    """What an encoder gives: invariant features ``[N, D]`` of nodes, and coordinates ``[N, C, 3]`` in angstrom."""
+    """What an encoder gives.
+
+    Attributes:
+      features: of nodes, ``[N, D]``, which no rotation or translation changes.
+      coordinates: of atoms, ``[N, C, 3]`` in angstrom.
+    """
 
     features: Float[Array, "n d"]
     coordinates: Float[Array, "n c 3"]
 
 
 class Hemenet(nn.Module):
-    """All layers; the features of a node are those of every layer, joined."""
+    """HeMeNet's encoder: E(3)-equivariant messages between residues with all their atoms.
+
+    The features of a node are those of every layer, joined: ``D = num_layers * width``.
+
+    Attributes:
+      config: of the layers.
+
+    Source: HeMeNet (arXiv 2404.01693).
+    """
 
     config: HemenetConfig
 
@@ -174,7 +187,7 @@ class HemenetLayer(nn.Module):
 
 
 def first_channels(batch: GraphBatch, count: int) -> GraphBatch:
-    """Without the channels that no atom is in, where structures are alpha-carbons."""
+    """Leaves out the channels that no atom is in, where structures are alpha carbons."""
     return batch._replace(
         coordinates=batch.coordinates[:, :count],
         elements=batch.elements[:, :count],
@@ -195,7 +208,7 @@ def centre(batch: GraphBatch) -> tuple[Float[Array, "n c 3"], Float[Array, "n 1 
 
 
 def pool(scale: Float[Array, "e c"], mask: Bool[Array, "e c"]) -> Float[Array, "e c"]:
-    """As many numbers as a node has atoms: the mean of each window of ``c - atoms + 1`` numbers.
+    """Returns as many numbers as a node has atoms: the mean of each window of ``c - atoms + 1`` numbers.
 
     >>> print(pool(jnp.array([[0.0, 1.0, 2.0, 6.0]]), jnp.array([[True, True, False, False]]))[0, :2])
     [1. 3.]

@@ -21,16 +21,29 @@ Rows = Mapping[str, np.ndarray]
 
 
 class LabelledGraph(NamedTuple):
-    """A graph with the rows of its labels: 1 at graph level, as many as chains at chain level."""
+    """A graph with the rows of its labels: 1 at graph level, as many as chains at chain level.
+
+    Attributes:
+      graph: the graph.
+      targets: by task, ``[rows]`` of numbers, ``[rows, size]`` of classes, 0 and 1.
+      masks: by task, ``[rows]``, True where labelled.
+      identity: by task, ``[5]``, True where all its chains are below a bin's identity to the training set.
+    """
 
     graph: ProteinGraph
-    targets: Rows  # [rows] of numbers, [rows, size] of classes, 0 and 1
-    masks: Rows  # [rows], True where labelled
-    identity: Rows = {}  # [5] by task, True where all its chains are below a bin's identity to the training set
+    targets: Rows
+    masks: Rows
+    identity: Rows = {}
 
 
 class LabelledBatch(NamedTuple):
-    """Graphs side by side; rows of labels in the order of graphs and chains, padding masked."""
+    """Graphs side by side; rows of labels in the order of graphs and chains, padding masked.
+
+    Attributes:
+      graphs: the graphs.
+      targets: by task, ``[rows]`` of numbers, ``[rows, size]`` of classes, 0 and 1.
+      masks: by task, ``[rows]``, True where labelled.
+    """
 
     graphs: GraphBatch
     targets: Mapping[str, Float[Array, "rows ..."]]
@@ -38,7 +51,11 @@ class LabelledBatch(NamedTuple):
 
 
 def label_example(example: ProteinExample, tasks: Sequence[Task]) -> LabelledGraph:
-    """A compiled entry of Protein-MT with its labels of ``tasks``, which have names and sizes of Protein-MT.
+    """Returns a compiled entry of Protein-MT as a graph with its labels.
+
+    Args:
+      example: from :func:`~jaxalign.protein.read_protein_mt`.
+      tasks: which labels to take; they have names and sizes of Protein-MT.
 
     Raises:
       ValueError: a task is none of Protein-MT's, or a label is not below its size.
@@ -61,17 +78,31 @@ def label_example(example: ProteinExample, tasks: Sequence[Task]) -> LabelledGra
 
 
 def identity_rows(graphs: Sequence[LabelledGraph], task: Task) -> np.ndarray:
-    """``[rows, 5]``: for each row of a task, the bins that its graph is in; none where that is not known."""
+    """Returns the bins of sequence identity that the graph of each row of a task is in; none where that is not known.
+
+    Args:
+      graphs: with labels of the task.
+      task: whose rows are asked for.
+
+    Returns:
+      ``[rows, 5]`` of bool, graphs in order.
+    """
     none = np.zeros(len(IDENTITY_COLUMNS), bool)
     rows = [np.tile(each.identity.get(task.name, none), (len(each.masks[task.name]), 1)) for each in graphs]
     return np.concatenate(rows)
 
 
 def batch_labelled(graphs: Sequence[LabelledGraph], sizes: Sequence[BatchSize], tasks: Sequence[Task]) -> LabelledBatch:
-    """The graphs in the smallest of ``sizes`` that holds them, with their labels.
+    """Returns graphs with their labels as a batch, of the smallest of ``sizes`` that holds them.
+
+    Args:
+      graphs: at least one.
+      sizes: in ascending order.
+      tasks: which labels the batch has.
 
     Raises:
-      ValueError: as of :func:`~jaxalign.protein.batch_graphs`, or labels have not one row a graph or chain.
+      ValueError: no size holds them, no graph, some graphs have embeddings and some do not, or labels have not one row
+        a graph or chain.
     """
     batch = batch_graphs([each.graph for each in graphs], sizes)
     targets, masks = {}, {}

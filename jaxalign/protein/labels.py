@@ -44,30 +44,47 @@ Path = str | os.PathLike
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """Files with labels; any subset of them works."""
+    """Files with labels; any subset of them works.
 
-    ec: Path | None = None  # DeepFRI's tsv of EC numbers
-    go: Path | None = None  # DeepFRI's tsv of gene ontology
-    lba: Path | None = None  # PDBbind's index of protein-ligand affinities
-    ppa: Path | None = None  # PDBbind's index of protein-protein affinities
-    chain_to_uniprot: Path | None = None  # json; without it complexes have the terms of their own rows only
-    identity: Mapping[str, Path] = dataclasses.field(default_factory=dict)  # name, as "ec", to csv of identity bins
+    Attributes:
+      ec: DeepFRI's tsv of EC numbers.
+      go: DeepFRI's tsv of gene ontology.
+      lba: PDBbind's index of protein-ligand affinities.
+      ppa: PDBbind's index of protein-protein affinities.
+      chain_to_uniprot: json; without it complexes have the terms of their own rows only.
+      identity: csv files of identity bins by name, such as "ec".
+    """
+
+    ec: Path | None = None
+    go: Path | None = None
+    lba: Path | None = None
+    ppa: Path | None = None
+    chain_to_uniprot: Path | None = None
+    identity: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     def paths(self) -> dict[str, Path]:
-        """The files that are given, by name."""
+        """Returns the files that are given, by name."""
         named = {field: getattr(self, field) for field in ("ec", "go", "lba", "ppa", "chain_to_uniprot")}
         named |= {f"identity {name}": path for name, path in self.identity.items()}
         return {name: path for name, path in named.items() if path is not None}
 
 
 class Labels(NamedTuple):
-    """The labels of one entry with C chains."""
+    """The labels of one entry with C chains.
 
-    affinities: np.ndarray  # [2] float32, of AFFINITIES, -log10 of mol/l; 0 where missing
-    affinity_mask: np.ndarray  # [2] bool
-    affinity_exact: np.ndarray  # [2] bool; False where missing, or where the source gives a bound or a guess
-    terms: Mapping[str, tuple[np.ndarray, ...]]  # by task: per chain ascending indices, int32; empty where missing
-    term_mask: np.ndarray  # [C, 4] bool, of TASKS
+    Attributes:
+      affinities: ``[2]`` float32, of AFFINITIES, -log10 of mol/l; 0 where missing.
+      affinity_mask: ``[2]``, True where labelled.
+      affinity_exact: ``[2]``, False where missing, or where the source gives a bound or a guess.
+      terms: by task, ascending indices of each chain, int32; empty where missing.
+      term_mask: ``[C, 4]``, of TASKS, True where labelled.
+    """
+
+    affinities: np.ndarray
+    affinity_mask: np.ndarray
+    affinity_exact: np.ndarray
+    terms: Mapping[str, tuple[np.ndarray, ...]]
+    term_mask: np.ndarray
 
     @property
     def labelled(self) -> bool:
@@ -76,7 +93,11 @@ class Labels(NamedTuple):
 
 
 def multi_hot(indices: Sequence[np.ndarray], num_terms: int) -> np.ndarray:
-    """Index lists of C chains as ``[C, num_terms]`` float32 of 0 and 1; rows of unlabelled chains are 0 and masked.
+    """Returns index lists of C chains as ``[C, num_terms]`` float32 of 0 and 1; rows of unlabelled chains are 0.
+
+    Args:
+      indices: of the terms of each chain.
+      num_terms: of the task.
 
     Raises:
       ValueError: if an index is not below ``num_terms``.
@@ -94,19 +115,30 @@ def multi_hot(indices: Sequence[np.ndarray], num_terms: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Labeller:
-    """Gives the labels of entries; made by :func:`make_labeller`."""
+    """Gives the labels of entries: ``labeller(entry, chains)``; made by :func:`make_labeller`.
 
-    annotations: Mapping[str, Annotations]  # by task
-    by_uniprot: Mapping[str, Mapping[str, str]]  # by task: the chain whose terms a UniProt id has
+    Attributes:
+      annotations: terms by task.
+      by_uniprot: by task, the chain whose terms a UniProt id has.
+      chain_map: UniProt ids by entry and chain.
+      affinities: by affinity task and PDB code.
+      identity: bins by the name of their csv and by chain.
+      codes: PDB codes of annotated chains.
+      inexact_dropped: by affinity task, the codes that ``drop_inexact`` left out.
+      bad_rows: by affinity task, the lines that ``skip_bad_rows`` left out, and why.
+    """
+
+    annotations: Mapping[str, Annotations]
+    by_uniprot: Mapping[str, Mapping[str, str]]
     chain_map: Mapping[str, Mapping[str, str]]
-    affinities: Mapping[str, Mapping[str, Affinity]]  # by affinity task
-    identity: Mapping[str, Mapping[str, tuple[bool, ...]]]  # by the name of the csv
-    codes: frozenset[str]  # PDB codes of annotated chains
-    inexact_dropped: Mapping[str, frozenset[str]]  # by affinity task: the codes that drop_inexact left out
-    bad_rows: Mapping[str, tuple[str, ...]]  # by affinity task: the lines that skip_bad_rows left out, and why
+    affinities: Mapping[str, Mapping[str, Affinity]]
+    identity: Mapping[str, Mapping[str, tuple[bool, ...]]]
+    codes: frozenset[str]
+    inexact_dropped: Mapping[str, frozenset[str]]
+    bad_rows: Mapping[str, tuple[str, ...]]
 
     def __call__(self, entry: str, chains: Sequence[str]) -> Labels:
-        """The labels of an entry whose structure has ``chains``, in that order.
+        """Returns the labels of an entry whose structure has ``chains``, in that order.
 
         Raises:
           ValueError: if ``entry`` is no name of an entry, or names one chain and ``chains`` are not that one.
@@ -155,10 +187,15 @@ class Labeller:
 
 
 def make_labeller(sources: Sources, *, drop_inexact: bool = False, skip_bad_rows: bool = False) -> Labeller:
-    """Reads the sources and joins them.
+    """Reads sources of labels and joins them.
 
     Args:
-      drop_inexact, skip_bad_rows: of the affinities, see :func:`~jaxalign.protein.affinities.read_affinities`.
+      sources: the files.
+      drop_inexact: leave out affinities that are bounds or approximate, instead of taking the number for the value.
+      skip_bad_rows: leave out lines of affinities that cannot be read, and say so, instead of stopping there.
+
+    Returns:
+      What gives the labels of entries.
 
     Raises:
       ValueError: if no source of labels is given, or a reader's, naming file and line.

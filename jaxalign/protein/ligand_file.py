@@ -156,7 +156,7 @@ def _position(n: int, name: str, texts: Sequence[str]) -> tuple[float, float, fl
 
 
 def _without_waters(atoms: Sequence[Atom], residues: Sequence[tuple[str, ...]]) -> tuple[list[Atom], int]:
-    """Without substructures of the name of waters that have one heavy atom, an oxygen; and how many these are."""
+    """Leaves out substructures of the name of waters that have one heavy atom, an oxygen, and counts them."""
     heavy: dict[tuple[str, ...], list[str]] = {}
     for atom, residue in zip(atoms, residues, strict=True):
         if atom.element.upper() not in ("H", "D", "T", *_NO_ATOMS):

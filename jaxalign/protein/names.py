@@ -10,7 +10,7 @@ from collections.abc import Collection
 import gemmi
 
 AMINO_ACIDS = tuple("GLY ALA SER PRO VAL THR CYS ILE LEU ASN ASP GLN LYS GLU MET HIS PHE ARG TYR TRP".split())
-"""In the order of HeMeNet's types."""
+"""Amino acids, in the order of HeMeNet's types."""
 
 PROTONATION_STATES = {
     **dict.fromkeys(("HID", "HIE", "HIP", "HSD", "HSE", "HSP"), "HIS"),

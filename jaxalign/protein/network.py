@@ -24,11 +24,15 @@ from jaxalign.protein.readout import Readouts
 from jaxalign.protein.tensor_field import TensorField
 
 ENCODERS = {HemenetConfig: Hemenet, TensorFieldConfig: TensorField}
-"""By config: modules with ``encoder(batch, train=...) -> Encoded``."""
+"""Encoders by config: modules with ``encoder(batch, train=...) -> Encoded``."""
 
 
 class ProteinNetwork(nn.Module):
-    """Predictions by task from a batch of graphs."""
+    """A network that predicts by task from a batch of graphs: an encoder, and a readout with a head for each task.
+
+    Attributes:
+      config: of the encoder and the tasks.
+    """
 
     config: ProteinConfig
 
@@ -41,5 +45,5 @@ class ProteinNetwork(nn.Module):
         return self.readouts(self.encoder(batch, train=train).features, batch)
 
     def encode(self, batch: GraphBatch, *, train: bool = False) -> Encoded:
-        """Features and coordinates of nodes."""
+        """Returns features and coordinates of nodes."""
         return self.encoder(jax.tree.map(jnp.asarray, batch), train=train)

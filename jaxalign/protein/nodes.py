@@ -1,4 +1,4 @@
-"""From the residues of a chain to nodes of a graph; the rules are those of :mod:`jaxalign.protein.structures`."""
+"""Makes nodes of a graph of the residues of a chain; the rules are those of :mod:`jaxalign.protein.structures`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def _names_with_alternatives(atoms: list[gemmi.Atom], *, alone: bool) -> set[str
 
 
 def _with_shared(atoms: list[gemmi.Atom], others: list[gemmi.Atom], label: str) -> list[gemmi.Atom]:
-    """With the atoms of the backbone that another residue of the position lists, and this one has in common with it."""
+    """Adds the atoms of the backbone that another residue of the position lists, and this one shares with it."""
     there = {atom.name for atom in atoms}
     labelled = label != _BLANK and any(atom.has_altloc() for atom in others)
     shared = [atom for atom in others if not atom.has_altloc() and atom.name in _BACKBONE and atom.name not in there]

@@ -17,13 +17,22 @@ from jaxalign.protein.network import ProteinNetwork
 from jaxalign.typing import LossFn, Params
 
 CLASS_WEIGHT = 10.0
-"""Of cross-entropies beside squared errors, as in the paper."""
+"""The weight of cross-entropies beside squared errors, as in the paper."""
 
 
 def task_losses(outputs: Mapping[str, Array], batch: LabelledBatch, tasks: Sequence[Task]) -> dict[str, Ratio]:
-    """By task: the squared error of labelled numbers; the binary cross-entropy of labelled rows, meant over classes.
+    """Returns the loss of each task: the squared error of labelled numbers; the binary cross-entropy of labelled rows.
 
-    What stands in the place of a missing label does not matter, NaN included.
+    Cross-entropies are averaged over classes. What stands in the place of a missing label does not matter, NaN
+    included.
+
+    Args:
+      outputs: by task, numbers ``[G]`` or ``[chains]``, logits ``[chains, size]``.
+      batch: the labels.
+      tasks: what was predicted.
+
+    Returns:
+      By task, the sum over labelled rows and their number.
     """
     losses = {}
     for task in tasks:
@@ -39,7 +48,12 @@ def task_losses(outputs: Mapping[str, Array], batch: LabelledBatch, tasks: Seque
 def multi_task_loss(
     losses: Mapping[str, Ratio], tasks: Sequence[Task], *, class_weight: float = CLASS_WEIGHT
 ) -> Float[Array, ""]:
-    """The sum over tasks of their means, those of classes times ``class_weight``; 0 of a task without labels here.
+    """Returns the sum of the tasks' mean losses, those of classes times ``class_weight``; 0 for a task without labels.
+
+    Args:
+      losses: by task, from :func:`task_losses`.
+      tasks: what was predicted.
+      class_weight: of cross-entropies beside squared errors.
 
     >>> tasks = (Task("affinity", "graph"), Task("family", "chain", "classes", 3))
     >>> losses = {"affinity": Ratio(jnp.float32(6.0), jnp.float32(2)), "family": Ratio(jnp.float32(1), jnp.float32(4))}
@@ -54,10 +68,14 @@ def multi_task_loss(
 
 
 def make_protein_loss(model: ProteinNetwork, *, class_weight: float = CLASS_WEIGHT) -> LossFn:
-    """``loss_fn(params, LabelledBatch, key)`` with the loss of each task as a metric.
+    """Makes the loss ``loss_fn(params, LabelledBatch, key)`` of a network, with the loss of each task as a metric.
 
     Batch norms use the batch at hand, and what they would keep is dropped: :func:`population_statistics` finds it after
     training. So a step has no state but parameters.
+
+    Args:
+      model: the network.
+      class_weight: of cross-entropies beside squared errors.
     """
 
     def loss_fn(params: Params, batch: LabelledBatch, key: Array):
@@ -72,13 +90,20 @@ def make_protein_loss(model: ProteinNetwork, *, class_weight: float = CLASS_WEIG
 
 
 def population_statistics(model: ProteinNetwork, params: Params, batches: Iterable[LabelledBatch]) -> Params:
-    """Means and variances of all nodes of ``batches``, for batch norms to use from now on: their ``batch_stats``.
+    """Returns means and variances of all nodes of ``batches``, for batch norms to use from now on (``batch_stats``).
 
-    Exact for the first norm, and for later ones as good as many batches make it, with no running average that lags
-    behind the parameters. Source: precise batch norm (Wu and Johnson, arXiv 2105.07576).
+    They are exact for the first norm, and for later ones as good as many batches make them, with no running average
+    that lags behind the parameters.
+
+    Args:
+      model: the network.
+      params: its parameters.
+      batches: of the training set.
 
     Raises:
       ValueError: there is no batch.
+
+    Source: precise batch norm (Wu and Johnson, arXiv 2105.07576).
     """
     total, count = None, 0.0
     for batch in batches:

@@ -36,7 +36,7 @@ class _Frame(NamedTuple):
     lines: list[str]  # of atoms, with the usual columns
     rows: list[Row]
     ended: set[tuple[str, int]]  # chains, and their blocks that a TER record ends
-    frames: int  # in the whole file
+    frames: int  # of the file, those behind the first included
 
 
 def read_pdb(text: str) -> tuple[gemmi.Structure, Mended, int]:

@@ -8,7 +8,7 @@ on), shards of examples, and ``report.json`` (how many entries, which were dropp
                        sources=Sources(ec="nrPDB-EC_2020.04_annot.tsv", chain_to_uniprot="chain_to_uniprot.json"))
     examples = read_protein_mt("compiled", "train")
 
-Killed at any moment, the same command goes on with the first shard that is not whole. One run at a time per folder.
+Killed at any moment, the same command goes on with the first shard that is not complete. One run at a time per folder.
 """
 
 import collections
@@ -38,14 +38,23 @@ Path = str | os.PathLike
 
 
 class SplitReport(NamedTuple):
-    """What became of a split's entries."""
+    """What became of a split's entries.
+
+    Attributes:
+      entries: how many the split has.
+      examples: how many were compiled.
+      labelled: entries with an affinity, of these inexact ones, and chains with terms, by task.
+      reasons: how many entries were dropped, by reason.
+      dropped: reason and detail by entry.
+      bad_rows: lines of the affinities that ``skip_bad_rows`` left out, by task.
+    """
 
     entries: int
     examples: int
-    labelled: Mapping[str, int]  # entries with an affinity, of these inexact ones, and chains with terms, by task
-    reasons: Mapping[str, int]  # how many entries were dropped, by reason
-    dropped: Mapping[str, tuple[str, str]]  # reason and detail by entry
-    bad_rows: Mapping[str, Sequence[str]]  # lines of the affinities that skip_bad_rows left out, by task
+    labelled: Mapping[str, int]
+    reasons: Mapping[str, int]
+    dropped: Mapping[str, tuple[str, str]]
+    bad_rows: Mapping[str, Sequence[str]]
 
 
 def compile_protein_mt(
@@ -65,20 +74,27 @@ def compile_protein_mt(
     progress_fn: Callable[[str, int, int], None] | None = None,
     function_keys: Mapping[str, str] | None = None,
 ) -> dict[str, SplitReport]:
-    """Compiles splits; what is finished already is kept.
+    """Compiles splits of Protein-MT into files of examples; what is finished already is kept.
 
     Args:
-      structures: files by their names, see :mod:`jaxalign.protein.structure_files`.
+      output: a folder; each split gets one in it, with ``manifest.json``, shards of examples and ``report.json``.
+      structures: a folder of files by their names, such as ``1abc.cif.gz``, ``pdb1abc.ent`` or ``1abc-A.pdb``, folders
+        in it included.
       splits: a folder of ``train.txt``, ``test.txt`` and so on; a split has the name of its file.
-      read_structure, make_graph: see :mod:`jaxalign.protein.shards`; with workers, functions of a module.
+      sources: the files with labels.
+      read_structure: ``read_structure(path, chains=None)`` returns a structure with ``chain_names``, for instance
+        :func:`~jaxalign.protein.read_structure`; with workers, a function of a module.
+      make_graph: ``make_graph(structure)`` returns a NamedTuple of arrays, numbers and None, for instance
+        :func:`~jaxalign.protein.make_graph`; with workers, a function of a module.
       only: the splits to compile, by name; all by default.
       settings: JSON, whatever else the examples depend on, for instance how many neighbours a node has.
       shard_size: entries per shard: what a killed run loses at most, per worker.
       num_workers: processes; 0 for none beside this one. The files are the same for any number.
-      drop_inexact, skip_bad_rows: of the affinities, see :func:`~jaxalign.protein.affinities.read_affinities`.
+      drop_inexact: leave out affinities that are bounds or approximate, instead of taking the number for the value.
+      skip_bad_rows: leave out lines of affinities that cannot be read, and say so, instead of stopping there.
       progress_fn: called with the split's name, finished shards and all of them.
       function_keys: texts for ``read_structure`` and ``make_graph`` that change whenever these do; by default made of
-        their code, arguments and all that they read, see :mod:`jaxalign.protein.function_key`.
+        their code, arguments and all that they read.
 
     Returns:
       A report per split, as in its ``report.json``.
@@ -126,7 +142,11 @@ def compile_protein_mt(
 
 
 class ProteinMtSource:
-    """The examples of a compiled split, in random access; what ``grain.MapDataset.source`` takes."""
+    """The examples of a compiled split, in random access; what ``grain.MapDataset.source`` takes.
+
+    Args:
+      paths: files of examples in array_record, in order.
+    """
 
     def __init__(self, paths: Sequence[Path]):
         from array_record.python import array_record_data_source
@@ -148,7 +168,14 @@ class ProteinMtSource:
 
 
 def read_protein_mt(folder: Path, split: str) -> ProteinMtSource:
-    """The examples of a split that :func:`compile_protein_mt` wrote to ``folder``, in the order of the split's file.
+    """Opens the examples of a split that :func:`compile_protein_mt` wrote, in the order of the split's file.
+
+    Args:
+      folder: the output of the compilation.
+      split: its name, such as ``train``.
+
+    Returns:
+      The examples in random access.
 
     Raises:
       ValueError: if there is no such split, or it is not finished, or a file is not as it was written.

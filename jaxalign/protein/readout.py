@@ -23,7 +23,14 @@ _EPSILON = 1e-12  # of the layer norms, as in the authors' code
 
 
 class TaskReadout(nn.Module):
-    """``[segments, tasks, D]`` from features ``[N, D]``: what each task attends to in each segment."""
+    """Attention of tasks over the nodes of a segment: ``[segments, tasks, D]`` from features ``[N, D]``.
+
+    Attributes:
+      num_tasks: each has a learnt query.
+      num_heads: of the attention; they divide D.
+
+    Source: HeMeNet (arXiv 2404.01693), Section "task-aware readout".
+    """
 
     num_tasks: int
     num_heads: int
@@ -52,7 +59,11 @@ class TaskReadout(nn.Module):
 
 
 class MeanReadout(nn.Module):
-    """The mean of the segment's nodes, the same for every task: the ablation."""
+    """The mean of a segment's nodes, the same for every task, ``[segments, tasks, D]``: the ablation of attention.
+
+    Attributes:
+      num_tasks: how many times it is repeated.
+    """
 
     num_tasks: int
 

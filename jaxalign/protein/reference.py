@@ -32,7 +32,12 @@ _READOUT = {
 
 
 def from_reference(arrays: Mapping[str, np.ndarray]) -> tuple[HemenetConfig, dict]:
-    """The encoder's config, for the authors' numbers, and its variables, in the dtype of the arrays.
+    """Returns the encoder's config, for the authors' numbers, and its variables, in the dtype of the arrays.
+
+    Args:
+      arrays: the authors' weights by name: ``element_embedding``, ``type_embedding``, ``relation_embedding``;
+        ``layer0/message_mlp_0_weight`` and so on for each layer, ``layer_norm0/weight``. Linear weights are torch's,
+        ``[outputs, inputs]``. Those of a readout are passed over.
 
     Raises:
       ValueError: an array is missing or none of the model's.
@@ -63,7 +68,14 @@ def from_reference(arrays: Mapping[str, np.ndarray]) -> tuple[HemenetConfig, dic
 
 
 def readout_from_reference(arrays: Mapping[str, np.ndarray]) -> dict:
-    """Variables of a :class:`jaxalign.protein.readout.TaskReadout`, from ``prompts`` and the names in ``readout/``."""
+    """Returns variables of a :class:`~jaxalign.protein.TaskReadout` from the authors' weights.
+
+    Args:
+      arrays: by name: ``prompts``, ``readout/query_weight`` and so on, as torch has them.
+
+    Raises:
+      ValueError: an array is missing, or a name in ``readout/`` is none of the readout's.
+    """
     used: set[str] = set()
     take = _taker(arrays, used)
     params = {ours: _dense(take, f"readout/{theirs}") for ours, theirs in _READOUT.items()}

@@ -27,7 +27,13 @@ EPSILON = 1e-3
 def channel_distances(
     first: Float[Array, "*e c 3"], second: Float[Array, "*e d 3"], where: Bool[Array, "*e c d"]
 ) -> Float[Array, "*e c d"]:
-    """Distances in angstrom of the atoms of two nodes; 0, and no gradient, where one is missing or both are one."""
+    """Returns distances of the atoms of two nodes; 0, and no gradient, where one is missing or both are one.
+
+    Args:
+      first: positions ``[E, C, 3]`` of the atoms of E nodes, in angstrom.
+      second: positions ``[E, D, 3]`` of the atoms of the other nodes.
+      where: ``[E, C, D]``, True where both atoms are there.
+    """
     squared = jnp.square(first[..., :, None, :] - second[..., None, :, :]).sum(axis=-1)
     apart = where & (squared > 0)  # the slope of a square root at 0 is infinite: self-loops, coincident atoms
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)
@@ -36,7 +42,13 @@ def channel_distances(
 def element_sums(
     distances: Float[Array, "e c d"], first: Int[Array, "e c"], second: Int[Array, "e d"]
 ) -> Float[Array, "e elements elements"]:
-    """``S``: distances summed over atoms of the same two elements."""
+    """Returns ``S``: distances summed over atoms of the same two elements, ``[E, elements, elements]``.
+
+    Args:
+      distances: ``[E, C, D]`` in angstrom, 0 where an atom is missing.
+      first: elements ``[E, C]`` of the atoms of E nodes.
+      second: elements ``[E, D]`` of the atoms of the other nodes.
+    """
     one_hot = lambda elements: jax.nn.one_hot(elements, len(ELEMENT_CLASSES), dtype=distances.dtype)  # noqa: E731
     half = jnp.einsum("ecd,edb->ecb", distances, one_hot(second))
     return jnp.einsum("eca,ecb->eab", one_hot(first), half)
@@ -48,12 +60,17 @@ def relation_features(
     kernel: Float[Array, "f f k"],
     bias: Float[Array, "k"],
 ) -> Float[Array, "e k"]:
-    """``Linear(vec(T) / (|T|_F + eps))`` of every edge, without any T.
+    """Returns ``Linear(vec(T) / (|T|_F + eps))`` of every edge, ``[E, K]``, without any T.
+
+    ``T = V^T S V`` says how two nodes lie to each other, in the space of the elements' embeddings of width F.
 
     Args:
-      sums: from :func:`element_sums`.
-      embeddings: ``V``, one row an element.
-      kernel: ``W``, of the linear map, with both axes of T apart.
+      sums: ``S``, ``[E, elements, elements]``, from :func:`element_sums`.
+      embeddings: ``V``, ``[elements, F]``, one row an element.
+      kernel: ``W``, ``[F, F, K]``, of the linear map, with both axes of T apart.
+      bias: ``[K]``, of the linear map.
+
+    Source: HeMeNet (arXiv 2404.01693); after dyMEAN's multi-channel layer (arXiv 2302.00203).
     """
     table = jnp.einsum("ac,bd,cdk->abk", embeddings, embeddings, kernel)
     gram = embeddings @ embeddings.T

@@ -28,11 +28,14 @@ def labelled_batches(
     num_epochs: int | None = None,
     num_workers: int = 0,
 ) -> grain.IterDataset[LabelledBatch]:
-    """Batches of NumPy arrays, without end unless ``num_epochs`` are named.
+    """Returns a stream of batches of labelled graphs, as NumPy arrays, each of about as many edges.
 
     Args:
       source: graphs in random access; each is read once, for its size, before the first batch.
+      tasks: which labels the batches have.
       sizes: in ascending order; no batch is larger than the last.
+      seed: the order of the graphs depends on it and on the epoch only.
+      num_epochs: passes over the graphs; None for no end.
       num_workers: processes that prepare batches; 0 for threads of this one.
 
     Raises:
@@ -61,7 +64,12 @@ def labelled_batches(
 def batches_in_order(
     source: Iterable[LabelledGraph], tasks: Sequence[Task], sizes: Sequence[BatchSize]
 ) -> Iterator[LabelledBatch]:
-    """Every graph once, in order, as many at a time as the last of ``sizes`` holds: for evaluation.
+    """Returns an iterator of batches for evaluation: every graph once, in order, as many at once as a batch holds.
+
+    Args:
+      source: labelled graphs.
+      tasks: which labels the batches have.
+      sizes: in ascending order.
 
     Raises:
       ValueError: a graph that no size holds.

@@ -20,7 +20,7 @@ _NAME = re.compile(r"(?:pdb)?([0-9][A-Za-z0-9]{3}(?:-[A-Za-z0-9]+)?)(\.cif|\.bci
 
 
 def find_structures(folder: str | os.PathLike) -> dict[str, str]:
-    """Paths by entry, see the module.
+    """Returns the paths of structures in a folder, and in folders below it, by entry.
 
     Raises:
       ValueError: if there is no such folder, or no structure in it.

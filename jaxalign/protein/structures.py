@@ -42,53 +42,89 @@ class StructureReport(NamedTuple):
     """How much of a file is no part of the structure, and, from ``free`` on, what was made of other parts.
 
     All but ``chains`` is counted in the chains that are kept.
+
+    Attributes:
+      models: models, or molecules of ligand files, beyond the first.
+      chains: chains that were not asked for.
+      waters: molecules.
+      nucleotides: residues.
+      ligands: molecules, left out by ``ligands=False``.
+      hydrogens: atoms.
+      alternatives: heavy atoms of conformations that lost.
+      variants: residues whose position is another one's.
+      cut: heavy atoms beyond the 14th of a residue.
+      empty: residues and ligands without a heavy atom.
+      without_alpha: residues that :func:`alpha_carbons` left out.
+      repeated: atoms that stand in the file again, at the same place.
+      dummies: points of ligand files that are no atoms, such as lone pairs.
+      free: amino acids outside of chains, which are kept as ligands.
+      elements: atoms whose element was missing or could not be, and was read off their name.
+      split: chains that share their name with another one in the file, as A_2 does with A.
+      moved: modified residues that were brought back into their chain.
     """
 
-    models: int = 0  # models, or molecules of ligand files, beyond the first
-    chains: int = 0  # chains that were not asked for
-    waters: int = 0  # molecules
-    nucleotides: int = 0  # residues
-    ligands: int = 0  # molecules, left out by ``ligands=False``
-    hydrogens: int = 0  # atoms
-    alternatives: int = 0  # heavy atoms of conformations that lost
-    variants: int = 0  # residues whose position is another one's
-    cut: int = 0  # heavy atoms beyond the 14th of a residue
-    empty: int = 0  # residues and ligands without a heavy atom
-    without_alpha: int = 0  # residues that :func:`alpha_carbons` left out
-    repeated: int = 0  # atoms that stand in the file again, at the same place
-    dummies: int = 0  # points of ligand files that are no atoms, such as lone pairs
-    free: int = 0  # amino acids outside of chains, which are kept as ligands
-    elements: int = 0  # atoms whose element was missing or could not be, and was read off their name
-    split: int = 0  # chains that share their name with another one in the file, as A_2 does with A
-    moved: int = 0  # modified residues that were brought back into their chain
+    models: int = 0
+    chains: int = 0
+    waters: int = 0
+    nucleotides: int = 0
+    ligands: int = 0
+    hydrogens: int = 0
+    alternatives: int = 0
+    variants: int = 0
+    cut: int = 0
+    empty: int = 0
+    without_alpha: int = 0
+    repeated: int = 0
+    dummies: int = 0
+    free: int = 0
+    elements: int = 0
+    split: int = 0
+    moved: int = 0
 
 
 class Structure(NamedTuple):
-    """N nodes: residues in the order of the file, then ligand atoms."""
+    """N nodes: residues in the order of the file, then ligand atoms.
 
-    coordinates: Float[np.ndarray, "N 14 3"]  # angstrom, float32, 0 where there is no atom
-    elements: Int[np.ndarray, "N 14"]  # element classes, 0 where there is no atom
-    channel_mask: Bool[np.ndarray, "N 14"]  # True where there is an atom, from the first channel on
+    Attributes:
+      coordinates: of atoms, in angstrom, float32, 0 where there is none.
+      elements: element classes of atoms, 0 where there is none.
+      channel_mask: True where there is an atom, from the first channel on.
+      types: of nodes: amino acids and elements of ligand atoms.
+      chains: index into ``chain_names``, -1 for ligand atoms.
+      alphas: the channel of the alpha carbon, -1 where there is none.
+      chain_names: of the chains that have residues.
+      names: of nodes: "A/ALA 12B", "A/HEM 154 FE", of a ligand file "LIG C1".
+      report: what is not part of it.
+    """
+
+    coordinates: Float[np.ndarray, "N 14 3"]
+    elements: Int[np.ndarray, "N 14"]
+    channel_mask: Bool[np.ndarray, "N 14"]
     types: Int[np.ndarray, "N"]
-    chains: Int[np.ndarray, "N"]  # index into chain_names, -1 for ligand atoms
-    alphas: Int[np.ndarray, "N"]  # the channel of the alpha carbon, -1 where there is none
-    chain_names: tuple[str, ...]  # of the chains that have residues
-    names: tuple[str, ...]  # of nodes: "A/ALA 12B", "A/HEM 154 FE", of a ligand file "LIG C1"
+    chains: Int[np.ndarray, "N"]
+    alphas: Int[np.ndarray, "N"]
+    chain_names: tuple[str, ...]
+    names: tuple[str, ...]
     report: StructureReport
 
 
 def read_structure(
     path: str | os.PathLike, *, chains: Collection[str] | None = None, ligands: bool = True
 ) -> Structure:
-    """The protein in a pdb, ent, mmCIF or BinaryCIF file, or the ligand in an sdf or mol2 file; all also as ``.gz``.
+    """Reads the protein in a pdb, ent, mmCIF or BinaryCIF file, or the ligand in an sdf or mol2 file.
 
     Args:
+      path: the file; it may be packed by gzip and then end in ``.gz`` as well.
       chains: names of the chains to keep, by default all; ligands are kept with the chain that they belong to. Ligand
         files have none.
       ligands: whether to keep ligands of a protein's file; not if they come from files of their own, see
         :func:`combine`.
 
+    Returns:
+      Residues and ligand atoms as arrays, and a report of what was left out.
+
     Raises:
+      OSError: if there is no such file, or it cannot be opened.
       ValueError: if the file cannot be read, has no such chain, no residue of a protein, or an atom without position;
         it names the file, what is wrong and the remedy.
     """
@@ -118,7 +154,11 @@ def read_structure(
 
 
 def combine(structure: Structure, ligand: Structure) -> Structure:
-    """A protein and a ligand that was read from a file of its own; what was left out of them adds up.
+    """Returns a protein with a ligand that was read from a file of its own; what was left out of them adds up.
+
+    Args:
+      structure: the protein.
+      ligand: has no residues.
 
     Raises:
       ValueError: if the ligand has residues.
@@ -140,7 +180,11 @@ def combine(structure: Structure, ligand: Structure) -> Structure:
 
 
 def alpha_carbons(structure: Structure) -> Structure:
-    """Residues with nothing but their alpha carbon, as channel 0; those without one are left out. Ligands stay."""
+    """Returns residues with nothing but their alpha carbon, as channel 0; those without one are left out. Ligands stay.
+
+    Args:
+      structure: with all its atoms.
+    """
     ligand = structure.chains < 0
     kept = np.flatnonzero(ligand | (structure.alphas >= 0))
     channels = np.where(ligand, 0, structure.alphas)[kept]

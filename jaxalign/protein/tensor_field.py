@@ -29,7 +29,15 @@ HARMONICS = e3nn.Irreps("0e + 1o + 2e")
 
 
 class TensorField(nn.Module):
-    """All layers; coordinates go out as they came in."""
+    """A higher-order encoder: messages of spherical harmonics up to l = 2, with parity; coordinates stay as they are.
+
+    The features of a node are the scalars and pseudoscalars of every layer, joined; the latter see chirality.
+
+    Attributes:
+      config: of the layers.
+
+    Sources: tensor field networks (arXiv 1802.08219), e3nn (arXiv 2207.09453).
+    """
 
     config: TensorFieldConfig
 

@@ -1,4 +1,4 @@
-"""Questions, and a language model that answers by lot, deterministic by prompt and seed."""
+"""Questions, and a language model that answers at random, deterministic by prompt and seed."""
 
 import random
 

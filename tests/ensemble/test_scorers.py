@@ -39,7 +39,7 @@ def test_weights_that_could_not_be_read(logps, weight_fn):
 
 
 def test_comparisons_that_could_not_be_read():
-    """Of both orders one is left; without any the explanations have no weight, and one that is alone has one half."""
+    """One of both orders is left; without any the explanations have no weight, and one that is alone has one half."""
     known, unread = always(0.9, 0.1)([""], None)[0], [OptionScore(-math.inf, 1)] * 2
 
     def score_options(asked, options):

@@ -1,4 +1,4 @@
-"""A language model that answers by lot: deterministic by prompt and seed, with a taste for the first option."""
+"""A language model that answers at random: deterministic by prompt and seed, with a taste for the first option."""
 
 import random
 

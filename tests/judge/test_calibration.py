@@ -51,7 +51,7 @@ def test_a_judge_that_is_twice_too_sure():
 
 
 def test_what_is_no_number_does_not_count():
-    """As in the test above, with NaN among the judgements and among the targets."""
+    """The test above, with NaN among the judgements and among the targets."""
     judgements = [judgement(p) for p in (0.9, 0.9, 0.1, 0.1, math.nan, 0.2)]
     targets = [1.0, 1.0, 0.0, 1.0, 1.0, math.nan]
     temperature = judge.fit_judge_temperature(judgements, targets)

@@ -77,7 +77,7 @@ UNREAD = {
 @pytest.mark.parametrize("name", UNREAD)
 @pytest.mark.parametrize("unread", [(0,), (1,), (0, 1)])
 def test_scores_that_could_not_be_read_are_no_verdict(name, unread):
-    """In either order or in both; the pair that could be read keeps its own."""
+    """Scores are missing in either order or in both; the pair that could be read keeps its own."""
 
     def score_options(asked, options):
         found = [scores(0.6, 0.2), scores(0.9, 0.1), scores(0.1, 0.3), scores(0.2, 0.8)]
@@ -142,7 +142,7 @@ def test_votes_by_hand():
 
 
 def test_longer_wins_on_llmbar(shared_data):
-    """As published; pairs of equal length are not counted."""
+    """The figure is the published one; pairs of equal length are not counted."""
     pairs = data.read_parquet(shared_data / "llmbar" / "pairs.parquet", data.LLMBAR).records
     judgements = judge.judge_by_length(pairs)
     decided = jnp.array([judgement.verdict is not Verdict.TIE for judgement in judgements])

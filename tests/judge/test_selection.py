@@ -36,7 +36,7 @@ groups_of_distinct = st.lists(st.lists(st.integers(-9, 9), min_size=1, max_size=
 
 @given(groups_of_distinct, st.randoms())
 def test_knockout_is_round_robin_where_the_critic_is_transitive(groups, rng):
-    """By any strengths of preference, not only those of a model of skills."""
+    """This holds for any strengths of preference, not only those of a model of skills."""
     strengths = {}
 
     def prefer(a, b):

@@ -4,6 +4,7 @@ import pytest
 
 from jaxalign import protein
 from jaxalign.protein import ProteinNetwork  # noqa: F401 - e3nn is loaded before a test changes JAX's settings
+from tests.protein import files
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_chains_do_not_touch_in_sequence():
 
 
 def test_numbers_run_on_from_chain_to_chain():
-    """As in the reference, whose graphs know no more than the number of a node."""
+    """The reference does so too, whose graphs know no more than the number of a node."""
     graph = protein.make_graph(line(7, chains=[0, 0, 0, 1, 1, 1, 1]))
     assert edges(graph, 0) == {(0, 5, 0), (5, 0, 0), (0, 6, 0), (6, 0, 0), (1, 6, 0), (6, 1, 0)}
 

@@ -37,7 +37,7 @@ def trained(example):
 
 
 def test_encode_is_what_predictions_are_made_from(example):
-    """Without jit, as in a notebook."""
+    """The network runs without jit, as in a notebook."""
     model = tiny.network(num_layers=1)
     variables = jax.device_put(tiny.variables(model))
     encoded = model.apply(variables, example, method="encode")
@@ -167,7 +167,7 @@ def test_no_recompilation_after_each_size_was_seen():
 
 
 def num_parameters(encoder, tasks):
-    """Without making them."""
+    """Counts parameters without making them."""
     config = protein.ProteinConfig(encoder, tasks)
     graph = tiny.graph(embedding_size=encoder.embedding_size)
     shapes = jax.eval_shape(protein.ProteinNetwork(config).init, jax.random.key(0), tiny.batch(graph))

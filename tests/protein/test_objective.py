@@ -90,7 +90,7 @@ def test_training_learns_a_small_set():
 
 
 def test_population_statistics_of_batches_are_those_of_the_whole():
-    """Of the first layer exactly: its input does not depend on other batch norms."""
+    """Those of the first layer are exact: its input does not depend on other batch norms."""
     network = tiny.network()
     graphs = [labelled(0), labelled(1, residues=(9,)), labelled(2)]
     params = tiny.variables(network)["params"]

@@ -28,7 +28,7 @@ def graph_of(path):
 
 
 def example(reference, shared_data, dtype):
-    """From the structure's file, not from the reference's inputs."""
+    """The batch is made from the structure's file, not from the reference's inputs."""
     graph = graph_of(shared_data / "proteins" / "structures" / "1dix.pdb")
     edges = set(zip(graph.senders.tolist(), graph.receivers.tolist(), graph.relations.tolist(), strict=True))
     assert edges == set(map(tuple, reference["input/edges"].tolist()))
@@ -37,7 +37,7 @@ def example(reference, shared_data, dtype):
 
 
 def forward(reference, dtype, **changes):
-    """Of coordinates and the rest of a batch: the loss of the reference, and what encoder and readout give."""
+    """Makes a function of coordinates and the rest of a batch: the loss of the reference, and what encoder and readout give."""
     config, variables = protein.from_reference(weights(reference))
     config = type(config)(**vars(config) | changes)
     encoder, readout = protein.Hemenet(config), protein.TaskReadout(NUM_TASKS, NUM_HEADS)

@@ -43,7 +43,7 @@ def batch(*graphs, spare=0, like=None):
 
 
 def room(graphs, spare=0, like=None):
-    """For ``spare`` more edges, nodes, graphs and chains than those of ``graphs``; or as large as the batch ``like``.
+    """Returns room for ``spare`` more edges, nodes, graphs and chains than those of ``graphs``; or as large as the batch ``like``.
 
     What is compiled for one batch serves another one as large.
     """
@@ -59,13 +59,13 @@ def network(tasks=TASKS, num_heads=2, task_aware=True, **encoder):
 
 
 def wide(arrays):
-    """In float64, where rounding hides nothing."""
+    """Returns the tree in float64, where rounding hides nothing."""
     return jax.tree.map(lambda x: x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x, arrays)
 
 
 @functools.cache
 def shapes(model):
-    """Of a model's variables, which no graph changes."""
+    """Returns the shapes of a model's variables, which no graph changes."""
     example = batch(graph(embedding_size=model.config.encoder.embedding_size))
     return jax.eval_shape(model.init, jax.random.key(0), example)
 

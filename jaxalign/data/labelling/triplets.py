@@ -225,7 +225,7 @@ def _draw_sides(pair: PreferencePair, rng: np.random.Generator) -> PreferencePai
 
 
 def _digest(text) -> bytes:
-    """Of a prompt or a response; equal for texts that differ in white space only."""
+    """Returns a digest of a prompt or a response; equal for texts that differ in white space only."""
     messages = [{"role": "user", "content": text}] if isinstance(text, str) else text
     words = [[message["role"], " ".join(message["content"].split())] for message in messages]
     return hashlib.blake2b(json.dumps(words).encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""From the rows of a data set to preference records: which column holds what.
+"""Makes preference records of the rows of a data set: which column holds what.
 
 Readers take any ``row_fn(row) -> PreferenceRecord``. These are the usual layouts; write a function for an unusual one,
 and let it raise ValueError for a row that it cannot use.

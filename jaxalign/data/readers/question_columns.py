@@ -1,4 +1,4 @@
-"""From the rows of a data set to questions and to judged pairs: which column holds what.
+"""Makes questions and judged pairs of the rows of a data set: which column holds what.
 
 They are the ``row_fn`` of :func:`~jaxalign.data.read_parquet` and its like, as :mod:`jaxalign.data.readers.columns` has
 them for lists.

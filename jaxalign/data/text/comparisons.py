@@ -96,7 +96,7 @@ def response_markers(kind: Kind) -> tuple[str, str]:
 
 
 def escape_markers(text: str) -> str:
-    """The text with no marker in it; see the module."""
+    """Returns the text with a backslash in each marker, so that no marker is left."""
     return _ARMED.sub(r"[\\\1\2]", text)
 
 

@@ -41,6 +41,7 @@ def train_sentencepiece(
 
     Args:
       texts: what to learn from, at least a few thousand words; a sample is enough of large data.
+      path: the file to write.
       vocab_size: fewer pieces result when the texts do not have that many.
       model_type: "unigram" or "bpe".
       control_tokens: tokens that a chat template writes, for instance ``("<|im_start|>", "<|im_end|>")``.

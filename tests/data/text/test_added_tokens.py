@@ -86,7 +86,7 @@ def test_ids_are_those_of_transformers(place, tmp_path):
 
 
 def test_names_may_stand_in_the_map_alone(tmp_path):
-    """As in repositories of 2023, whose tokenizer_config.json says little."""
+    """Repositories of 2023 have it so, whose tokenizer_config.json says little."""
     folder = write(tmp_path, special_tokens_map={"eos_token": token("<|end|>"), "pad_token": "</s>"})
     (folder / "tokenizer_config.json").write_text("{}")
     ours = data.load_tokenizer(folder)

@@ -5,7 +5,7 @@ from jaxalign import data
 
 
 def train(texts, path, **options):
-    """As SentencePiece trains by default: normalising, with a space in front of every text."""
+    """Trains as SentencePiece does by default: normalising, with a space in front of every text."""
     defaults = dict(vocab_size=300, minloglevel=2, num_threads=1, hard_vocab_limit=False)
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_prefix=str(path.with_suffix("")), **{**defaults, **options}

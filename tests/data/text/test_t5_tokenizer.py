@@ -15,7 +15,7 @@ TEXT = "translate English to German:  The house  is wonderful. "
 
 @pytest.fixture(scope="module")
 def directory(english, tmp_path_factory):
-    """As google-t5/t5-small's: spiece.model beside a tokenizer_config.json."""
+    """Writes files as google-t5/t5-small has them: spiece.model beside a tokenizer_config.json."""
     folder = tmp_path_factory.mktemp("t5")
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(english),
@@ -46,7 +46,7 @@ def test_a_prompt_ends_as_transformers_ends_it(directory):
 
 
 def test_what_is_saved_is_the_same_tokenizer(directory, english, tmp_path):
-    """For transformers too, sentinels included; and what transformers saves is read here."""
+    """It is one for transformers too, sentinels included; and what transformers saves is read here."""
     ours = data.load_tokenizer(directory)
     theirs = transformers.AutoTokenizer.from_pretrained(directory)
     ours.save(tmp_path)

@@ -121,7 +121,7 @@ def test_templates_by_name(byte_level, tmp_path):
 
 @pytest.mark.parametrize("where", ["config", "files"])
 def test_a_chat_with_tools_has_the_template_for_them(byte_level, tmp_path, where):
-    """As transformers chooses: ``tool_use`` where tools are given, ``default`` otherwise."""
+    """Templates are chosen as by transformers: ``tool_use`` where tools are given, ``default`` otherwise."""
     backend, config = byte_level
     templates = {"default": "{{ messages[0].content }}", "tool_use": "{{ tools[0].name + messages[0].content }}"}
     data.HfTokenizer(backend, config).save(tmp_path)
