@@ -8,7 +8,7 @@ on), shards of examples, and ``report.json`` (how many entries, which were dropp
                        sources=Sources(ec="nrPDB-EC_2020.04_annot.tsv", chain_to_uniprot="chain_to_uniprot.json"))
     examples = read_protein_mt("compiled", "train")
 
-Killed at any moment, the same command goes on with the first shard that is not whole. One run at a time per folder.
+Killed at any moment, the same command goes on with the first shard that is not complete. One run at a time per folder.
 """
 
 import collections
