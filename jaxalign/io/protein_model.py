@@ -91,7 +91,7 @@ def load_protein(folder: str | os.PathLike) -> ProteinModel:
     try:
         flat = load_file(folder / VARIABLES)
     except SafetensorError as error:
-        raise ValueError(f"{folder / VARIABLES} is not whole ({error}); train or copy the model again") from error
+        raise ValueError(f"{folder / VARIABLES} is not complete ({error}); train or copy the model again") from error
     network = ProteinNetwork(config)
     expected = flax.traverse_util.flatten_dict(_shapes(network), sep="/")
     if wrong := sorted(name for name in flat | expected if np.shape(flat.get(name)) != np.shape(expected.get(name))):

@@ -1,4 +1,4 @@
-"""Shards: files of examples that are either whole or not there, whatever killed the process that wrote them.
+"""Shards: files of examples that are either complete or not there, whatever killed the process that wrote them.
 
 A shard holds the examples of a fixed slice of a split's entries, ``shard-00003-of-00012.array_record``, and beside it
 ``shard-00003-of-00012.json`` says how many there are and which entries were dropped, why. Both are written under

@@ -60,7 +60,7 @@ def test_a_damaged_file_is_named(saved):
     folder = saved[0]
     file = folder / "protein.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(ValueError, match="protein.safetensors is not whole"):
+    with pytest.raises(ValueError, match="protein.safetensors is not complete"):
         protein_model.load_protein(folder)
 
 

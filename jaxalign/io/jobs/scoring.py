@@ -1,4 +1,4 @@
-"""Rewards for a whole data set, in one file of JSON lines that a killed run continues.
+"""Rewards for a data set, in one file of JSON lines that a killed run continues.
 
 One line a record, in the order of the records, so that nothing is lost and nothing is there twice:
 

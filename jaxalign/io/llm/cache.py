@@ -2,8 +2,8 @@
 
     {"key": "<hash of the request>", "model": "<name>", "server": "<base URL>", "texts": ["Yes."], ...}
 
-Neither prompts nor keys of an API are in it. Processes and threads may share a file: each appends whole lines under a
-lock, and finds what the others wrote. The same file replays a run without a server.
+Neither prompts nor keys of an API are in it. Processes and threads may share a file: each appends complete lines under
+a lock, and finds what the others wrote. The same file replays a run without a server.
 
 Answers of one model's name on two servers are two answers. Models in this process have no server. Neither have answers
 that were written before servers were named: they count for the one server whose answers of that model are beside them

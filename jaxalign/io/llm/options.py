@@ -2,7 +2,7 @@
 
 There are three ways, in this order:
 
-- ``echo``: log-probabilities of all tokens of a prompt and of an option, from ``/completions``: exact, for whole
+- ``echo``: log-probabilities of all tokens of a prompt and of an option, from ``/completions``: exact, for complete
   options. The texts are continued as they are, without a chat template, as a model in this process continues them. A
   chat cannot be sent so.
 - ``first token``: the most likely first tokens of a chat's answer. Exact only where the first token names the option;

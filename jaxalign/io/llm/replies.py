@@ -268,8 +268,8 @@ def _count(value: Any) -> int | None:
 
 def _logprobs(value: Any) -> list[dict[str, Any]] | None:
     content = value.get("content") if isinstance(value, dict) else None
-    whole = isinstance(content, list) and all(_is_named(each) and "logprob" in each for each in content)
-    return [_entry(each) for each in content] if whole else None
+    complete = isinstance(content, list) and all(_is_named(each) and "logprob" in each for each in content)
+    return [_entry(each) for each in content] if complete else None
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:

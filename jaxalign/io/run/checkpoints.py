@@ -84,9 +84,9 @@ class Checkpoints:
         """
         with self._explained():
             self._manager.wait_until_finished()
-        # Orbax would delete before the new one is whole: a full disk would take an old checkpoint and give no new one.
-        whole = [step for step in self.steps if (self.directory / str(step)).is_dir()]  # without one that failed
-        for step in whole[: -self._keep] if self._keep else ():
+        # Orbax would delete before the new one is there: a full disk would take an old checkpoint and give no new one.
+        complete = [step for step in self.steps if (self.directory / str(step)).is_dir()]  # without one that failed
+        for step in complete[: -self._keep] if self._keep else ():
             self._manager.delete(step)
 
     def newest(self) -> int | None:
@@ -169,10 +169,10 @@ class Checkpoints:
             yield
         except Exception as error:
             free = shutil.disk_usage(self.directory).free / 2**20
-            whole = ", ".join(str(step) for step in self.steps if step != self._saving) or "none"
+            complete = ", ".join(str(step) for step in self.steps if step != self._saving) or "none"
             raise OSError(
                 f"checkpoint {self._saving} could not be written to {self.directory} ({free:.0f} MiB free): "
-                f"{_first_line(error)}. Checkpoints that are whole: {whole}. Free space or fix the cause, then start "
+                f"{_first_line(error)}. Complete checkpoints: {complete}. Free space or fix the cause, then start "
                 "the same command again: it continues from the newest of them"
             ) from error
 

@@ -36,12 +36,12 @@ def find_damage(directory: pathlib.Path) -> str | None:
     try:
         manifest = json.loads((directory / MANIFEST).read_text())
         files = manifest["files"]
-        whole = manifest["sha256"] == _digest_text(files)
+        intact = manifest["sha256"] == _digest_text(files)
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
     except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         return f"{MANIFEST} is not as it was written"
     for name, expected in files.items():
         path = directory / name
