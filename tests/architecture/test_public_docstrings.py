@@ -1,11 +1,13 @@
-"""Whatever users import says what it does, and a function says what it takes and gives."""
+"""Whatever users import says what it does in a sentence, and a function says what it takes and gives, by itself."""
 
 import importlib
 import inspect
+import re
 
 import pytest
 
 SUBPACKAGES = "augment data ensemble judge losses metrics models prompting protein sampling sharding training".split()
+SUBPACKAGES += ["io.cluster", "io.hf", "io.jobs", "io.llm", "io.report", "io.run"]
 # A model is any module with the methods that the function calls.
 DUCK_TYPED = {"model", "teacher"}
 
@@ -40,3 +42,17 @@ def test_annotations(function):
     missing = {name for name, parameter in signature.parameters.items() if parameter.annotation is inspect._empty}
     assert missing <= DUCK_TYPED
     assert signature.return_annotation is not inspect.Signature.empty
+
+
+@pytest.mark.parametrize("value", OBJECTS)
+def test_docstring_begins_with_a_sentence(value):
+    assert not re.match(r"(Of|By|As|From|With|For|In|On|To)\b", value.__doc__.strip())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_docstring_stands_alone(function):
+    """Each parameter is explained where it is taken, not in another module."""
+    parameters = inspect.signature(function).parameters
+    assert not parameters or "Args:" in function.__doc__
+    assert {name for name in parameters if not re.search(rf"\b{name}\b", function.__doc__)} == set()
+    assert not re.search(r"(?i)\barg(ument)?s( are|:)? as (in|for|there|of)\b", function.__doc__)

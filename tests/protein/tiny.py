@@ -43,7 +43,7 @@ def batch(*graphs, spare=0, like=None):
 
 
 def room(graphs, spare=0, like=None):
-    """Returns room for ``spare`` more edges, nodes, graphs and chains than those of ``graphs``; or as large as the batch ``like``.
+    """Returns room for ``spare`` more edges, nodes, graphs and chains than ``graphs`` have, or as large as ``like``.
 
     What is compiled for one batch serves another one as large.
     """

@@ -7,7 +7,7 @@ from jaxalign.numerics import Ratio, ratio
 from jaxalign.typing import ListBatch, PackedListBatch, TokenBatch
 
 
-def real_tokens(batch: ListBatch) -> Bool[Array, "B K R"]:
+def real_tokens(batch: ListBatch) -> Bool[Array | np.ndarray, "B K R"]:
     """True for the tokens of responses that are there."""
     return batch.response_mask & batch.where[:, :, None]
 
