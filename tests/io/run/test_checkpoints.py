@@ -182,7 +182,7 @@ def small_disk():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_loses_nothing(two, small_disk):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*whole: 1, 2\. Free space"):
+    with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*Complete checkpoints: 1, 2\. Free space"):
         with Checkpoints(two) as saved:
             state = make_state(3, rows=256)
             small_disk()
@@ -213,10 +213,10 @@ def test_load_params(two):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_old_checkpoint_goes_when_the_new_one_is_whole(two, small_disk):
+def test_an_old_checkpoint_goes_when_the_new_one_is_complete(two, small_disk):
     """A save that fails takes none of the two that are kept, neither at once nor when the run ends."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*whole: 1, 2\. Free space"):
+    with pytest.raises(OSError, match=r"checkpoint 3 could not be written.*Complete checkpoints: 1, 2\. Free space"):
         with Checkpoints(two, keep=2) as saved:
             state = make_state(3, rows=256)
             small_disk()
