@@ -37,7 +37,7 @@ def example(reference, shared_data, dtype):
 
 
 def forward(reference, dtype, **changes):
-    """Makes a function of coordinates and the rest of a batch: the loss of the reference, and what encoder and readout give."""
+    """Makes a function of coordinates and a batch: the loss of the reference, and what encoder and readout give."""
     config, variables = protein.from_reference(weights(reference))
     config = type(config)(**vars(config) | changes)
     encoder, readout = protein.Hemenet(config), protein.TaskReadout(NUM_TASKS, NUM_HEADS)

@@ -43,7 +43,7 @@ def batch(*graphs, spare=0, like=None):
 
 
 def room(graphs, spare=0, like=None):
-    """Returns room for ``spare`` more edges, nodes, graphs and chains than those of ``graphs``; or as large as the batch ``like``.
+    """Returns room for ``graphs`` and ``spare`` more edges, nodes, graphs and chains; or what the batch ``like`` has.
 
     What is compiled for one batch serves another one as large.
     """

@@ -173,7 +173,7 @@ def test_processes_share_every_batch(process_count):
 
 @pytest.mark.parametrize("taken", [0, 1, 7, 12])
 def test_a_stream_continues_exactly_where_its_state_was_taken(taken):
-    """It does so in the middle of an epoch, at its end and in the next one, with batches prefetched beyond the state."""
+    """It does in the middle of an epoch, at its end and in the next one, with batches prefetched beyond the state."""
     lists = some_lists()
     options = dict(batch_size=2, list_size=3, buckets=[(3, 3), (6, 5)])
     with endless(lists, **options) as stream, endless(lists, **options) as resumed:
