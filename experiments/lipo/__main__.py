@@ -28,7 +28,7 @@ from experiments.common import alpacaeval_task, machines, origin, report, sequen
 from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, flattened, replace
 from experiments.common.task import Task
 from experiments.lipo import relabel
-from jaxalign import losses
+from jaxalign import losses, training
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
 from jaxalign.typing import LossFn
