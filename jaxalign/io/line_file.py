@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """
 
     lines: int = 0
-    bytes: int = 0  # the ends of these lines included
+    bytes: int = 0
 
 
 START = Place()
