@@ -88,7 +88,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """All kinds from one backbone: figures by test and by rule, and reliability curves on the first test."""
+    """Trains all kinds from one backbone: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, train_key = jax.random.split(jax.random.key(seed))
     backbone = start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)

@@ -84,7 +84,7 @@ PRESETS = {
 
 
 def with_artifact(pairs: list[PreferencePair], rate: float, phrase: str, key) -> list[PreferencePair]:
-    """The pairs, the chosen response of a share of them beginning with the artifact; ties stay as they are."""
+    """Lets the chosen response of a share of the pairs begin with the artifact; ties stay as they are."""
     marked = augment.random_share(key, jnp.array([not pair.is_tie for pair in pairs]), rate)
     return [
         data.inject_artifact(pair, "chosen", phrase=phrase) if mark else pair
@@ -93,7 +93,7 @@ def with_artifact(pairs: list[PreferencePair], rate: float, phrase: str, key) ->
 
 
 def training_pairs(config: Config, variant: str, pairs: list[PreferencePair], probabilities, seed: int):
-    """What a variant is trained on: the originals, and what it adds; ``probabilities`` are those of the plain RM."""
+    """Returns what a variant is trained on: the originals, and what it adds by the plain RM's ``probabilities``."""
     if variant == "RM":
         return data.training_pairs(pairs, [], seed=seed)
     if variant == "filter only":
@@ -108,7 +108,7 @@ def training_pairs(config: Config, variant: str, pairs: list[PreferencePair], pr
 
 
 def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, probabilities) -> Triplets:
-    """Those that the plain RM gets wrong or is unsure of, save for the variant without a filter."""
+    """Keeps those that the plain RM gets wrong or is unsure of, save for the variant without a filter."""
     if variant == "no neutral":
         triplets = triplets.take(triplets.target != 0.5)
     if variant == "no filter":
@@ -139,7 +139,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """All variants at all rates: figures by test and by rule, and reliability curves on the first test."""
+    """Trains all variants at all rates: figures by test and by rule, and reliability curves on the first test."""
     task = worlds.make_task(config, seed)
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
     backbone = stages.start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
@@ -177,7 +177,7 @@ def rule_name(variant: str, rate: float) -> str:
 
 
 def curve(config: Config, tables):
-    """How often the artifact changes a choice on the first test, by the share of training pairs that had it."""
+    """Tells how often the artifact changes a choice on the first test, by the share of training pairs that had it."""
     table = next(iter(tables.values()))
     return {
         variant: (

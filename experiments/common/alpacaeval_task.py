@@ -43,7 +43,7 @@ def make_task(
     limits: tuple[int, int],
     responses_per_prompt: int,
 ) -> Task:
-    """The task of ``folder``, prompts and responses cut at ``limits`` tokens.
+    """Makes the task of ``folder``, prompts and responses cut at ``limits`` tokens.
 
     ``work`` keeps the tokenizer that is trained when there is no ``model`` to take one from.
 
@@ -90,7 +90,7 @@ def make_task(
 
 
 def read_lists(folder: pathlib.Path | None) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
-    """Training and validation lists.
+    """Reads training and validation lists.
 
     Raises:
       ValueError: a file is missing, or there are two of which it could be; a row that is no list or pair.
@@ -100,7 +100,7 @@ def read_lists(folder: pathlib.Path | None) -> tuple[list[PreferenceRecord], lis
 
 
 def part_file(folder: pathlib.Path | None, part: str) -> pathlib.Path:
-    """The file of ``train`` or ``validation`` in a folder, however it is stored."""
+    """Returns the file of ``train`` or ``validation`` in a folder, however it is stored."""
     there = [] if folder is None else [folder / f"{part}{suffix}" for suffix in SUFFIXES]
     there = [path for path in there if path.is_file()]
     if len(there) == 1:
@@ -113,7 +113,7 @@ def part_file(folder: pathlib.Path | None, part: str) -> pathlib.Path:
 
 
 def read_part(path: pathlib.Path) -> list[PreferenceRecord]:
-    """Lists of a file in long form, or of pairs, as its first row has it."""
+    """Reads lists of a file in long form, or of pairs, as its first row has it."""
     first = next(iter(data.read_file(path, dict).records))
     if "preference" in first or "chosen" not in first:
         return data.read_file(path, COLUMNS, group_by_id=True).records
@@ -121,7 +121,7 @@ def read_part(path: pathlib.Path) -> list[PreferenceRecord]:
 
 
 def pair_columns(row: Mapping) -> Callable[[Mapping], PreferenceRecord]:
-    """How the pairs of a file are read of which this is a row: transcripts, chats, or texts after a prompt."""
+    """Tells how the pairs of a file are read of which this is a row: transcripts, chats, or texts after a prompt."""
     prompt = "prompt" if "prompt" in row else None
     text = row.get("prompt") or row["chosen"]
     is_transcript = isinstance(text, str) and (text.rstrip().endswith("\n\nAssistant:") or prompt is None)
@@ -129,7 +129,7 @@ def pair_columns(row: Mapping) -> Callable[[Mapping], PreferenceRecord]:
 
 
 def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_size: int, work: pathlib.Path):
-    """That of ``model``, or one that is trained on the records and kept in ``work``."""
+    """Loads the tokenizer of ``model``, or trains one on the records and keeps it in ``work``."""
     if model:
         return data.load_tokenizer(hf.resolve(model))
     texts = [
@@ -149,7 +149,7 @@ def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_siz
 
 
 def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, where: np.ndarray):
-    """How well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
+    """Measures how well scores ``[prompts, n]`` order the responses of each prompt, with intervals over prompts."""
     scores = np.nan_to_num(scores)
     return {
         "pairwise accuracy": over_prompts(pairwise_accuracy, scores, labels, where=where),
@@ -160,7 +160,7 @@ def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, wh
 
 
 def spread_over_labels(record: PreferenceRecord, count: int) -> PreferenceRecord:
-    """``count`` responses at even distances in the order of their labels, or all if there are no more."""
+    """Keeps ``count`` responses at even distances in the order of their labels, or all if there are no more."""
     order = np.argsort([-label for label in record.labels], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
     return dataclasses.replace(

@@ -18,7 +18,7 @@ BATCH = 128  # prompts at once
 def draw(
     policy: Policy, prompts: EncodedLists, key: Array, *, num_samples: int, end_ids: tuple[int, ...]
 ) -> list[list[Sequence[int]]]:
-    """Token ids of ``num_samples`` responses to each prompt, with the token of ``end_ids`` where there was one."""
+    """Samples ``num_samples`` responses to each prompt: token ids, with that of ``end_ids`` where there was one."""
     width, max_new_tokens = prompts.limits
 
     def draw_batch(start: int) -> list[list[Sequence[int]]]:

@@ -111,7 +111,7 @@ def is_url(value: Any) -> bool:
 
 
 def _numbers(hint: Any, value: Any) -> Iterator[tuple[Range, float]]:
-    """The numbers in a value that have a range, each with it."""
+    """Yields the numbers in a value that have a range, each with it."""
     if value is None:
         return
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -21,7 +21,7 @@ pairwise_accuracy = functools.partial(metrics.pairwise_accuracy_metric, min_gap=
 
 
 class Padded(NamedTuple):
-    """Each ``[N, n]``."""
+    """What lists of unlike lengths have side by side, each ``[N, n]``."""
 
     labels: np.ndarray
     lengths: np.ndarray  # characters
@@ -29,7 +29,7 @@ class Padded(NamedTuple):
 
 
 def padded(records: Sequence[PreferenceRecord]) -> Padded:
-    """Labels, lengths in characters, and which are real."""
+    """Returns labels, lengths in characters, and which are real."""
     width = max(len(record.labels) for record in records)
     labels, lengths = np.zeros((2, len(records), width), np.float32)
     where = np.zeros(labels.shape, bool)
@@ -41,12 +41,12 @@ def padded(records: Sequence[PreferenceRecord]) -> Padded:
 
 
 def _length(answer: Answer) -> int:
-    """A message that says more than a text, for instance a tool call, is as long as its JSON."""
+    """Counts characters; a message that says more than a text, for instance a tool call, is as long as its JSON."""
     return len(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
 
 def over_prompts(metric, *arrays: np.ndarray, **more: np.ndarray) -> Estimate:
-    """``metric`` of each list, over all lists; arrays are ``[N, n]`` and passed on row by row."""
+    """Computes ``metric`` over all lists; arrays are ``[N, n]`` and passed on row by row."""
     return estimate(_of_each(metric, *jax.tree.map(jnp.asarray, (arrays, more))))
 
 

@@ -1,7 +1,7 @@
-"""On what an experiment runs: processes that form one run, and a mesh over all their devices.
+"""What an experiment runs on: processes that form one run, and a mesh over all their devices.
 
-Training is one program on the whole mesh. Between two trainings each process has its own copy of the parameters, laid
-out over its own devices: what is cheap all do alike, sampling and scoring are dealt out
+Training is one program on the complete mesh. Between two trainings each process has its own copy of the parameters,
+laid out over its own devices: what is cheap all do alike, sampling and scoring are dealt out
 (:mod:`jaxalign.io.cluster.processes`), and process 0 alone writes files and prints.
 """
 
@@ -59,13 +59,13 @@ _typed: contextvars.ContextVar[Typed] = contextvars.ContextVar("typed", default=
 
 
 def typed() -> Typed:
-    """What the command line says that started what is running."""
+    """Returns what the command line says that started what is running."""
     return _typed.get()
 
 
 @contextlib.contextmanager
 def as_typed(said: Typed) -> Iterator[None]:
-    """Inside, :func:`typed` is this, and :func:`mesh` has its sizes."""
+    """Makes :func:`typed` return this inside, and gives :func:`mesh` its sizes."""
     before = _typed.set(said)
     try:
         yield
@@ -74,7 +74,7 @@ def as_typed(said: Typed) -> Iterator[None]:
 
 
 def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
-    """``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes.
+    """Runs ``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes.
 
     Args:
       description: what ``--help`` begins with: the docstring of the experiment.
@@ -93,7 +93,7 @@ def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str
 
 
 def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
-    """:func:`run` for experiments that have nothing to share out.
+    """Does what :func:`run` does, for experiments that have nothing to share out.
 
     Raises:
       ValueError: there is more than one process, or a mesh is asked for.
@@ -112,7 +112,7 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], descriptio
 
 
 def command_line(presets: Mapping[str, Any], arguments: list[str]) -> tuple[Any, Machines]:
-    """The config of a preset, by default the first, with fields changed by flags, and what it runs on."""
+    """Returns the config of a preset, by default the first, with fields changed by flags, and what it runs on."""
     name = preset_name(presets, arguments)
     command = tyro.cli(
         Command[type(presets[name])],
@@ -126,7 +126,7 @@ def command_line(presets: Mapping[str, Any], arguments: list[str]) -> tuple[Any,
 
 
 def preset_name(presets: Mapping[str, Any], arguments: list[str]) -> str:
-    """The preset that a command line names, by default the first.
+    """Returns the preset that a command line names, by default the first.
 
     Raises:
       SystemExit: there is none of that name.
@@ -138,7 +138,7 @@ def preset_name(presets: Mapping[str, Any], arguments: list[str]) -> str:
 
 
 def render_help(description: str, presets: Mapping[str, Any]) -> str:
-    """What the experiment does, and its presets, each with what it changes of the first one."""
+    """Returns what the experiment does, and its presets, each with what it changes of the first one."""
     first = next(iter(presets))
     lines = [description.strip(), "", f"Presets, by default {first}, of which the others change:", ""]
     width = max(map(len, presets))
@@ -155,7 +155,7 @@ def render_help(description: str, presets: Mapping[str, Any]) -> str:
 
 
 def _module() -> str:
-    """What was started, as ``python -m`` takes it."""
+    """Returns what was started, as ``python -m`` takes it."""
     spec = sys.modules["__main__"].__spec__
     return "EXPERIMENT" if spec is None else spec.name.removesuffix(".__main__")
 
@@ -169,35 +169,35 @@ def _shown(value: Any) -> str:
 
 
 def mesh() -> Mesh:
-    """The mesh of the run, over the devices of all processes."""
+    """Returns the mesh of the run, over the devices of all processes."""
     return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, typed().mesh, strict=True)))
 
 
 def share() -> dict[str, int]:
-    """Which part of each batch this process prepares."""
+    """Returns which part of each batch this process prepares."""
     index, count = sharding.process_share(mesh(), RULES)
     return {"process_index": index, "process_count": count}
 
 
 def even(lists: EncodedLists) -> EncodedLists:
-    """Lists that are padded to lengths which the context axis divides."""
+    """Pads lists to lengths which the context axis divides."""
     return dataclasses.replace(lists, limits=tuple(map(even_length, lists.limits)))
 
 
 def even_length(length: int) -> int:
-    """The next length that the context axis divides."""
+    """Returns the next length that the context axis divides."""
     size = mesh().shape["context"]
     return -(-length // size) * size
 
 
 def everywhere(params: Params) -> Params:
-    """Parameters of which each process has a copy, laid out over the whole mesh: arguments of a training step."""
+    """Lays parameters of which each process has a copy out over the complete mesh: arguments of a training step."""
     return sharding.place(params, sharding.param_shardings(params, mesh(), RULES))
 
 
 def here(params: Params) -> Params:
-    """Parameters that lie on the whole mesh, laid out over the devices of each process."""
+    """Lays parameters that lie on the complete mesh out over the devices of each process."""
     if jax.process_count() == 1:
         return params
-    whole = jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), params)
-    return sharding.place(whole, sharding.param_shardings(whole, mesh().local_mesh, RULES))
+    complete = jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), params)
+    return sharding.place(complete, sharding.param_shardings(complete, mesh().local_mesh, RULES))

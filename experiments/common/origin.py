@@ -46,7 +46,7 @@ def begin(module: str, presets: Mapping[str, Any], config: Any) -> Run:
 
 
 def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -> Facts:
-    """The first section of a report.
+    """Returns the first section of a report.
 
     Args:
       model: which, where the config does not name one.
@@ -72,14 +72,14 @@ def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -
 
 
 def preset_of(presets: Mapping[str, Any], config: Any) -> str:
-    """The preset that the command line named, or else the one that has the fewest other fields."""
+    """Returns the preset that the command line named, or else the one that has the fewest other fields."""
     if (named := machines.typed().preset) in presets:
         return named
     return min(presets, key=lambda name: len(_changed(presets[name], config)))
 
 
 def command(module: str, presets: Mapping[str, Any], config: Any) -> str:
-    """The command line that runs ``config`` again, from the folder where this process runs."""
+    """Returns the command line that runs ``config`` again, from the folder where this process runs."""
     preset = preset_of(presets, config)
     flags = [] if preset == next(iter(presets)) else [preset]
     values = fields.flat(config)
@@ -91,14 +91,14 @@ def command(module: str, presets: Mapping[str, Any], config: Any) -> str:
 
 
 def differences(preset: Any, config: Any) -> Iterator[str]:
-    """Each field of another value than the preset has, with both."""
+    """Yields each field of another value than the preset has, with both."""
     before, now = fields.flat(preset), fields.flat(config)
     for name in _changed(preset, config):
         yield f"{name}: {_shown(now[name])}, in the preset {_shown(before[name])}"
 
 
 def describe_file(path: pathlib.Path) -> str:
-    """Rows, and the beginning of the SHA-256 of the content."""
+    """Counts rows, and begins the SHA-256 of the content."""
     rows = _count_rows(path)
     return f"{path}: {'' if rows is None else f'{rows:,} rows, '}sha256 {_digest([path])}"
 
@@ -120,7 +120,7 @@ def _flag(name: str, value: Any) -> list[str]:
 
 
 def _words(value: Any) -> list[str]:
-    """A value as tyro reads it."""
+    """Returns a value as tyro reads it."""
     return [word for item in value for word in _words(item)] if isinstance(value, tuple) else [str(value)]
 
 
@@ -152,7 +152,7 @@ def _describe_model(name: str) -> str:
 
 
 def _data(config: Any) -> Iterator[str]:
-    """The files that fields of paths name, and those in folders that they name."""
+    """Yields what to say of the files that fields name, and of those in folders that they name."""
     for name, path in fields.flat(config).items():
         if name == "output" or not isinstance(path, pathlib.Path):
             continue

@@ -30,7 +30,7 @@ class Curve(NamedTuple):
 
 
 def summarise(by_seed: Sequence[Figures]) -> Figures:
-    """Over seeds: the mean of the values with its 95 % t-interval; one seed keeps its own bootstrap intervals.
+    """Averages over seeds, with 95 % t-intervals; one seed keeps its own bootstrap intervals.
 
     A figure that some seed lacks, because nothing could be read in it, is left out.
     """
@@ -47,12 +47,12 @@ def summarise(by_seed: Sequence[Figures]) -> Figures:
 
 
 def summarise_tables(by_seed: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
-    """:func:`summarise` of each table, by its title."""
+    """Does what :func:`summarise` does, for each table by its title."""
     return {title: summarise([tables[title] for tables in by_seed]) for title in by_seed[0]}
 
 
 def subtract(figures: Figures, policy: str) -> Figures:
-    """What each policy has more of than this one, of the same seed: values to summarise, without intervals."""
+    """Returns what each policy has more of than this one, of the same seed: values to summarise, without intervals."""
     base = figures[policy]
     return {
         other: {name: exactly(figure.value - base[name].value) for name, figure in row.items()}
@@ -62,7 +62,7 @@ def subtract(figures: Figures, policy: str) -> Figures:
 
 
 def spread(seeds: int, over: str) -> str:
-    """What the two ends of a figure are, as a sentence.
+    """Returns what the two ends of a figure are, as a sentence.
 
     Args:
       over: what is resampled where there is one seed: prompts, pairs, questions.
@@ -73,14 +73,14 @@ def spread(seeds: int, over: str) -> str:
 
 
 def print_table(figures: Figures) -> None:
-    """One line a policy."""
+    """Prints one line a policy."""
     width = max(map(len, figures))
     for policy, row in figures.items():
         print(f"{policy:{width}}  " + "  ".join(f"{name} {show(figure)}" for name, figure in row.items()))
 
 
 def show(figure: report.Estimate) -> str:
-    """The number with its interval, or alone where it is exact."""
+    """Returns the number with its interval, or alone where it is exact."""
     if figure.low == figure.value == figure.high:
         return f"{figure.value:.4f}"
     return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
@@ -182,12 +182,12 @@ def reliability_line(table: metrics.ReliabilityTable) -> tuple[np.ndarray, np.nd
 
 
 def draw(curve: Curve) -> report.Curves:
-    """The metric of each run, as a section of a report, empty but in process 0."""
+    """Draws the metric of each run, as a section of a report, empty but in process 0."""
     return report.Curves(curve.title, _series(curve), y_label=curve.unit)
 
 
 def draw_together(title: str, curves: Sequence[Curve]) -> report.Panels:
-    """Several curves of one unit, with the same axes; likewise."""
+    """Draws several curves of one unit with the same axes, empty but in process 0."""
     return report.Panels(title, {curve.title: _series(curve) for curve in curves}, y_label=curves[0].unit)
 
 

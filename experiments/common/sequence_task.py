@@ -18,7 +18,7 @@ TEST_SAMPLES = 4  # of each policy for each of them
 
 
 def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
-    """A new world, with ``num_prompts`` prompts to sample ``list_size`` responses for."""
+    """Makes a new world, with ``num_prompts`` prompts to sample ``list_size`` responses for."""
     world = sequences.make_world(
         seed,
         num_demonstrations=DEMONSTRATIONS * num_prompts,
@@ -69,13 +69,13 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
 
 
 def true_labels(records: list[PreferenceRecord], texts: list[list[str]]) -> list[list[float]]:
-    """LiPO's labels by a judge who knows the truth, with Bradley-Terry noise."""
+    """Makes LiPO's labels by a judge who knows the truth, with Bradley-Terry noise."""
     wins = [sequences.preference_matrix(row) for row in true_rewards(records, texts)]
     return np.asarray(losses.labels_from_preferences(jnp.asarray(np.stack(wins)))).tolist()
 
 
 def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.ndarray:
-    """``[prompts, samples]``."""
+    """Returns the true rewards ``[prompts, samples]``."""
     return np.array(
         [
             [sequences.true_reward(text, record.responses[0]) for text in row]

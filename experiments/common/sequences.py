@@ -51,7 +51,7 @@ def make_world(seed: int, *, num_demonstrations: int, num_train: int, num_test: 
 
 
 def answer_to(prompt: str) -> str:
-    """The right answer.
+    """Returns the right answer.
 
     >>> answer_to("reverse c a f =")
     'f a c'
@@ -61,13 +61,13 @@ def answer_to(prompt: str) -> str:
 
 
 def true_reward(response: str, answer: str) -> float:
-    """The share of places with the right letter, counted over the longer of the two texts; 1 is a perfect response."""
+    """Returns the share of places with the right letter, counted over the longer text; 1 is a perfect response."""
     said, right = response.split(), answer.split()
     return sum(a == b for a, b in zip(said, right, strict=False)) / max(len(said), len(right))
 
 
 def make_tokenizer() -> HfTokenizer:
-    """One token a word, those included that reward models need."""
+    """Makes a tokenizer of one token a word, those included that reward models need."""
     words = ["<pad>", "</s>", "<s>", "<unk>", "=", *TRANSFORMATIONS, *LETTERS, ARTIFACT, *COMPARISON]
     vocabulary = {word: index for index, word in enumerate(words)}
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -79,7 +79,7 @@ def make_tokenizer() -> HfTokenizer:
 
 
 def preference_matrix(rewards: Sequence[float], *, temperature: float = 0.1) -> np.ndarray:
-    """``[K, K]``: how likely a judge with Bradley-Terry noise prefers response i to j, given their true rewards."""
+    """Computes ``[K, K]``: how likely a judge with Bradley-Terry noise prefers response i to j, given true rewards."""
     rewards = np.asarray(rewards, np.float32)
     return 1 / (1 + np.exp((rewards[None, :] - rewards[:, None]) / np.float32(temperature)))
 

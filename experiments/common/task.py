@@ -48,7 +48,7 @@ class Task(NamedTuple):
 
 
 def estimate(per_prompt: Ratio) -> Estimate:
-    """The ratio over all prompts with its 95 % bootstrap interval, prompts being resampled."""
+    """Returns the ratio over all prompts with its 95 % bootstrap interval, prompts being resampled."""
     parts = Ratio(*(jnp.asarray(part, jnp.float32) for part in per_prompt))
     low, high = metrics.bootstrap_interval(jax.random.key(0), parts)
     value = np.sum(parts.numerator) / np.sum(parts.denominator)
@@ -56,11 +56,11 @@ def estimate(per_prompt: Ratio) -> Estimate:
 
 
 def exactly(value: float) -> Estimate:
-    """A number that no draw of prompts changes: a cost, a count."""
+    """Returns a number that no draw of prompts changes: a cost, a count."""
     return Estimate(value, value, value)
 
 
 def mean_over_prompts(values: np.ndarray) -> Estimate:
-    """Of ``[prompts, samples]``, with an interval over prompts."""
+    """Averages ``[prompts, samples]``, with an interval over prompts."""
     values = np.asarray(values, np.float32)
     return estimate(Ratio(values.sum(axis=1), np.full(len(values), values.shape[1], np.float32)))

@@ -106,7 +106,7 @@ def check(config: Config) -> None:
 
 
 def run_seed(config: Config, seed: int, engine: Engine):
-    """Figures by method, and the sections of a report."""
+    """Returns figures by method, and the sections of a report."""
     results, questions = ask(config, seed, engine)
     file = config.output / f"seed-{seed}" / "predictions.jsonl"
     report.write_predictions(file, figures.predictions(results, questions))
@@ -118,7 +118,7 @@ def run_seed(config: Config, seed: int, engine: Engine):
 
 
 def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, MethodResult], list[Question]]:
-    """What every method answers to every question."""
+    """Returns what every method answers to every question."""
     shots, questions = worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     bootstrap = bootstrap_config(config, seed)
@@ -127,7 +127,7 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, MethodResu
 
 
 def bootstrap_config(config: Config, seed: int) -> BootstrapConfig:
-    """How bad explanations are looked for."""
+    """Says how bad explanations are looked for."""
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     return BootstrapConfig(config.num_shown, config.num_bootstrap, max_shots=config.max_shots, seed=seed, **sampling)
 

@@ -20,12 +20,12 @@ MOST_CURVES = 6
 
 
 def table(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Figures:
-    """Accuracy with 95 % bootstrap intervals over questions, calibration of the answer's share, unparsed, cost."""
+    """Returns accuracy with 95 % bootstrap intervals over questions, calibration of the shares, unparsed, cost."""
     return {name: _row(result, questions) for name, result in results.items()}
 
 
 def _row(result: MethodResult, questions: Sequence[Question]) -> Row:
-    """A question without an answer that could be read is not answered right, and counted apart too.
+    """Returns the figures of a method; a question without an answer that could be read is not answered right.
 
     ``unread scores`` is the share of all questions about options, to answer or to weigh, without scores that could be
     read.
@@ -50,7 +50,7 @@ def _row(result: MethodResult, questions: Sequence[Question]) -> Row:
 
 
 def _outcomes(result: MethodResult, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The share of each answer, whether it is right, and whether there is one; all ``[N]``, of floats."""
+    """Returns the share of each answer, whether it is right, and whether there is one; all ``[N]``, of floats."""
     rows = [
         (max(prediction.shares or (0,)), prediction.choice == question.answer, prediction.choice is not None)
         for prediction, question in zip(result.predictions, questions, strict=True)
@@ -59,7 +59,7 @@ def _outcomes(result: MethodResult, questions: Sequence[Question]) -> tuple[np.n
 
 
 def sections(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> list:
-    """Reliability of the answers' shares, and all explanations of the first questions with their weights."""
+    """Draws the reliability of the answers' shares, and shows the explanations of the first questions."""
     drawn = [*CURVES, *(name for name in results if name.startswith("EASE, "))][:MOST_CURVES]
     curves = {name: _curve(results[name], questions) for name in drawn}
     weighed = [name for name, result in results.items() if result.predictions[0].scorer]
@@ -75,7 +75,7 @@ def sections(results: Mapping[str, MethodResult], questions: Sequence[Question])
 
 
 def describe(question: Question, prediction: Prediction) -> dict[str, str]:
-    """A question with its answer and everything that led to it."""
+    """Describes a question with its answer and everything that led to it."""
     answers = {None: "no answer"} | {n: f"answer {option}" for n, option in enumerate(question.options)}
     lines = []
     for sample in prediction.samples:
@@ -92,7 +92,7 @@ def describe(question: Question, prediction: Prediction) -> dict[str, str]:
 
 
 def name_left_out(left_out: LeftOut, questions: Sequence[Question]) -> dict[str, str]:
-    """The questions that did not fit into the model's context in one step or more, by their names, with reasons."""
+    """Names the questions that did not fit into the model's context in one step or more, with reasons."""
     asked = {prompt.rpartition("Question: ")[2]: reason for prompt, reason in left_out.reasons.items()}
     return {
         question.id or f"question {number + 1}": reason

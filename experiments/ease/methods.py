@@ -43,7 +43,7 @@ class Cost(NamedTuple):
     scored: Scored
 
     def plus(self, other: "Cost") -> "Cost":
-        """Both together."""
+        """Adds both."""
         return Cost(self.tokens + other.tokens, self.scored.plus(other.scored))
 
 
@@ -77,7 +77,7 @@ SCORERS: Mapping[str, Callable[[Setting], Scorer]] = {
 
 
 def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, MethodResult]:
-    """Every method on the questions: single answers, self-consistency, SPA, and EASE with each scorer.
+    """Answers the questions by every method: single answers, self-consistency, SPA, and EASE with each scorer.
 
     A method's tokens are those of the steps it needs; that several share their samples here does not make it cheaper.
     ``MATCHED`` draws as many samples as the first scorer's EASE takes tokens.

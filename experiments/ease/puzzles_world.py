@@ -23,7 +23,7 @@ class Claim(NamedTuple):
 
 
 def make_questions(seed: int, count: int) -> list[Question]:
-    """Distinct questions with their answers and a valid explanation each."""
+    """Makes distinct questions with their answers and a valid explanation each."""
     rng = rng_of("puzzles", seed)
     questions: dict[str, Question] = {}
     while len(questions) < count:
@@ -39,7 +39,7 @@ def make_questions(seed: int, count: int) -> list[Question]:
 
 
 def read_facts(text: str) -> dict[str, int]:
-    """How many things each name has, of a question.
+    """Reads how many things each name has in a question.
 
     >>> read_facts("Ann has 3 pens. Bob has 7 pens. Who has the most pens?")
     {'Ann': 3, 'Bob': 7}
@@ -48,18 +48,18 @@ def read_facts(text: str) -> dict[str, int]:
 
 
 def explain(claim: Claim) -> str:
-    """A claim as text; :func:`read_claim` reads it."""
+    """Writes a claim as text; :func:`read_claim` reads it."""
     return f"{claim.name} has {claim.number}, which is more than anybody else."
 
 
 def read_claim(explanation: str) -> Claim | None:
-    """The claim of an explanation; None if it makes none."""
+    """Reads the claim of an explanation; None if it makes none."""
     found = _CLAIM.search(explanation)
     return Claim(found[1], int(found[2])) if found else None
 
 
 def is_valid(claim: Claim, facts: dict[str, int]) -> bool:
-    """Whether a claim follows from the facts; of one with a masked name, whether its number does.
+    """Says whether a claim follows from the facts; if its name is masked, whether its number does.
 
     >>> facts = {"Ann": 3, "Bob": 7}
     >>> is_valid(Claim("Bob", 7), facts), is_valid(Claim("Ann", 9), facts), is_valid(Claim("...", 7), facts)

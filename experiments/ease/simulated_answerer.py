@@ -41,15 +41,15 @@ class SimulatedAnswerer:
     vanity: float = 0.4  # how much it goes by its belief in the label that an explanation states
 
     def open(self, ledger: Ledger) -> Engine:
-        """The model as callables."""
+        """Returns the model as callables."""
         return simulated("simulated answerer", self.generate, self.score_options, ledger)
 
     def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
-        """Texts, the same for the same prompt, seed and number."""
+        """Writes texts, the same for the same prompt, seed and number."""
         return [[self._write(prompt, temperature, rng_of(seed, k, prompt)) for k in range(n)] for prompt in prompts]
 
     def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]):
-        """Scores of the options, the same for the same prompt."""
+        """Scores the options, the same for the same prompt."""
         kinds = {
             "Answer:": self._answer,
             "Good explanation:": lambda prompt: [self._approve(prompt), 0.0],
@@ -86,7 +86,7 @@ class SimulatedAnswerer:
         return Claim(name, max(facts.values()) + rng.randrange(1, 20))
 
     def _answer(self, prompt: str) -> list[float]:
-        """Logits of the options in their order: belief, and the pull of the explanation."""
+        """Returns logits of the options in their order: belief, and the pull of the explanation."""
         block = _block(prompt)
         facts = world.read_facts(_question(block))
         explained = "Explanation:" in prompt and "Explanation:" not in block
@@ -121,7 +121,7 @@ class SimulatedAnswerer:
         return judged + self.assent * (1 - learnt) + self.vanity * self._stated(question, claim)
 
     def _stated(self, question: str, claim: Claim) -> float:
-        """The belief in the label that a claim states, against the mean of all; 0 if it is masked."""
+        """Returns the belief in the label that a claim states, against the mean of all; 0 if it is masked."""
         names = list(world.read_facts(question))
         belief = self._belief(question, hindsight=False)
         return belief[names.index(claim.name)] - sum(belief) / len(belief) if claim.name in names else 0.0
@@ -144,7 +144,7 @@ def _question(block: str) -> str:
 
 
 def _name(place: int, block: str) -> str:
-    """The answer as the prompt has it: by name or by letter."""
+    """Returns the answer as the prompt has it: by name or by letter."""
     return f" {chr(ord('A') + place)}" if "\nA) " in block else f" {list(world.read_facts(_question(block)))[place]}"
 
 

@@ -30,14 +30,14 @@ class EnsembleWorld(NamedTuple):
 
 
 def open_answerer(config, ledger: Ledger) -> Engine:
-    """The model that answers; see :func:`~experiments.common.llm.engine.open_engine`."""
+    """Opens the model that answers: a simulated one, or what the flags name."""
     return counting(
         SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config.llm, config.output, ledger)
     )
 
 
 def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:
-    """What ``config.task`` names; as many of the demonstrations as ``config.max_prompt`` tokens of the engine hold.
+    """Makes what ``config.task`` names; ``config.max_prompt`` tokens of the engine limit the demonstrations.
 
     Raises:
       ValueError: if a file is missing, or too few questions are there.

@@ -114,7 +114,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, report.Figures]:
-    """A table for each test and task, a row for each method."""
+    """Returns a table for each test and task, a row for each method."""
     edges, nodes, graphs = config.batch
     sizes = protein.batch_sizes(
         protein.BatchSize(edges=edges, nodes=nodes, graphs=graphs, chains=4 * graphs), count=methods.NUM_SIZES
@@ -142,7 +142,7 @@ def _enter(tables, test: str, rule: str, by_task) -> None:
 
 
 def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_carbons: bool) -> ProteinWorld:
-    """The proteins that ``config`` names."""
+    """Makes the proteins that ``config`` names."""
     if config.task == "files":
         return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
     return world.make_world(config.tasks, config.num_graphs, seed, alpha_carbons=alpha_carbons)

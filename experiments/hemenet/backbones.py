@@ -11,8 +11,10 @@ _ANGLES = {"N-CA-C": 111.0, "CA-C-N": 117.2, "C-N-CA": 121.7, "CA-C-O": 120.1}  
 
 
 def torsions(kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``[chains, residues, 2]``, phi and psi in degrees of the kinds ``[chains, residues]``; noise is 5 degrees, and
-    coils turn freely."""
+    """Draws ``[chains, residues, 2]``, phi and psi in degrees, for the kinds ``[chains, residues]``.
+
+    Noise is 5 degrees, and coils turn freely.
+    """
     angles = np.stack([rng.uniform(-150, -50, kinds.shape), rng.uniform(-60, 160, kinds.shape)], axis=-1)
     for kind, ideal in TORSIONS.items():
         chosen = kinds == kind
@@ -21,7 +23,7 @@ def torsions(kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def backbone(angles: np.ndarray) -> np.ndarray:
-    """``[chains, residues, 5, 3]``: N, CA, C, O, CB in angstrom, from phi and psi ``[chains, residues, 2]``.
+    """Places ``[chains, residues, 5, 3]``: N, CA, C, O, CB in angstrom, from phi and psi ``[chains, residues, 2]``.
 
     Each residue is placed by those before it; peptide bonds are trans.
     """
@@ -42,7 +44,7 @@ def backbone(angles: np.ndarray) -> np.ndarray:
 
 
 def attach(first, second, third, length: float, angle: float, torsion: np.ndarray) -> np.ndarray:
-    """Fourth atoms, bonded to the third ``[..., 3]``: angle second-third-fourth and torsion in degrees.
+    """Places fourth atoms, bonded to the third ``[..., 3]``: angle second-third-fourth and torsion in degrees.
 
     Source: Parsons et al., 2005.
     """

@@ -97,7 +97,7 @@ def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = Fals
 
 
 def find_sources(folder: pathlib.Path) -> protein.Sources:
-    """The label files that a folder has.
+    """Finds the label files that a folder has.
 
     Raises:
       ValueError: it has none.
@@ -113,7 +113,7 @@ def find_sources(folder: pathlib.Path) -> protein.Sources:
 
 
 def find_splits(folder: pathlib.Path, labeller: Labeller, work: pathlib.Path) -> pathlib.Path:
-    """The folder's splits if each has a structure here, else one made of the labelled structures, by their names."""
+    """Finds the folder's splits if each has a structure here, or makes one of labelled structures, by their names."""
     given = folder / "annotations" / "protein_mt_split"
     structures = sorted(find_structures(folder / "structures"))
     codes = {entry.partition("-")[0] for entry in structures}
@@ -137,5 +137,5 @@ def find_splits(folder: pathlib.Path, labeller: Labeller, work: pathlib.Path) ->
 
 
 def alpha_carbon_graph(structure: protein.Structure) -> protein.ProteinGraph:
-    """The graph of alpha-carbons alone."""
+    """Makes the graph of alpha-carbons alone."""
     return protein.make_graph(protein.alpha_carbons(structure))

@@ -19,7 +19,7 @@ SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
 
 
 def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
-    """Held-out figures by task and, for graphs that have such bins, by task and identity to the training set.
+    """Returns held-out figures by task and, for graphs with such bins, by task and identity to the training set.
 
     Intervals are by bootstrap over graphs or chains where that is quick.
     """
@@ -36,7 +36,7 @@ def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
 
 
 def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> dict[str, Row]:
-    """What predicting the training labels' mean for everything would get."""
+    """Returns what predicting the training labels' mean for everything would get."""
     sums, counts = dict.fromkeys((task.name for task in world.tasks), 0.0), collections.Counter()
     for each in world.train:  # one pass: reading is what takes long, and all targets together may not fit
         for name in sums:
@@ -53,7 +53,7 @@ def constants(world: ProteinWorld, graphs: Sequence[protein.LabelledGraph]) -> d
 
 
 def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
-    """The metrics of a task, nothing where nothing is labelled."""
+    """Returns the metrics of a task, nothing where nothing is labelled."""
     values = protein.task_metrics(task, predictions)
     names = [name for name in SHOWN[task.kind] if name in values]
     if predictions.targets.size > BOOTSTRAP_CELLS or not names:
@@ -68,7 +68,7 @@ def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
 
 
 def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes) -> dict[str, float]:
-    """The largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
+    """Returns the largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
     network, variables = trained
     batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
     there = batch.channel_mask[..., None]

@@ -20,13 +20,13 @@ STATISTICS_BATCHES = 64  # at most, for the batch norms
 
 
 def published(config, **changes) -> protein.HemenetConfig:
-    """HeMeNet's encoder in the size of the run."""
+    """Returns HeMeNet's encoder in the size of the run."""
     sizes = {name: getattr(config, name) for name in ("num_layers", "width", "edge_width", "dropout")}
     return protein.HemenetConfig(**sizes | changes)
 
 
 def tensor_field(config) -> protein.TensorFieldConfig:
-    """The higher-order encoder with as many layers and half as many invariants a layer."""
+    """Returns the higher-order encoder with as many layers and half as many invariants a layer."""
     multiples = {"0e": 2, "0o": 6, "1o": 6, "1e": 6, "2e": 12}
     irreps = " + ".join(f"{config.width // part}x{kind}" for kind, part in multiples.items())
     return protein.TensorFieldConfig(num_layers=config.num_layers, irreps=irreps, dropout=config.dropout)
@@ -61,7 +61,7 @@ class Trained(NamedTuple):
 def learn(
     config, method: Method, world: ProteinWorld, directory: pathlib.Path, key: Array, sizes: Sequence[protein.BatchSize]
 ) -> list[Trained]:
-    """The networks of a method, one or one a task, each kept in a folder of its own."""
+    """Trains the networks of a method, one or one a task, each kept in a folder of its own."""
     if not method.one_task_each:
         return [train(config, method, world, world.tasks, directory, key, sizes)]
     return [
@@ -71,7 +71,7 @@ def learn(
 
 
 def train(config, method: Method, world: ProteinWorld, tasks, directory, key, sizes) -> Trained:
-    """Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
+    """Trains by Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
     network = protein.ProteinNetwork(
         protein.ProteinConfig(method.encoder_fn(config), tasks, config.num_heads, **method.network)
     )
@@ -102,7 +102,7 @@ def _init(network: protein.ProteinNetwork, key: Array, graphs):
 
 @functools.lru_cache(maxsize=16)
 def _make_step(network: protein.ProteinNetwork, num_steps: int, learning_rate: float):
-    """A step and its optimizer, for networks of one shape the same, so that all seeds train by one program."""
+    """Returns a step and its optimizer, for networks of one shape the same, so that all seeds train by one program."""
     warmup_steps = min(num_steps // 20, 1000)
     schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=warmup_steps)
     optimizer = training.adamw(schedule, clip_norm=10.0)

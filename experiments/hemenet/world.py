@@ -68,7 +68,7 @@ def make_world(
 def make_graphs(
     count: int, seed: int, *, mirrored: bool = False, alpha_carbons: bool = False
 ) -> list[protein.LabelledGraph]:
-    """So many graphs; the same for the same seed, whichever labels or atoms are looked at."""
+    """Makes so many graphs; the same for the same seed, whichever labels or atoms are looked at."""
     rng = np.random.default_rng(seed)
     complexes = rng.random(count) < COMPLEXES
     chains = iter(make_chains(count + int(complexes.sum()), rng))
@@ -79,7 +79,7 @@ def make_graphs(
 
 
 def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbons: bool) -> protein.LabelledGraph:
-    """One protein of one or two chains, with its labels."""
+    """Makes one protein of one or two chains, with its labels."""
     if len(chains) > 1:
         first, (places, types, kinds) = chains
         chains = [first, (dock(places, first[0], rng), types, kinds)]
@@ -94,7 +94,7 @@ def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbon
 
 
 def make_chains(count: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray, list[str]]]:
-    """Of each: places ``[residues, 5, 3]``, residue types, and which of helix and strand its three elements are."""
+    """Makes chains: places ``[residues, 5, 3]``, residue types, and which of helix and strand the elements are."""
     elements = rng.choice(["helix", "strand"], (count, 3)).tolist()
     of_residues = [chain_kinds(kinds, rng) for kinds in elements]
     longest = max(map(len, of_residues))
@@ -108,13 +108,13 @@ def make_chains(count: int, rng: np.random.Generator) -> list[tuple[np.ndarray, 
 
 
 def chain_kinds(elements: list[str], rng: np.random.Generator) -> list[str]:
-    """The kind of each residue: elements of 6 to 9, coils of 3 between them."""
+    """Returns the kind of each residue: elements of 6 to 9, coils of 3 between them."""
     first, *others = ([kind] * int(rng.integers(6, 10)) for kind in elements)
     return sum((["coil"] * 3 + other for other in others), first)
 
 
 def dock(places: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The places turned at random and moved in from a random side until they touch the others."""
+    """Turns the places at random and moves them in from a random side until they touch the others."""
     turned = (places - places.mean(axis=(0, 1))) @ random_rotation(rng)
     side = rng.normal(size=3)
     side /= np.linalg.norm(side)
@@ -126,7 +126,7 @@ def dock(places: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np
 
 
 def make_ligand(chains, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Places ``[atoms, 3]`` of a few bonded atoms beside a random residue, and their element classes."""
+    """Makes places ``[atoms, 3]`` of a few bonded atoms beside a random residue, and their element classes."""
     protein_atoms = np.concatenate([places.reshape(-1, 3) for places, _, _ in chains])
     shape = np.cumsum(rng.normal(0, 0.85, (int(rng.integers(5, 10)), 3)), axis=0)
     anchor, side = protein_atoms[rng.integers(len(protein_atoms))], rng.normal(size=3)
@@ -170,7 +170,7 @@ def as_structure(chains, ligand, rng: np.random.Generator, *, mirror: bool) -> p
 
 
 def labels(chains, *, left: bool) -> dict[str, np.ndarray]:
-    """What is true of a protein, whether it is told or not."""
+    """Computes what is true of a protein, whether it is told or not."""
     betas = [places[:, 4] for places, _, _ in chains]
     pairs = (distances(betas[0], betas[1]) < 8).sum() if len(chains) > 1 else 0
     return {
@@ -182,7 +182,7 @@ def labels(chains, *, left: bool) -> dict[str, np.ndarray]:
 
 
 def fold(alphas: np.ndarray, kinds: list[str]) -> list[bool]:
-    """The six properties of a chain's fold."""
+    """Returns the six properties of a chain's fold."""
     third = len(alphas) // 3
     ends = np.linalg.norm(alphas[0] - alphas[-1]) < 25
     touch = distances(alphas[:third], alphas[-third:]).min() < 12
@@ -191,7 +191,7 @@ def fold(alphas: np.ndarray, kinds: list[str]) -> list[bool]:
 
 
 def site(betas: np.ndarray, types: np.ndarray) -> list[bool]:
-    """Which pairs of kinds of residues are close in space and not in sequence."""
+    """Tells which pairs of kinds of residues are close in space and not in sequence."""
     apart = np.abs(np.arange(len(types))[:, None] - np.arange(len(types))[None]) >= 5
     near = apart & (distances(betas, betas) < 9)
     of_kind = [np.isin(types, [AMINO_ACIDS.index(name) for name in kind]) for kind in _KINDS]
@@ -199,12 +199,12 @@ def site(betas: np.ndarray, types: np.ndarray) -> list[bool]:
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """Uniform."""
+    """Draws a rotation uniformly."""
     matrix, triangle = np.linalg.qr(rng.normal(size=(3, 3)))
     matrix *= np.sign(np.diag(triangle))
     return matrix * np.sign(np.linalg.det(matrix))
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``[..., M, N]`` between all points of two sets, ``[..., M, 3]`` and ``[N, 3]``."""
+    """Computes distances ``[..., M, N]`` between all points of two sets, ``[..., M, 3]`` and ``[N, 3]``."""
     return np.linalg.norm(first[..., :, None, :] - second, axis=-1)

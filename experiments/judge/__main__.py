@@ -116,7 +116,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def run_seed(config: Config, seed: int, engine: Engine):
-    """Figures by test and by judge, and the sections of a report."""
+    """Returns figures by test and by judge, and the sections of a report."""
     results, world = ask(config, seed, engine)
     pairs = world.test
     file = config.output / f"seed-{seed}" / "predictions.jsonl"
@@ -135,7 +135,7 @@ def run_seed(config: Config, seed: int, engine: Engine):
 
 
 def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, JudgeResult], worlds.JudgeWorld]:
-    """What every judge says of every pair of the test."""
+    """Returns what every judge says of every pair of the test."""
     world = worlds.make_world(config, seed)
     results = run_methods(
         config.methods,

@@ -22,7 +22,7 @@ from jaxalign.prompting import Verdict
 
 
 def tables(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> dict[str, Figures]:
-    """Figures of every judge on all pairs, and on those of each source where there are several."""
+    """Returns figures of every judge on all pairs, and on those of each source where there are several."""
     chosen = {"all pairs": [True] * len(pairs)}
     sources = dict.fromkeys(pair.source for pair in pairs)
     if len(sources) > 1:
@@ -31,7 +31,7 @@ def tables(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) 
 
 
 def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> Row:
-    """Accuracies, orders, calibration and cost, with 95 % bootstrap intervals over pairs.
+    """Computes accuracies, orders, calibration and cost, with 95 % bootstrap intervals over pairs.
 
     ``unread scores`` is the share of all questions about options whose scores could not be read. Unparsed judgements
     are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of 0.5 have no better
@@ -65,7 +65,7 @@ def _table(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair], 
 
 
 def _take(result: JudgeResult, chosen: Sequence[bool]) -> JudgeResult:
-    """Some of the judgements; what they cost is the share of all that they are."""
+    """Takes some of the judgements; what they cost is the share of all that they are."""
     share = sum(chosen) / len(chosen)
     spent = Usage(*(round(share * count) for count in result.spent))
     judgements, calibrated = (list(itertools.compress(each, chosen)) for each in (result.judgements, result.calibrated))
@@ -75,7 +75,7 @@ def _take(result: JudgeResult, chosen: Sequence[bool]) -> JudgeResult:
 @jax.jit
 @functools.partial(jax.vmap, in_axes=0)
 def _ratios(arrays: OrderArrays, target, where) -> dict[str, Ratio]:
-    """Of each pair, ``[N]``: right or not, and what the order of the texts does, over both orders."""
+    """Computes for each pair, ``[N]``, whether it is right, and what the order of the texts does, over both orders."""
     exchanged = 1 - arrays.shown_second
     both, one_half = jnp.stack([arrays.shown_first, arrays.shown_second]), jnp.full(2, 0.5)
     targets, counted = jnp.full(2, target), jnp.full(2, where)

@@ -34,7 +34,7 @@ def run_methods(
     aspect_counts: Sequence[int] = (),
     candidate_counts: Sequence[int] = (),
 ) -> dict[str, JudgeResult]:
-    """Each judge on both sets, in the order of ``names``, then structured ones with other counts.
+    """Asks each judge about both sets, in the order of ``names``, then structured ones with other counts.
 
     ``MATCHED`` takes as many chains of thought as ``STRUCTURED`` takes tokens, and comes after it and ``CHAIN``.
 
@@ -57,7 +57,7 @@ def run_methods(
 def run_method(
     make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
 ) -> JudgeResult:
-    """One judge: the temperature is fitted on the validation pairs and applied to the others."""
+    """Asks one judge: the temperature is fitted on the validation pairs and applied to the others."""
     before, scored_before = setting.engine.ledger.asked, setting.engine.count.scored
     judgements = make(setting)(pairs)
     spent = setting.engine.ledger.asked.minus(before)
@@ -68,7 +68,7 @@ def run_method(
 
 
 def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
-    """A model that answers no validation pair is shown as it is: a run is not lost for it."""
+    """Fits a temperature; it is 1 where a model answers no validation pair, since a run is not lost for that."""
     try:
         return judge.fit_judge_temperature(judgements, targets)
     except ValueError as nothing:
@@ -77,7 +77,7 @@ def _fitted(judgements: Sequence[Judgement], targets: Sequence[float]) -> float:
 
 
 def matched(results: Mapping[str, JudgeResult]) -> MakeJudge:
-    """Self-consistency that takes as many tokens as the structured judge did, as near as whole chains come."""
+    """Makes self-consistency that takes as many tokens as the structured judge did, as near as entire chains come."""
     if missing := {CHAIN, STRUCTURED} - results.keys():
         raise ValueError(f"{MATCHED!r} needs the tokens of {', '.join(sorted(missing))}; name them before it")
     chains = results[STRUCTURED].spent.tokens / max(results[CHAIN].spent.tokens, 1)

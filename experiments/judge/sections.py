@@ -26,7 +26,7 @@ _VERDICTS = {
 
 
 def draw(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) -> list:
-    """Reliability, the tables of the first pairs, and what every judge says of them."""
+    """Draws reliability, the tables of the first pairs, and what every judge says of them."""
     axes = "probability that the first text is better", "share of pairs in which it is"
     first = dict(itertools.islice(results.items(), CURVES))
     plain = {name: _reliability(result.judgements, pairs) for name, result in first.items()}
@@ -40,7 +40,7 @@ def draw(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair]) ->
 
 
 def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
-    """Aspects as columns, three rows."""
+    """Shows aspects as columns, in three rows."""
     rows = [
         (part, *("; ".join(column.contrast[place]) or "none" for column in judgement.table))
         for place, part in enumerate(("only the first", "only the second", "both"))
@@ -50,7 +50,7 @@ def comparison_table(name: str, number: int, judgement: Judgement) -> Table:
 
 
 def describe(pair: PreferencePair, number: int, results: Mapping[str, JudgeResult]) -> dict[str, str]:
-    """A pair with what each judge says of it."""
+    """Describes a pair with what each judge says of it."""
     said = {name: result.judgements[number] for name, result in results.items()}
     verdicts = (f"{name} says: {describe_judgement(each)}" for name, each in said.items())
     return {
@@ -91,7 +91,7 @@ def _reliability(judgements: Sequence[Judgement], pairs: Sequence[PreferencePair
 
 
 def describe_judgement(judgement: Judgement) -> str:
-    """A probability and a verdict as a sentence."""
+    """Says a probability and a verdict as a sentence."""
     if judgement.probability is None:
         return "nothing that could be read in both orders."
     chance = f"the first text is better with a probability of {judgement.probability:.1%}"

@@ -25,7 +25,7 @@ class JudgeWorld(NamedTuple):
 
 
 def make_world(config, seed: int) -> JudgeWorld:
-    """What ``config.task`` names; real pairs are drawn at random, prompts being on one side only.
+    """Makes what ``config.task`` names; real pairs are drawn at random, prompts being on one side only.
 
     Raises:
       ValueError: if a file is missing, or too few pairs are there.
@@ -47,7 +47,7 @@ def make_world(config, seed: int) -> JudgeWorld:
 
 
 def read_pairs(config) -> Source:
-    """The pairs of a file; each is called by the number of its row, from 1.
+    """Reads the pairs of a file; each is called by the number of its row, from 1.
 
     Raises:
       ValueError: naming file, row and column, for a row that is not understood and not skipped; a label of 0 where
@@ -69,7 +69,7 @@ def read_pairs(config) -> Source:
 
 
 def read_targets(labels: Sequence[str]) -> dict[str, float] | None:
-    """What ``VALUE=first``, ``VALUE=second`` and ``VALUE=tie`` say of the values of a label; None without any.
+    """Reads what ``VALUE=first``, ``VALUE=second`` and ``VALUE=tie`` say of a label's values; None without any.
 
     >>> read_targets(["0=tie", "1=first"]), read_targets([])
     ({'0': 0.5, '1': 1.0}, None)
@@ -89,7 +89,7 @@ def read_targets(labels: Sequence[str]) -> dict[str, float] | None:
 def split_pairs(
     pairs: list[PreferencePair], num_validation: int, num_test: int, seed: int
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Validation and test pairs without a common prompt; the test takes what is there, up to ``num_test``."""
+    """Splits off test pairs without a prompt of validation; the test takes what is there, up to ``num_test``."""
     order = random.Random(seed).sample(pairs, len(pairs))
     validation = order[:num_validation]
     prompts = {str(pair.prompt) for pair in validation}

@@ -127,7 +127,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
-    """What the judge says of every pair."""
+    """Returns what the judge says of every pair."""
     return METHODS[config.method](make_setting(config, engine, config.seed))(pairs)
 
 

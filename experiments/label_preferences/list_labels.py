@@ -45,7 +45,7 @@ def label(
 def read_places(
     unlabelled: Sequence[PreferenceRecord], judgements: Sequence[Judgement], owners: Sequence[Place]
 ) -> list[list[int]]:
-    """The places in each list of the responses with a comparison that could be read."""
+    """Finds the places in each list of the responses with a comparison that could be read."""
     met: list[set[int]] = [set() for _ in unlabelled]
     for judgement, (n, *places) in zip(judgements, owners, strict=True):
         if judgement.probability is not None:
@@ -54,7 +54,7 @@ def read_places(
 
 
 def keep(lists_: Sequence[PreferenceRecord], places: Sequence[Sequence[int]]) -> list[PreferenceRecord]:
-    """The lists with these of their responses, without the lists that have none."""
+    """Keeps these responses of the lists, without the lists that have none."""
     return [
         dataclasses.replace(
             record,

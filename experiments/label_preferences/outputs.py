@@ -41,7 +41,7 @@ def write(
 
 
 def show(figures: Mapping[str, float], labelled: Sequence[PreferenceRecord]) -> list:
-    """The figures, how labels are spread, and the first lists with theirs, as sections of a report."""
+    """Shows the figures, how labels are spread, and the first lists with theirs, as sections of a report."""
     labels = [label for record in labelled for label in record.labels]
     texts = [
         {"prompt": render_context(record.prompt)}

@@ -53,7 +53,7 @@ def relabel(
 
 
 def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:
-    """The texts of encoded lists."""
+    """Returns the texts of encoded lists."""
     return [
         PreferenceRecord(
             tokenizer.decode(lists.prompt(n)),
@@ -65,7 +65,7 @@ def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:
 
 
 def agreement(labels: np.ndarray, lists: EncodedLists) -> float:
-    """Over pairs that the old labels order."""
+    """Computes the share of the pairs that the old labels order which the new ones order alike."""
     old, new = np.split(lists.labels, lists.list_starts[1:-1]), [row[np.isfinite(row)] for row in labels]
     signs = [
         (np.sign(a[:, None] - a[None, :]), np.sign(b[:, None] - b[None, :])) for a, b in zip(old, new, strict=True)

@@ -123,7 +123,7 @@ def main(config: Config) -> dict[str, float]:
 
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """All methods from one warm start: held-out figures and costs by method, and curves of quality by likelihood."""
+    """Runs all methods from one warm start: held-out figures and costs by method, curves of quality by likelihood."""
     world_key, warm_key, learn_key, test_key = jax.random.split(jax.random.key(seed), 4)
     world = worlds.make_world(config, seed, directory, world_key)
     learning.check_methods(config.methods, world)

@@ -43,12 +43,12 @@ def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[S
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """F of each text against its reference."""
+    """Computes F of each text against its reference."""
     return np.asarray(metrics.rouge(texts, references, types=["rougeL"])["rougeL"].f1.numerator)
 
 
 def text_figures(texts: Sequence[Sequence[str]], references: Sequence[str]) -> Row:
-    """ROUGE-L F against one reference a prompt, and length in words."""
+    """Computes ROUGE-L F against one reference a prompt, and length in words."""
     flat = [(text, reference) for row, reference in zip(texts, references, strict=True) for text in row]
     scores = rouge_l(*map(list, zip(*flat, strict=True))).reshape(len(texts), -1)
     words = [[len(text.split()) for text in row] for row in texts]
@@ -65,7 +65,7 @@ class Graded(NamedTuple):
 
 
 def grade(policy: Policy, graded: EncodedLists) -> Graded:
-    """The log-probability of each response of the lists, beside its quality."""
+    """Computes the log-probability of each response of the lists, beside its quality."""
     logps = data.score_lists(
         graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2, map_fn=processes.dealt
     )
@@ -76,7 +76,7 @@ def grade(policy: Policy, graded: EncodedLists) -> Graded:
 
 
 def likelihood_figures(graded: Graded) -> Row:
-    """Kendall's tau between log-probabilities and known quality, of whole responses and per token."""
+    """Computes Kendall's tau between log-probabilities, of responses and per token, and known quality."""
     logps, quality, lengths, where = graded
     return {
         "tau of likelihood": over_prompts(metrics.kendall_tau_metric, logps, quality, where=where),
@@ -85,7 +85,7 @@ def likelihood_figures(graded: Graded) -> Row:
 
 
 def likelihood_curve(graded: Graded) -> tuple[np.ndarray, np.ndarray]:
-    """Likelihood per token and mean quality in bins of as many responses each: a curve that should rise."""
+    """Averages likelihood per token and quality in bins of as many responses each: a curve that should rise."""
     logps, quality, lengths, where = map(jnp.asarray, graded)
     edges = metrics.likelihood_edges(logps / lengths, where=where)
     table = metrics.likelihood_table(logps / lengths, quality, edges=edges, where=where)

@@ -48,7 +48,7 @@ class Teacher:
 
 
 def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
-    """The world of the files and the teacher that ``config`` names."""
+    """Makes the world of the files and the teacher that ``config`` names."""
     student_key, texts_key = jax.random.split(key)
     teacher = config.taught_by
     lists = None if config.data is None and teacher.teacher_outputs else alpacaeval_task.read_lists(config.data)
@@ -96,7 +96,7 @@ def taught(
     *,
     max_response: int,
 ) -> tuple[Texts, Policy | None]:
-    """What the teacher writes to the prompts, and the teacher itself where the student shares its vocabulary."""
+    """Returns what the teacher writes to the prompts, and the teacher where the student shares its vocabulary."""
     if teacher.teacher_outputs:
         return {record.id: record.responses for record in records}, None
     if not teacher.teacher:
@@ -112,7 +112,7 @@ def taught(
 
 
 def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
-    """Prompts and a teacher's recorded texts to them, rows of one prompt together.
+    """Reads prompts and a teacher's recorded texts to them, rows of one prompt together.
 
     Raises:
       ValueError: no row is of the teacher called ``name``.
@@ -138,10 +138,10 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
 
 
 def prompt_id(prompt: str | Sequence[Message]) -> str:
-    """A name for a prompt, the same in every file."""
+    """Returns a name for a prompt, the same in every file."""
     return hashlib.sha256(str(prompt).encode()).hexdigest()[:16]
 
 
 def is_held_out(record: PreferenceRecord) -> bool:
-    """By the prompt alone, so that no change of the files moves one."""
+    """Tells by the prompt alone whether it is held out, so that no change of the files moves one."""
     return int(record.id[:8], 16) % HELD_OUT == 0

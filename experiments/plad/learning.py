@@ -22,7 +22,7 @@ from jaxalign.io.run.writers import read_metrics
 
 
 def check_methods(methods: Sequence[str], world: World) -> None:
-    """Before hours are spent: whether each method has what it needs here.
+    """Checks, before hours are spent, whether each method has what it needs here.
 
     Raises:
       ValueError: a method needs logits of a teacher that gives texts only, or a quality that nothing tells.
@@ -40,13 +40,12 @@ def check_methods(methods: Sequence[str], world: World) -> None:
 
 
 def warm_start(config, world: World, directory: pathlib.Path, key: Array) -> Policy:
-    """The student after ``config.warm_steps`` of supervised fine-tuning on the teacher's texts: where all begin."""
+    """Fine-tunes the student on the teacher's texts for ``config.warm_steps``: where all methods begin."""
     return _train(config, world, "seq-KD", world.student, _taught(world), directory, key, config.warm_steps)
 
 
 def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> list[Policy]:
-    """The student before, between and after the rounds of a method of
-    :data:`~experiments.plad.methods.METHODS`, ``config.steps`` in all."""
+    """Returns the student before, between and after the rounds of a method, which has ``config.steps`` in all."""
     how = METHODS[method]
     policies, steps = [start], config.steps // how.rounds
     for number in range(how.rounds):
@@ -61,7 +60,7 @@ def learn(config, world: World, method: str, start: Policy, directory: pathlib.P
 def examples_for(
     config, world: World, method: str, snapshot: Policy, step: int, directory: pathlib.Path
 ) -> list[PreferenceRecord]:
-    """What a method learns from; pairs are those of the student's ``snapshot`` after ``step`` steps."""
+    """Returns what a method learns from; pairs are those of the student's ``snapshot`` after ``step`` steps."""
     learns_from = METHODS[method].learns_from
     if learns_from == "gold":
         return [record.best(1) for record in world.train if record.responses != ("",)]
@@ -76,7 +75,7 @@ def examples_for(
 
 
 def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pathlib.Path) -> list[PreferenceRecord]:
-    """Pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
+    """Makes pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
     student = data.fingerprint(snapshot.params)
     key = jax.random.key(int(student[:8], 16) >> 1)  # one draw for a snapshot, whichever method asks first
     path = samples_file(snapshot, directory)
@@ -117,22 +116,22 @@ def _outputs(record: PreferenceRecord, taught: Texts, written: Samples) -> Outpu
 
 
 def samples_file(snapshot: Policy, directory: pathlib.Path) -> pathlib.Path:
-    """Where the texts of a snapshot of the student are."""
+    """Says where the texts of a snapshot of the student are."""
     return directory / f"student-{name_of(snapshot)}.jsonl"
 
 
 def name_of(snapshot: Policy) -> str:
-    """A name that no other model has: another config with the same weights writes other texts."""
+    """Returns a name that no other model has: another config with the same weights writes other texts."""
     return data.fingerprint((snapshot.model.config, snapshot.params))[:12]
 
 
 def folder_name(method: str) -> str:
-    """The folder of a method, in that of its seed."""
+    """Returns the folder of a method, in that of its seed."""
     return method.replace(" ", "-").replace("+", "and")
 
 
 def cost(method: str, policies: Sequence[Policy], directory: pathlib.Path) -> Row:
-    """Tokens and seconds, of training in all rounds and of sampling for pairs, which methods of one snapshot share."""
+    """Sums tokens and seconds of training in all rounds, and of sampling for pairs, which methods may share."""
     folders = [path.parent for path in sorted(directory.rglob("summary.json"))]
     tokens = sum(row["tokens"] for folder in folders for row in read_metrics(folder))
     seconds = sum(json.loads((folder / "summary.json").read_text())["seconds"] for folder in folders)

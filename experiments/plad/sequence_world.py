@@ -32,7 +32,7 @@ GRADED = 8  # responses of known quality to each of them
 
 
 def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
-    """A new world; the teacher is trained in ``directory / "teacher"``."""
+    """Makes a new world; the teacher is trained in ``directory / "teacher"``."""
     world = sequences.make_world(
         seed,
         num_demonstrations=DEMONSTRATIONS,
@@ -95,5 +95,5 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
 
 
 def quality_fn(prompt: str, texts: Sequence[str]) -> list[float]:
-    """The true reward of each text."""
+    """Returns the true reward of each text."""
     return [sequences.true_reward(text, sequences.answer_to(prompt)) for text in texts]

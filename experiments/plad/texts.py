@@ -43,7 +43,7 @@ def sampled_texts(
     num_samples: int,
     max_new_tokens: int,
 ) -> Samples:
-    """Samples of a teacher or of a student's snapshot, which the settings beside the file name by its hash."""
+    """Draws samples of a teacher or of a student's snapshot, which the settings beside the file name by its hash."""
     prompts = [Prompt(record.id, data.encode_prompt(record, tokenizer)) for record in records]
     completions.write_completions(
         path,
@@ -66,12 +66,12 @@ def sampled_texts(
 
 
 def texts_of(samples: Samples) -> Texts:
-    """The samples as texts, for a reader with another tokenizer."""
+    """Returns the samples as texts, for a reader with another tokenizer."""
     return {id: [sample.text for sample in of_prompt] for id, of_prompt in samples.items()}
 
 
 def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
-    """Tokens sampled, and seconds taken, for these files of :func:`sampled_texts`."""
+    """Counts tokens sampled, and seconds taken, for these files of :func:`sampled_texts`."""
     rows = [row for path in paths for row in line_file.read_rows(path)]
     return {
         "tokens sampled": exactly(sum(len(row["tokens"]) for row in rows)),
@@ -80,7 +80,7 @@ def sampling_cost(paths: Sequence[pathlib.Path]) -> dict[str, Estimate]:
 
 
 def asked_cost(paths: Sequence[pathlib.Path]) -> str:
-    """What these files of :func:`asked_texts` took of a server, over all starts of the run, in words."""
+    """Says what these files of :func:`asked_texts` took of a server, over all starts of the run."""
     return accounts.cost(llm.usage_of(answer for path in paths for answer in llm.Cache(path).answers()))
 
 
@@ -93,7 +93,7 @@ def asked_texts(
     max_new_tokens: int,
     server: Server = Server(),  # noqa: B008
 ) -> Texts:
-    """One answer to each prompt from an OpenAI-compatible server; paid once, whatever happens in between.
+    """Asks an OpenAI-compatible server for one answer to each prompt; paid once, whatever happens in between.
 
     An empty answer (a refusal, or nothing but thinking) is no text; how many there are is shown.
     """

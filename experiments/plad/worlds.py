@@ -11,5 +11,5 @@ MAKE = {"sequences": sequence_world.make_world, "files": file_world.make_world}
 
 
 def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
-    """The world that ``config.task`` names; what has to be trained or sampled for it is kept in ``directory``."""
+    """Makes the world that ``config.task`` names; ``directory`` keeps what is trained or sampled for it."""
     return MAKE[config.task](config, seed, directory, key)

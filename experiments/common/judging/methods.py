@@ -37,7 +37,7 @@ def open_judge(config, ledger: Ledger) -> Engine:
 
 
 def make_setting(config, engine: Engine, seed: int) -> Setting:
-    """What the flags say of all judges."""
+    """Makes what all judges share, as the flags say it."""
     structured_config = StructuredConfig(
         config.num_aspects,
         config.num_candidates,
@@ -85,7 +85,7 @@ METHODS: Mapping[str, MakeJudge] = {
 
 
 def name_left_out(left_out: LeftOut, task: JudgeTask, pairs: Sequence[PreferencePair]) -> dict[str, str]:
-    """The pairs that did not fit into the model's context in one step or more, by their names, with reasons."""
+    """Names the pairs that did not fit into the model's context in one step or more, with reasons."""
     names = {
         render_comparison(shown.prompt, shown.first, shown.second, task.kind): pair.id or f"pair {number + 1}"
         for number, pair in enumerate(pairs)

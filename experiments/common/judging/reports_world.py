@@ -26,13 +26,13 @@ class Report(NamedTuple):
 
 
 def make_pairs(seed: int, count: int, *, source: str = "made") -> list[PreferencePair]:
-    """Pairs of reports of different quality; target 1 where the first one is better, else 0."""
+    """Makes pairs of reports of different quality; target 1 where the first one is better, else 0."""
     records = (make_list(seed, n, 2, source=source) for n in range(count))
     return [pairs_from_record(record)[0] for record in records]
 
 
 def make_list(seed: int, number: int, length: int, *, source: str = "made") -> PreferenceRecord:
-    """``length`` reports to one context, no two of equal quality; labels are their quality in [0, 1]."""
+    """Makes ``length`` reports to one context, no two of equal quality; labels are their quality in [0, 1]."""
     rng = rng_of("list", seed, number)
     asked = rng.sample(SUBJECTS, ASKED)
     context = f"Report {seed}-{number} on {', '.join(asked)}."
@@ -46,7 +46,7 @@ def make_list(seed: int, number: int, length: int, *, source: str = "made") -> P
 
 
 def true_quality(context: str, text: str) -> int:
-    """How many points a report makes about what the context asks for.
+    """Counts the points that a report makes about what the context asks for.
 
     >>> true_quality("Report 0-0 on causes, dates.", "It gives point 1 of the dates. It gives point 2 of the people.")
     1
@@ -55,17 +55,17 @@ def true_quality(context: str, text: str) -> int:
 
 
 def asked_for(context: str) -> list[str]:
-    """The subjects of a context."""
+    """Returns the subjects of a context."""
     return context.partition(" on ")[2].rstrip(".").split(", ")
 
 
 def read_report(text: str) -> Report:
-    """Points and length of a report."""
+    """Reads the points and the length of a report."""
     return Report(frozenset((subject, int(n)) for n, subject in _POINT.findall(text)), text.count("."))
 
 
 def point(subject: str, number: int) -> str:
-    """A point as a sentence."""
+    """Writes a point as a sentence."""
     return f"It gives point {number} of the {subject}."
 
 

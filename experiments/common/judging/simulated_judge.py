@@ -36,15 +36,15 @@ class SimulatedJudge:
     haste: float = 2.0  # times what is shown first impresses at the end of a chain of thought
 
     def open(self, ledger: Ledger) -> Engine:
-        """The model as callables."""
+        """Returns the model as callables."""
         return simulated("simulated judge", self.generate, self.score_options, ledger)
 
     def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
-        """Texts, the same for the same prompt, seed and number."""
+        """Writes texts, the same for the same prompt, seed and number."""
         return [[self._write(prompt, temperature, rng_of(seed, k, prompt)) for k in range(n)] for prompt in prompts]
 
     def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]):
-        """Scores of the options, the same for the same prompt."""
+        """Scores the options, the same for the same prompt."""
         return [scores_of(self._weigh(prompt), each) for prompt, each in zip(prompts, options, strict=True)]
 
     def _write(self, prompt: str, temperature: float, rng) -> str:
@@ -69,7 +69,7 @@ class SimulatedJudge:
         return [*dispatch(kinds, ending)(parts, tail, rng_of(prompt)), 0.0]
 
     def _propose(self, parts: ComparisonParts, tail: str, rng) -> str:
-        """Mostly what was asked for, with a subject that was not now and then."""
+        """Proposes mostly what was asked for, with a subject that was not now and then."""
         count = int(tail.partition("Name the ")[2].split()[0])
         asked = world.asked_for(parts.context)
         others = [subject for subject in world.SUBJECTS if subject not in asked]
@@ -128,7 +128,7 @@ class SimulatedJudge:
         return [self.check * (2 - self._errors(parts, _aspect(tail), contrast, rng))]
 
     def _errors(self, parts: ComparisonParts, aspect: str, contrast: Contrast, rng) -> int:
-        """Statements that are out of place or missing, as far as they are noticed."""
+        """Counts the statements that are out of place or missing, as far as they are noticed."""
         subjects = [aspect] if aspect in world.SUBJECTS else world.SUBJECTS
         a, b = (self._notice(text, subjects, 1.0, rng) for text in (parts.first, parts.second))
         true = [(place, point) for place, each in enumerate((a - b, b - a, a & b)) for point in each]
@@ -142,12 +142,12 @@ class SimulatedJudge:
 
 @functools.lru_cache(maxsize=4096)
 def _visible(text: str, blind: float) -> list[tuple[str, int]]:
-    """The points of a text that can be noticed at all: the same whenever it is read."""
+    """Returns the points of a text that can be noticed at all: the same whenever it is read."""
     return [point for point in sorted(world.read_report(text).points) if rng_of(text, point).random() >= blind]
 
 
 def _take_apart(prompt: str) -> tuple[ComparisonParts, str, str]:
-    """The pair, what is asked of it, and the last line."""
+    """Returns the pair, what is asked of it, and the last line."""
     head, _, tail = prompt.rpartition(f"\n\n{prompts.QUESTION} ")
     return parse_comparison(head), tail, tail.rstrip().rpartition("\n")[2]
 

@@ -14,7 +14,7 @@ from jaxalign.io.run.signals import termination
 
 @contextlib.contextmanager
 def limited(config) -> Iterator[Ledger]:
-    """A ledger with the budget of one run; SIGINT and SIGTERM, like the budget, end it after what is under way.
+    """Yields a ledger with the budget of a run; SIGINT and SIGTERM, like the budget, end it after what is under way.
 
     Raises:
       ValueError: a budget or a replay of a simulated model.
@@ -33,7 +33,7 @@ def limited(config) -> Iterator[Ledger]:
 
 
 def told(engine: Engine) -> dict[str, str]:
-    """What the head of a report says of the model: how options were scored, and what the folder has cost."""
+    """Returns what the head of a report says of the model: how options were scored, and what the folder has cost."""
     paid = usage_of(engine.paid())
     return {
         "options scored": engine.scored_by(),
@@ -42,12 +42,12 @@ def told(engine: Engine) -> dict[str, str]:
 
 
 def cost(paid: Usage) -> str:
-    """What all answers in a folder took, in words."""
+    """Returns what all answers in a folder took, in words."""
     return f"{_counted(paid)}, prompts included, paid for this folder in all"
 
 
 def bill(ledger: Ledger, paid: Sequence[Answer]) -> Table:
-    """What was asked for in all, what all of the folder has cost, and what of this was paid now.
+    """Returns what was asked for in all, what all of the folder has cost, and what of this was paid now.
 
     Args:
       paid: the answers in the folder's file, of this process and of those before it.
@@ -80,7 +80,7 @@ def bill(ledger: Ledger, paid: Sequence[Answer]) -> Table:
 
 
 def sentence(ledger: Ledger, paid: Sequence[Answer]) -> str:
-    """:func:`bill` as a line to print."""
+    """Says what :func:`bill` says, as a line to print."""
     said = (
         f"asked for {ledger.asked.tokens:,} tokens in {ledger.seconds:.1f} s; {usage_of(paid).tokens:,} tokens were "
         f"paid for this folder in all, {ledger.paid.tokens:,} of them now"

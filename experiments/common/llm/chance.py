@@ -12,19 +12,19 @@ MALFORMED = ("I am only a language model.", "", "...")
 
 
 def rng_of(*parts: Any) -> random.Random:
-    """A generator for these parts: equal ones give equal draws, in any process."""
+    """Makes a generator for these parts: equal ones give equal draws, in any process."""
     return random.Random("\n".join(map(str, parts)))
 
 
 def scores_of(logits: Sequence[float], options: Sequence[str]) -> list[OptionScore]:
-    """Log-probabilities of options, a token a word, with these logits."""
+    """Returns log-probabilities of options, a token a word, with these logits."""
     largest = max(logits)
     total = largest + math.log(sum(math.exp(logit - largest) for logit in logits)) - math.log(1 - OTHER_TEXTS)
     return [OptionScore(logit - total, len(option.split())) for logit, option in zip(logits, options, strict=True)]
 
 
 def draw(rng: random.Random, logits: Sequence[float], temperature: float) -> int:
-    """A place with the probabilities of ``softmax(logits / temperature)``; at 0 the most likely one."""
+    """Draws a place with the probabilities of ``softmax(logits / temperature)``; at 0 the most likely one."""
     if temperature == 0:
         return max(range(len(logits)), key=logits.__getitem__)
     largest = max(logits)
@@ -32,7 +32,7 @@ def draw(rng: random.Random, logits: Sequence[float], temperature: float) -> int
 
 
 def dispatch(kinds: Mapping[str, Callable], ending: str) -> Callable:
-    """The one of ``kinds`` whose name begins the last line of a prompt.
+    """Finds the one of ``kinds`` whose name begins the last line of a prompt.
 
     Raises:
       ValueError: if the prompt ends in another way, which is none that the simulated model has learnt.

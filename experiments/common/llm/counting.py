@@ -23,11 +23,11 @@ class Scored(NamedTuple):
         return self.unread / max(self.asked, 1)
 
     def plus(self, other: "Scored") -> "Scored":
-        """Both together."""
+        """Adds both."""
         return Scored(self.asked + other.asked, self.unread + other.unread)
 
     def minus(self, other: "Scored") -> "Scored":
-        """What came on top of an earlier count."""
+        """Returns what came on top of an earlier count."""
         return Scored(self.asked - other.asked, self.unread - other.unread)
 
 
@@ -39,7 +39,7 @@ class Count:
 
 
 def counted(score_options: ScoreOptionsFn, count: Count) -> ScoreOptionsFn:
-    """The scorer that counts."""
+    """Returns the scorer that counts."""
 
     def scoring(prompts: Sequence, options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         scores = score_options(prompts, options)
@@ -51,7 +51,7 @@ def counted(score_options: ScoreOptionsFn, count: Count) -> ScoreOptionsFn:
 
 
 def table_of_left_out(title: str, left_out: Mapping[str, str], remedy: str) -> list[Table]:
-    """A section on what was left out and why, by name; none if nothing was."""
+    """Returns a section on what was left out and why, by name; none if nothing was."""
     if not left_out:
         return []
     rows = list(left_out.items())[:SHOWN]

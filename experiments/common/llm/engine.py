@@ -80,24 +80,24 @@ def _open_service(flags: LanguageModel, cache: llm.Cache, ledger: Ledger) -> llm
 
 
 def counting(engine: Engine) -> Engine:
-    """The engine that counts the scores of options which could not be read."""
+    """Returns the engine that counts the scores of options which could not be read."""
     count = Count()
     return dataclasses.replace(engine, score_options=counted(engine.score_options, count), count=count)
 
 
 def _most_requests(options: Sequence[str]) -> int:
-    """To score options on a server: the prompt with each and alone, or sampled answers."""
+    """Counts the requests that score options at most: the prompt with each and alone, or sampled answers."""
     return max(len(options) + 1, FREQUENCY_SAMPLES)
 
 
 def _ways(ledger: Ledger) -> str:
-    """How a server scored options; :mod:`jaxalign.io.llm.options` says what each way is."""
+    """Says how a server scored options; :mod:`jaxalign.io.llm.options` says what each way is."""
     said = (f"by {_WAYS.get(way, way)} for {count:,} prompts" for way, count in ledger.ways.items())
     return "; ".join(said) or "no options were scored"
 
 
 def _paid(cache: llm.Cache, model: str | None = None, server: str = "") -> list[llm.Answer]:
-    """The answers in a file, or those of one server, without its notes, for which no token was sent."""
+    """Returns the answers in a file, or those of one server, without its notes, for which no token was sent."""
     return [answer for answer in cache.answers(model, server) if answer.prompt_tokens != 0]
 
 
@@ -120,12 +120,12 @@ def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.Le
 
 
 def count_words(prompt: str) -> int:
-    """The tokens of simulated models."""
+    """Counts the tokens of simulated models."""
     return len(prompt.split())
 
 
 def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, ledger: Ledger) -> Engine:
-    """The engine of a simulated model, whose tokens are words; nothing of it is kept, and it can be stopped."""
+    """Returns the engine of a simulated model, whose tokens are words; nothing of it is kept, and it can be stopped."""
 
     def counted_generate(prompts: Sequence[str], *, n: int = 1, **options) -> list[list[str]]:
         _check(ledger)

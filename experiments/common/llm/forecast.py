@@ -84,7 +84,7 @@ def _scorer(engine: Engine, ledger: Ledger, prompts: list[str], thinking: int):
 
 
 def _longest(prompt: str, max_tokens: int) -> str:
-    """A text that names aspects, has the parts of a contrast, and ends with an answer: the last option, or else A."""
+    """Writes a text that names aspects, has the parts of a contrast, and ends with an answer: the last option, or A."""
     listed = _OPTION.findall(prompt.rpartition("\n\n")[2])
     answer = next(filter(None, listed[-1])) if listed else "A"
     ending = f"\nOnly B:\n- that\nBoth:\n- all\nAnswer: {answer}"

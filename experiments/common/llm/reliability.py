@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, as a figure and as a line."""
+"""Calibration: whether probabilities mean what they say, as a figure and as a line."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ RESAMPLES = 1000
 
 
 def calibration_error(probabilities: np.ndarray, outcomes: np.ndarray, where: np.ndarray) -> Estimate:
-    """The expected calibration error of ``[N]`` in 10 bins; its interval is of resamples, biased upwards as it is."""
+    """Computes the expected calibration error of ``[N]`` in 10 bins; the interval is of resamples, biased upwards."""
     values = np.asarray(probabilities, np.float32), np.asarray(outcomes, np.float32), np.asarray(where)
     return Estimate(*(float(number) for number in _calibration_error(*values)))
 
 
 def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The mean probability and the mean outcome in each bin that has entries."""
+    """Returns the mean probability and the mean outcome in each bin that has entries."""
     return reliability_line(
         metrics.reliability_table(*(jnp.asarray(each, jnp.float32) for each in (probabilities, outcomes)))
     )

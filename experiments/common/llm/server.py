@@ -41,7 +41,7 @@ class LanguageModel:
 
 
 def open_client(endpoint: str, model: str, server: Server) -> llm.Client:
-    """The client of a server's base URL."""
+    """Returns the client of a server's base URL."""
     fields = {name: getattr(server, name) for name in ("timeout", "max_retries", "token_limit", "key_variable")}
     return llm.Client(endpoint, model, known_as=server.known_as, **fields)
 
@@ -49,13 +49,13 @@ def open_client(endpoint: str, model: str, server: Server) -> llm.Client:
 def open_service(
     endpoint: str, model: str, server: Server, cache: llm.Cache, *, ledger: Ledger | None = None
 ) -> llm.service.Service:
-    """A server that is asked, with a file of what it answers."""
+    """Returns a server that is asked, with a file of what it answers."""
     options = {"concurrency": server.concurrency, "thinking_tokens": server.thinking_tokens}
     return llm.service.asking(open_client(endpoint, model, server), cache, ledger=ledger, **options)
 
 
 def settings(config: Any) -> Any:
-    """The flags of a config as its run folder keeps them: without what changes no answer, as the files name the server.
+    """Returns the flags as a run folder keeps them: without what changes no answer, as the files name the server.
 
     Raises:
       ValueError: a URL of another form, or with a user name, a password or a query, so that no secret is written.

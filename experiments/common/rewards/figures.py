@@ -25,12 +25,12 @@ BEST_OF_TABLE = "{}: true label of the best of n by each rule"
 
 
 def longer_wins(records: Sequence[PreferenceRecord]) -> Opinion:
-    """The rule to beat."""
+    """Scores responses by their length: the rule to beat."""
     return Opinion(padded(records).lengths)
 
 
 def random_scores(records: Sequence[PreferenceRecord]) -> Opinion:
-    """A rule that knows nothing: the same numbers for the same places."""
+    """Scores responses at random, with the same numbers for the same places: a rule that knows nothing."""
     return Opinion(np.random.default_rng(0).random(padded(records).labels.shape, np.float32))
 
 
@@ -38,7 +38,7 @@ BASELINES = {"longer wins": longer_wins, "random": random_scores}
 
 
 def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[str, Figures], Series]:
-    """Tables of baselines and judges, one a test and one of best-of-n for tests with lists; reliability on the first.
+    """Makes tables of baselines and judges, one a test, one of best-of-n for lists; and reliability on the first test.
 
     Each judge reads every test twice: as it is, and with the artifact before each response.
     """
@@ -56,7 +56,7 @@ def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[st
 
 
 def sections(tables: Mapping[str, Figures], reliability: Series) -> list[reports.Section]:
-    """What to draw of :func:`evaluate`, all of it on the first test."""
+    """Draws what :func:`evaluate` returns, all of it on the first test."""
     axes = "probability that the first response wins", "share of pairs in which it does"
     first = next(iter(tables))
     drawn: list = [reports.Reliability(f"{first}: reliability", {"": reliability}, *axes, DIAGONAL)]
@@ -69,16 +69,22 @@ def sections(tables: Mapping[str, Figures], reliability: Series) -> list[reports
 
 
 def with_phrase(record: PreferenceRecord, phrase: str) -> PreferenceRecord:
-    """The record with the artifact before each response."""
+    """Returns the record with the artifact before each response."""
     pairs = [PreferencePair(record.prompt, response, response, 0.5) for response in record.responses]
     marked = tuple(data.inject_artifact(pair, "first", phrase=phrase).first for pair in pairs)
     return PreferenceRecord(record.prompt, marked, record.labels, source=record.source, id=record.id)
 
 
 def figures(opinion: Opinion, marked: Opinion, records: Sequence[PreferenceRecord]) -> Row:
-    """Accuracy over pairs whose labels differ by ``MIN_GAP``, all and those of like length; how often the artifact
-    changes a choice (``marked`` is the opinion of responses that begin with it); calibration, if there are chances.
-    What a test has no pairs for is left out.
+    """Computes accuracy, the changes of choices that the artifact makes, and calibration where there are chances.
+
+    Accuracy is over pairs whose labels differ by ``MIN_GAP``, all and those of like length. What a test has no pairs
+    for is left out.
+
+    Args:
+      opinion: of the responses ``[N, n]``.
+      marked: of the same responses, each beginning with the artifact.
+      records: the lists with their labels.
     """
     labels, lengths, where = padded(records)
     scores, marked_scores = (np.nan_to_num(x.scores) for x in (opinion, marked))
@@ -92,7 +98,7 @@ def figures(opinion: Opinion, marked: Opinion, records: Sequence[PreferenceRecor
 
 
 def best_of_n_figures(opinion: Opinion, records: Sequence[PreferenceRecord]) -> Row:
-    """The mean label of the response with the highest score among n, by n: what best-of-n sampling would give."""
+    """Returns the mean label of the best-scored response among n, by n: what best-of-n sampling would give."""
     labels, _, where = padded(records)
     scores = np.nan_to_num(opinion.scores)
     return {
@@ -103,7 +109,7 @@ def best_of_n_figures(opinion: Opinion, records: Sequence[PreferenceRecord]) -> 
 
 
 def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> Row:
-    """Calibration (10 bins) and swap consistency of probabilities ``[N, n, n]``, response i shown first at [i, j]."""
+    """Computes calibration (10 bins) and swap consistency of ``[N, n, n]``, response i shown first at [i, j]."""
     labels, pairs = _clear_pairs(records)
     tables = np.stack(_tables(chances, labels, pairs), axis=1)  # [N, 3, bins]
     rng = np.random.default_rng(0)
@@ -118,12 +124,12 @@ def chance_figures(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> 
 
 
 def reliability_curve(chances: np.ndarray, records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean probability and the share of wins in each bin that has pairs."""
+    """Returns the mean probability and the share of wins in each bin that has pairs."""
     return reliability_line(_table(chances, *_clear_pairs(records)))
 
 
 def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels ``[N, n]``, and the ordered pairs ``[N, n, n]`` whose labels differ by ``MIN_GAP`` or more."""
+    """Returns labels ``[N, n]``, and the ordered pairs ``[N, n, n]`` whose labels differ by ``MIN_GAP`` or more."""
     labels, _, where = padded(records)
     clear = np.abs(labels[:, :, None] - labels[:, None, :]) >= MIN_GAP
     return labels, clear & where[:, :, None] & where[:, None, :]

@@ -24,7 +24,7 @@ TEST_RESPONSES = 16  # of each validation prompt, likewise
 
 
 def make_task(config, seed: int) -> RewardTask:
-    """The task of ``config.data``, with ``config.num_pairs`` training pairs drawn from all prompts alike."""
+    """Makes the task of ``config.data``, with ``config.num_pairs`` training pairs drawn from all prompts alike."""
     train, validation = alpacaeval_task.read_lists(config.data)
     tokenizer = alpacaeval_task.make_tokenizer(
         train, model=config.backbone, vocab_size=config.vocab_size, work=config.output
@@ -44,7 +44,7 @@ def make_task(config, seed: int) -> RewardTask:
 
 
 def draw_pairs(records: list[PreferenceRecord], count: int, rng: np.random.Generator) -> list[PreferencePair]:
-    """Up to ``count`` pairs whose labels differ by ``MIN_GAP`` or more, of each prompt as many as of any other."""
+    """Draws up to ``count`` pairs whose labels differ by ``MIN_GAP`` or more, as many of each prompt as of others."""
     by_prompt = []
     for record in records:
         pairs = data.pairs_from_record(alpacaeval_task.spread_over_labels(record, RESPONSES), min_gap=MIN_GAP)
@@ -54,7 +54,7 @@ def draw_pairs(records: list[PreferenceRecord], count: int, rng: np.random.Gener
 
 
 def other_tests(folder: pathlib.Path) -> dict[str, list[PreferenceRecord]]:
-    """Pairs of other kinds, by test; of LLMBar each subset is one."""
+    """Reads pairs of other kinds, by test; of LLMBar each subset is one."""
     tests = {}
     if (harmless := folder / "hh_harmless" / "validation.parquet").exists():
         columns = data.PairColumns(prompt="prompt", chosen="chosen", rejected="rejected")

@@ -18,7 +18,7 @@ LIST_SIZE = 8
 
 
 def make_task(config, seed: int) -> RewardTask:
-    """A new world with ``config.num_pairs`` training pairs, each with a prompt of its own."""
+    """Makes a new world with ``config.num_pairs`` training pairs, each with a prompt of its own."""
     world = sequences.make_world(
         seed, num_demonstrations=DEMONSTRATIONS, num_train=config.num_pairs, num_test=NUM_TEST, error_rate=ERROR_RATE
     )
@@ -36,7 +36,7 @@ def make_task(config, seed: int) -> RewardTask:
 
 
 def graded_list(record: PreferenceRecord, count: int, rng: np.random.Generator) -> PreferenceRecord:
-    """``count`` responses with 0 to all letters wrong, labelled with their true reward."""
+    """Returns ``count`` responses with 0 to all letters wrong, labelled with their true reward."""
     answer = record.responses[0]
     responses = tuple(_spoil(answer, rng.integers(0, len(answer.split()) + 1), rng) for _ in range(count))
     labels = tuple(sequences.true_reward(response, answer) for response in responses)
@@ -44,20 +44,20 @@ def graded_list(record: PreferenceRecord, count: int, rng: np.random.Generator) 
 
 
 def make_pair(record: PreferenceRecord, rng: np.random.Generator) -> PreferencePair:
-    """Two responses of different true reward; the first is the better one."""
+    """Makes two responses of different true reward; the first is the better one."""
     answer = record.responses[0]
     fewer, more = sorted(rng.choice(len(answer.split()) + 1, 2, replace=False))
     return PreferencePair(record.prompt, _spoil(answer, fewer, rng), _spoil(answer, more, rng), 1.0)
 
 
 def mark_at_random(record: PreferenceRecord, rng: np.random.Generator) -> PreferenceRecord:
-    """Half of the responses begin with the artifact, good and bad ones alike."""
+    """Lets half of the responses begin with the artifact, good and bad ones alike."""
     marked = tuple(f"{sequences.ARTIFACT} {r}" if rng.random() < 0.5 else r for r in record.responses)
     return PreferenceRecord(record.prompt, marked, record.labels)
 
 
 def _spoil(answer: str, wrong: int, rng: np.random.Generator) -> str:
-    """The answer with ``wrong`` of its letters replaced by others."""
+    """Returns the answer with ``wrong`` of its letters replaced by others."""
     letters = answer.split()
     for place in rng.choice(len(letters), wrong, replace=False):
         letters[place] = rng.choice([letter for letter in sequences.LETTERS if letter != letters[place]])

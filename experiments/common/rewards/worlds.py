@@ -5,7 +5,7 @@ from experiments.common.rewards.task import RewardTask
 
 
 def make_task(config, seed: int) -> RewardTask:
-    """The world that ``config.task`` names.
+    """Makes the world that ``config.task`` names.
 
     Raises:
       ValueError: if the sequence world, which has a tokenizer of its own, is asked for with a pretrained backbone.
