@@ -87,7 +87,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], seconds: float, 
 
 
 def write(line: str, file: IO[str]) -> None:
-    """To both, at once."""
+    """Writes to both at once."""
     print(line, flush=True)
     print(line, file=file, flush=True)
 

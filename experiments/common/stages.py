@@ -221,7 +221,7 @@ _merge_lora = jax.jit(models.merge_lora, static_argnums=2)
 
 
 def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> None:
-    """In Hugging Face format."""
+    """Writes a model in Hugging Face format."""
     if launch.is_main():
         hf.save_pretrained(directory, policy.model.config, policy.params, tokenizer)
 

@@ -101,7 +101,7 @@ def load_protein(folder: str | os.PathLike) -> ProteinModel:
 
 @functools.lru_cache(maxsize=8)
 def _shapes(network: ProteinNetwork) -> Params:
-    """Of the variables, found on the smallest graph."""
+    """Finds the shapes of the variables on the smallest graph."""
     size = network.config.encoder.embedding_size
     nodes = {"coordinates": np.zeros((1, protein.NUM_CHANNELS, 3), np.float32)}
     nodes |= {"elements": np.zeros((1, protein.NUM_CHANNELS), np.int32)}

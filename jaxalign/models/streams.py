@@ -125,7 +125,7 @@ def split_row(
 
 
 def _stretches(p: int, k: int, r: int) -> int:
-    """Over how many devices a row is split."""
+    """Returns the number of devices over which a row is split."""
     n = sharding.num_shards("length")
     if p % n or (k % n and r % n):
         raise ValueError(

@@ -22,7 +22,7 @@ _CAPS = ("ACE", "FOR")  # these come before the first residue of a chain
 _STEP = 2.0**-10  # between what was moved to one place
 
 
-class Run(NamedTuple):
+class RowRun(NamedTuple):
     """Neighbouring rows of one residue."""
 
     rows: list[Row]
@@ -45,11 +45,11 @@ class _Part:
 
     def __init__(self, name: str):
         self.name = name
-        self.last: Run | None = None
-        self.runs: dict[str, list[Run]] = {}
+        self.last: RowRun | None = None
+        self.runs: dict[str, list[RowRun]] = {}
         self.atoms: dict[str, dict[tuple[str, str, str], Row]] = {}
 
-    def add(self, run: Run) -> None:
+    def add(self, run: RowRun) -> None:
         """The next run.
 
         Raises:
@@ -68,7 +68,7 @@ class _Part:
                     "chains names of their own, or remove one of the two"
                 )
 
-    def ended_before(self, run: Run, stretch: Sequence[Run]) -> bool:
+    def ended_before(self, run: RowRun, stretch: Sequence[RowRun]) -> bool:
         """Says whether the run begins another chain; with it begins the ``stretch`` of ascending numbers, if any."""
         first, last = run.first, self.last.first
         behind_end, unnamed = first.block != last.block, not first.chain
@@ -85,13 +85,13 @@ class _Part:
         falls = number < before and first.number.lstrip("-").isdigit() and last.number.lstrip("-").isdigit()
         return falls and (unnamed or any(self._repeats(other) for other in stretch))
 
-    def _repeats(self, run: Run) -> bool:
+    def _repeats(self, run: RowRun) -> bool:
         """Says whether atoms of such names are there already."""
         there = {(atom, altloc) for _, atom, altloc in self.atoms.get(run.first.number, ())}
         return any((row.atom, row.altloc) in there for row in run.rows if not row.hydrogen)
 
 
-def runs_of(rows: Sequence[Row]) -> list[Run]:
+def runs_of(rows: Sequence[Row]) -> list[RowRun]:
     """Rows as residues, in order."""
     runs: list[list[Row]] = []
     before = None
@@ -101,16 +101,16 @@ def runs_of(rows: Sequence[Row]) -> list[Run]:
             runs.append([])
         runs[-1].append(row)
         before = key
-    return [Run(run, run[0], _is_amino(run)) for run in runs]
+    return [RowRun(run, run[0], _is_amino(run)) for run in runs]
 
 
-def in_order(runs: Sequence[Run], counts: dict[str, Counter[str]]) -> list[Run]:
+def in_order(runs: Sequence[RowRun], counts: dict[str, Counter[str]]) -> list[RowRun]:
     """The runs, each with the chain that it belongs to, and those that are moved in their new place.
 
     Raises:
       BadTable: an amino acid has two atoms of one name at different places.
     """
-    by_chain: dict[str, list[Run]] = defaultdict(list)
+    by_chain: dict[str, list[RowRun]] = defaultdict(list)
     for run in runs:
         by_chain[run.first.chain].append(run)
         for row in run.rows:
@@ -127,13 +127,13 @@ def in_order(runs: Sequence[Run], counts: dict[str, Counter[str]]) -> list[Run]:
     return sorted(runs, key=lambda run: place[id(run)])
 
 
-def _split(chain: str, runs: Sequence[Run], taken: set[str]) -> list[_Part]:
+def _split(chain: str, runs: Sequence[RowRun], taken: set[str]) -> list[_Part]:
     """The chains that have this name, the first of which keeps it; ``taken`` gets the names of the others."""
     solid_blocks = {run.first.block for run in runs if run.solid}
     stretches = _stretches(run for run in runs if run.solid)
     parts: list[_Part] = []
     current: dict[str, _Part] = {}  # by segment
-    waiting: list[Run] = []  # for a residue that says whether a chain begins with them
+    waiting: list[RowRun] = []  # for a residue that says whether a chain begins with them
     for run in runs:
         if run.first.block not in solid_blocks or run.first.sequence is False:
             continue
@@ -156,10 +156,10 @@ def _split(chain: str, runs: Sequence[Run], taken: set[str]) -> list[_Part]:
     return parts
 
 
-def _stretches(runs: Iterable[Run]) -> dict[int, list[Run]]:
+def _stretches(runs: Iterable[RowRun]) -> dict[int, list[RowRun]]:
     """Runs of ascending numbers, by the first of each."""
-    found: dict[int, list[Run]] = {}
-    stretch: list[Run] = []
+    found: dict[int, list[RowRun]] = {}
+    stretch: list[RowRun] = []
     for run in runs:
         number, before = place_number(run.first), place_number(stretch[-1].first) if stretch else None
         if before is None or number is None or number < before:
@@ -168,7 +168,7 @@ def _stretches(runs: Iterable[Run]) -> dict[int, list[Run]]:
     return found
 
 
-def _enter(run: Run, part: _Part, *, known: bool) -> None:
+def _enter(run: RowRun, part: _Part, *, known: bool) -> None:
     """Gives the run the part's name; a residue of which that is ``known`` counts as one of the part."""
     if known and run.amino:
         part.add(run)
@@ -192,7 +192,7 @@ def _gather(part: _Part, place: dict[int, float]) -> None:
 
 
 def _move(
-    runs: Sequence[Run], parts: Sequence[_Part], place: dict[int, float], counts: dict[str, Counter[str]]
+    runs: Sequence[RowRun], parts: Sequence[_Part], place: dict[int, float], counts: dict[str, Counter[str]]
 ) -> None:
     solid_blocks = {run.first.block for run in runs if run.solid}
     candidates = [
@@ -216,7 +216,7 @@ def _move(
                     break
 
 
-def _neighbour(run: Run, part: _Part) -> tuple[Run, float] | None:
+def _neighbour(run: RowRun, part: _Part) -> tuple[RowRun, float] | None:
     """The residue that the run belongs behind or before, and which of the two."""
     number = place_number(run.first)
     if number is None or run.first.number in part.atoms:
@@ -234,17 +234,17 @@ def _neighbour(run: Run, part: _Part) -> tuple[Run, float] | None:
     return None
 
 
-def _follows(number: int, run: Run, other_number: int, other: Run) -> bool:
+def _follows(number: int, run: RowRun, other_number: int, other: RowRun) -> bool:
     """Says whether the second residue has the next number and is as far away as the next residue."""
     return other_number == number + 1 and _within(run, "CA", other, "CA", _NEIGHBOURS)
 
 
-def _within(run: Run, atom: str, other: Run, other_atom: str, distance: float) -> bool:
+def _within(run: RowRun, atom: str, other: RowRun, other_atom: str, distance: float) -> bool:
     here, there = run.position(atom), other.position(other_atom)
     return here is not None and there is not None and math.dist(here, there) <= distance
 
 
-def _into_block(run: Run, other: Run) -> None:
+def _into_block(run: RowRun, other: RowRun) -> None:
     """No TER record stands between the two."""
     if run.first.block != other.first.block:
         for row in run.rows:

@@ -87,7 +87,7 @@ def _without_repeated(rows: Sequence[Row], counts: dict[str, Counter[str]]) -> l
     return kept
 
 
-def _mend_elements(run: chains.Run, counts: dict[str, Counter[str]]) -> None:
+def _mend_elements(run: chains.RowRun, counts: dict[str, Counter[str]]) -> None:
     residue = run.first.residue
     standard, alone = names.is_standard(residue), len(run.rows) == 1
     for row in run.rows:
@@ -102,7 +102,7 @@ def _mend_elements(run: chains.Run, counts: dict[str, Counter[str]]) -> None:
             counts[row.chain]["elements"] += 1
 
 
-def _check_numbers(run: chains.Run) -> None:
+def _check_numbers(run: chains.RowRun) -> None:
     water = names.may_be_water(run.first.residue) and len(run.rows) <= _ATOMS_OF_WATER
     for row in () if water else run.rows:
         if row.problem and not row.hydrogen:

@@ -244,7 +244,7 @@ def _insert(slots: Sequences, slot, prompt: Prompts, key, *, sharding) -> Sequen
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4, 5, 6, 7), donate_argnums=2)
 def _decode(model, weights, slots: Sequences, rule, stop_ids, stride, max_new_tokens, sharding):
-    """At most ``stride`` tokens of every slot: the slots, then tokens, log-probabilities, mask ``[slots, stride]``."""
+    """Decodes at most ``stride`` tokens a slot: the slots, then tokens, log-probabilities, mask ``[slots, stride]``."""
     first = slots.step
 
     def step(loop):

@@ -47,17 +47,17 @@ class Case(NamedTuple):
 
 
 def xla_form(query, key, value, *, segments, scale):
-    """With a mask."""
+    """Attends with a mask."""
     return kernels.attention(query, key, value, _mask(query, segments), scale=scale)
 
 
 def fused_form(query, key, value, *, segments, scale):
-    """As cuDNN is called for rows of one example."""
+    """Calls cuDNN as rows of one example do."""
     return kernels.cudnn_attention(query, key, value, scale=scale)
 
 
 def masked_form(query, key, value, *, segments, scale):
-    """As cuDNN is called for packed rows."""
+    """Calls cuDNN as packed rows do."""
     return kernels.cudnn_attention(query, key, value, _mask(query, segments), scale=scale)
 
 

@@ -18,7 +18,7 @@ class Sizes(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Of prompts, once each, and responses."""
+        """Counts tokens of prompts, once each, and of responses."""
         return self.lists * (self.prompt + self.responses * self.response)
 
 

@@ -42,7 +42,7 @@ class Flops(NamedTuple):
 
 
 def list_work(config: DecoderConfig, sizes: Sizes) -> Work:
-    """Of shared-prompt lists without padding, whose responses are predicted (LiPO; DPO, with two responses)."""
+    """Counts shared-prompt lists without padding, whose responses are predicted (LiPO; DPO, with two responses)."""
     b, p, k, r = sizes
     return Work(
         tokens=b * (p - 1 + k * r),
@@ -53,7 +53,7 @@ def list_work(config: DecoderConfig, sizes: Sizes) -> Work:
 
 
 def reward_work(config: DecoderConfig, sizes: Sizes) -> Work:
-    """Of shared-prompt lists without padding, whose responses get a reward: prompts are read to their last token."""
+    """Counts shared-prompt lists without padding, whose responses get a reward: prompts are read to the last token."""
     b, p, k, r = sizes
     return Work(
         tokens=b * (p + k * r),
@@ -64,7 +64,7 @@ def reward_work(config: DecoderConfig, sizes: Sizes) -> Work:
 
 
 def row_work(config: DecoderConfig, rows: Rows) -> Work:
-    """Of full packed rows, every token of which goes through the output matrix (SFT)."""
+    """Counts full packed rows, every token of which goes through the output matrix (SFT)."""
     b, examples, length = rows
     return Work(
         tokens=b * examples * length,
@@ -111,7 +111,7 @@ def visible_pairs(prompt: int, responses: int, response: int, window: int | None
 
 
 def _dense_list_pairs(sizes: Sizes) -> int:
-    """In one layer and list: the prompt with itself, each response with the prompt and with itself."""
+    """Counts pairs in one layer and list: the prompt with itself, each response with the prompt and with itself."""
     return sizes.prompt**2 + sizes.responses * sizes.response * (sizes.prompt + sizes.response)
 
 

@@ -118,7 +118,7 @@ def accelerator_rows(names: Sequence[str], rounds: int) -> Iterator[tuple[str, .
 
 
 class Seconds(NamedTuple):
-    """Of the prefill, and of each token after it."""
+    """Seconds of the prefill, and of each token after it."""
 
     prefill: float
     token: float
@@ -141,7 +141,7 @@ def accelerator_row(
 
 
 def decode_seconds(config: models.DecoderConfig, case: Case, rounds: int) -> Seconds:
-    """By the whole call, and by its prefill alone."""
+    """Times the complete call and its prefill alone, and takes the difference."""
     model = models.build(config)
     params = jax.tree.map(lambda leaf: leaf.astype(config.dtype), random_params(model))
     tokens = np.zeros((case.batch, case.prompt), np.int32)
@@ -213,7 +213,7 @@ def token_bytes(config: models.DecoderConfig, case: Case) -> float:
 
 
 def cpu_threads() -> int:
-    """Of torch, which takes one a core, as XLA does."""
+    """Sets the threads of torch, which takes one a core, as XLA does."""
     import torch
 
     return torch.get_num_threads()

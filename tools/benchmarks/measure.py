@@ -63,7 +63,7 @@ def take_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
 
 
 def take_warm_turns(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """As :func:`take_turns`, each timed call right after an untimed one of the same form, as steps of training are.
+    """Takes turns as :func:`take_turns`, each timed call right after an untimed one of its form, as in training.
 
     For forms that differ much in memory: what one gives back to the system would slow the other's next call.
     """

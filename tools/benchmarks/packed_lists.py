@@ -62,7 +62,7 @@ def read_lengths() -> tuple[list[tuple[int, list[int]]], str]:
 
 
 def draw_lengths(count: int = 500) -> tuple[list[tuple[int, list[int]]], str]:
-    """As :func:`read_lengths`, log-normal."""
+    """Draws what :func:`read_lengths` reads, log-normal."""
     rng = np.random.default_rng(0)
     prompts = np.ceil(rng.lognormal(3.4, 0.8, count)).astype(int).tolist()
     responses = np.ceil(rng.lognormal(5.3, 0.9, (count, LIST_SIZE))).astype(int).tolist()

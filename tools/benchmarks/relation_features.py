@@ -82,7 +82,7 @@ def plain_features(coordinates, embeddings, kernel, elements, mask):
 
 
 def difference(forms, inputs) -> float:
-    """Of gradients, the largest ``max |found - expected| / max |expected|``."""
+    """Compares gradients: the largest ``max |found - expected| / max |expected|``."""
     found, expected = (forms[name](*inputs)[1] for name in ("factorised", "plain"))
     return max(float(jnp.abs(f - e).max() / jnp.abs(e).max()) for f, e in zip(found, expected, strict=True))
 

@@ -30,7 +30,7 @@ NOTE = (
 
 
 def cells(cost: Cost, seconds: float, peaks: Chip | None) -> tuple[str, ...]:
-    """Of one kernel, under ``HEADER``; a dash where the device's peaks are not known."""
+    """Describes one kernel, under ``HEADER``; a dash where the device's peaks are not known."""
     work = f"{cost.flops / 1e9:,.3g}", f"{cost.bytes / 1e6:,.3g}"
     if peaks is None:
         return (*work, "-", "-", f"{1e3 * seconds:.3g}", "-")
@@ -44,5 +44,5 @@ def size_of(*trees: Any) -> int:
 
 
 def boundary_bytes(fn: Any, *arguments: Any) -> int:
-    """Of arguments and results of ``fn``, each once."""
+    """Counts the bytes of arguments and results of ``fn``, each once."""
     return size_of(arguments, jax.eval_shape(fn, *arguments))

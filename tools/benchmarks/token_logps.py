@@ -74,7 +74,7 @@ def plain_token_logps(hidden, unembedding, targets):
 
 
 def largest_difference(found, expected) -> float:
-    """Over arrays, the largest ``max |found - expected| / max |expected|``."""
+    """Compares arrays: the largest ``max |found - expected| / max |expected|``."""
     ratios = jax.tree.map(lambda f, e: jnp.abs(f.astype(e.dtype) - e).max() / jnp.abs(e).max(), found, expected)
     return max(float(ratio) for ratio in jax.tree.leaves(ratios))
 

@@ -53,7 +53,7 @@ class Case(NamedTuple):
         return self.length - self.prompt
 
     def sizes(self, tokens: int = TOKENS) -> Sizes:
-        """Of a batch of about so many tokens."""
+        """Chooses the sizes of a batch of about so many tokens."""
         lists = max(round(tokens / (self.prompt + self.list_size * self.response)), 1)
         return Sizes(lists, self.prompt, self.list_size, self.response)
 
@@ -179,7 +179,7 @@ def cells(
 
 
 def work(config: models.DecoderConfig, step: StepName, sizes: Sizes) -> flops.Work:
-    """Of a batch without padding."""
+    """Counts the work of a batch without padding."""
     if LOSSES[step] in (training.make_sft_loss, training.make_unpacked_sft_loss):
         return flops.row_work(config, Rows(sizes.lists, 1, sizes.prompt + sizes.response))
     return flops.list_work(config, sizes)
@@ -193,7 +193,7 @@ def make_batch(step: StepName, sizes: Sizes, vocab_size: int) -> Any:
 
 
 def compile_step(config: models.DecoderConfig, step: StepName, sizes: Sizes) -> Program:
-    """From shapes: a step that does not fit is known not to before anything is allocated."""
+    """Compiles from shapes: a step that does not fit is known not to before anything is allocated."""
     batch = make_batch(step, sizes, config.vocab_size)
     train_step = training.make_train_step(LOSSES[step](models.build(config)), optimizer())
     state = jax.eval_shape(state_maker(config), jax.random.key(1))

@@ -43,7 +43,7 @@ class Traffic(NamedTuple):
 
 
 class Collectives(NamedTuple):
-    """Of one step: by kind, and loops that are counted once because their length is not in the program."""
+    """The collectives of one step by kind, and loops that are counted once, since their length is not in the program."""
 
     traffic: dict[str, Traffic]
     unknown_loops: int
@@ -73,7 +73,7 @@ class _Walk:
         self.module, self.num_devices, self.unknown_loops = module, num_devices, 0
 
     def events(self, name: str) -> list[Event]:
-        """Of one run of the computation ``name``."""
+        """Lists the collectives of one run of the computation ``name``."""
         computation = self.module.computations[name]
         return [
             event
@@ -125,6 +125,6 @@ def _group_size(attributes: str, num_devices: int) -> int:
 
 
 def _axis_size(sizes: dict[str, int], axis: str) -> int:
-    """Of ``'x'``, or of the part of it that ``'x':(1)4`` names (4 chips, the axis split after 1)."""
+    """Returns the size of ``'x'``, or of the part that ``'x':(1)4`` names (4 chips, the axis split after 1)."""
     name, _, part = axis.partition(":")
     return int(part.split(")")[1]) if part else sizes[name.strip("'")]

@@ -38,7 +38,7 @@ def largest_batch(need_fn: Callable[[int], Need], unit: int, capacity: int) -> t
 
 
 def _next_guess(tried: dict[int, Need], fitting: int, failing: int | None, capacity: int) -> int:
-    """By the line through the largest batches that fit, or through the ones on either side of the limit."""
+    """Follows the line through the largest batches that fit, or through the ones on either side of the limit."""
     halfway = 2 * max(fitting, 1) if failing is None else (fitting + failing) // 2
     ends = sorted(units for units in tried if failing is None or units in (fitting, failing))[-2:]
     turn = len(tried) > LINE_GUESSES and len(tried) % 2 == 0

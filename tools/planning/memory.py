@@ -74,7 +74,7 @@ def gradient_bytes(layout: Layout) -> int:
 
 
 def allocation(compiled: jax.stages.Compiled) -> Allocation:
-    """From ``memory_analysis()``."""
+    """Reads ``memory_analysis()``."""
     stats = compiled.memory_analysis()
     return Allocation(
         arguments=stats.argument_size_in_bytes,

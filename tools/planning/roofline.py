@@ -76,10 +76,10 @@ def memory_traffic(
 def make_roofline(
     peaks: Chip, count: int, config: DecoderConfig, work: Work, flops: int, traffic: float, sent: float | None
 ) -> Roofline:
-    """Of a step on ``count`` devices.
+    """Makes the roofline of a step on ``count`` devices.
 
     Args:
-      flops: that count as useful, over all devices.
+      flops: those that count as useful, over all devices.
       traffic: bytes of memory that a device moves.
       sent: bytes that a device sends; None if that is not known.
     """

@@ -35,7 +35,7 @@ class Workload(NamedTuple):
         return Rows(self.batch, self.row_examples, self.prompt + self.response)
 
     def describe(self) -> str:
-        """In words."""
+        """Describes the workload in words."""
         texts = f"prompts of {self.prompt} and responses of {self.response} tokens"
         if self.step == "sft":
             examples = "example" if self.row_examples == 1 else "examples"

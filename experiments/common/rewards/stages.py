@@ -78,7 +78,7 @@ def train_reward(
 
 
 def export(directory: pathlib.Path, reward: Policy, task: RewardTask) -> None:
-    """In Hugging Face format, where transformers has such a classifier; others stay checkpoints."""
+    """Writes a model in Hugging Face format, where transformers has such a classifier; others stay checkpoints."""
     if hf.FAMILIES[reward.model.config.family].classifier is not None:
         stages.export(directory, reward, task.tokenizer)
 

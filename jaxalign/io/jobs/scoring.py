@@ -143,7 +143,7 @@ def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _score(records: Sequence[PreferenceRecord], reward_fn, encode_fn, sizes) -> list[dict[str, Any]]:
-    """For each record its rewards, or why it has none."""
+    """Gives each record's rewards, or why it has none."""
     encoded = [_encode(record, encode_fn) for record in records]
     results = [{"skipped": problem} if (problem := _problem(lists)) else {} for lists in encoded]
     fitting = [lists for lists, result in zip(encoded, results, strict=True) if not result]

@@ -148,7 +148,7 @@ def _ask(service: Service, requests: list[Asked], left_out: LeftOut) -> list[Ans
 
 
 def _replay(service: Service, requests: list[Asked], left_out: LeftOut) -> list[Answer]:
-    """From the file, where what was too long has a note instead of an answer."""
+    """Answers from the file, where what was too long has a note instead of an answer."""
     notes = [service.cache.get(_key(service, request)) for request in requests]
     rest = iter(service.ask([request for request, note in zip(requests, notes, strict=True) if not note]))
     return [

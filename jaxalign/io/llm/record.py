@@ -263,5 +263,5 @@ def _scores(recorder: Recorder, prompt: Prompt, options: Sequence[str], scores: 
 
 
 def _plain(prompt: Prompt) -> Any:
-    """As JSON has it; a text and a chat of one turn are different prompts."""
+    """Returns a prompt as JSON has it; a text and a chat of one turn are different prompts."""
     return prompt if isinstance(prompt, str) else [dict(message) for message in prompt]

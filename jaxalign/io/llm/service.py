@@ -267,7 +267,7 @@ def make_ask(service: Service):
 
 
 def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:
-    """As the server reports it; where it does not, by a guess, and counted as unreported."""
+    """Adds up what the server reports; where it does not, a guess, which is counted as unreported."""
     pairs = [(request, answer) for request, answer in zip(requests, answers, strict=True) if not answer.error]
     unreported = usage_of(answer for _, answer in pairs).unreported
     return usage_of(_guessed(*pair) for pair in pairs)._replace(unreported=unreported)

@@ -59,7 +59,7 @@ def packed_pair_batch(lists: EncodedLists) -> PackedListBatch:
 
 
 def fastest(config: models.DecoderConfig) -> models.DecoderConfig:
-    """On a CPU, to keep products only and make the rest again is faster than to keep all, as TRL does."""
+    """Keeps products only on a CPU: to make the rest again is faster than to keep all, as TRL does."""
     return config if on_accelerator() or config.remat != "none" else dataclasses.replace(config, remat="dots")
 
 
