@@ -87,7 +87,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], seconds: float, 
 
 
 def write(line: str, file: IO[str]) -> None:
-    """Writes to both at once."""
+    """Writes a line to the terminal and to the file, at once."""
     print(line, flush=True)
     print(line, file=file, flush=True)
 

@@ -213,7 +213,7 @@ def token_bytes(config: models.DecoderConfig, case: Case) -> float:
 
 
 def cpu_threads() -> int:
-    """Sets the threads of torch, which takes one a core, as XLA does."""
+    """Returns how many threads torch uses: one a core, as XLA does."""
     import torch
 
     return torch.get_num_threads()

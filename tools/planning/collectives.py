@@ -43,7 +43,7 @@ class Traffic(NamedTuple):
 
 
 class Collectives(NamedTuple):
-    """The collectives of one step by kind, and loops that are counted once, since their length is not in the program."""
+    """The collectives of one step by kind, and loops counted once, since their length is not in the program."""
 
     traffic: dict[str, Traffic]
     unknown_loops: int
