@@ -140,7 +140,16 @@ def main(config: Config) -> dict[str, float]:
 
 def run_seed(config: Config, seed: int, directory: pathlib.Path):
     """Trains all variants at all rates: figures by test and by rule, and reliability curves on the first test."""
-    task = worlds.make_task(config, seed)
+    task = worlds.make_task(
+        config.task,
+        config.data,
+        config.output,
+        seed=seed,
+        backbone=config.backbone,
+        vocab_size=config.vocab_size,
+        limits=config.limits,
+        num_pairs=config.num_pairs,
+    )
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
     backbone = stages.start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
     start = stages.on_backbone(backbone, start_key)

@@ -99,7 +99,7 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], descriptio
       ValueError: there is more than one process, or a mesh is asked for.
     """
 
-    def alone(config):
+    def alone(config: Any) -> Any:
         if jax.process_count() > 1:
             raise ValueError(f"this experiment runs in one process, and there are {jax.process_count()}; start one")
         if typed().mesh != Machines().mesh:

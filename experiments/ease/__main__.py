@@ -34,7 +34,7 @@ from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
 from experiments.ease import figures, methods, worlds
-from experiments.ease.methods import BOOTSTRAPPED, SCORERS, MethodResult, Setting
+from experiments.ease.methods import BOOTSTRAPPED, SCORERS, EnsembleSetup, MethodResult
 from jaxalign.data import Question
 from jaxalign.ensemble import BootstrapConfig
 from jaxalign.io import edge
@@ -88,9 +88,11 @@ def main(config: Config) -> dict[str, float]:
         files={"data": ()},
         models=config.llm.files,
     )
-    with accounts.limited(config) as ledger:
-        engine = worlds.open_answerer(config, ledger)
-        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
+    made = config.task == "made"
+    with accounts.limited(config.llm, simulated=made) as ledger:
+        engine = worlds.open_answerer(config.llm, config.output, ledger, simulated=made)
+        run_once = functools.partial(ask, config, 0)
+        forecast.announce(config.llm, engine, run_once, times=config.seeds, simulated=made)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = report.spread(config.seeds, "questions")
@@ -122,8 +124,8 @@ def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, MethodResu
     shots, questions = worlds.make_world(config, seed, engine)
     sampling = {"temperature": config.temperature, "max_tokens": config.max_tokens}
     bootstrap = bootstrap_config(config, seed)
-    setting = Setting(engine, shots, config.num_samples, shuffle=config.shuffle, bootstrap=bootstrap, **sampling)
-    return methods.run_methods(setting, questions, config.scorers), questions
+    setup = EnsembleSetup(engine, shots, config.num_samples, shuffle=config.shuffle, bootstrap=bootstrap, **sampling)
+    return methods.run_methods(setup, questions, config.scorers), questions
 
 
 def bootstrap_config(config: Config, seed: int) -> BootstrapConfig:

@@ -16,7 +16,7 @@ BOOTSTRAPPED = "bootstrapped"
 MATCHED = "self-consistency, equal tokens"
 
 
-class Setting(NamedTuple):
+class EnsembleSetup(NamedTuple):
     """What all methods of a comparison share."""
 
     engine: Engine
@@ -47,11 +47,11 @@ class Cost(NamedTuple):
         return Cost(self.tokens + other.tokens, self.scored.plus(other.scored))
 
 
-def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[Setting], Scorer]:
-    def make(setting: Setting) -> Scorer:
-        found = find(setting.engine.generate, setting.shots, setting.bootstrap)
-        options_of_all = {"style": setting.shots.style, **options}
-        return ensemble.make_bootstrapped_scorer(setting.engine.score_options, found, **options_of_all)
+def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[EnsembleSetup], Scorer]:
+    def make(setup: EnsembleSetup) -> Scorer:
+        found = find(setup.engine.generate, setup.shots, setup.bootstrap)
+        options_of_all = {"style": setup.shots.style, **options}
+        return ensemble.make_bootstrapped_scorer(setup.engine.score_options, found, **options_of_all)
 
     return make
 
@@ -59,24 +59,24 @@ def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[Set
 _masked = _bootstrapped(lambda *arguments: ensemble.bootstrap_shots(*arguments).masked())
 
 
-def _asked(make: Callable[..., Scorer]) -> Callable[[Setting], Scorer]:
-    return lambda setting: make(setting.engine.score_options, style=setting.shots.style)
+def _asked(make: Callable[..., Scorer]) -> Callable[[EnsembleSetup], Scorer]:
+    return lambda setup: make(setup.engine.score_options, style=setup.shots.style)
 
 
-SCORERS: Mapping[str, Callable[[Setting], Scorer]] = {
+SCORERS: Mapping[str, Callable[[EnsembleSetup], Scorer]] = {
     BOOTSTRAPPED: _bootstrapped(ensemble.bootstrap_shots),
     "bootstrapped, long template": _bootstrapped(ensemble.bootstrap_shots, template=ensemble.COHERENT),
     "bootstrapped, nonsense words": _bootstrapped(ensemble.bootstrap_shots, verbalizer=ensemble.NONSENSE),
     "bootstrapped, raw weights": _bootstrapped(ensemble.bootstrap_shots, weight_fn=ensemble.raw_weight),
-    "bootstrapped, labels masked": lambda setting: ensemble.with_masked_labels(_masked(setting)),
+    "bootstrapped, labels masked": lambda setup: ensemble.with_masked_labels(_masked(setup)),
     "PE negatives": _bootstrapped(ensemble.justified_shots),
     "zero-shot": _asked(ensemble.make_scorer),
     "pairwise": _asked(ensemble.make_pairwise_scorer),
-    "lexical overlap": lambda setting: ensemble.LEXICAL,
+    "lexical overlap": lambda setup: ensemble.LEXICAL,
 }
 
 
-def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, MethodResult]:
+def run_methods(setup: EnsembleSetup, questions: Sequence[Question], scorers: Sequence[str]) -> dict[str, MethodResult]:
     """Answers the questions by every method: single answers, self-consistency, SPA, and EASE with each scorer.
 
     A method's tokens are those of the steps it needs; that several share their samples here does not make it cheaper.
@@ -86,75 +86,73 @@ def run_methods(setting: Setting, questions: Sequence[Question], scorers: Sequen
       ValueError: for a scorer that nothing has.
     """
     check_names("scorers", scorers, SCORERS)
-    results = {name: _spend(setting, functools.partial(method, questions)) for name, method in _SINGLE.items()}
-    drawn, drawing = _step(setting, functools.partial(_draw, questions=questions, n=setting.num_samples))
-    scored, scoring = _step(
-        setting, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn)
-    )
+    results = {name: _spend(setup, functools.partial(method, questions)) for name, method in _SINGLE.items()}
+    drawn, drawing = _step(setup, functools.partial(_draw, questions=questions, n=setup.num_samples))
+    scored, scoring = _step(setup, lambda s: ensemble.score_samples(s.engine.score_options, s.shots, questions, drawn))
     results["self-consistency"] = _predict(questions, scored, ensemble.self_consistency, drawing)
     results["SPA"] = _predict(questions, scored, ensemble.soft_aggregation, drawing.plus(scoring))
     for name in scorers:
-        (scorer, weighed), weighing = _step(setting, functools.partial(_weigh, name, questions, scored))
+        (scorer, weighed), weighing = _step(setup, functools.partial(_weigh, name, questions, scored))
         spent = drawing.plus(weighing)
         if name == BOOTSTRAPPED:
             results["EASE without SPA"] = _predict(questions, weighed, ensemble.weighted_votes, spent, scorer)
         spent = spent.plus(scoring)
         results[f"EASE, {name}"] = _predict(questions, weighed, ensemble.ease, spent, scorer)
         if MATCHED not in results:
-            count = max(round(setting.num_samples * spent.tokens / max(drawing.tokens, 1)), 1)
-            more, sampling = _step(setting, functools.partial(_draw, questions=questions, n=count))
+            count = max(round(setup.num_samples * spent.tokens / max(drawing.tokens, 1)), 1)
+            more, sampling = _step(setup, functools.partial(_draw, questions=questions, n=count))
             results[MATCHED] = _predict(questions, more, ensemble.self_consistency, sampling)
     return results
 
 
-def _in_context(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
-    return ensemble.predict_in_context(setting.engine.score_options, setting.shots, questions)
+def _in_context(questions: Sequence[Question], setup: EnsembleSetup) -> list[Prediction]:
+    return ensemble.predict_in_context(setup.engine.score_options, setup.shots, questions)
 
 
-def _first_answer(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
+def _first_answer(questions: Sequence[Question], setup: EnsembleSetup) -> list[Prediction]:
     return ensemble.predict_then_explain(
-        setting.engine.score_options,
-        setting.shots,
+        setup.engine.score_options,
+        setup.shots,
         questions,
-        generate=setting.engine.generate,
-        max_tokens=setting.max_tokens,
+        generate=setup.engine.generate,
+        max_tokens=setup.max_tokens,
     )
 
 
-def _explained_answer(questions: Sequence[Question], setting: Setting) -> list[Prediction]:
-    return ensemble.predict(questions, _draw(setting, questions, 1, temperature=0.0), ensemble.self_consistency)
+def _explained_answer(questions: Sequence[Question], setup: EnsembleSetup) -> list[Prediction]:
+    return ensemble.predict(questions, _draw(setup, questions, 1, temperature=0.0), ensemble.self_consistency)
 
 
 _SINGLE = {"ICL": _in_context, "predict-then-explain": _first_answer, "explain-then-predict": _explained_answer}
 
 
-def _draw(setting: Setting, questions, n: int, *, temperature: float | None = None) -> list[tuple[Sample, ...]]:
+def _draw(setup: EnsembleSetup, questions, n: int, *, temperature: float | None = None) -> list[tuple[Sample, ...]]:
     return ensemble.draw_samples(
-        setting.engine.generate,
-        setting.shots,
+        setup.engine.generate,
+        setup.shots,
         questions,
         n=n,
-        temperature=setting.temperature if temperature is None else temperature,
-        shuffle=setting.shuffle,
-        max_tokens=setting.max_tokens,
-        seed=setting.bootstrap.seed,
+        temperature=setup.temperature if temperature is None else temperature,
+        shuffle=setup.shuffle,
+        max_tokens=setup.max_tokens,
+        seed=setup.bootstrap.seed,
     )
 
 
-def _weigh(name: str, questions, samples, setting: Setting) -> tuple[str, list[tuple[Sample, ...]]]:
-    scorer = SCORERS[name](setting)
+def _weigh(name: str, questions, samples, setup: EnsembleSetup) -> tuple[str, list[tuple[Sample, ...]]]:
+    scorer = SCORERS[name](setup)
     return scorer.name, ensemble.weigh_samples(scorer, questions, samples)
 
 
-def _step(setting: Setting, step: Callable) -> tuple[object, Cost]:
-    engine = setting.engine
+def _step(setup: EnsembleSetup, step: Callable) -> tuple[object, Cost]:
+    engine = setup.engine
     before, scored = engine.ledger.asked, engine.count.scored
-    found = step(setting)
+    found = step(setup)
     return found, Cost(engine.ledger.asked.minus(before).tokens, engine.count.scored.minus(scored))
 
 
-def _spend(setting: Setting, method: Callable[[Setting], list[Prediction]]) -> MethodResult:
-    predictions, spent = _step(setting, method)
+def _spend(setup: EnsembleSetup, method: Callable[[EnsembleSetup], list[Prediction]]) -> MethodResult:
+    predictions, spent = _step(setup, method)
     return MethodResult(predictions, *spent)
 
 

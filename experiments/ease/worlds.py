@@ -1,13 +1,18 @@
 """The questions that ensembles are compared on, and the model that they ask."""
 
-from typing import NamedTuple
+import pathlib
+from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.common.llm.engine import Engine, counting, open_engine
+from experiments.common.llm.server import LanguageModel
 from experiments.ease import puzzles_world
 from experiments.ease.simulated_answerer import SimulatedAnswerer
 from jaxalign import data, ensemble
 from jaxalign.data import Question
 from jaxalign.io.llm.service import Ledger
+
+if TYPE_CHECKING:
+    from experiments.ease.__main__ import Config
 
 KINDS = {
     "esnli": data.ESNLI,
@@ -29,14 +34,12 @@ class EnsembleWorld(NamedTuple):
     questions: list[Question]
 
 
-def open_answerer(config, ledger: Ledger) -> Engine:
-    """Opens the model that answers: a simulated one, or what the flags name."""
-    return counting(
-        SimulatedAnswerer().open(ledger) if config.task == "made" else open_engine(config.llm, config.output, ledger)
-    )
+def open_answerer(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger, *, simulated: bool) -> Engine:
+    """Opens the model that answers: a simulated one, or what the flags name, as :func:`open_engine` does."""
+    return counting(SimulatedAnswerer().open(ledger) if simulated else open_engine(flags, folder, ledger))
 
 
-def make_world(config, seed: int, engine: Engine) -> EnsembleWorld:
+def make_world(config: "Config", seed: int, engine: Engine) -> EnsembleWorld:
     """Makes what ``config.task`` names; ``config.max_prompt`` tokens of the engine limit the demonstrations.
 
     Raises:

@@ -144,7 +144,8 @@ def _enter(tables, test: str, rule: str, by_task) -> None:
 def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_carbons: bool) -> ProteinWorld:
     """Makes the proteins that ``config`` names."""
     if config.task == "files":
-        return benchmark.make_world(config, largest, alpha_carbons=alpha_carbons)
+        sizes = {"largest": largest, "num_workers": config.num_workers}
+        return benchmark.make_world(config.data, config.output, **sizes, alpha_carbons=alpha_carbons)
     return world.make_world(config.tasks, config.num_graphs, seed, alpha_carbons=alpha_carbons)
 
 

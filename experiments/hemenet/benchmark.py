@@ -53,27 +53,40 @@ class Labelled(Sequence):
         return protein.label_example(source[n], self.tasks)
 
 
-def make_world(config, largest: protein.BatchSize, *, alpha_carbons: bool = False) -> ProteinWorld:
-    """Compiles what ``config.data`` has, and reads it.
+def make_world(
+    folder: pathlib.Path | None,
+    work: pathlib.Path,
+    *,
+    largest: protein.BatchSize,
+    num_workers: int,
+    alpha_carbons: bool = False,
+) -> ProteinWorld:
+    """Compiles what the folder has, and reads it.
+
+    Args:
+      folder: structures and annotations.
+      work: the run's folder; what is compiled goes into its ``compiled/``.
+      largest: graphs that are larger than such a batch are left out.
+      num_workers: processes that read structures; 0: this one does.
+      alpha_carbons: makes graphs of these alone.
 
     Raises:
       ValueError: there is no such folder, or a file in it is not as it should be.
     """
-    folder = config.data
     if folder is None or not (folder / "structures").is_dir():
         lacking = "" if folder is None else ", which has no folder structures" if folder.is_dir() else ", which is none"
         raise ValueError(f"expected --data FOLDER with structures/ and annotations/, got {folder}{lacking}")
     sources = find_sources(folder / "annotations")
     labeller = make_labeller(sources, skip_bad_rows=True)
-    output = config.output / "compiled" / ("alpha-carbons" if alpha_carbons else "all-atoms")
+    output = work / "compiled" / ("alpha-carbons" if alpha_carbons else "all-atoms")
     reports = protein.compile_protein_mt(
         output,
         structures=folder / "structures",
-        splits=find_splits(folder, labeller, config.output / "compiled"),
+        splits=find_splits(folder, labeller, work / "compiled"),
         sources=sources,
         read_structure=protein.read_structure,
         make_graph=alpha_carbon_graph if alpha_carbons else protein.make_graph,
-        num_workers=config.num_workers,
+        num_workers=num_workers,
         skip_bad_rows=True,
         progress_fn=lambda name, done, total: print(f"compiling {name}: {done}/{total}", flush=True),
     )

@@ -4,7 +4,7 @@ import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 from jaxtyping import Array
@@ -15,17 +15,20 @@ from jaxalign.io.protein_model import save_protein
 from jaxalign.io.run import loop
 from jaxalign.protein.objective import CLASS_WEIGHT
 
+if TYPE_CHECKING:
+    from experiments.hemenet.__main__ import Config
+
 NUM_SIZES = 2  # of batches: a full one, and half of it for what is left of a pass
 STATISTICS_BATCHES = 64  # at most, for the batch norms
 
 
-def published(config, **changes) -> protein.HemenetConfig:
+def published(config: "Config", **changes: object) -> protein.HemenetConfig:
     """Returns HeMeNet's encoder in the size of the run."""
     sizes = {name: getattr(config, name) for name in ("num_layers", "width", "edge_width", "dropout")}
     return protein.HemenetConfig(**sizes | changes)
 
 
-def tensor_field(config) -> protein.TensorFieldConfig:
+def tensor_field(config: "Config") -> protein.TensorFieldConfig:
     """Returns the higher-order encoder with as many layers and half as many invariants a layer."""
     multiples = {"0e": 2, "0o": 6, "1o": 6, "1e": 6, "2e": 12}
     irreps = " + ".join(f"{config.width // part}x{kind}" for kind, part in multiples.items())
@@ -35,7 +38,7 @@ def tensor_field(config) -> protein.TensorFieldConfig:
 class Method(NamedTuple):
     """A row of the tables."""
 
-    encoder_fn: Callable[..., protein.HemenetConfig | protein.TensorFieldConfig] = published
+    encoder_fn: Callable[["Config"], protein.HemenetConfig | protein.TensorFieldConfig] = published
     network: Mapping[str, object] = {}
     alpha_carbons: bool = False
     one_task_each: bool = False  # a network for every task instead of one for all
@@ -59,7 +62,12 @@ class Trained(NamedTuple):
 
 
 def learn(
-    config, method: Method, world: ProteinWorld, directory: pathlib.Path, key: Array, sizes: Sequence[protein.BatchSize]
+    config: "Config",
+    method: Method,
+    world: ProteinWorld,
+    directory: pathlib.Path,
+    key: Array,
+    sizes: Sequence[protein.BatchSize],
 ) -> list[Trained]:
     """Trains the networks of a method, one or one a task, each kept in a folder of its own."""
     if not method.one_task_each:
@@ -70,7 +78,15 @@ def learn(
     ]
 
 
-def train(config, method: Method, world: ProteinWorld, tasks, directory, key, sizes) -> Trained:
+def train(
+    config: "Config",
+    method: Method,
+    world: ProteinWorld,
+    tasks: tuple[protein.Task, ...],
+    directory: pathlib.Path,
+    key: Array,
+    sizes: Sequence[protein.BatchSize],
+) -> Trained:
     """Trains by Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
     network = protein.ProteinNetwork(
         protein.ProteinConfig(method.encoder_fn(config), tasks, config.num_heads, **method.network)

@@ -104,9 +104,11 @@ def main(config: Config) -> dict[str, float]:
         files={"data": ("pairs.parquet",)},
         models=config.llm.files,
     )
-    with accounts.limited(config) as ledger:
-        engine = methods.open_judge(config, ledger)
-        forecast.announce(config, engine, functools.partial(ask, config, 0), times=config.seeds)
+    made = config.task == "made"
+    with accounts.limited(config.llm, simulated=made) as ledger:
+        engine = methods.open_judge(config.llm, config.output, ledger, simulated=made)
+        run_once = functools.partial(ask, config, 0)
+        forecast.announce(config.llm, engine, run_once, times=config.seeds, simulated=made)
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "pairs")
@@ -137,9 +139,18 @@ def run_seed(config: Config, seed: int, engine: Engine):
 def ask(config: Config, seed: int, engine: Engine) -> tuple[dict[str, JudgeResult], worlds.JudgeWorld]:
     """Returns what every judge says of every pair of the test."""
     world = worlds.make_world(config, seed)
+    setup = methods.make_setup(
+        engine,
+        question=config.question,
+        num_aspects=config.num_aspects,
+        num_candidates=config.num_candidates,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=seed,
+    )
     results = run_methods(
         config.methods,
-        methods.make_setting(config, engine, seed),
+        setup,
         world.test,
         world.validation,
         aspect_counts=config.aspect_counts,

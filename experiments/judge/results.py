@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.fields import check_names
-from experiments.common.judging.methods import CHAIN, METHODS, STRUCTURED, MakeJudge, Setting, reasoning, structured
+from experiments.common.judging.methods import CHAIN, METHODS, STRUCTURED, JudgeSetup, MakeJudge, reasoning, structured
 from experiments.common.llm.counting import Scored
 from jaxalign import judge
 from jaxalign.data import PreferencePair
@@ -27,7 +27,7 @@ class JudgeResult(NamedTuple):
 
 def run_methods(
     names: Sequence[str],
-    setting: Setting,
+    setup: JudgeSetup,
     pairs: Sequence[PreferencePair],
     validation: Sequence[PreferencePair],
     *,
@@ -45,24 +45,24 @@ def run_methods(
     results: dict[str, JudgeResult] = {}
     for name in names:
         make = matched(results) if name == MATCHED else METHODS[name]
-        results[name] = run_method(make, setting, pairs, validation)
+        results[name] = run_method(make, setup, pairs, validation)
     for count in aspect_counts:
-        results[f"structured, {count} aspects"] = run_method(structured(num_aspects=count), setting, pairs, validation)
+        results[f"structured, {count} aspects"] = run_method(structured(num_aspects=count), setup, pairs, validation)
     for count in candidate_counts:
         make = structured(num_candidates=count)
-        results[f"structured, {count} candidates"] = run_method(make, setting, pairs, validation)
+        results[f"structured, {count} candidates"] = run_method(make, setup, pairs, validation)
     return results
 
 
 def run_method(
-    make: MakeJudge, setting: Setting, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
+    make: MakeJudge, setup: JudgeSetup, pairs: Sequence[PreferencePair], validation: Sequence[PreferencePair]
 ) -> JudgeResult:
     """Asks one judge: the temperature is fitted on the validation pairs and applied to the others."""
-    before, scored_before = setting.engine.ledger.asked, setting.engine.count.scored
-    judgements = make(setting)(pairs)
-    spent = setting.engine.ledger.asked.minus(before)
-    scored = setting.engine.count.scored.minus(scored_before)
-    temperature = _fitted(make(setting)(validation), [pair.target for pair in validation])
+    before, scored_before = setup.engine.ledger.asked, setup.engine.count.scored
+    judgements = make(setup)(pairs)
+    spent = setup.engine.ledger.asked.minus(before)
+    scored = setup.engine.count.scored.minus(scored_before)
+    temperature = _fitted(make(setup)(validation), [pair.target for pair in validation])
     calibrated = judge.with_temperature(lambda _: judgements, temperature)(pairs)
     return JudgeResult(judgements, calibrated, temperature, spent, scored)
 

@@ -1,13 +1,17 @@
 """The pairs that judges are compared on."""
 
 import dataclasses
+import pathlib
 import random
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.common.judging import reports_world
 from jaxalign import data
 from jaxalign.data import JudgedPairColumns, PreferencePair, Source
+
+if TYPE_CHECKING:
+    from experiments.judge.__main__ import Config
 
 TARGETS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 REMEDY_OF_ZERO = (
@@ -24,7 +28,7 @@ class JudgeWorld(NamedTuple):
     skipped: dict[str, str] = {}
 
 
-def make_world(config, seed: int) -> JudgeWorld:
+def make_world(config: "Config", seed: int) -> JudgeWorld:
     """Makes what ``config.task`` names; real pairs are drawn at random, prompts being on one side only.
 
     Raises:
@@ -39,31 +43,39 @@ def make_world(config, seed: int) -> JudgeWorld:
     if config.task == "llmbar":
         source = data.read_parquet(config.data / "pairs.parquet", data.LLMBAR)
     else:
-        source = read_pairs(config)
+        source = read_pairs(config.data, config.columns, config.labels, skip_bad_rows=config.skip_bad_rows)
     skipped = dict(problem.split(": ", 1) for problem in source.report.problems)
     if (more := source.report.skipped - len(skipped)) > 0:
         skipped[f"{more} more rows"] = "of this kind or another"
     return JudgeWorld(*split_pairs(source.records, num_validation, num_test, seed), skipped)
 
 
-def read_pairs(config) -> Source:
+def read_pairs(
+    file: pathlib.Path, columns: tuple[str, str, str, str], labels: Sequence[str], *, skip_bad_rows: bool
+) -> Source:
     """Reads the pairs of a file; each is called by the number of its row, from 1.
+
+    Args:
+      file: JSON lines or parquet.
+      columns: the names of the columns of prompts, of both responses and of labels.
+      labels: what the label's values mean, see :func:`read_targets`.
+      skip_bad_rows: leave out rows that are not understood.
 
     Raises:
       ValueError: naming file, row and column, for a row that is not understood and not skipped; a label of 0 where
         nobody has said what it means, since 1 and 2 mean other things then too.
     """
-    prompt, first, second, label = config.columns
-    columns = JudgedPairColumns(prompt, first, second, label, read_targets(config.labels))
+    prompt, first, second, label = columns
+    read = JudgedPairColumns(prompt, first, second, label, read_targets(labels))
     values = set()
 
     def row_fn(row: Mapping) -> PreferencePair:
         values.add(str(row.get(label)).strip())
-        return columns(row)
+        return read(row)
 
-    source = data.read_file(config.data, row_fn, skip_bad_rows=config.skip_bad_rows)
-    if columns.targets is None and label and values & {"0", "0.0"}:
-        raise ValueError(f"{config.data}: {label}: {REMEDY_OF_ZERO}")
+    source = data.read_file(file, row_fn, skip_bad_rows=skip_bad_rows)
+    if read.targets is None and label and values & {"0", "0.0"}:
+        raise ValueError(f"{file}: {label}: {REMEDY_OF_ZERO}")
     numbered = zip(source.records, source.rows, strict=True)
     return source._replace(records=[dataclasses.replace(pair, id=f"row {row + 1}") for pair, row in numbered])
 

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from experiments.common import lists, machines, origin, report
 from experiments.common.fields import Count, CountOrNone, Range
-from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, make_setting, name_left_out, open_judge
+from experiments.common.judging.methods import METHODS, STRUCTURED, TASKS, make_setup, name_left_out, open_judge
 from experiments.common.llm import accounts, counting, forecast
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
@@ -82,9 +82,10 @@ def main(config: Config) -> dict[str, float]:
     if len(unlabelled) < 2:
         raise ValueError(f"expected two lists or more, one to train on and one to validate on, got {len(unlabelled)}")
     pairs, owners = worlds.all_pairs(unlabelled)
-    with accounts.limited(config) as ledger:
-        judge = open_judge(config, ledger)
-        forecast.announce(config, judge, functools.partial(ask, config, pairs), times=1)
+    made = config.task == "made"
+    with accounts.limited(config.llm, simulated=made) as ledger:
+        judge = open_judge(config.llm, config.output, ledger, simulated=made)
+        forecast.announce(config.llm, judge, functools.partial(ask, config, pairs), times=1, simulated=made)
         judgements = ask(config, pairs, judge)
     places = list_labels.read_places(unlabelled, judgements, owners)
     labelled = list_labels.keep(list_labels.label(unlabelled, judgements, owners), places)
@@ -128,7 +129,16 @@ def main(config: Config) -> dict[str, float]:
 
 def ask(config: Config, pairs: Sequence[PreferencePair], engine: Engine) -> list[Judgement]:
     """Returns what the judge says of every pair."""
-    return METHODS[config.method](make_setting(config, engine, config.seed))(pairs)
+    setup = make_setup(
+        engine,
+        question=config.question,
+        num_aspects=config.num_aspects,
+        num_candidates=config.num_candidates,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+    )
+    return METHODS[config.method](setup)(pairs)
 
 
 def check(config: Config) -> None:

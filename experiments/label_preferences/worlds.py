@@ -3,12 +3,15 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.common.judging import reports_world
 from experiments.label_preferences.list_labels import Place, num_responses
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
+
+if TYPE_CHECKING:
+    from experiments.label_preferences.__main__ import Config
 
 
 class LabellingWorld(NamedTuple):
@@ -19,7 +22,7 @@ class LabellingWorld(NamedTuple):
     beyond: int = 0  # responses that are not among the first ``list_size`` of their list
 
 
-def make_world(config) -> LabellingWorld:
+def make_world(config: "Config") -> LabellingWorld:
     """Makes or reads the lists that ``config.task`` names.
 
     Raises:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 from jaxtyping import Array
@@ -32,6 +33,9 @@ from jaxalign.data.readers.columns import value_of
 from jaxalign.io import hf
 from jaxalign.io.cluster import processes
 
+if TYPE_CHECKING:
+    from experiments.plad.__main__ import Config
+
 HELD_OUT = 10  # one prompt in so many
 GRADED = 16  # responses of each validation prompt, spread over the ranking
 
@@ -47,7 +51,7 @@ class Teacher:
     server: Server = Server()  # files: how a server is asked
 
 
-def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
+def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     """Makes the world of the files and the teacher that ``config`` names."""
     student_key, texts_key = jax.random.split(key)
     teacher = config.taught_by

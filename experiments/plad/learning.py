@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 from jaxtyping import Array
@@ -19,6 +20,9 @@ from jaxalign.io import keys
 from jaxalign.io.cluster import processes
 from jaxalign.io.jobs import records
 from jaxalign.io.run.writers import read_metrics
+
+if TYPE_CHECKING:
+    from experiments.plad.__main__ import Config
 
 
 def check_methods(methods: Sequence[str], world: World) -> None:
@@ -39,12 +43,14 @@ def check_methods(methods: Sequence[str], world: World) -> None:
             )
 
 
-def warm_start(config, world: World, directory: pathlib.Path, key: Array) -> Policy:
+def warm_start(config: "Config", world: World, directory: pathlib.Path, key: Array) -> Policy:
     """Fine-tunes the student on the teacher's texts for ``config.warm_steps``: where all methods begin."""
     return _train(config, world, "seq-KD", world.student, _taught(world), directory, key, config.warm_steps)
 
 
-def learn(config, world: World, method: str, start: Policy, directory: pathlib.Path, key: Array) -> list[Policy]:
+def learn(
+    config: "Config", world: World, method: str, start: Policy, directory: pathlib.Path, key: Array
+) -> list[Policy]:
     """Returns the student before, between and after the rounds of a method, which has ``config.steps`` in all."""
     how = METHODS[method]
     policies, steps = [start], config.steps // how.rounds
@@ -52,13 +58,14 @@ def learn(config, world: World, method: str, start: Policy, directory: pathlib.P
         place = directory if how.rounds == 1 else directory / f"round-{number}"
         round_key = jax.random.fold_in(key, number)
         trained = config.warm_steps + number * steps
-        examples = examples_for(config, world, method, policies[-1], trained, directory.parent)
+        shared, longest = directory.parent, config.limits[1]
+        examples = examples_for(world, method, policies[-1], trained, shared, max_response=longest)
         policies.append(_train(config, world, method, policies[-1], examples, place, round_key, steps))
     return policies
 
 
 def examples_for(
-    config, world: World, method: str, snapshot: Policy, step: int, directory: pathlib.Path
+    world: World, method: str, snapshot: Policy, step: int, directory: pathlib.Path, *, max_response: int
 ) -> list[PreferenceRecord]:
     """Returns what a method learns from; pairs are those of the student's ``snapshot`` after ``step`` steps."""
     learns_from = METHODS[method].learns_from
@@ -66,7 +73,7 @@ def examples_for(
         return [record.best(1) for record in world.train if record.responses != ("",)]
     if learns_from == "teacher":
         return _taught(world)
-    pairs = processes.first(lambda: make_pairs(config, world, snapshot, step, directory))
+    pairs = processes.first(lambda: make_pairs(world, snapshot, step, directory, max_response=max_response))
     if learns_from == "pairs":
         return pairs
     judged, report = data.order_by_quality(pairs, world.quality_fn)
@@ -74,13 +81,23 @@ def examples_for(
     return judged
 
 
-def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pathlib.Path) -> list[PreferenceRecord]:
-    """Makes pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share."""
+def make_pairs(
+    world: World, snapshot: Policy, step: int, directory: pathlib.Path, *, max_response: int
+) -> list[PreferenceRecord]:
+    """Makes pseudo-preference pairs of a snapshot of the student, a file in ``directory`` that methods share.
+
+    Args:
+      world: the prompts, and the teacher's texts.
+      snapshot: the student.
+      step: steps that it has learnt for.
+      directory: that of the seed.
+      max_response: tokens of a text.
+    """
     student = data.fingerprint(snapshot.params)
     key = jax.random.key(int(student[:8], 16) >> 1)  # one draw for a snapshot, whichever method asks first
     path = samples_file(snapshot, directory)
     written = sampled_texts(
-        path, snapshot, world.tokenizer, world.train, key, num_samples=1, max_new_tokens=config.limits[1]
+        path, snapshot, world.tokenizer, world.train, key, num_samples=1, max_new_tokens=max_response
     )
     outputs = [_outputs(record, world.texts, written) for record in world.train]
 
@@ -88,7 +105,7 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
         pairs, report = data.pseudo_pairs(
             outputs,
             world.tokenizer,
-            max_response=config.limits[1],
+            max_response=max_response,
             similarity_fn=lambda teacher, student: float(rouge_l([student], [teacher])[0]),
         )
         print(
@@ -103,7 +120,7 @@ def make_pairs(config, world: World, snapshot: Policy, step: int, directory: pat
         "samples": json.loads(keys.settings_file(path).read_text(encoding="utf-8")),
         "teacher": keys.digest(world.texts),
         "prompts": keys.digest([[record.id, record.prompt] for record in world.train]),
-        "max_response": config.limits[1],
+        "max_response": max_response,
         "similarity": "ROUGE-L",
     }
     return records.stored_records(directory / f"pairs-{name_of(snapshot)}.jsonl", provenance, make)
@@ -149,7 +166,16 @@ def _taught(world: World) -> list[PreferenceRecord]:
     ]
 
 
-def _train(config, world, method, policy, examples, directory, key, steps) -> Policy:
+def _train(
+    config: "Config",
+    world: World,
+    method: str,
+    policy: Policy,
+    examples: Sequence[PreferenceRecord],
+    directory: pathlib.Path,
+    key: Array,
+    steps: int,
+) -> Policy:
     lists: EncodedLists = data.encode_lists(
         examples, world.tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )

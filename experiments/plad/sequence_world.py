@@ -31,12 +31,31 @@ NUM_TEST, TEST_SAMPLES = 512, 4  # prompts, and samples of each policy for each 
 GRADED = 8  # responses of known quality to each of them
 
 
-def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
-    """Makes a new world; the teacher is trained in ``directory / "teacher"``."""
+def make_world(
+    seed: int,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    num_prompts: int,
+    size: tuple[int, int],
+    teacher_size: tuple[int, int],
+    max_response: int,
+) -> World:
+    """Makes a new world; the teacher is trained in ``directory / "teacher"``.
+
+    Args:
+      seed: of the prompts and of the errors.
+      directory: keeps what is trained, and the teacher's texts.
+      key: of the weights, of training, and of the teacher's texts; consumed.
+      num_prompts: to learn from.
+      size: width and layers of the student.
+      teacher_size: width and layers of the teacher.
+      max_response: tokens of a text that the teacher writes.
+    """
     world = sequences.make_world(
         seed,
         num_demonstrations=DEMONSTRATIONS,
-        num_train=config.num_prompts,
+        num_train=num_prompts,
         num_test=NUM_TEST,
         error_rate=TEACHER_ERRORS,
     )
@@ -56,8 +75,8 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **IMITATION)
 
     student_key, teacher_key, texts_key = jax.random.split(key, 3)
-    teacher = imitate(demonstrations, config.teacher_size, "teacher", teacher_key)
-    student = imitate(careless, config.size, "student", student_key)
+    teacher = imitate(demonstrations, teacher_size, "teacher", teacher_key)
+    student = imitate(careless, size, "student", student_key)
     answers = [record.responses[0] for record in world.test_prompts]
     test = encode([record.unanswered() for record in world.test_prompts])
 
@@ -79,8 +98,8 @@ def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
         return table
 
     def write_texts():
-        path, limit = directory / "teacher.jsonl", config.limits[1]
-        return texts_of(sampled_texts(path, teacher, tokenizer, train, texts_key, num_samples=1, max_new_tokens=limit))
+        path, options = directory / "teacher.jsonl", {"num_samples": 1, "max_new_tokens": max_response}
+        return texts_of(sampled_texts(path, teacher, tokenizer, train, texts_key, **options))
 
     return World(
         tokenizer,

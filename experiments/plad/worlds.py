@@ -1,15 +1,27 @@
 """The worlds that distillation runs in."""
 
 import pathlib
+from typing import TYPE_CHECKING
 
 from jaxtyping import Array
 
 from experiments.plad import file_world, sequence_world
 from experiments.plad.world import World
 
-MAKE = {"sequences": sequence_world.make_world, "files": file_world.make_world}
+if TYPE_CHECKING:
+    from experiments.plad.__main__ import Config
 
 
-def make_world(config, seed: int, directory: pathlib.Path, key: Array) -> World:
+def make_world(config: "Config", seed: int, directory: pathlib.Path, key: Array) -> World:
     """Makes the world that ``config.task`` names; ``directory`` keeps what is trained or sampled for it."""
-    return MAKE[config.task](config, seed, directory, key)
+    if config.task == "files":
+        return file_world.make_world(config, directory, key)
+    return sequence_world.make_world(
+        seed,
+        directory,
+        key,
+        num_prompts=config.num_prompts,
+        size=config.size,
+        teacher_size=config.teacher_size,
+        max_response=config.limits[1],
+    )

@@ -104,7 +104,8 @@ def test_real_files_from_structures_to_a_trained_network(of_files):
 
 def test_graphs_that_no_batch_holds_are_told(of_files):
     with pytest.raises(ValueError, match="train: expected a graph or more, got none that fits in a batch. Raise"):
-        benchmark.make_world(of_files[0], protein.BatchSize(edges=100, nodes=20, graphs=2, chains=8))
+        largest = protein.BatchSize(edges=100, nodes=20, graphs=2, chains=8)
+        benchmark.make_world(of_files[0].data, of_files[0].output, largest=largest, num_workers=0)
 
 
 def test_given_splits_count_where_each_has_structures(tmp_path, shared_data):
@@ -113,8 +114,8 @@ def test_given_splits_count_where_each_has_structures(tmp_path, shared_data):
     splits.mkdir()
     for split, entries in {"train": "11as\n1QGI-A\n", "test": "1dix\n"}.items():
         (splits / f"{split}.txt").write_text(entries)
-    config = toy(tmp_path / "run", "shared", data=folder)
-    data = benchmark.make_world(config, protein.BatchSize(edges=6000, nodes=1200, graphs=4, chains=16))
+    largest = protein.BatchSize(edges=6000, nodes=1200, graphs=4, chains=16)
+    data = benchmark.make_world(folder, tmp_path / "run", largest=largest, num_workers=0)
     assert len(data.train) == 2 and [*data.tests] == ["test"] and len(data.tests["test"]) == 1
     compiled = protein.read_protein_mt(tmp_path / "run" / "compiled" / "all-atoms", "train")
     assert [each.id for each in compiled] == ["11as", "1qgi-A"]

@@ -75,7 +75,9 @@ def whole(pairs, tmp_path_factory):
 
 def test_the_server_judges_as_the_model_does(whole, pairs, tmp_path, monkeypatch):
     """Scores and texts that went through the server give the judgements of the simulated model itself."""
-    monkeypatch.setattr(judge.methods, "open_judge", lambda config, ledger: judging_server.JUDGE.open(ledger))
+    monkeypatch.setattr(
+        judge.methods, "open_judge", lambda flags, folder, ledger, **_: judging_server.JUDGE.open(ledger)
+    )
     monkeypatch.setattr(judge.forecast, "announce", lambda *arguments, **options: None)
     values = judge.main(config(pairs, "", tmp_path))
     for method in ("direct", "chain of thought"):

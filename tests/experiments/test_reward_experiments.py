@@ -72,7 +72,7 @@ def test_the_world_plants_the_artifact_in_the_share_asked_for():
 
 
 def test_the_true_reward_does_not_know_the_artifact():
-    task = sequence_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
+    task = sequence_world.make_task(seed=0, num_pairs=32, limits=(9, 9))
     plain, marked = task.tests["plain"], task.tests["artifact at random"]
     assert [record.labels for record in plain] == [record.labels for record in marked]
     texts = [text for record in marked for text in record.responses]
@@ -114,7 +114,7 @@ def test_a_rule_gets_its_figures_by_hand():
 
 
 def test_evaluation_asks_each_judge_about_every_test(tmp_path):
-    task = sequence_world.make_task(dataclasses.replace(rrm.PRESETS["default"], **TOY), seed=0)
+    task = sequence_world.make_task(seed=0, num_pairs=32, limits=(9, 9))
     pairs = [PreferenceRecord("q", ("aa", "b"), (1.0, 0.0))]
     asked = []
 

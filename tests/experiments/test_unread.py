@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from experiments.common.fields import replace
-from experiments.common.judging.methods import TASKS, Setting
+from experiments.common.judging.methods import TASKS, JudgeSetup
 from experiments.common.llm import reliability
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine, count_words, counting
@@ -56,7 +56,9 @@ def test_an_ensemble_that_reads_nothing_answers_nothing(gold, logp):
     shown = tuple(Question(f"shown {n}?", NAMES, n % 3, (f"It is {n}.",)) for n in range(4))
     questions = [Question(f"test {n}?", NAMES, gold) for n in range(5)]
     engine = engine_of(" I cannot say.\nAnswer: Ann or Bob", logp)
-    setting = methods.Setting(engine, FewShot(shown), 2, 0.7, "once", 16, BootstrapConfig(num_shown=2, num_samples=1))
+    setting = methods.EnsembleSetup(
+        engine, FewShot(shown), 2, 0.7, "once", 16, BootstrapConfig(num_shown=2, num_samples=1)
+    )
     runs = methods.run_methods(setting, questions, ("bootstrapped", "zero-shot", "pairwise"))
     for name, row in ensemble_figures.table(runs, questions).items():
         assert row["accuracy"].value == 0 and row["unparsed answers"].value == 1, name
@@ -79,7 +81,7 @@ def test_an_ensemble_of_which_one_question_is_read():
 def test_judges_that_read_nothing_prefer_nothing(logp):
     pairs = [PreferencePair(f"q{n}", f"left {n}", f"right {n}", float(n % 2)) for n in range(4)]
     engine = engine_of("A's answer is a concise", logp)
-    setting = Setting(engine, TASKS["rating"], StructuredConfig(2, 2), 32)
+    setting = JudgeSetup(engine, TASKS["rating"], StructuredConfig(2, 2), 32)
     names = ("direct", "chain of thought", "structured")
     runs = run_methods(names, setting, pairs, pairs[:1])
     for name, row in judge_figures.tables(runs, pairs)["all pairs"].items():

@@ -1,11 +1,13 @@
 """The judges that experiments compare, by name, and the model that they ask."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.judging.simulated_judge import SimulatedJudge
 from experiments.common.llm.engine import Engine, counting, open_engine
+from experiments.common.llm.server import LanguageModel
 from jaxalign import judge
 from jaxalign.data import PreferencePair, render_comparison
 from jaxalign.io.llm.fitting import LeftOut
@@ -18,7 +20,7 @@ TASKS = {"rating": judge.RATING, "summarisation": judge.SUMMARISATION, "retrieva
 LONGER, CHAIN, STRUCTURED = "longer wins", "chain of thought", "structured"
 
 
-class Setting(NamedTuple):
+class JudgeSetup(NamedTuple):
     """What all judges of a comparison share."""
 
     engine: Engine
@@ -27,51 +29,65 @@ class Setting(NamedTuple):
     max_tokens: int  # of a chain of thought
 
 
-MakeJudge = Callable[[Setting], JudgeFn]
+MakeJudge = Callable[[JudgeSetup], JudgeFn]
 
 
-def open_judge(config, ledger: Ledger) -> Engine:
-    """Opens the model that judges: a simulated one, or what the flags name."""
-    made = config.task == "made"
-    return counting(SimulatedJudge().open(ledger) if made else open_engine(config.llm, config.output, ledger))
+def open_judge(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger, *, simulated: bool) -> Engine:
+    """Opens the model that judges: a simulated one, or what the flags name, as :func:`open_engine` does."""
+    return counting(SimulatedJudge().open(ledger) if simulated else open_engine(flags, folder, ledger))
 
 
-def make_setting(config, engine: Engine, seed: int) -> Setting:
-    """Makes what all judges share, as the flags say it."""
+def make_setup(
+    engine: Engine,
+    *,
+    question: str,
+    num_aspects: int,
+    num_candidates: int,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+) -> JudgeSetup:
+    """Makes what all judges share; a chain of thought has twice as many tokens as a contrast.
+
+    Args:
+      engine: the model that judges.
+      question: what it is asked about the texts, a name in ``TASKS``.
+      num_aspects: that texts are compared by.
+      num_candidates: contrasts of each aspect, of which one is chosen.
+      temperature: of contrasts.
+      max_tokens: of a contrast.
+      seed: of everything that is drawn.
+    """
     structured_config = StructuredConfig(
-        config.num_aspects,
-        config.num_candidates,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        seed=seed,
+        num_aspects, num_candidates, temperature=temperature, max_tokens=max_tokens, seed=seed
     )
-    return Setting(engine, TASKS[config.question], structured_config, max_tokens=2 * config.max_tokens)
+    return JudgeSetup(engine, TASKS[question], structured_config, max_tokens=2 * max_tokens)
 
 
 def structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
-    return lambda setting: judge.make_structured_judge(
-        setting.engine.generate,
-        setting.engine.score_options,
-        setting.task,
-        dataclasses.replace(setting.structured, **changes),
+    return lambda setup: judge.make_structured_judge(
+        setup.engine.generate,
+        setup.engine.score_options,
+        setup.task,
+        dataclasses.replace(setup.structured, **changes),
         select=select,
     )
 
 
 def reasoning(n: int, temperature: float) -> MakeJudge:
-    return lambda setting: judge.make_reasoning_judge(
-        setting.engine.generate,
-        setting.task,
+    return lambda setup: judge.make_reasoning_judge(
+        setup.engine.generate,
+        setup.task,
         n=n,
         temperature=temperature,
-        max_tokens=setting.max_tokens,
-        seed=setting.structured.seed,
+        max_tokens=setup.max_tokens,
+        seed=setup.structured.seed,
     )
 
 
 METHODS: Mapping[str, MakeJudge] = {
-    LONGER: lambda setting: judge.judge_by_length,
-    "direct": lambda setting: judge.make_direct_judge(setting.engine.score_options, setting.task),
+    LONGER: lambda setup: judge.judge_by_length,
+    "direct": lambda setup: judge.make_direct_judge(setup.engine.score_options, setup.task),
     CHAIN: reasoning(1, 0.0),
     "self-consistency": reasoning(5, 0.7),
     STRUCTURED: structured(),

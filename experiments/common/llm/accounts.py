@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from experiments.common.llm.engine import Engine
+from experiments.common.llm.server import LanguageModel
 from jaxalign.io.llm import Answer, Usage, usage_of
 from jaxalign.io.llm.service import Ledger, StoppedError
 from jaxalign.io.report import Table
@@ -13,18 +14,22 @@ from jaxalign.io.run.signals import termination
 
 
 @contextlib.contextmanager
-def limited(config) -> Iterator[Ledger]:
+def limited(flags: LanguageModel, *, simulated: bool) -> Iterator[Ledger]:
     """Yields a ledger with the budget of a run; SIGINT and SIGTERM, like the budget, end it after what is under way.
+
+    Args:
+      flags: which model is asked, with the budget.
+      simulated: a simulated model is asked instead, which costs nothing.
 
     Raises:
       ValueError: a budget or a replay of a simulated model.
       SystemExit: with code 0 after a signal, as training does, and with 1 where the budget ended the run; a line on
         stderr says what is left and how to go on.
     """
-    if config.task == "made" and (config.llm.budget_tokens is not None or config.llm.replay is not None):
+    if simulated and (flags.budget_tokens is not None or flags.replay is not None):
         raise ValueError("--budget-tokens and --replay are for real models, and --task made asks a simulated one")
     with termination(signal.SIGINT) as requested:
-        ledger = Ledger(config.llm.budget_tokens, stop=lambda: requested(0))
+        ledger = Ledger(flags.budget_tokens, stop=lambda: requested(0))
         try:
             yield ledger
         except StoppedError as stopped:

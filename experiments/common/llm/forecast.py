@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from experiments.common.llm.engine import Engine
+from experiments.common.llm.server import LanguageModel
 from jaxalign.io.llm import Answer, Usage, usage_of
 from jaxalign.io.llm.service import Ledger
 from jaxalign.prompting import guess_tokens
@@ -26,17 +27,23 @@ _BEGINNING = "".join(f"- aspect {n}\n" for n in range(1, 10)) + "Only A:\n- "
 _OPTION = re.compile(r"^Options: .*; (.+)$|^([A-Z])\) ", re.MULTILINE)
 
 
-def announce(config, engine: Engine, run: Callable[[Engine], object], *, times: int) -> None:
+def announce(
+    flags: LanguageModel, engine: Engine, run: Callable[[Engine], object], *, times: int, simulated: bool
+) -> None:
     """Prints what ``times`` such runs ask for at most, and what is in the file already, if a real model is asked.
 
     Args:
+      flags: which model the engine asks.
+      engine: the model as the run will ask it; nothing is asked of it here.
       run: asks the engine that it is given everything that the experiment asks.
+      times: repetitions of ``run``.
+      simulated: the engine is a simulated model, of which nothing is printed.
     """
-    if config.task == "made" or config.llm.replay is not None:
+    if simulated or flags.replay is not None:
         return
     prompts: list[str] = []
     ledger = Ledger()
-    thinking = config.llm.server.thinking_tokens if config.llm.endpoint else 0
+    thinking = flags.server.thinking_tokens if flags.endpoint else 0
     writer, scorer = _writer(ledger, prompts, thinking), _scorer(engine, ledger, prompts, thinking)
     stand_in = dataclasses.replace(engine, generate=writer, score_options=scorer, ledger=ledger)
     with contextlib.redirect_stderr(io.StringIO()):  # what the run says, it will say again

@@ -1,6 +1,6 @@
 """Real lists for reward models: AlpacaEval 2 responses with graded labels, and pairs of other kinds to test on.
 
-``config.data`` is the folder of :mod:`experiments.common.alpacaeval_task`. Beside it may lie ``hh_harmless``
+The lists are in a folder as :mod:`experiments.common.alpacaeval_task` reads it. Beside it may lie ``hh_harmless``
 (``validation.parquet``: prompt, chosen, rejected) and ``llmbar`` (``pairs.parquet``: subset, input, output_1, output_2,
 label 1 or 2), which are tested on where they are there.
 """
@@ -23,21 +23,38 @@ RESPONSES = 12  # of each training prompt, spread over the ranking
 TEST_RESPONSES = 16  # of each validation prompt, likewise
 
 
-def make_task(config, seed: int) -> RewardTask:
-    """Makes the task of ``config.data``, with ``config.num_pairs`` training pairs drawn from all prompts alike."""
-    train, validation = alpacaeval_task.read_lists(config.data)
-    tokenizer = alpacaeval_task.make_tokenizer(
-        train, model=config.backbone, vocab_size=config.vocab_size, work=config.output
-    )
+def make_task(
+    folder: pathlib.Path | None,
+    work: pathlib.Path,
+    *,
+    seed: int,
+    model: str,
+    vocab_size: int,
+    limits: tuple[int, int],
+    num_pairs: int,
+) -> RewardTask:
+    """Makes the task of ``folder``, with ``num_pairs`` training pairs drawn from all prompts alike.
+
+    Args:
+      folder: the lists.
+      work: keeps the tokenizer that is trained when there is no ``model`` to take one from.
+      seed: of the draw of pairs.
+      model: a Hugging Face directory or hub id, or empty.
+      vocab_size: tokens of the tokenizer that is trained.
+      limits: tokens of a prompt and of a response, for demonstrations.
+      num_pairs: at most as many are drawn.
+    """
+    train, validation = alpacaeval_task.read_lists(folder)
+    tokenizer = alpacaeval_task.make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
     demonstrations = [record.best(alpacaeval_task.BEST) for record in train]
     return RewardTask(
         tokenizer,
-        demonstrations=data.encode_lists(demonstrations, tokenizer, **at_most(config.limits)),
-        pairs=draw_pairs(train, config.num_pairs, np.random.default_rng(seed)),
+        demonstrations=data.encode_lists(demonstrations, tokenizer, **at_most(limits)),
+        pairs=draw_pairs(train, num_pairs, np.random.default_rng(seed)),
         lists=[alpacaeval_task.spread_over_labels(record, RESPONSES) for record in train],
         tests={
             "validation prompts": [alpacaeval_task.spread_over_labels(r, TEST_RESPONSES) for r in validation],
-            **other_tests(config.data.parent),
+            **other_tests(folder.parent),
         },
         phrase=ARTIFACT,
     )

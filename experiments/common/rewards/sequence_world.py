@@ -17,17 +17,23 @@ NUM_TEST = 256  # lists
 LIST_SIZE = 8
 
 
-def make_task(config, seed: int) -> RewardTask:
-    """Makes a new world with ``config.num_pairs`` training pairs, each with a prompt of its own."""
+def make_task(*, seed: int, num_pairs: int, limits: tuple[int, int]) -> RewardTask:
+    """Makes a new world with ``num_pairs`` training pairs, each with a prompt of its own.
+
+    Args:
+      seed: another one gives another world.
+      num_pairs: as many training pairs, and as many lists.
+      limits: tokens of a prompt and of a response, for demonstrations.
+    """
     world = sequences.make_world(
-        seed, num_demonstrations=DEMONSTRATIONS, num_train=config.num_pairs, num_test=NUM_TEST, error_rate=ERROR_RATE
+        seed, num_demonstrations=DEMONSTRATIONS, num_train=num_pairs, num_test=NUM_TEST, error_rate=ERROR_RATE
     )
     rng = np.random.default_rng((seed, 1))
     tokenizer = sequences.make_tokenizer()
     lists = [graded_list(record, LIST_SIZE, rng) for record in world.test_prompts]
     return RewardTask(
         tokenizer,
-        demonstrations=encode_lists(world.demonstrations, tokenizer, **at_most(config.limits)),
+        demonstrations=encode_lists(world.demonstrations, tokenizer, **at_most(limits)),
         pairs=[make_pair(record, rng) for record in world.train_prompts],
         lists=[graded_list(record, LIST_SIZE, rng) for record in world.train_prompts],
         tests={"plain": lists, "artifact at random": [mark_at_random(record, rng) for record in lists]},
