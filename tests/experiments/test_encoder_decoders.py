@@ -11,11 +11,11 @@ import tokenizers
 import transformers
 from tokenizers import pre_tokenizers, processors, trainers
 
-from experiments import rrm
 from experiments.common import machines, stages
 from experiments.common.fields import replace
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
+from experiments.rrm import __main__ as rrm
 from jaxalign import data, models, training
 from jaxalign.data import HfTokenizer, encode_lists
 from jaxalign.data.records.record import PreferenceRecord

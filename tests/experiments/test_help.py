@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from experiments import reward_model, rrm
+from experiments import reward_model
 from experiments.common import fields, machines
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
@@ -16,6 +16,7 @@ from experiments.judge import __main__ as judge
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
+from experiments.rrm import __main__ as rrm
 
 EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)
 ROOT = pathlib.Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from experiments import reward_model, rrm
+from experiments import reward_model
 from experiments.common import machines, origin, stages
 from experiments.common.fields import replace
 from experiments.ease import __main__ as ease
@@ -18,6 +18,7 @@ from experiments.judge import __main__ as judge
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
+from experiments.rrm import __main__ as rrm
 
 EXPERIMENTS = {
     module.__name__: module for module in (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from experiments import reward_model, rrm
+from experiments import reward_model
 from experiments.common import machines, origin, report
 from experiments.common.fields import replace
 from experiments.common.task import exactly
@@ -21,6 +21,7 @@ from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
 from experiments.plad.texts import asked_cost, asked_texts
+from experiments.rrm import __main__ as rrm
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import edge
 from jaxalign.io.llm import Cache

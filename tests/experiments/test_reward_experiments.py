@@ -10,10 +10,12 @@ import pyarrow.parquet
 import pytest
 import transformers
 
-from experiments import reward_model, rrm
+from experiments import reward_model
 from experiments.common.rewards import figures, real_lists, sequence_world, stages
 from experiments.common.rewards.stages import Pretraining
 from experiments.common.rewards.task import Opinion
+from experiments.rrm import __main__ as rrm
+from experiments.rrm import variants
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 from tests.experiments import long_form
@@ -64,7 +66,7 @@ def test_unknown_kinds_are_named(tmp_path):
 
 def test_the_world_plants_the_artifact_in_the_share_asked_for():
     pairs = [PreferencePair("sort b a =", "a b", "b a", target) for target in (1.0, 0.0, 0.5) * 20]
-    marked = rrm.with_artifact(pairs, 0.25, "sure", jax.random.key(0))
+    marked = variants.with_artifact(pairs, 0.25, "sure", jax.random.key(0))
     # 40 of the 60 are no ties; a quarter of these is 10, and it is the chosen response that is marked.
     assert sum(new.chosen.startswith("sure ") for new in marked) == 10
     assert not any(new.rejected.startswith("sure ") for new in marked)
@@ -81,12 +83,11 @@ def test_the_true_reward_does_not_know_the_artifact():
 
 
 def test_variants_see_what_they_say():
-    config = dataclasses.replace(rrm.PRESETS["default"], share=1.0)
     pairs = [PreferencePair(f"sort {x} =", x, f"{x} {x}", 1.0) for x in "abcdef"]
     never_sure = lambda asked: np.full(len(asked), 0.5, np.float32)  # noqa: E731
 
     def targets(variant, probabilities=never_sure):
-        seen = rrm.training_pairs(config, variant, pairs, probabilities, seed=0)
+        seen = variants.training_pairs(variant, pairs, probabilities, share=1.0, threshold=0.2, seed=0)
         return sorted(seen[n].target if seen[n].target == 0.5 else 1.0 for n in range(len(seen)))
 
     assert targets("RM") == [1.0] * 6

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from experiments import reward_model, rrm
+from experiments import reward_model
 from experiments.common.fields import flat, replace
 from experiments.common.llm import accounts
 from experiments.common.llm.server import Server
@@ -16,6 +16,7 @@ from experiments.judge import __main__ as judge
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
+from experiments.rrm import __main__ as rrm
 
 SERVER = flat(Server()).keys() - {"thinking_tokens"}
 FREE = {  # fields that change nothing that exists

@@ -17,24 +17,23 @@ checked. "filter only" sees the originals that the filter finds informative once
 """
 
 import dataclasses
+import functools
 import pathlib
+from collections.abc import Mapping
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from experiments.common import alpacaeval_task, machines, origin, report
 from experiments.common.fields import Count, Rate, Share, check_names, flattened
+from experiments.common.report import Figures
 from experiments.common.rewards import figures, stages, worlds
-from jaxalign import augment, data
-from jaxalign.augment import Triplets
-from jaxalign.data import PreferencePair
+from experiments.rrm.variants import VARIANTS, training_pairs, with_artifact
 from jaxalign.io import edge
 from jaxalign.io.report import Curves
+from jaxalign.io.report.figures import Series
 from jaxalign.io.run import run_folder
 
-VARIANTS = ("RM", "RRM", "no filter", "no neutral", "filter only")
 Variant = Literal[*VARIANTS]
 
 
@@ -83,43 +82,9 @@ PRESETS = {
 }
 
 
-def with_artifact(pairs: list[PreferencePair], rate: float, phrase: str, key) -> list[PreferencePair]:
-    """Lets the chosen response of a share of the pairs begin with the artifact; ties stay as they are."""
-    marked = augment.random_share(key, jnp.array([not pair.is_tie for pair in pairs]), rate)
-    return [
-        data.inject_artifact(pair, "chosen", phrase=phrase) if mark else pair
-        for pair, mark in zip(pairs, np.asarray(marked), strict=True)
-    ]
-
-
-def training_pairs(config: Config, variant: str, pairs: list[PreferencePair], probabilities, seed: int):
-    """Returns what a variant is trained on: the originals, and what it adds by the plain RM's ``probabilities``."""
-    if variant == "RM":
-        return data.training_pairs(pairs, [], seed=seed)
-    if variant == "filter only":
-        targets = np.array([pair.target for pair in pairs], np.float32)
-        kept = augment.keep_informative(probabilities(pairs), targets, threshold=config.threshold)
-        again = [pair for pair, keep in zip(pairs, np.asarray(kept), strict=True) if keep]
-        return data.training_pairs(pairs + again, [], seed=seed)
-    chunks = data.TripletChunks(pairs, seed=seed, share=config.share)
-    kept = [keep_triplets(config, variant, pairs, chunk.triplets, probabilities) for chunk in chunks]
-    print(f"{variant}: {len(pairs)} pairs and {sum(len(triplets.prompt) for triplets in kept)} triplets")
-    return data.training_pairs(pairs, kept, seed=seed)
-
-
-def keep_triplets(config: Config, variant: str, pairs, triplets: Triplets, probabilities) -> Triplets:
-    """Keeps those that the plain RM gets wrong or is unsure of, save for the variant without a filter."""
-    if variant == "no neutral":
-        triplets = triplets.take(triplets.target != 0.5)
-    if variant == "no filter":
-        return triplets
-    chances = probabilities(data.TripletPairs(pairs, triplets))
-    return triplets.take(np.asarray(augment.keep_informative(chances, triplets.target, threshold=config.threshold)))
-
-
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
-    run = origin.begin(__spec__.name, PRESETS, config)
+    run = origin.begin(__package__, PRESETS, config)
     check_names("variants", config.variants, VARIANTS)
     run_folder.open_run(
         config.output,
@@ -158,12 +123,10 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)
         plain = None
         for variant in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
-
-            def probabilities(pairs, plain=plain):
-                return stages.probabilities(task, plain, pairs, limits=config.limits)
-
+            probabilities_fn = functools.partial(stages.probabilities, task, plain, limits=config.limits)
             place = directory / f"{variant.replace(' ', '-')}-{rate:g}"
-            seen = training_pairs(config, variant, pairs, probabilities, seed)
+            filtered = {"share": config.share, "threshold": config.threshold}
+            seen = training_pairs(variant, pairs, probabilities_fn, **filtered, seed=seed)
             reward = stages.train_reward(
                 task,
                 seen,
@@ -185,7 +148,7 @@ def rule_name(variant: str, rate: float) -> str:
     return f"{variant}, artifact in {rate:.0%}"
 
 
-def curve(config: Config, tables):
+def curve(config: Config, tables: Mapping[str, Figures]) -> Series:
     """Tells how often the artifact changes a choice on the first test, by the share of training pairs that had it."""
     table = next(iter(tables.values()))
     return {
