@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common.draw import draw
 from experiments.common.lists import over_prompts, padded, pairwise_accuracy
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
-from experiments.common.task import Policy, Sample, Task
+from experiments.common.task import Policy, Row, Sample, Task
 from jaxalign import data, metrics
-from jaxalign.data import PreferenceRecord, ResponseColumns
+from jaxalign.data import EncodedLists, PreferenceRecord, ResponseColumns
 from jaxalign.data.text.comparisons import render_context
 from jaxalign.io import hf, keys
 from jaxalign.io.cluster import processes
@@ -55,7 +56,7 @@ def make_task(
     held_out = encode(validation)
     labels, lengths, where = padded(validation)
 
-    def make_lists(sft: Policy, key):
+    def make_lists(sft: Policy, key: Array) -> EncodedLists:
         return encode([spread_over_labels(record, responses_per_prompt) for record in train])
 
     def scores(policy: Policy) -> np.ndarray:
@@ -65,19 +66,19 @@ def make_task(
 
     before: dict[str, np.ndarray] = {}  # log-probabilities of the SFT policy, needed for every other one
 
-    def evaluate(policy: Policy, sft: Policy, key):
+    def evaluate(policy: Policy, sft: Policy, key: Array) -> Row:
         if policy is sft:
             before["sft"] = scores(sft)
             return rank_figures(before["sft"], labels, lengths, where)
         return rank_figures(scores(policy) - before["sft"], labels, lengths, where)
 
-    def baselines(key):
+    def baselines(key: Array) -> dict[str, Row]:
         return {
             "longer wins": rank_figures(lengths, labels, lengths, where),
             "random": rank_figures(np.asarray(jax.random.uniform(key, labels.shape)), labels, lengths, where),
         }
 
-    def samples(policy: Policy, key):
+    def samples(policy: Policy, key: Array) -> list[Sample]:
         prompts = encode([record.unanswered() for record in validation[:NUM_SAMPLES]])
         tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
         return [

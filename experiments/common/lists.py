@@ -2,12 +2,13 @@
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common.task import estimate
 from jaxalign import metrics
@@ -45,11 +46,11 @@ def _length(answer: Answer) -> int:
     return len(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
 
-def over_prompts(metric, *arrays: np.ndarray, **more: np.ndarray) -> Estimate:
+def over_prompts(metric: Callable[..., Ratio], *arrays: np.ndarray, **more: np.ndarray) -> Estimate:
     """Computes ``metric`` over all lists; arrays are ``[N, n]`` and passed on row by row."""
     return estimate(_of_each(metric, *jax.tree.map(jnp.asarray, (arrays, more))))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _of_each(metric, arrays, more) -> Ratio:
+def _of_each(metric: Callable[..., Ratio], arrays: tuple[Array, ...], more: dict[str, Array]) -> Ratio:
     return jax.vmap(lambda arrays, more: metric(*arrays, **more))(arrays, more)

@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from experiments.common import fields, machines
@@ -183,7 +183,7 @@ def _count_rows(path: pathlib.Path) -> int | None:
         return None
 
 
-def _digest(paths) -> str:
+def _digest(paths: Iterable[pathlib.Path]) -> str:
     found = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

@@ -121,7 +121,7 @@ def write_report(
     write_sections(run, title, sections)
 
 
-def write_sections(run: origin.Run, title: str, sections: Sequence[report.Section], **said) -> None:
+def write_sections(run: origin.Run, title: str, sections: Sequence[report.Section], **said: Any) -> None:
     """Writes ``report.html`` of a run, which opens with what was run on what.
 
     Args:
@@ -141,7 +141,7 @@ def report_tables(
     *,
     caption: str,
     sections: Sequence = (),
-    **said,
+    **said: Any,
 ) -> dict[str, float]:
     """Prints a table for each test, writes ``report.html`` of a run, and returns all values by name.
 

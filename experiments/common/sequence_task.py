@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common import sequences
 from experiments.common.draw import draw
-from experiments.common.task import Policy, Sample, Task, mean_over_prompts
+from experiments.common.task import Policy, Row, Sample, Task, mean_over_prompts
 from jaxalign import losses
-from jaxalign.data import PreferenceRecord, encode_lists, lists_from_tokens
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord, encode_lists, lists_from_tokens
 
 LIMITS = {"max_prompt": sequences.MAX_PROMPT, "max_response": sequences.MAX_RESPONSE}
 DEMONSTRATIONS = 16  # for each prompt to sample for; few would be learnt by heart, errors included
@@ -29,24 +30,24 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
     tokenizer = sequences.make_tokenizer()
     train, test = (_without_answers(part, tokenizer) for part in (world.train_prompts, world.test_prompts))
 
-    def texts(policy: Policy, prompts, key, num_samples: int):
+    def texts(policy: Policy, prompts: EncodedLists, key: Array, num_samples: int):
         tokens = draw(policy, prompts, key, num_samples=num_samples, end_ids=tokenizer.end_ids)
         return tokens, [[tokenizer.decode(ids) for ids in row] for row in tokens]
 
-    def make_lists(sft: Policy, key):
+    def make_lists(sft: Policy, key: Array) -> EncodedLists:
         tokens, responses = texts(sft, train, key, list_size)
         labels = true_labels(world.train_prompts, responses)
         prompts = [train.prompt(index) for index in range(len(train))]
         return lists_from_tokens(prompts, tokens, labels, pad_id=tokenizer.pad_id, limits=train.limits)
 
-    def preferences(sft: Policy, key):
+    def preferences(sft: Policy, key: Array) -> list[PreferenceRecord]:
         shown = [record.prompt for record in world.demonstrations[:num_prompts]]
         asked = [PreferenceRecord(prompt, (sequences.answer_to(prompt),), (1.0,)) for prompt in shown]
         _, responses = texts(sft, _without_answers(asked, tokenizer), key, list_size)
         labelled = zip(shown, responses, true_labels(asked, responses), strict=True)
         return [PreferenceRecord(prompt, tuple(row), tuple(labels)) for prompt, row, labels in labelled]
 
-    def evaluate(policy: Policy, sft: Policy, key):
+    def evaluate(policy: Policy, sft: Policy, key: Array) -> Row:
         rewards, opponents = (
             true_rewards(world.test_prompts, texts(p, test, k, TEST_SAMPLES)[1])
             for p, k in zip((policy, sft), jax.random.split(key), strict=True)
@@ -57,7 +58,7 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
             "win rate against SFT": mean_over_prompts(0.5 + 0.5 * np.sign(rewards - opponents)),
         }
 
-    def samples(policy: Policy, key):
+    def samples(policy: Policy, key: Array) -> list[Sample]:
         tokens, responses = texts(policy, test, key, 1)
         return [
             Sample(record.prompt, response, len(ids))
@@ -85,5 +86,5 @@ def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.
     )
 
 
-def _without_answers(records: list[PreferenceRecord], tokenizer):
+def _without_answers(records: list[PreferenceRecord], tokenizer: HfTokenizer) -> EncodedLists:
     return encode_lists([record.unanswered() for record in records], tokenizer, **LIMITS)

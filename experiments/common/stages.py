@@ -6,11 +6,13 @@ Each stage keeps its own folder and continues it, so a killed experiment repeats
 import dataclasses
 import functools
 import pathlib
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array
 
 from experiments.common import machines
@@ -113,7 +115,7 @@ def new_policy(size: tuple[int, int], tokenizer: HfTokenizer, max_length: int, k
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _new_params(model, key: Array) -> Params:
+def _new_params(model: models.Decoder, key: Array) -> Params:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
@@ -173,7 +175,7 @@ def align(
 def train(
     policy: Policy,
     tokenizer: HfTokenizer,
-    batches,
+    batches: Iterable[Any],
     loss_fn: LossFn,
     directory: pathlib.Path,
     key: Array,
@@ -196,7 +198,15 @@ def train(
 
 
 def _train_adapter(
-    policy: Policy, batches, loss_fn: LossFn, directory: pathlib.Path, key: Array, adapter: Adapter, **sizes
+    policy: Policy,
+    batches: Iterable[Any],
+    loss_fn: LossFn,
+    directory: pathlib.Path,
+    key: Array,
+    adapter: Adapter,
+    *,
+    steps: int,
+    learning_rate: float,
 ) -> Policy:
     """The policy with a low-rank adapter of all its linear maps, alpha twice the rank, that has seen so many batches.
 
@@ -209,7 +219,7 @@ def _train_adapter(
     init_key, key = jax.random.split(key)
     factors = _init_lora(init_key, params, config)
     loss_fn = models.lora_loss(loss_fn, machines.everywhere(params), config)
-    factors = _fit(factors, batches, loss_fn, directory, key, **sizes)
+    factors = _fit(factors, batches, loss_fn, directory, key, steps=steps, learning_rate=learning_rate)
     if launch.is_main():
         hf.save_adapter(directory / "adapter", policy.model.config, factors, config)
     return Policy(policy.model, _merge_lora(params, factors, config))
@@ -226,7 +236,16 @@ def export(directory: pathlib.Path, policy: Policy, tokenizer: HfTokenizer) -> N
         hf.save_pretrained(directory, policy.model.config, policy.params, tokenizer)
 
 
-def _fit(params: Params, batches, loss_fn: LossFn, directory, key, *, steps: int, learning_rate: float) -> Params:
+def _fit(
+    params: Params,
+    batches: Iterable[Any],
+    loss_fn: LossFn,
+    directory: pathlib.Path,
+    key: Array,
+    *,
+    steps: int,
+    learning_rate: float,
+) -> Params:
     """AdamW with warm-up over a twentieth of the steps and linear decay, on all devices."""
     place = {"mesh": machines.mesh(), "rules": machines.RULES}
     optimizer, make_step = _optimizer(steps, learning_rate, place["mesh"])
@@ -244,7 +263,7 @@ def _fit(params: Params, batches, loss_fn: LossFn, directory, key, *, steps: int
 
 
 @functools.lru_cache(maxsize=16)
-def _optimizer(num_steps: int, learning_rate: float, mesh):
+def _optimizer(num_steps: int, learning_rate: float, mesh: Mesh):
     """An optimizer and its maker of steps, kept: seeds, and methods that differ in their data, share a program."""
     schedule = training.linear_schedule(learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20)
     optimizer = training.adamw(schedule)

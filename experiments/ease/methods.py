@@ -47,7 +47,7 @@ class Cost(NamedTuple):
         return Cost(self.tokens + other.tokens, self.scored.plus(other.scored))
 
 
-def _bootstrapped(find: Callable[..., Bootstrapped], **options) -> Callable[[EnsembleSetup], Scorer]:
+def _bootstrapped(find: Callable[..., Bootstrapped], **options: object) -> Callable[[EnsembleSetup], Scorer]:
     def make(setup: EnsembleSetup) -> Scorer:
         found = find(setup.engine.generate, setup.shots, setup.bootstrap)
         options_of_all = {"style": setup.shots.style, **options}
@@ -126,7 +126,9 @@ def _explained_answer(questions: Sequence[Question], setup: EnsembleSetup) -> li
 _SINGLE = {"ICL": _in_context, "predict-then-explain": _first_answer, "explain-then-predict": _explained_answer}
 
 
-def _draw(setup: EnsembleSetup, questions, n: int, *, temperature: float | None = None) -> list[tuple[Sample, ...]]:
+def _draw(
+    setup: EnsembleSetup, questions: Sequence[Question], n: int, *, temperature: float | None = None
+) -> list[tuple[Sample, ...]]:
     return ensemble.draw_samples(
         setup.engine.generate,
         setup.shots,
@@ -139,7 +141,9 @@ def _draw(setup: EnsembleSetup, questions, n: int, *, temperature: float | None 
     )
 
 
-def _weigh(name: str, questions, samples, setup: EnsembleSetup) -> tuple[str, list[tuple[Sample, ...]]]:
+def _weigh(
+    name: str, questions: Sequence[Question], samples: Sequence[tuple[Sample, ...]], setup: EnsembleSetup
+) -> tuple[str, list[tuple[Sample, ...]]]:
     scorer = SCORERS[name](setup)
     return scorer.name, ensemble.weigh_samples(scorer, questions, samples)
 
@@ -156,5 +160,11 @@ def _spend(setup: EnsembleSetup, method: Callable[[EnsembleSetup], list[Predicti
     return MethodResult(predictions, *spent)
 
 
-def _predict(questions, samples, aggregate: AggregateFn, cost: Cost, scorer: str = "") -> MethodResult:
+def _predict(
+    questions: Sequence[Question],
+    samples: Sequence[tuple[Sample, ...]],
+    aggregate: AggregateFn,
+    cost: Cost,
+    scorer: str = "",
+) -> MethodResult:
     return MethodResult(ensemble.predict(questions, samples, aggregate, scorer=scorer), *cost)

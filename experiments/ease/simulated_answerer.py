@@ -10,6 +10,7 @@ verbalizers and raw weights make no difference here.
 
 import dataclasses
 import functools
+import random
 import re
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from experiments.common.llm.engine import Engine, simulated
 from experiments.ease import puzzles_world as world
 from experiments.ease.puzzles_world import Claim
 from jaxalign.io.llm.service import Ledger
+from jaxalign.typing import OptionScore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +46,20 @@ class SimulatedAnswerer:
         """Returns the model as callables."""
         return simulated("simulated answerer", self.generate, self.score_options, ledger)
 
-    def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[list[str]]:
         """Writes texts, the same for the same prompt, seed and number."""
         return [[self._write(prompt, temperature, rng_of(seed, k, prompt)) for k in range(n)] for prompt in prompts]
 
-    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]):
+    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         """Scores the options, the same for the same prompt."""
         kinds = {
             "Answer:": self._answer,
@@ -58,7 +69,7 @@ class SimulatedAnswerer:
         logits = [dispatch(kinds, prompt.rpartition("\n")[2])(prompt) for prompt in prompts]
         return [scores_of(each, names) for each, names in zip(logits, options, strict=True)]
 
-    def _write(self, prompt: str, temperature: float, rng) -> str:
+    def _write(self, prompt: str, temperature: float, rng: random.Random) -> str:
         block = _block(prompt)
         names = list(world.read_facts(block))
         given = re.search(r"^Answer: (\S+)$", block, re.MULTILINE)
@@ -73,7 +84,7 @@ class SimulatedAnswerer:
         chosen = draw(rng, logits, temperature)
         return f" {explanation}\nAnswer:{_name(chosen, block)}"
 
-    def _claim(self, block: str, rng) -> Claim:
+    def _claim(self, block: str, rng: random.Random) -> Claim:
         facts = world.read_facts(block)
         names, best = list(facts), max(facts, key=facts.__getitem__)
         own = rng_of("question", _question(block))

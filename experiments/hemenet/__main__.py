@@ -17,6 +17,7 @@ number of the paper's tables was at hand, so none is matched.
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import jax
@@ -136,7 +137,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path) -> dict[str, re
     return {test: table for test, table in tables.items() if any(table.values())}
 
 
-def _enter(tables, test: str, rule: str, by_task) -> None:
+def _enter(tables: dict[str, dict[str, report.Row]], test: str, rule: str, by_task: Mapping[str, report.Row]) -> None:
     for task, row in by_task.items():
         tables.setdefault(f"{test}: {task}", {})[rule] = row
 

@@ -43,7 +43,9 @@ def backbone(angles: np.ndarray) -> np.ndarray:
     return np.concatenate([residues, oxygens[:, :, None], betas[:, :, None]], axis=2)
 
 
-def attach(first, second, third, length: float, angle: float, torsion: np.ndarray) -> np.ndarray:
+def attach(
+    first: np.ndarray, second: np.ndarray, third: np.ndarray, length: float, angle: float, torsion: np.ndarray
+) -> np.ndarray:
     """Places fourth atoms, bonded to the third ``[..., 3]``: angle second-third-fourth and torsion in degrees.
 
     Source: Parsons et al., 2005.

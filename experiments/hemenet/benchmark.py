@@ -36,7 +36,9 @@ HELD_OUT = 3  # without splits: one labelled entry in so many
 class Labelled(Sequence):
     """Compiled examples of several splits as labelled graphs, those that are no larger than a batch."""
 
-    def __init__(self, sources: Sequence[protein.ProteinMtSource], tasks, largest: protein.BatchSize):
+    def __init__(
+        self, sources: Sequence[protein.ProteinMtSource], tasks: Sequence[protein.Task], largest: protein.BatchSize
+    ):
         self.sources, self.tasks = sources, tasks
         places = [(source, n) for source in sources for n in range(len(source))]
         fits = lambda source, n: largest.holds(protein.size_of([protein.ProteinGraph(**source[n].graph)]))  # noqa: E731

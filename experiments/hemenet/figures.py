@@ -12,13 +12,16 @@ from experiments.hemenet.methods import Trained
 from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein
 from jaxalign.io.report import Estimate
+from jaxalign.typing import Params
 
 BOOTSTRAP_DRAWS = 200
 BOOTSTRAP_CELLS = 50_000  # rows times classes beyond which one evaluation takes too long to repeat it
 SHOWN = {"number": ("RMSE", "Pearson", "Spearman"), "classes": ("Fmax", "AUPR")}
 
 
-def evaluate(trained: Sequence[Trained], graphs, sizes) -> dict[str, Row]:
+def evaluate(
+    trained: Sequence[Trained], graphs: Sequence[protein.LabelledGraph], sizes: Sequence[protein.BatchSize]
+) -> dict[str, Row]:
     """Returns held-out figures by task and, for graphs with such bins, by task and identity to the training set.
 
     Intervals are by bootstrap over graphs or chains where that is quick.
@@ -67,7 +70,9 @@ def figures(task: protein.Task, predictions: protein.Predictions) -> Row:
     return {name: Estimate(values[name], *map(float, ends[name])) for name in names}
 
 
-def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes) -> dict[str, float]:
+def symmetry_errors(
+    trained: Trained, graphs: Sequence[protein.LabelledGraph], sizes: Sequence[protein.BatchSize]
+) -> dict[str, float]:
     """Returns the largest change of any prediction, in logits or the task's unit, when a batch of proteins is moved."""
     network, variables = trained
     batch = next(protein.batches_in_order(graphs, network.config.tasks, sizes)).graphs
@@ -75,7 +80,7 @@ def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], s
     apply = functools.partial(_apply, network, variables)
     before = apply(batch)
 
-    def error(matrix, shift) -> float:
+    def error(matrix: np.ndarray, shift: float) -> float:
         moved = np.where(there, batch.coordinates @ matrix.T + shift, 0).astype(np.float32)
         after = apply(batch._replace(coordinates=moved))
         return max(float(np.abs(after[name] - before[name]).max()) for name in before)
@@ -87,5 +92,5 @@ def symmetry_errors(trained: Trained, graphs: Sequence[protein.LabelledGraph], s
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(network: protein.ProteinNetwork, variables, graphs):
+def _apply(network: protein.ProteinNetwork, variables: Params, graphs: protein.GraphBatch):
     return network.apply(variables, graphs)

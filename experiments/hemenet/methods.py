@@ -112,7 +112,7 @@ def train(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _init(network: protein.ProteinNetwork, key: Array, graphs):
+def _init(network: protein.ProteinNetwork, key: Array, graphs: protein.GraphBatch):
     return network.init(key, graphs)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common.judging.methods import LONGER
 from experiments.common.llm.reliability import calibration_error
@@ -74,7 +75,7 @@ def _take(result: JudgeResult, chosen: Sequence[bool]) -> JudgeResult:
 
 @jax.jit
 @functools.partial(jax.vmap, in_axes=0)
-def _ratios(arrays: OrderArrays, target, where) -> dict[str, Ratio]:
+def _ratios(arrays: OrderArrays, target: Array, where: Array) -> dict[str, Ratio]:
     """Computes for each pair, ``[N]``, whether it is right, and what the order of the texts does, over both orders."""
     exchanged = 1 - arrays.shown_second
     both, one_half = jnp.stack([arrays.shown_first, arrays.shown_second]), jnp.full(2, 0.5)

@@ -31,6 +31,7 @@ from experiments.lipo import relabel
 from jaxalign import losses, training
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
+from jaxalign.models import Decoder, EncoderDecoder
 from jaxalign.typing import LossFn
 
 RANKING_LOSSES = {
@@ -197,7 +198,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     return figures, samples
 
 
-def make_loss(model, name: Loss, beta: float) -> LossFn:
+def make_loss(model: Decoder | EncoderDecoder, name: Loss, beta: float) -> LossFn:
     """A ranking loss on whole lists, or DPO on each list's best and worst."""
     if name == "dpo":
         return training.make_dpo_loss(model, beta=beta)

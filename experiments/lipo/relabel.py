@@ -10,7 +10,7 @@ from jaxtyping import Array
 from experiments.common.rewards.kinds import make_preference_fn, train_comparisons
 from experiments.common.task import Policy, Task
 from jaxalign import data
-from jaxalign.data import EncodedLists, PreferenceRecord
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.io.cluster import processes
 
 LABEL_BATCH = 16  # lists that are labelled at once
@@ -52,7 +52,7 @@ def relabel(
     return Relabelled(data.relabel(lists, labels), agreement(labels, lists))
 
 
-def decode(lists: EncodedLists, tokenizer) -> list[PreferenceRecord]:
+def decode(lists: EncodedLists, tokenizer: HfTokenizer) -> list[PreferenceRecord]:
     """Returns the texts of encoded lists."""
     return [
         PreferenceRecord(

@@ -15,7 +15,14 @@ from experiments.common import machines
 from experiments.common.task import Policy
 from jaxalign import losses, training
 from jaxalign.losses.distillation import DivergenceFn
-from jaxalign.training.objectives.distillation import rescaled_average_logps, sum_logps, without_scores
+from jaxalign.models import Decoder, EncoderDecoder
+from jaxalign.training.objectives.distillation import (
+    CalibrationLossFn,
+    LogpsFn,
+    rescaled_average_logps,
+    sum_logps,
+    without_scores,
+)
 from jaxalign.typing import LossFn
 
 MakeLoss = Callable[..., LossFn]
@@ -35,13 +42,15 @@ class Method:
     rounds: int = 1  # of pairs, each from a fresh snapshot of the student; the steps are divided among them
 
 
-def imitation(student, teacher: Policy | None, *, beta: float, end_ids: tuple[int, ...]) -> LossFn:
+def imitation(
+    student: Decoder | EncoderDecoder, teacher: Policy | None, *, beta: float, end_ids: tuple[int, ...]
+) -> LossFn:
     """Cross-entropy per token: supervised fine-tuning on gold targets, sequence-level distillation on a teacher's."""
     return training.make_sft_loss(student)
 
 
 def matching(
-    student,
+    student: Decoder | EncoderDecoder,
     teacher: Policy,
     *,
     beta: float,
@@ -55,13 +64,13 @@ def matching(
 
 
 def calibration(
-    student,
+    student: Decoder | EncoderDecoder,
     teacher: Policy | None,
     *,
     beta: float,
     end_ids: tuple[int, ...],
-    pair_loss=without_scores,
-    logps_fn=sum_logps,
+    pair_loss: CalibrationLossFn = without_scores,
+    logps_fn: LogpsFn = sum_logps,
     likelihood: float = 0.0,
 ) -> LossFn:
     """PLaD's losses on pairs of a teacher's and a student's texts."""
@@ -73,7 +82,7 @@ def _match(divergence_fn: DivergenceFn, own_share: float) -> Method:
     return Method("teacher", functools.partial(matching, divergence_fn=divergence_fn, own_share=own_share), True)
 
 
-def _calibrate(learns_from="pairs", rounds: int = 1, **options) -> Method:
+def _calibrate(learns_from: Literal["pairs", "judged pairs"] = "pairs", rounds: int = 1, **options: object) -> Method:
     return Method(learns_from, functools.partial(calibration, **options), rounds=rounds)
 
 

@@ -64,7 +64,7 @@ def make_setup(
     return JudgeSetup(engine, TASKS[question], structured_config, max_tokens=2 * max_tokens)
 
 
-def structured(select: Selector = judge.knockout, **changes) -> MakeJudge:
+def structured(select: Selector = judge.knockout, **changes: object) -> MakeJudge:
     return lambda setup: judge.make_structured_judge(
         setup.engine.generate,
         setup.engine.score_options,

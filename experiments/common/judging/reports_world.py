@@ -5,6 +5,7 @@ subjects that nobody asked for, and empty sentences. The better report makes mor
 that length says little, and reading with care says all.
 """
 
+import random
 import re
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def point(subject: str, number: int) -> str:
     return f"It gives point {number} of the {subject}."
 
 
-def _make_report(rng, asked: list[str], share: float) -> str:
+def _make_report(rng: random.Random, asked: list[str], share: float) -> str:
     others = [subject for subject in SUBJECTS if subject not in asked]
     sentences = [point(subject, n) for subject in asked for n in range(POINTS) if rng.random() < share]
     off_topic = rng.random()

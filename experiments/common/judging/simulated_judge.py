@@ -8,6 +8,7 @@ through its real rendering, parsing and scoring; that attention to one subject h
 
 import dataclasses
 import functools
+import random
 from collections.abc import Sequence
 
 from experiments.common.judging import reports_world as world
@@ -16,6 +17,7 @@ from experiments.common.llm.engine import Engine, simulated
 from jaxalign.data import ComparisonParts, parse_comparison
 from jaxalign.io.llm.service import Ledger
 from jaxalign.judge import Contrast, parse_contrast, parse_joint_contrast, prompts
+from jaxalign.typing import OptionScore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +41,24 @@ class SimulatedJudge:
         """Returns the model as callables."""
         return simulated("simulated judge", self.generate, self.score_options, ledger)
 
-    def generate(self, prompts: Sequence[str], *, n=1, temperature=1.0, max_tokens=256, seed=None, stop=()):
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[list[str]]:
         """Writes texts, the same for the same prompt, seed and number."""
         return [[self._write(prompt, temperature, rng_of(seed, k, prompt)) for k in range(n)] for prompt in prompts]
 
-    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]):
+    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         """Scores the options, the same for the same prompt."""
         return [scores_of(self._weigh(prompt), each) for prompt, each in zip(prompts, options, strict=True)]
 
-    def _write(self, prompt: str, temperature: float, rng) -> str:
+    def _write(self, prompt: str, temperature: float, rng: random.Random) -> str:
         if rng.random() < self.malformed:
             return rng.choice(MALFORMED)
         parts, tail, ending = _take_apart(prompt)
@@ -68,7 +79,7 @@ class SimulatedJudge:
         }
         return [*dispatch(kinds, ending)(parts, tail, rng_of(prompt)), 0.0]
 
-    def _propose(self, parts: ComparisonParts, tail: str, rng) -> str:
+    def _propose(self, parts: ComparisonParts, tail: str, rng: random.Random) -> str:
         """Proposes mostly what was asked for, with a subject that was not now and then."""
         count = int(tail.partition("Name the ")[2].split()[0])
         asked = world.asked_for(parts.context)
@@ -76,16 +87,16 @@ class SimulatedJudge:
         ranked = sorted(rng.sample(asked, len(asked)) + others, key=lambda s: (s in others) * (rng.random() < 0.8))
         return "\n".join(f"- {subject}" for subject in ranked[:count])
 
-    def _contrast_one(self, parts: ComparisonParts, tail: str, rng) -> str:
+    def _contrast_one(self, parts: ComparisonParts, tail: str, rng: random.Random) -> str:
         aspect = tail.rstrip().rpartition("Aspect: ")[2]
         subjects, attention = ([aspect], self.focus) if aspect in world.SUBJECTS else (world.SUBJECTS, self.glance)
         return self._contrast(parts, subjects, attention, rng)
 
-    def _contrast_all(self, parts: ComparisonParts, tail: str, rng) -> str:
+    def _contrast_all(self, parts: ComparisonParts, tail: str, rng: random.Random) -> str:
         aspects = tail.partition("with its name: ")[2].partition(".\n")[0].split("; ")
         return "\n".join(f"Aspect: {a}\n{self._contrast(parts, [a], self.spread, rng)}" for a in aspects)
 
-    def _contrast(self, parts: ComparisonParts, subjects: Sequence[str], attention: float, rng) -> str:
+    def _contrast(self, parts: ComparisonParts, subjects: Sequence[str], attention: float, rng: random.Random) -> str:
         a, b = (self._notice(text, subjects, attention, rng) for text in (parts.first, parts.second))
         lists = [sorted(a - b), sorted(b - a), sorted(a & b)]
         if rng.random() < self.slip:
@@ -97,13 +108,13 @@ class SimulatedJudge:
         names = zip(("Only A", "Only B", "Both"), lists, strict=True)
         return "\n".join(f"{name}:\n" + "\n".join(f"- {world.point(*p)}" for p in each or ()) for name, each in names)
 
-    def _think(self, parts: ComparisonParts, tail: str, rng, *, temperature: float) -> str:
+    def _think(self, parts: ComparisonParts, tail: str, rng: random.Random, *, temperature: float) -> str:
         lead = self._lead(parts, self.glance, rng)
         margin = lead + (self.haste - 1) * self.first
         answer = "AB"[draw(rng, [margin, 0.0], temperature)]
         return f"A seems to lead by {lead:.1f}, all in all.\nAnswer: {answer}"
 
-    def _decide(self, parts: ComparisonParts, tail: str, rng) -> list[float]:
+    def _decide(self, parts: ComparisonParts, tail: str, rng: random.Random) -> list[float]:
         _, found, table = tail.partition("A comparison of A and B by aspects:")
         if not found:
             return [self._lead(parts, self.glance, rng)]
@@ -112,22 +123,22 @@ class SimulatedJudge:
         statements = [_count_asked(parts.context, contrast) for contrast in contrasts if contrast]
         return [self.sharpness * sum(statements) + self.first]
 
-    def _lead(self, parts: ComparisonParts, attention: float, rng) -> float:
+    def _lead(self, parts: ComparisonParts, attention: float, rng: random.Random) -> float:
         seen = [self._notice(text, world.SUBJECTS, attention, rng) for text in (parts.first, parts.second)]
         first, second = (world.true_quality(parts.context, " ".join(world.point(*p) for p in each)) for each in seen)
         longer = world.read_report(parts.first).sentences - world.read_report(parts.second).sentences
         return self.sharpness * (first - second) + self.first + self.length * longer
 
-    def _compare(self, parts: ComparisonParts, tail: str, rng) -> list[float]:
+    def _compare(self, parts: ComparisonParts, tail: str, rng: random.Random) -> list[float]:
         one, two = tail.partition("Comparison 1")[2].partition("Which comparison")[0].split("Comparison 2")
         errors = [self._errors(parts, _aspect(tail), parse_contrast(text), rng) for text in (one, two)]
         return [self.check * (errors[1] - errors[0]) + self.first / 2]
 
-    def _rate(self, parts: ComparisonParts, tail: str, rng) -> list[float]:
+    def _rate(self, parts: ComparisonParts, tail: str, rng: random.Random) -> list[float]:
         contrast = parse_contrast(tail.partition(":\n\n")[2].partition("Is this comparison")[0])
         return [self.check * (2 - self._errors(parts, _aspect(tail), contrast, rng))]
 
-    def _errors(self, parts: ComparisonParts, aspect: str, contrast: Contrast, rng) -> int:
+    def _errors(self, parts: ComparisonParts, aspect: str, contrast: Contrast, rng: random.Random) -> int:
         """Counts the statements that are out of place or missing, as far as they are noticed."""
         subjects = [aspect] if aspect in world.SUBJECTS else world.SUBJECTS
         a, b = (self._notice(text, subjects, 1.0, rng) for text in (parts.first, parts.second))
@@ -135,7 +146,7 @@ class SimulatedJudge:
         said = [(place, p) for place, each in enumerate(contrast) for s in each for p in world.read_report(s).points]
         return sum(rng.random() < self.spread for _ in sorted(set(true) ^ set(said)))
 
-    def _notice(self, text: str, subjects: Sequence[str], attention: float, rng) -> set[tuple[str, int]]:
+    def _notice(self, text: str, subjects: Sequence[str], attention: float, rng: random.Random) -> set[tuple[str, int]]:
         points = _visible(text, self.blind)
         return {each for each in points if rng.random() < attention and each[0] in subjects}
 

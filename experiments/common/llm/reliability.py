@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common.report import reliability_line
 from jaxalign import metrics
@@ -28,8 +29,8 @@ def reliability_curve(probabilities: Values, outcomes: Values) -> tuple[np.ndarr
 
 
 @jax.jit
-def _calibration_error(probabilities, outcomes, where):
-    def error(chosen):
+def _calibration_error(probabilities: Array, outcomes: Array, where: Array) -> tuple[Array, Array, Array]:
+    def error(chosen: Array) -> Array:
         table = metrics.reliability_table(probabilities[chosen], outcomes[chosen], where=where[chosen])
         return metrics.expected_calibration_error(table)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from experiments.common.lists import MIN_GAP, over_prompts, padded, pairwise_accuracy
 from experiments.common.report import DIAGONAL, Figures, reliability_line
@@ -135,7 +136,7 @@ def _clear_pairs(records: Sequence[PreferenceRecord]) -> tuple[np.ndarray, np.nd
     return labels, clear & where[:, :, None] & where[:, None, :]
 
 
-def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
+def _table(chances: Array, labels: Array, pairs: Array) -> metrics.ReliabilityTable:
     chances, labels, pairs = map(jnp.asarray, (chances, labels, pairs))
     outcomes = 1.0 * (labels[..., :, None] > labels[..., None, :])
     return metrics.reliability_table(jnp.nan_to_num(chances), outcomes, where=pairs)
@@ -144,11 +145,11 @@ def _table(chances, labels, pairs) -> metrics.ReliabilityTable:
 _tables = jax.jit(jax.vmap(_table))
 
 
-def _as_table(sums) -> metrics.ReliabilityTable:
+def _as_table(sums: Array) -> metrics.ReliabilityTable:
     return metrics.ReliabilityTable(*sums)
 
 
-def _error(sums):
+def _error(sums: Array) -> Array:
     return metrics.expected_calibration_error(_as_table(sums))
 
 

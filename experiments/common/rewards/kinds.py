@@ -17,7 +17,7 @@ from experiments.common.task import Policy, Task
 from jaxalign import data, losses, models, training
 from jaxalign.data import EncodedLists, PreferenceRecord
 from jaxalign.io.cluster import processes
-from jaxalign.typing import ComparisonFormat
+from jaxalign.typing import ComparisonFormat, PreferenceFn
 
 
 class Sizes(NamedTuple):
@@ -72,7 +72,7 @@ def train_pairwise(sizes: Sizes, task: RewardTask, backbone: Policy, directory: 
     records = [data.probability_record(pair) for pair in task.pairs]
     form = data.comparison_format(task.tokenizer)
 
-    def encode(records):
+    def encode(records: Sequence[PreferenceRecord]) -> EncodedLists:
         return data.encode_comparison_lists(records, task.tokenizer, form, **at_most(sizes.limits))
 
     policy = train_comparisons(
@@ -119,7 +119,7 @@ def train_comparisons(
     )
 
 
-def make_preference_fn(policy: Policy, form):
+def make_preference_fn(policy: Policy, form: ComparisonFormat) -> PreferenceFn:
     """A jitted :data:`jaxalign.typing.PreferenceFn`."""
     return functools.partial(_comparison_preferences, policy.model, policy.params, form=form)
 

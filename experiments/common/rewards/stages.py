@@ -5,6 +5,7 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +62,7 @@ def on_backbone(backbone: Policy, key: Array) -> Policy:
 
 def train_reward(
     task: RewardTask,
-    pairs,
+    pairs: grain.MapDataset[PreferencePair],
     start: Policy,
     directory: pathlib.Path,
     key: Array,
