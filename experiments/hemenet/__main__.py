@@ -145,8 +145,9 @@ def _enter(tables: dict[str, dict[str, report.Row]], test: str, rule: str, by_ta
 def make_world(config: Config, seed: int, largest: protein.BatchSize, *, alpha_carbons: bool) -> ProteinWorld:
     """Makes the proteins that ``config`` names."""
     if config.task == "files":
-        sizes = {"largest": largest, "num_workers": config.num_workers}
-        return benchmark.make_world(config.data, config.output, **sizes, alpha_carbons=alpha_carbons)
+        return benchmark.make_world(
+            config.data, config.output, largest=largest, num_workers=config.num_workers, alpha_carbons=alpha_carbons
+        )
     return world.make_world(config.tasks, config.num_graphs, seed, alpha_carbons=alpha_carbons)
 
 

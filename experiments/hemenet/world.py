@@ -22,6 +22,10 @@ from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein
 from jaxalign.protein.vocabulary import AMINO_ACIDS, FIRST_LIGAND_TYPE, element_class
 
+Chain = tuple[np.ndarray, np.ndarray, list[str]]
+"""Places ``[residues, 5, 3]`` in angstrom, residue types, and which of helix and strand the elements are."""
+Ligand = tuple[np.ndarray, np.ndarray]
+"""Places ``[atoms, 3]`` in angstrom, and element classes."""
 TASKS = {
     task.name: task
     for task in (
@@ -78,7 +82,9 @@ def make_graphs(
     ]
 
 
-def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbons: bool) -> protein.LabelledGraph:
+def make_graph(
+    chains: Sequence[Chain], rng: np.random.Generator, *, mirrored: bool, alpha_carbons: bool
+) -> protein.LabelledGraph:
     """Makes one protein of one or two chains, with its labels."""
     if len(chains) > 1:
         first, (places, types, kinds) = chains
@@ -93,8 +99,8 @@ def make_graph(chains, rng: np.random.Generator, *, mirrored: bool, alpha_carbon
     return protein.LabelledGraph(graph, targets, masks)
 
 
-def make_chains(count: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray, list[str]]]:
-    """Makes chains: places ``[residues, 5, 3]``, residue types, and which of helix and strand the elements are."""
+def make_chains(count: int, rng: np.random.Generator) -> list[Chain]:
+    """Makes so many chains of three elements each."""
     elements = rng.choice(["helix", "strand"], (count, 3)).tolist()
     of_residues = [chain_kinds(kinds, rng) for kinds in elements]
     longest = max(map(len, of_residues))
@@ -125,8 +131,8 @@ def dock(places: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np
     return turned + centre + steps[max(int(touches.argmax()) - 1, 0)]
 
 
-def make_ligand(chains, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Makes places ``[atoms, 3]`` of a few bonded atoms beside a random residue, and their element classes."""
+def make_ligand(chains: Sequence[Chain], rng: np.random.Generator) -> Ligand:
+    """Makes a few bonded atoms beside a random residue."""
     protein_atoms = np.concatenate([places.reshape(-1, 3) for places, _, _ in chains])
     shape = np.cumsum(rng.normal(0, 0.85, (int(rng.integers(5, 10)), 3)), axis=0)
     anchor, side = protein_atoms[rng.integers(len(protein_atoms))], rng.normal(size=3)
@@ -139,7 +145,9 @@ def make_ligand(chains, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return atoms, np.array([element_class(symbol) for symbol in symbols])
 
 
-def as_structure(chains, ligand, rng: np.random.Generator, *, mirror: bool) -> protein.Structure:
+def as_structure(
+    chains: Sequence[Chain], ligand: Ligand | None, rng: np.random.Generator, *, mirror: bool
+) -> protein.Structure:
     """Residues of all chains, then the ligand's atoms, somewhere in space."""
     sizes = [len(types) for _, types, _ in chains]
     atoms, classes = ligand if ligand is not None else (np.zeros((0, 3)), np.zeros(0, int))
@@ -169,7 +177,7 @@ def as_structure(chains, ligand, rng: np.random.Generator, *, mirror: bool) -> p
     )
 
 
-def labels(chains, *, left: bool) -> dict[str, np.ndarray]:
+def labels(chains: Sequence[Chain], *, left: bool) -> dict[str, np.ndarray]:
     """Computes what is true of a protein, whether it is told or not."""
     betas = [places[:, 4] for places, _, _ in chains]
     pairs = (distances(betas[0], betas[1]) < 8).sum() if len(chains) > 1 else 0

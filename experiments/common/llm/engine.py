@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from experiments.common.llm.counting import Count, counted
 from experiments.common.llm.server import LanguageModel, open_client, open_service
@@ -127,7 +128,7 @@ def count_words(prompt: str) -> int:
 def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, ledger: Ledger) -> Engine:
     """Returns the engine of a simulated model, whose tokens are words; nothing of it is kept, and it can be stopped."""
 
-    def counted_generate(prompts: Sequence[str], *, n: int = 1, **options) -> list[list[str]]:
+    def counted_generate(prompts: Sequence[str], *, n: int = 1, **options: Any) -> list[list[str]]:
         _check(ledger)
         texts = generate(prompts, n=n, **options)
         pairs = [(prompt, text) for prompt, each in zip(prompts, texts, strict=True) for text in each]

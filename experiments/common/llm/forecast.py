@@ -12,6 +12,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel
@@ -66,7 +67,7 @@ def _described(ledger: Ledger) -> str:
 
 
 def _writer(ledger: Ledger, prompts: list[str], thinking: int):
-    def generate(asked: Sequence[str], *, n: int = 1, max_tokens: int = 256, **_) -> list[list[str]]:
+    def generate(asked: Sequence[str], *, n: int = 1, max_tokens: int = 256, **_: Any) -> list[list[str]]:
         prompts.extend(asked)
         longest = max_tokens + thinking
         answers = [Answer(("",), ("",), guess_tokens(prompt), longest) for prompt in asked for _ in range(n)]
