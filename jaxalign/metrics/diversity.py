@@ -200,5 +200,5 @@ def _common_length(columns: tuple[Column, ...]) -> int:
     return lengths.pop()
 
 
-def _take(column: Column, rows: np.ndarray) -> Column:
+def _take(column: Column, rows: np.ndarray) -> Any:
     return column[rows] if isinstance(column, np.ndarray | Array) else [column[row] for row in rows]

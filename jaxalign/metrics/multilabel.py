@@ -4,6 +4,7 @@
 order of its scores. An item without any label has no such place: it is left out of these and counted.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -116,17 +117,19 @@ def label_ranking_metrics(
     labelled = jnp.any(has, axis=1)
     counted = jnp.broadcast_to(labelled[:, None], scores.shape)
 
+    named = {}
+    for depth in topn:
+        named[f"precision@{depth}"] = functools.partial(precision_metric, topn=depth)
+        named[f"ndcg@{depth}"] = functools.partial(ndcg_metric, topn=depth)
+    named["mrr"] = functools.partial(mrr_metric, threshold=1.0)
+
     def of_item(item):
         scores, relevant, where = item
-        report = {}
-        for depth in topn:
-            report[f"precision@{depth}"] = precision_metric(scores, relevant, where=where, topn=depth)
-            report[f"ndcg@{depth}"] = ndcg_metric(scores, relevant, where=where, topn=depth)
-        return report | {"mrr": mrr_metric(scores, relevant, where=where, threshold=1.0)}
+        return [metric(scores, relevant, where=where) for metric in named.values()]
 
     # Some items at a time: each takes comparisons of all pairs of labels.
-    parts = jax.lax.map(of_item, (scores, has.astype(jnp.float32), counted), batch_size=_ROWS_AT_ONCE)
-    report = jax.tree.map(jnp.sum, parts)
+    per_item = jax.lax.map(of_item, (scores, has.astype(jnp.float32), counted), batch_size=_ROWS_AT_ONCE)
+    report = dict(zip(named, jax.tree.map(jnp.sum, per_item), strict=True))
     return report | {"labelled": ratio(labelled.astype(jnp.float32), where=where)}
 
 

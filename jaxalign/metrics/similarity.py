@@ -146,4 +146,5 @@ def _squared_norms(vectors: np.ndarray) -> np.ndarray:
 
 
 def _ratio(numerator, denominator) -> Ratio:
-    return Ratio(jnp.float32(numerator), jnp.float32(denominator))
+    # Without a pair the sums differ from 0 by rounding only.
+    return Ratio(jnp.float32(numerator if denominator else 0), jnp.float32(denominator))

@@ -120,8 +120,12 @@ def split_words(text: str) -> list[str]:
 @functools.cache
 def _word() -> re.Pattern[str]:
     # Python's \w lacks the vowel signs of Indian scripts, and so would cut their words in pieces.
-    marks = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c).startswith("M"))
-    letters = rf"(?:[^\W_][{marks}\u200c\u200d]*)+"
+    marks = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
+    # As ranges, which match several times as fast as the 2,500 characters one by one.
+    first = [code for code, before in zip(marks, [-1, *marks], strict=False) if code != before + 1]
+    last = [code for code, after in zip(marks, [*marks[1:], -1], strict=True) if code != after - 1]
+    ranges = "".join(f"{chr(low)}-{chr(high)}" for low, high in zip(first, last, strict=True))
+    letters = rf"[^\W_]+(?:[{ranges}\u200c\u200d]+[^\W_]*)*"
     return re.compile(rf"{letters}(?:'{letters})*")
 
 
