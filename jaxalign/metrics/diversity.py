@@ -136,7 +136,8 @@ def self_repetition(texts: Sequence[str], *, n: int = 4, tokenize: Tokenize = sp
     >>> print(self_repetition(["a b c", "b c d", "d e f"], n=2).value)  # the first two share bc
     0.6666667
 
-    Source: Salkar et al., Self-Repetition in Abstractive Neural Summarizers, 2022 (arXiv 2210.08145), with n = 4.
+    Source: after Salkar et al. (arXiv 2210.08145), who count the n-grams of four words or more that several outputs
+    have; here the documents that have one are counted.
     """
     first_with: dict[tuple[str, ...], int] = {}
     repeating, long_enough = set(), 0
