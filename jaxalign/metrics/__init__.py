@@ -1,4 +1,4 @@
-"""Metrics of rankings, preferences, texts, likelihoods, classifications and regressions.
+"""Metrics of rankings, preferences, texts, data sets, likelihoods, classifications and regressions.
 
 Each is a :class:`jaxalign.numerics.Ratio`: sums that add up, divided at the end. What does not add up, such as a fitted
 win rate, has no ``_metric`` in its name.
@@ -20,9 +20,18 @@ from jaxalign.metrics.classification import (
     fmax_table,
     macro_average_precision,
 )
+from jaxalign.metrics.diversity import (
+    SubsampledStatistic,
+    at_equal_counts,
+    distinct_n,
+    inter_sample_ngram_frequency,
+    self_repetition,
+    vocabulary_size,
+)
 from jaxalign.metrics.identity import IDENTITY_BINS, within_identity
 from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
 from jaxalign.metrics.likelihood import likelihood_edges, likelihood_table
+from jaxalign.metrics.multilabel import LabelCounts, label_counts, label_ranking_metrics
 from jaxalign.metrics.pairs import (
     longer_wins_metric,
     position_bias_metric,
@@ -36,6 +45,7 @@ from jaxalign.metrics.ranking import (
     mrr_metric,
     ndcg_metric,
     pairwise_accuracy_metric,
+    precision_metric,
     spearman_rho_metric,
 )
 from jaxalign.metrics.regression import (
@@ -45,33 +55,58 @@ from jaxalign.metrics.regression import (
     rmse,
     squared_error_metric,
 )
+from jaxalign.metrics.shares import (
+    AttributeShares,
+    ReferenceDistance,
+    attribute_shares,
+    distance_to_reference,
+    jensen_shannon_distance,
+    normalized_entropy,
+    total_variation,
+)
+from jaxalign.metrics.similarity import average_pairwise_similarity, inter_class_similarity, intra_class_similarity
 from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
 from jaxalign.metrics.temperature import fit_temperature
-from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences
+from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences, split_words
 
 __all__ = [
     "IDENTITY_BINS",
     "ROUGE_TYPES",
     "TWENTY_THRESHOLDS",
+    "AttributeShares",
     "FmaxTable",
     "Interval",
+    "LabelCounts",
     "LengthControlled",
     "PearsonMoments",
+    "ReferenceDistance",
     "ReliabilityTable",
     "RougeScores",
+    "SubsampledStatistic",
     "absolute_error_metric",
+    "at_equal_counts",
+    "attribute_shares",
+    "average_pairwise_similarity",
     "average_precision",
     "best_of_n_kl_bound",
     "best_of_n_metric",
     "bootstrap_interval",
     "brier_score_metric",
     "choice_change_metric",
+    "distance_to_reference",
+    "distinct_n",
     "exact_fmax",
     "expected_calibration_error",
     "fit_temperature",
     "fmax_table",
     "instruction_difficulty",
+    "inter_class_similarity",
+    "inter_sample_ngram_frequency",
+    "intra_class_similarity",
+    "jensen_shannon_distance",
     "kendall_tau_metric",
+    "label_counts",
+    "label_ranking_metrics",
     "length_controlled_win_rate",
     "length_matched",
     "likelihood_edges",
@@ -80,21 +115,27 @@ __all__ = [
     "macro_average_precision",
     "mrr_metric",
     "ndcg_metric",
+    "normalized_entropy",
     "overall_accuracy",
     "pairwise_accuracy_metric",
     "pearson_moments",
     "position_bias_metric",
+    "precision_metric",
     "preference_accuracy_metric",
     "reliability_table",
     "rmse",
     "rouge",
     "section_accuracies",
+    "self_repetition",
     "side_by_side_verdict",
     "spearman_rho_metric",
     "split_sentences",
+    "split_words",
     "squared_error_metric",
     "subset_accuracies",
     "swap_consistency_metric",
+    "total_variation",
+    "vocabulary_size",
     "win_rate_metric",
     "within_identity",
 ]

@@ -95,6 +95,41 @@ def mrr_metric(
     return ratio(jnp.where(undefined, jnp.nan, values), where=jnp.any(where, axis=-1))
 
 
+def precision_metric(
+    scores: Scores, labels: Scores, *, where: Where = None, topn: int, threshold: float = 1.0
+) -> Ratio:
+    """Computes the precision at a depth (P@k): the share of relevant items among the first ones, averaged over lists.
+
+    A list without any relevant item has nothing to find and is not counted (some libraries count it as 0). A list of
+    fewer items than ``topn`` is taken as it is long. Equal scores give the expectation over all ways to break the tie.
+
+    Args:
+      scores: ``[..., K]``, any scale, higher is better; a NaN of a real item makes the metric NaN.
+      labels: ``[..., K]``, any scale, higher is better.
+      where: ``[..., K]``, True for real items, None for all; masked items may hold anything, NaN included.
+      topn: how many of the first items count, 1 or more.
+      threshold: items with labels of at least that are relevant.
+
+    Returns:
+      A :class:`~jaxalign.numerics.Ratio` over lists: batches add up, ``.value`` divides, and ``jax.vmap`` gives one per
+      list.
+
+    Raises:
+      ValueError: if topn is below 1.
+
+    >>> print(precision_metric(jnp.array([0.9, 0.5, 0.1]), jnp.array([0.0, 1.0, 1.0]), topn=2).value)
+    0.5
+    """
+    if topn < 1:
+        raise ValueError(f"topn: expected 1 item or more, got {topn}")
+    where, scores, labels = masked(where, scores, labels)
+    relevant = where & (labels >= threshold)
+    within = jnp.where(jnp.arange(scores.shape[-1]) < topn, 1.0, 0.0)
+    found = jnp.sum(jnp.where(relevant, 1.0, 0.0) * _expected_discounts(scores, where, within), axis=-1)
+    taken = jnp.minimum(jnp.sum(where, axis=-1), topn)
+    return ratio(safe_divide(found, taken), where=jnp.any(relevant, axis=-1))
+
+
 def kendall_tau_metric(scores: Scores, labels: Scores, *, where: Where = None) -> Ratio:
     """Computes Kendall's tau-b, averaged over lists.
 

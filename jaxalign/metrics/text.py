@@ -1,10 +1,14 @@
-"""How much of a reference a text shares: ROUGE, computed by the ``rouge-score`` library.
+"""Words and sentences of a text, and how much of a reference it shares: ROUGE, computed by the ``rouge-score`` library.
 
 The library comes with ``pip install 'jaxalign[experiments]'`` and is loaded on the first call. Its words are runs of
-``a-z`` and ``0-9`` after lower-casing: a text in another script has none, and scores 0.
+``a-z`` and ``0-9`` after lower-casing: a text in another script has none, and scores 0. :func:`split_words` knows all
+scripts.
 """
 
+import functools
 import re
+import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -94,6 +98,35 @@ def split_sentences(text: str) -> list[str]:
                 start = found.end()
         sentences.append(line[start:])
     return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def split_words(text: str) -> list[str]:
+    """Returns the words of a text in any script, by fixed rules: no model, no data to download, the same everywhere.
+
+    The text is brought to one form first (NFKC, case folded, typographic apostrophes made straight), so that "Don’t"
+    and "don't" are one word. A word is a run of letters and digits with their combining marks; an apostrophe between
+    letters belongs to it, and all other signs part words. A script without spaces gives long runs: pass another
+    tokenizer for Chinese or Japanese to the functions that take one.
+
+    Args:
+      text: one or more lines; empty ones give nothing.
+
+    >>> split_words("Don’t re-enter room 12b, Zoë!")
+    ["don't", 're', 'enter', 'room', '12b', 'zoë']
+    """
+    return _word().findall(unicodedata.normalize("NFKC", text).casefold().replace("’", "'"))
+
+
+@functools.cache
+def _word() -> re.Pattern[str]:
+    # Python's \w lacks the vowel signs of Indian scripts, and so would cut their words in pieces.
+    marks = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
+    # As ranges, which match several times as fast as the 2,500 characters one by one.
+    first = [code for code, before in zip(marks, [-1, *marks], strict=False) if code != before + 1]
+    last = [code for code, after in zip(marks, [*marks[1:], -1], strict=True) if code != after - 1]
+    ranges = "".join(f"{chr(low)}-{chr(high)}" for low, high in zip(first, last, strict=True))
+    letters = rf"[^\W_]+(?:[{ranges}\u200c\u200d]+[^\W_]*)*"
+    return re.compile(rf"{letters}(?:'{letters})*")
 
 
 def _is_abbreviation(before: str, end: str) -> bool:

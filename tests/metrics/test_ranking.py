@@ -100,6 +100,30 @@ def test_mrr_of_tied_scores_is_the_average_over_orders(topn):
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
+def test_precision_by_hand():
+    # Two of the first three are relevant, and one of the first two; the second list has nothing to find.
+    scores, labels = jnp.tile(jnp.array([[4.0, 3.0, 2.0, 1.0]]), (2, 1)), jnp.array([[1.0, 0, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_allclose(metrics.precision_metric(scores, labels, topn=3), (2 / 3, 1), rtol=1e-6)
+    assert metrics.precision_metric(scores, labels, topn=2) == (0.5, 1.0)
+    # A list that is shorter than the depth is taken as it is.
+    assert metrics.precision_metric(scores, labels, topn=9) == (0.75, 1.0)
+    # Three items share the two places, and two of them are relevant: 2/3 of the places on average.
+    tied = metrics.precision_metric(jnp.zeros(3), jnp.array([1.0, 1.0, 0.0]), topn=2)
+    np.testing.assert_allclose(tied.value, 2 / 3, rtol=1e-6)
+    with pytest.raises(ValueError, match="topn: expected 1 item or more, got 0"):
+        metrics.precision_metric(scores, labels, topn=0)
+
+
+@pytest.mark.parametrize("topn", [1, 4])
+def test_precision_equals_rax_without_ties(topn):
+    scores, labels, where = random_lists(2)
+    relevant = jnp.round(labels).at[:, 0].set(1.0)
+    ours = metrics.precision_metric(scores, relevant, where=where, topn=topn).value
+    with jax.numpy_rank_promotion("allow"):
+        expected = rax.precision_metric(scores, relevant, where=where, topn=topn)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
 def test_kendall_tau_by_hand():
     # Pairs (1,2), (1,3), (2,3): labels order all of them, scores agree on two, are against one: (2 - 1) / 3.
     np.testing.assert_allclose(metrics.kendall_tau_metric(jnp.array([1.0, 3.0, 2.0]), jnp.arange(3.0)).value, 1 / 3)
@@ -192,6 +216,7 @@ METRICS = {
     "ndcg at 3": functools.partial(metrics.ndcg_metric, topn=3, discount_fn=lambda rank: rank),
     "mrr": metrics.mrr_metric,
     "mrr of good ones": functools.partial(metrics.mrr_metric, threshold=0.5),
+    "precision at 3": functools.partial(metrics.precision_metric, topn=3, threshold=0.5),
     "kendall tau": metrics.kendall_tau_metric,
     "spearman rho": metrics.spearman_rho_metric,
     "pairwise accuracy": metrics.pairwise_accuracy_metric,
