@@ -1,0 +1,14 @@
+"""Attributed training data from a language model (AttrPrompt, arXiv 2306.15895), and what it is measured against.
+
+Names load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "task": ["Attribute", "ClassAttribute", "LENGTH", "OTHER", "SharedAttribute", "Task"],
+        "task_file": ["parse_task", "render_task"],
+    },
+)
