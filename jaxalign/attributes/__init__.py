@@ -8,6 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
         "task": ["Attribute", "ClassAttribute", "LENGTH", "OTHER", "SharedAttribute", "Task"],
         "task_file": ["parse_task", "render_task"],
     },
