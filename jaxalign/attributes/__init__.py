@@ -9,6 +9,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
+        "sampling": [
+            "Assignment",
+            "balance_assignments",
+            "labels_of",
+            "length_values",
+            "plain_assignments",
+            "sample_assignments",
+        ],
         "task": ["Attribute", "ClassAttribute", "LENGTH", "OTHER", "SharedAttribute", "Task"],
         "task_file": ["parse_task", "render_task"],
     },

@@ -11,8 +11,8 @@ from jaxalign.data import read_parquet
 from jaxalign.data.readers.columns import value_of
 
 _PREAMBLE = re.compile(
-    r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b|(?:sure|certainly|of course|okay|absolutely)[,!.]"
-    r"|here (?:are|is)\b.*:$|the following\b.*:$",
+    r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b"
+    r"|(?:sure|certainly|of course|okay|absolutely)[,!.]|here (?:are|is)\b.*:$|the following\b.*:$",
     re.IGNORECASE,
 )
 Pair = tuple[str, str]
