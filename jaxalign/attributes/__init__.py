@@ -8,6 +8,18 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "prompts": [
+            "prompt_hash",
+            "render_class_values",
+            "render_dimensions",
+            "render_document",
+            "render_filter",
+            "render_instructed_document",
+            "render_instruction",
+            "render_shared_values",
+            "render_similar_classes",
+            "render_simple_document",
+        ],
         "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
         "sampling": [
             "Assignment",
