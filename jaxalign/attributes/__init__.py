@@ -8,6 +8,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "parsing": [
+            "Matched",
+            "Parsed",
+            "parse_classes",
+            "parse_document",
+            "parse_values",
+            "parse_yes_no",
+        ],
         "prompts": [
             "prompt_hash",
             "render_class_values",
@@ -21,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_simple_document",
         ],
         "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
+        "refusals": ["is_refusal"],
         "sampling": [
             "Assignment",
             "balance_assignments",
