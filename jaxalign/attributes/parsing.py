@@ -14,7 +14,8 @@ from jaxalign.prompting import final_text, parse_list
 from jaxalign.prompting.choices import read_choice
 from jaxalign.prompting.names import name_of
 
-_YES_NO = tuple(name_of(text, value) for text, value in (("Yes", 1), ("No", 0), ("1", 1), ("0", 0)))
+_YES_NO = (name_of("Yes", 1), name_of("No", 0))
+_WITH_DIGITS = (*_YES_NO, name_of("1", 1), name_of("0", 0))
 _OPENING = r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok)"
 _PREAMBLE = re.compile(
     rf"{_OPENING}[.!:]|(?:{_OPENING}[,.!]|as an ai\b|here(?:'s|’s| is| are)\b|(?:this|below) is\b)[^\n]{{0,200}}:",
@@ -96,6 +97,8 @@ def parse_yes_no(text: str) -> bool | None:
     [True, False, None, None]
     """
     choice = read_choice(text, _YES_NO)
+    if choice is None:  # behind a clear word digits are numbers of things
+        choice = read_choice(text, _WITH_DIGITS)
     return None if choice is None else bool(choice)
 
 

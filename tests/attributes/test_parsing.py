@@ -50,6 +50,7 @@ def test_classes_by_name_and_label():
         ("No. It has nothing to do with the 1 class above.", False),  # "1" anywhere is not yes
         ("No, yesterday's news is none of these.", False),  # nor is "yes"
         ("Answer: No", False),
+        ("No, only 1 of them is close", False),
         ("1. No", None),
         ("Yes and no", None),
         ("10 of them", None),
