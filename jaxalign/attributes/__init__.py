@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "filtering": ["FilterReport", "Filtered", "ambiguous_values", "filter_values"],
+        "merging": ["Merged", "MergedValue", "merge_values"],
         "parsing": [
             "Matched",
             "Parsed",
