@@ -8,6 +8,16 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "documents": [
+            "Document",
+            "DocumentReport",
+            "DocumentRequest",
+            "Failure",
+            "make_requests",
+            "read_document",
+            "report_documents",
+            "write_documents",
+        ],
         "filtering": ["FilterReport", "Filtered", "ambiguous_values", "filter_values"],
         "merging": ["Merged", "MergedValue", "merge_values"],
         "parsing": [
@@ -29,6 +39,16 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_shared_values",
             "render_similar_classes",
             "render_simple_document",
+        ],
+        "proposals": [
+            "Dimensions",
+            "Instructions",
+            "ProposedValues",
+            "SimilarClasses",
+            "find_similar_classes",
+            "propose_dimensions",
+            "propose_values",
+            "write_instructions",
         ],
         "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
         "refusals": ["is_refusal"],
