@@ -1,6 +1,17 @@
 """Attributed training data from a language model (AttrPrompt, arXiv 2306.15895), and what it is measured against.
 
-Names load on first use.
+A task is a file that a person edits between the steps; each step takes it and gives it back with more in it::
+
+    task = attributes.parse_task(text)
+    task = attributes.find_similar_classes(generate, task).task
+    topics = attributes.propose_values(generate, task, task.attribute("subtopics")).attribute
+    topics, report = attributes.filter_values(generate, task, topics)  # CAF
+    task = task.with_attribute(topics)
+    requests = attributes.make_requests(task, attributes.sample_assignments(task, 100))
+    rows = list(attributes.write_documents(generate, requests))
+
+SimPrompt and MetaPrompt are the same with ``plain_assignments`` and other renderers. ``merge_values`` makes tasks with
+several labels. Names load on first use; ``merge_values`` needs the extra ``text``, ``render_task`` the extra ``io``.
 """
 
 import lazy_loader
