@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from jaxalign.prompting.json_end import json_at_end
 from jaxalign.prompting.thinking import final_text
 
-_ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)])\s+(.*\S)")
+_ITEM = re.compile(r"\s*(?:[-–*•·◦‣▪●]|\d+\\?[.)]|\(\d+\))\s+(.*\S)")
+_QUOTED = r"(?:\"([^\"\n]+)\"|“([^”\n]+)”)"
+_QUOTED_LINE = re.compile(rf"\s*{_QUOTED}(?:\s*(?:[,;]|,?\s+and)\s*{_QUOTED})*\s*[,;.]?\s*")
 _NOTHING = {"none", "nothing", "n/a", "-"}
 
 
 def parse_list(text: str) -> tuple[str, ...]:
     """Reads the items of a list that a model wrote, in order.
 
-    A line that begins with a dash, a star, a bullet, ``1.`` or ``1)`` is an item; other lines are not read. Without
-    any such line, a JSON array of strings with which the text ends is the list.
+    A line that begins with a dash, a star, a bullet, ``1.``, ``1)`` or ``(1)`` is an item; other lines are not read.
+    Only such a mark is taken off: ``1. 3D printing`` is "3D printing". Without any such line, a JSON array of strings
+    with which the text ends is the list; without that, two or more texts in quotes are, where they fill their lines.
 
     Args:
       text: as the model wrote it; thinking before the answer is not read.
@@ -31,7 +34,9 @@ def parse_list(text: str) -> tuple[str, ...]:
     if items := tuple(match[1] for line in said.splitlines() if (match := _ITEM.match(line))):
         return items
     array = json_at_end(said, "[")
-    texts = array is not None and all(isinstance(item, str) for item in array)
+    if array is None:
+        return _quoted(said)
+    texts = all(isinstance(item, str) for item in array)
     return tuple(item.strip() for item in array if item.strip()) if texts else ()
 
 
@@ -87,6 +92,13 @@ def parse_blocks(text: str, keyword: str) -> dict[str, str]:
     for name, block in zip(pieces[::2], pieces[1::2], strict=True):
         blocks.setdefault(name.casefold(), block)
     return blocks
+
+
+def _quoted(said: str) -> tuple[str, ...]:
+    """Texts in quotes, from the lines that hold nothing else; () if there is but one, which is no list."""
+    lines = [line for line in said.splitlines() if _QUOTED_LINE.fullmatch(line)]
+    items = [(match[1] or match[2]).strip() for line in lines for match in re.finditer(_QUOTED, line)]
+    return tuple(filter(None, items)) if len(items) > 1 else ()
 
 
 def _statement(line: str) -> str:

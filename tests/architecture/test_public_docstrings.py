@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-SUBPACKAGES = "augment data ensemble judge losses metrics models prompting protein sampling sharding training".split()
+SUBPACKAGES = (
+    "attributes augment data ensemble judge losses metrics models prompting protein sampling sharding training".split()
+)
 SUBPACKAGES += ["io.cluster", "io.hf", "io.jobs", "io.llm", "io.report", "io.run"]
 # A model is any module with the methods that the function calls.
 DUCK_TYPED = {"model", "teacher"}

@@ -24,16 +24,38 @@ ITEMS = ("a red apple", "**Style**: how it reads", "pears.")
         '["{}", "{}", "{}"]',  # JSON
         'Here they are:\n```json\n[\n  "{}",\n  "{}",\n  "{}"\n]\n```',
         'See [the list]: ["{}", "{}", " ", "{}"].',
+        "(1) {}\n(2) {}\n(3) {}",
+        "1\\. {}\n2\\. {}\n3\\. {}",
+        "– {}\n– {}\n– {}",
+        "1. {}\n\n   Why not?\n2. {}\n3. {}",
+        '"{}", "{}", "{}"',  # quoted
+        'Here they are:\n"{}"\n"{}"\n"{}"\nShall I go on?',
+        'Sure:\n"{}",\n"{}",\n"{}".',
+        "“{}”, “{}”, and “{}”",
     ],
 )
 def test_numbered_bulleted_and_json_lists(form):
     assert parse_list(form.format(*ITEMS)) == ITEMS
 
 
+DIGITS = ("3D printing", "2K Games", "1984 as a model", "3-manifold theory", "100", "1.5 million years")
+
+
+@pytest.mark.parametrize("mark", ["{n}. ", "{n}) ", "({n}) ", "- ", "* ", "• "])
+def test_digits_at_the_beginning_of_an_item_stay(mark):
+    text = "\n".join(f"{mark.format(n=n)}{item}" for n, item in enumerate(DIGITS, 1))
+    assert parse_list(text) == DIGITS
+    assert parse_list(", ".join(f'"{item}"' for item in DIGITS)) == parse_list(json.dumps(DIGITS)) == DIGITS
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        '"Accuracy" and style matter most.',
+        'He said "yes", "no" and more.',
+        '"one alone"',
+        "3D printing\n2K Games",
         "Accuracy and style matter most.",
         "1.5 is a number, and -3 another",
         "-no blank behind the dash",
