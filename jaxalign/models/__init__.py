@@ -30,6 +30,7 @@ from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.lora_config import LoraConfig
 from jaxalign.models.pooling import pool_states
+from jaxalign.models.probe import Probe, embed_rows, embed_texts, fit_probe, probe_logits
 from jaxalign.models.quantization import dequantize_base, quantize_base
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
 from jaxalign.models.reward import RewardModel, init_reward_params, response_rewards
@@ -51,6 +52,7 @@ __all__ = [
     "ModelConfig",
     "NetworkConfig",
     "Origin",
+    "Probe",
     "RewardConfig",
     "RewardModel",
     "RopeScaling",
@@ -61,6 +63,9 @@ __all__ = [
     "comparison_logits",
     "comparison_preferences",
     "dequantize_base",
+    "embed_rows",
+    "embed_texts",
+    "fit_probe",
     "init_classifier_params",
     "init_lora",
     "init_reward_params",
@@ -68,6 +73,7 @@ __all__ = [
     "merge_lora",
     "quantize_base",
     "pool_states",
+    "probe_logits",
     "response_hidden",
     "response_logps",
     "response_rewards",
