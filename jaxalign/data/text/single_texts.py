@@ -107,14 +107,34 @@ def encode_texts(
             encoded.append(encode_text(text, tokenizer, max_tokens=max_tokens))
         except ValueError as error:
             raise ValueError(f"text {number}, counted from 0: {error}") from error
+    return join_texts(encoded, pad_id=tokenizer.pad_id, limit=max_tokens, labels=labels)
+
+
+def join_texts(
+    encoded: Sequence[tuple[Sequence[int], bool]], *, pad_id: int, limit: int, labels: TextLabels | None = None
+) -> EncodedTexts:
+    """Makes encoded texts of what :func:`encode_text` gave for each of them.
+
+    Args:
+      encoded: for each of N texts, at least one, its token ids, and whether some were left out.
+      pad_id: what batches are filled with.
+      limit: the most tokens of a text.
+      labels: whole numbers ``[N]``, or chances ``[N, C]`` in [0, 1]. None: not known.
+
+    Returns:
+      The texts, in their order.
+
+    Raises:
+      ValueError: if there is no text, or labels are not of these texts.
+    """
     if not encoded:
         raise ValueError("expected one text or more, got none")
     return EncodedTexts(
         tokens=np.concatenate([ids for ids, _ in encoded]).astype(np.int32),
         starts=np.cumsum([0, *(len(ids) for ids, _ in encoded)]),
         labels=_checked(labels, len(encoded)),
-        pad_id=tokenizer.pad_id,
-        limit=max_tokens,
+        pad_id=pad_id,
+        limit=limit,
         truncated=sum(truncated for _, truncated in encoded),
     )
 
