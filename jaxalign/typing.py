@@ -1,7 +1,7 @@
 """Batches, and the callables that users inject.
 
 Letters in shapes: B lists or rows, S lists of a packed row, K responses of a list, P prompt tokens, R response tokens,
-N lanes of R tokens for a packed row's responses, L tokens of a row.
+N lanes of R tokens for a packed row's responses, L tokens of a row, C classes.
 ``mask`` and ``where`` are True where an entry is real; padding may hold anything.
 """
 
@@ -56,6 +56,15 @@ class TokenBatch(NamedTuple):
     loss_mask: Bool[Array, "B L"]
     segment_ids: Int[Array, "B L"]  # 1, 2, ... within a row, 0 for padding
     positions: Int[Array, "B L"]  # from 0 within each segment
+
+
+class TextBatch(NamedTuple):
+    """Rows of one text each, with its class or, of C classes, the chance that it has each of them."""
+
+    tokens: Int[Array, "B L"]
+    mask: Bool[Array, "B L"]
+    labels: Int[Array, "B"] | Float[Array, "B C"]  # a class from 0 to C - 1, -1 if unknown; or chances in [0, 1]
+    where: Bool[Array, "B"]
 
 
 class ComparisonFormat(NamedTuple):

@@ -9,7 +9,7 @@ class Letters:
     """One id per lower-case letter, from 3 on: 0 pads, 1 ends, 2 begins."""
 
     vocab_size, pad_id, eos_id, bos_id = 29, 0, 1, 2
-    separator_ids, end_ids = (), (1,)
+    separator_ids, end_ids, text_end_ids = (), (1,), ()
 
     def encode(self, text):
         return [3 + string.ascii_lowercase.index(letter) for letter in text]

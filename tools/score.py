@@ -73,6 +73,11 @@ def load_scorer(model: str) -> Scorer:
     """The scalar reward model in a directory."""
     directory = hf.resolve(model)
     config, params = hf.load_pretrained(directory)
+    if not isinstance(config, models.RewardConfig):
+        raise ValueError(
+            f"expected a reward model, which is a sequence classifier with one label, got a {type(config).__name__} in "
+            f"{directory}; tools.classify takes classifiers of several labels"
+        )
     tokenizer = data.load_tokenizer(directory)
     key = {**keys.of_model(config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
     reward_fn = functools.partial(_response_rewards, models.build(config), params)

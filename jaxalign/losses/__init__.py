@@ -1,4 +1,4 @@
-"""Losses as pure functions: ranking lists, preference pairs, single responses, rewards, distillation.
+"""Losses as pure functions: ranking lists, preference pairs, single responses, rewards, classes, distillation.
 
 Ranking losses take ``scores`` that include beta, and all are called alike; the DPO family takes log-probabilities and
 applies beta itself. Every loss ends in ``reduce_fn(values, where=mask)``: ``numerics.ratio`` gives a sum and a count
@@ -7,6 +7,7 @@ that add up over shards and microbatches, ``lambda values, where: values`` the v
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
 from jaxalign.losses.calibration import margin_calibration_loss, ranking_calibration_loss
+from jaxalign.losses.classification import sigmoid_cross_entropy_loss, softmax_cross_entropy_loss
 from jaxalign.losses.distillation import (
     divergence_loss,
     forward_kl_divergence,
@@ -97,7 +98,9 @@ __all__ = [
     "reverse_kl_divergence",
     "robust_dpo_loss",
     "sft_loss",
+    "sigmoid_cross_entropy_loss",
     "simpo_loss",
+    "softmax_cross_entropy_loss",
     "softmax_loss",
     "sppo_hard_loss",
     "token_logps",

@@ -1,6 +1,7 @@
-"""Networks in Flax Linen, and the log-probabilities and rewards that they give."""
+"""Networks in Flax Linen, and the log-probabilities, rewards and classes that they give."""
 
 from jaxalign.models.axes import LOGICAL_AXES
+from jaxalign.models.classifier import Classifier, class_probabilities, init_classifier_params
 from jaxalign.models.comparisons import (
     comparison_logits,
     comparison_preferences,
@@ -9,9 +10,11 @@ from jaxalign.models.comparisons import (
     verdict_logps,
 )
 from jaxalign.models.config import (
+    ClassifierConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
+    HeadConfig,
     LanguageModelConfig,
     ModelConfig,
     NetworkConfig,
@@ -26,12 +29,16 @@ from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.lora_config import LoraConfig
+from jaxalign.models.pooling import pool_states
+from jaxalign.models.probe import Probe, embed_rows, embed_texts, fit_probe, probe_logits
 from jaxalign.models.quantization import dequantize_base, quantize_base
 from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
-from jaxalign.models.reward import RewardModel, init_reward_params, pool_states, response_rewards
+from jaxalign.models.reward import RewardModel, init_reward_params, response_rewards
 
 __all__ = [
     "LOGICAL_AXES",
+    "Classifier",
+    "ClassifierConfig",
     "Decoder",
     "DecoderConfig",
     "Encoder",
@@ -39,26 +46,34 @@ __all__ = [
     "EncoderDecoder",
     "EncoderDecoderConfig",
     "EncoderDecoderRewardModel",
+    "HeadConfig",
     "LanguageModelConfig",
     "LoraConfig",
     "ModelConfig",
     "NetworkConfig",
     "Origin",
+    "Probe",
     "RewardConfig",
     "RewardModel",
     "RopeScaling",
     "apply_lora",
     "backbone_config",
     "build",
+    "class_probabilities",
     "comparison_logits",
     "comparison_preferences",
     "dequantize_base",
+    "embed_rows",
+    "embed_texts",
+    "fit_probe",
+    "init_classifier_params",
     "init_lora",
     "init_reward_params",
     "lora_loss",
     "merge_lora",
     "quantize_base",
     "pool_states",
+    "probe_logits",
     "response_hidden",
     "response_logps",
     "response_rewards",
@@ -75,13 +90,17 @@ REWARD_MODELS = {
     EncoderConfig: RewardModel,
     EncoderDecoderConfig: EncoderDecoderRewardModel,
 }
+CLASSIFIERS = {DecoderConfig: Classifier, EncoderConfig: Classifier}
 
 
-def build(config: ModelConfig) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel:
+def build(
+    config: ModelConfig,
+) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel | Classifier:
     """Returns the Flax module that a config describes: ``init`` makes its parameters, ``apply`` runs it.
 
     Args:
-      config: that of a network, or a ``RewardConfig``, which puts a scalar reward on a network.
+      config: that of a network, a ``RewardConfig``, which puts a scalar reward on a network, or a
+        ``ClassifierConfig``, which puts one logit for each class there.
     """
-    modules = REWARD_MODELS if isinstance(config, RewardConfig) else NETWORKS
+    modules = {RewardConfig: REWARD_MODELS, ClassifierConfig: CLASSIFIERS}.get(type(config), NETWORKS)
     return modules[type(backbone_config(config))](config)

@@ -44,6 +44,8 @@ LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "pooler_bias": ("norm",),
     "reward": ("embed", "score"),
     "reward_bias": ("score",),
+    "classes": ("embed", "class"),
+    "classes_bias": ("class",),
 }
 
 # An adapter's factors lie as their map does, with the rank replicated; magnitudes and gains lie as the map's bias.

@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.config import RewardConfig
 from jaxalign.models.encoder_decoder import EncoderDecoder
-from jaxalign.models.reward import RewardHead, pool_states
+from jaxalign.models.pooling import pool_states
+from jaxalign.models.reward import RewardHead
 from jaxalign.models.streams import Streams, unshifted_streams
 
 

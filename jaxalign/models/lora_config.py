@@ -19,7 +19,7 @@ class LoraConfig:
       rank: the columns of A and rows of B, at least 1.
       alpha: the product of the two is scaled by ``alpha / rank``.
       target_modules: the linear maps that get adapters; empty: all maps of the layers.
-      modules_to_save: parameters, or all below a name, that are fully trained beside them; None: a reward's head.
+      modules_to_save: parameters, or all below a name, that are fully trained beside them; None: a head's.
       rank_stabilized: rsLoRA (arXiv 2312.03732), which scales by ``alpha / sqrt(rank)``.
       dora: DoRA (arXiv 2402.09353), which learns the norm of each output's weights apart.
       rank_pattern: pairs of a map and its own rank, or one rank for each layer; of several that fit, the first counts.

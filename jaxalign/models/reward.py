@@ -11,21 +11,15 @@ empty response), or their mean. In a row the mean goes over all real tokens, unl
 response marked, a row and its place in a list have one reward. ``"first"`` reads the row's first real token in both.
 """
 
-import dataclasses
-from typing import Literal
-
-import flax
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxalign import numerics
-from jaxalign.models.config import EncoderConfig, RewardConfig
+from jaxalign.models.config import RewardConfig
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.layers import project
-from jaxalign.models.shapes import shape_differences
+from jaxalign.models.pooling import backbone_part, build_backbone, check_length, row_hidden, row_state
 from jaxalign.models.streams import Streams, rows_of_streams, unshifted_streams
 from jaxalign.typing import ListBatch, Params
 
@@ -47,12 +41,7 @@ class RewardModel(nn.Module):
     config: RewardConfig
 
     def setup(self):
-        backbone = self.config.backbone
-        if isinstance(backbone, EncoderConfig):
-            self.backbone = Encoder(backbone)
-        else:
-            # Nothing is predicted: a decoder with tied embeddings has no output matrix of its own.
-            self.backbone = Decoder(dataclasses.replace(backbone, tied_embeddings=True))
+        self.backbone = build_backbone(self.config.backbone)
         self.head = RewardHead(self.config.head_bias)
 
     def __call__(
@@ -75,12 +64,7 @@ class RewardModel(nn.Module):
           ValueError: rows longer than the backbone's ``max_length``, or token types for a decoder.
         """
         self._check_length(tokens.shape[1])
-        if isinstance(self.backbone, Encoder):
-            hidden = self.backbone(tokens, mask=mask, token_types=token_types)
-        elif token_types is None:
-            hidden = self.backbone.hidden(tokens, mask=mask)
-        else:
-            raise ValueError(f"a {self.config.family} decoder has no token types; leave token_types out")
+        hidden = row_hidden(self.backbone, tokens, mask, token_types)
         mask = jnp.ones(tokens.shape, bool) if mask is None else mask
         return self._score(hidden, mask, mask if pooled is None else mask & pooled)
 
@@ -98,20 +82,12 @@ class RewardModel(nn.Module):
         return self._score(hidden, mask, mask & in_response).reshape(streams.response_tokens.shape[:2])
 
     def _score(self, hidden, mask, pooled):
-        if self.config.pooling == "first":
-            state = pool_states(hidden, mask, "first")
-            state = self.backbone.pool_first(state) if self.config.backbone.pooler else state
-        else:
-            state = pool_states(hidden, pooled, self.config.pooling)
+        state = row_state(self.backbone, hidden, mask, pooled, self.config.pooling)
         return jnp.where(pooled.any(axis=-1), self.head(state), 0)
 
     def _check_length(self, length):
-        limit = self.config.backbone.max_length
-        if length > limit:
-            raise ValueError(
-                f"rows of {length} tokens (prompt and response together), but the {self.config.family} backbone has "
-                f"{limit} positions (max_length); encode with smaller max_prompt and max_response"
-            )
+        what = "rows of {} tokens (prompt and response together)"
+        check_length(self.config.backbone, length, what, "encode with smaller max_prompt and max_response")
 
 
 def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: bool = True) -> Float[Array, "B K"]:
@@ -135,36 +111,6 @@ def response_rewards(model, params: Params, batch: ListBatch, *, shared_prompt: 
     return jnp.where(batch.where, rewards, 0)
 
 
-def pool_states(
-    hidden: Float[Array, "*batch L D"], mask: Bool[Array, "*batch L"], pooling: Literal["last", "mean", "first"]
-) -> Float[Array, "*batch D"]:
-    """Returns one state for each row: that of its last or first real token, or the mean over its real tokens.
-
-    The mean, divided by its norm, is the embedding of a sentence encoder such as MiniLM.
-
-    Args:
-      hidden: ``[..., L, D]``, the states of a row's tokens.
-      mask: ``[..., L]``, True for real tokens. Padding may stand on either side.
-      pooling: ``"last"``, ``"mean"`` or ``"first"``.
-
-    Returns:
-      ``[..., D]``; a mean is float32, and 0 for a row without a real token, whose last or first state is meaningless.
-
-    Raises:
-      ValueError: another ``pooling``.
-    """
-    if pooling == "mean":
-        total = jnp.sum(jnp.where(mask[..., None], hidden.astype(jnp.float32), 0), axis=-2)
-        return numerics.safe_divide(total, mask.sum(axis=-1, keepdims=True))
-    if pooling == "first":
-        index = jnp.argmax(mask, axis=-1)
-    elif pooling == "last":
-        index = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
-    else:
-        raise ValueError(f"pooling must be 'last', 'mean' or 'first', got {pooling!r}")
-    return jnp.take_along_axis(hidden, index[..., None, None], axis=-2)[..., 0, :]
-
-
 def init_reward_params(model, key: PRNGKeyArray, backbone_params: Params) -> Params:
     """Makes parameters of a reward model on a pretrained backbone, whose arrays are taken as they are.
 
@@ -179,15 +125,6 @@ def init_reward_params(model, key: PRNGKeyArray, backbone_params: Params) -> Par
     Raises:
       ValueError: ``backbone_params`` are not the backbone's.
     """
-    shapes = jax.eval_shape(model.init, key, jnp.zeros((1, 1), jnp.int32))["params"]
-    expected, given = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (shapes["backbone"], backbone_params))
-    given = {path: leaf for path, leaf in given.items() if path != "unembedding"}
-    expected, given_shapes = ({path: leaf.shape for path, leaf in tree.items()} for tree in (expected, given))
-    if problems := shape_differences(expected, given_shapes):
-        raise ValueError(
-            f"backbone_params are not those of the {model.config.family} backbone: {'; '.join(problems)}; load them "
-            f"with the config that the reward model was built from"
-        )
-    width = model.config.backbone.width
-    head = RewardHead(model.config.head_bias).init(key, jnp.zeros((1, width)))["params"]
-    return {"backbone": flax.traverse_util.unflatten_dict(given, sep="/"), "head": head}
+    backbone = backbone_part(model, key, backbone_params)
+    head = RewardHead(model.config.head_bias).init(key, jnp.zeros((1, model.config.backbone.width)))["params"]
+    return {"backbone": backbone, "head": head}

@@ -8,6 +8,7 @@ of a ``loss_fn(arrays, params, batch, key)``.
 """
 
 from jaxalign.training.low_precision import low_precision_state
+from jaxalign.training.objectives.classification import make_classification_loss
 from jaxalign.training.objectives.distillation import (
     make_calibration_loss,
     make_distillation_loss,
@@ -37,6 +38,7 @@ __all__ = [
     "low_precision_state",
     "lower_step",
     "make_calibration_loss",
+    "make_classification_loss",
     "make_distillation_loss",
     "make_dpo_loss",
     "make_eval_step",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -93,6 +94,26 @@ def logps_and_scores(rng, shape, scale):
     return *logps(2)(rng, shape, scale), rng.random(size=shape), rng.random(size=shape)
 
 
+def of_three_classes(first, second, third, place, **rest):
+    """One array for each class, and one in [0, 1] that says which of them is a text's."""
+    labels = jnp.minimum((3 * jnp.where(place >= 0, place, 0)).astype(int), 2)  # of padding, which may be NaN, anything
+    logits = jnp.stack([first, second, third], axis=-1)
+    return losses.softmax_cross_entropy_loss(logits, labels, **rest)
+
+
+def of_two_labels(first, second, first_label, second_label, **rest):
+    logits, labels = jnp.stack([first, second], axis=-1), jnp.stack([first_label, second_label], axis=-1)
+    return losses.sigmoid_cross_entropy_loss(logits, labels, **rest)
+
+
+def three_logits(rng, shape, scale):
+    return *(scale * rng.normal(size=shape) for _ in range(3)), rng.random(size=shape)
+
+
+def two_logits(rng, shape, scale):
+    return *rewards(rng, shape, scale), rng.choice([0.0, 0.3, 1.0], size=shape), rng.choice([0.0, 1.0], size=shape)
+
+
 def divergence(score_fn):
     return losses.with_divergence(losses.dpo_loss, score_fn)
 
@@ -147,6 +168,8 @@ CASES = [
     preference("bradley_terry_loss-first_wins", losses.bradley_terry_loss, inputs=rewards, margin=0.5),
     preference("bradley_terry_loss-margins", bradley_terry_with_margins, inputs=rewards_preferences_and_margins),
     preference("centering_loss", losses.centering_loss, inputs=rewards),
+    preference("softmax_cross_entropy_loss", of_three_classes, inputs=three_logits),
+    preference("sigmoid_cross_entropy_loss", of_two_labels, inputs=two_logits),
     preference("dpo_loss-forward_kl", divergence(losses.forward_kl_score), beta=0.3),
     preference("dpo_loss-js_divergence", divergence(losses.js_divergence_score), beta=0.3),
     preference("dpo_loss-alpha_divergence", divergence(losses.make_alpha_divergence_score(0.5)), beta=0.3),

@@ -136,7 +136,10 @@ def test_unknown_tensors_are_errors(bert, name, message):
         ({"position_embedding_type": "relative_key"}, "position_embedding_type = 'relative_key'; expected one of"),
         ({"is_decoder": True}, "is_decoder = True"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'; expected one of .*gelu"),
-        ({"architectures": ["BertForSequenceClassification"]}, "id2label .*; expected one label"),
+        (
+            {"architectures": ["BertForSequenceClassification"], "problem_type": "regression"},
+            "problem_type = 'regression'; expected one of single_label_classification, multi_label",
+        ),
     ],
 )
 def test_configs_that_cannot_be_read(bert, changes, message):

@@ -132,14 +132,27 @@ CLASSIFIER = {key: LLAMA_3_2_1B[key] for key in LLAMA_3_2_1B} | {"architectures"
 )
 def test_labels_are_counted_as_transformers_counts_them(labels):
     keys = CLASSIFIER | labels
-    if transformers.LlamaConfig.from_dict(keys).num_labels == 1:
-        assert isinstance(hf.config_from_json(keys), models.RewardConfig)
-    else:
-        with pytest.raises(ValueError, match="expected one label, which makes a classifier a reward model"):
-            hf.config_from_json(keys)
+    theirs, ours = transformers.LlamaConfig.from_dict(keys), hf.config_from_json(keys)
+    assert isinstance(ours, models.RewardConfig if theirs.num_labels == 1 else models.ClassifierConfig)
+    if theirs.num_labels > 1:
+        assert dict(enumerate(ours.labels)) == theirs.id2label and not ours.multi_label
 
 
-@pytest.mark.parametrize("labels", [{"num_labels": "1"}, {"num_labels": 1.0}, {"id2label": ["a"]}, {"id2label": "a"}])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"num_labels": "1"},
+        {"num_labels": 1.0},
+        {"num_labels": 0},
+        {"id2label": ["a"]},
+        {"id2label": "a"},
+        {"id2label": {}},
+        {"id2label": {"0": "a", "2": "b"}},
+        {"id2label": {"0": "a", "1": "a"}},
+        {"id2label": {"0": "a", "1": None}},
+        {"problem_type": "regression"},
+    ],
+)
 def test_odd_labels_are_named(labels):
     ((name, value),) = labels.items()
     with pytest.raises(ValueError, match=f"{name} = {re.escape(repr(value))}; expected"):

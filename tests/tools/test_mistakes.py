@@ -36,6 +36,8 @@ MISTAKES = [
     ("plan", "--topology v5e:2x2 --step dpo --list-size 3", "takes pairs, which are lists of 2; got list_size=3"),
     ("score", "T/nothing T/rows.jsonl T/out --batch-size 0", "--batch-size: expected at least 1, got 0"),
     ("score", "T/nothing T/rows.jsonl T/out --max-response -1", "--max-response: expected at least 1, got -1"),
+    ("classify", "T/nothing T/rows.jsonl T/out", "does not exist; pass a model's or a hub id"),
+    ("classify", "T/nothing T/rows.jsonl T/out --max-tokens 0", "--max-tokens: expected at least 1, got 0"),
     ("sample", "T/nothing T/rows.jsonl T/out --num-samples 0", "--num-samples: expected at least 1, got 0"),
     ("sample", "T/nothing T/rows.jsonl T/out --temperature nan", "--temperature: expected at least 0, got nan"),
     ("bench", "--rounds 0", "--rounds: expected at least 1, got 0"),

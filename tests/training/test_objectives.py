@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxalign import data, losses, models, training
-from jaxalign.typing import ComparisonFormat, ListBatch, TokenBatch
+from jaxalign.typing import ComparisonFormat, ListBatch, TextBatch, TokenBatch
 
 KEY = jax.random.key(0)
 BETA = 0.5
@@ -149,6 +149,31 @@ def test_verdicts_are_learnt_by_their_cross_entropy(params, lists):
     np.testing.assert_allclose(loss.value, each.mean(), rtol=1e-5)
     right = (logps.argmax(axis=-1) == batch.verdicts.argmax(axis=-1))[batch.where]
     assert tuple(metrics["accuracy"]) == (right.sum(), right.size)
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_classifiers_learn_from_one_class_or_from_several(params, problem_type):
+    model = models.build(models.ClassifierConfig(CONFIG, ("a", "b", "c"), problem_type))
+    params = models.init_classifier_params(model, KEY, params)
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 3, 6)
+    labels = np.eye(3, dtype=np.float32)[classes] if model.config.multi_label else classes
+    mask = np.arange(5) < rng.integers(1, 6, (6, 1))
+    batch = TextBatch(rng.integers(0, 32, (6, 5)), mask, labels, np.arange(6) != 4)
+    logits = np.asarray(jax.jit(lambda p, b: model.apply({"params": p}, b.tokens, mask=b.mask))(params, batch))
+    loss, metrics = value_of(training.make_classification_loss(model), params, batch)
+    if model.config.multi_label:
+        each = np.mean(softplus(logits) - labels * logits, axis=1)
+        right = ((logits > 0) == (labels > 0)).all(axis=1)
+    else:
+        each = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), classes]
+        right = logits.argmax(axis=1) == classes
+    np.testing.assert_allclose(loss.value, each[batch.where].mean(), rtol=1e-5)
+    assert tuple(metrics["accuracy"]) == (right[batch.where].sum(), 5)
+    assert metrics["tokens"].numerator == mask.sum()
+    other = batch._replace(labels=classes if model.config.multi_label else np.eye(3, dtype=np.float32)[classes])
+    with pytest.raises(ValueError, match=rf"{problem_type}' learns from labels \[B.*got labels of shape \(6"):
+        value_of(training.make_classification_loss(model), params, other)
 
 
 def test_losses_that_differ_in_bound_arrays_share_a_program(params, batch):

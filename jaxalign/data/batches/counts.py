@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from jaxalign.numerics import Ratio, ratio
-from jaxalign.typing import ListBatch, PackedListBatch, TokenBatch
+from jaxalign.typing import ListBatch, PackedListBatch, TextBatch, TokenBatch
 
 
 def real_tokens(batch: ListBatch) -> Bool[Array | np.ndarray, "B K R"]:
@@ -29,12 +29,14 @@ def padding_share(batch: ListBatch | PackedListBatch) -> Ratio:
     return Ratio(total - sum(part.sum() for part in parts), np.float32(total))
 
 
-def count_tokens(batch: ListBatch | PackedListBatch | TokenBatch) -> Ratio:
+def count_tokens(batch: ListBatch | PackedListBatch | TokenBatch | TextBatch) -> Ratio:
     """The tokens of a batch that are no padding, over 1: a count that adds up over microbatches.
 
     Args:
-      batch: lists, or rows of examples.
+      batch: lists, or rows of examples or of texts.
     """
+    if isinstance(batch, TextBatch):
+        return ratio(1.0 * batch.mask)._replace(denominator=np.float32(1))
     if isinstance(batch, TokenBatch):
         return ratio(1.0 * (batch.segment_ids > 0))._replace(denominator=np.float32(1))
     padding, total = padding_share(batch)

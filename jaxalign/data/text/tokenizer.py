@@ -50,6 +50,8 @@ class Tokenizer(Protocol):
       pad_id: fills; masks hide it, so it may be any id.
       separator_ids: stand between a prompt and its response, as BERT's ``[SEP]`` does, or T5's ``</s>``, with which
         its encoder's texts end; of a decoder, none.
+      text_end_ids: what the tokenizer itself writes behind a text that stands alone: BERT's ``[SEP]``, T5's ``</s>``,
+        of most decoders nothing.
     """
 
     vocab_size: int
@@ -58,6 +60,7 @@ class Tokenizer(Protocol):
     end_ids: tuple[int, ...]
     pad_id: int
     separator_ids: tuple[int, ...]
+    text_end_ids: tuple[int, ...]
 
     def encode(self, text: str) -> list[int]:
         """The ids of ordinary text, without any control token."""
@@ -216,6 +219,14 @@ class HfTokenizer:
         added = self._backend.get_added_tokens_decoder()
         behind = self._backend.encode(text.rpartition(PROBE)[2], add_special_tokens=False).ids
         return tuple(dict.fromkeys([self.eos_id, *[token for token in behind if token in added][:1]]))
+
+    @functools.cached_property
+    def text_end_ids(self) -> tuple[int, ...]:
+        if (stated := self._config.get("add_eos_token")) is not None and not self.separator_ids:
+            return (self.eos_id,) if stated else ()
+        alone = self._ordinary.encode("a")
+        own = [place for place, text in enumerate(alone.sequence_ids) if text is not None]
+        return tuple(alone.ids[own[-1] + 1 :]) if own else ()
 
     @functools.cached_property
     def _control_tokens(self) -> list[str]:

@@ -30,7 +30,15 @@ from jaxalign.io.hf.resolve import resolve
 from jaxalign.io.hf.tensors import Slot, abstract_params, slots
 from jaxalign.io.hf.weights import Stored, open_files
 from jaxalign.io.hf.write import replacing
-from jaxalign.models import DecoderConfig, EncoderConfig, EncoderDecoderConfig, LoraConfig, ModelConfig, RewardConfig
+from jaxalign.models import (
+    ClassifierConfig,
+    DecoderConfig,
+    EncoderConfig,
+    EncoderDecoderConfig,
+    LoraConfig,
+    ModelConfig,
+    RewardConfig,
+)
 from jaxalign.models.axes import is_map, split_shape
 from jaxalign.models.lora_config import match_modules
 from jaxalign.models.shapes import shape_differences
@@ -43,6 +51,7 @@ TASKS = {
     EncoderDecoderConfig: "SEQ_2_SEQ_LM",
     EncoderConfig: "FEATURE_EXTRACTION",
     RewardConfig: "SEQ_CLS",
+    ClassifierConfig: "SEQ_CLS",
 }
 # Keys of adapter_config.json: those that are read, and those that change nothing once the tensors are there. Whatever
 # else is set, in this release of peft or a later one, asks for something that is not here.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jaxalign
 from jaxalign.models import (
+    ClassifierConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
@@ -29,6 +30,7 @@ TASKS = {
     EncoderConfig: "feature-extraction",
     EncoderDecoderConfig: "text2text-generation",
     RewardConfig: "text-classification",
+    ClassifierConfig: "text-classification",
 }
 
 

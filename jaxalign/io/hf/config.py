@@ -4,31 +4,28 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jaxalign.data.text.tokenizer_files import digest_files, read_tokenizer_files
-from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS, Classifier, Family
-from jaxalign.io.hf.json_files import read_json
-from jaxalign.io.hf.parts import refuse
+from jaxalign.io.hf.families import FAMILIES, TEXT_PARTS, Family
+from jaxalign.io.hf.heads import HEAD_KEYS, is_classifier, read_head, write_head
+from jaxalign.io.hf.json_files import read_json, without
 from jaxalign.io.hf.weights import open_tensors
 from jaxalign.models import (
     DecoderConfig,
-    EncoderConfig,
+    HeadConfig,
     ModelConfig,
     NetworkConfig,
     Origin,
-    RewardConfig,
     backbone_config,
 )
 
 # How a model is run, which is not part of what it is.
 RUNTIME = ("dtype", "float8", "remat", "attention")
 UNSAID = (*RUNTIME, "origin")
-LABEL = "REWARD"
 # Keys beside a larger model's text_config that are about its text part.
-SHARED_KEYS = ("tie_word_embeddings", "dtype", "torch_dtype", "architectures", "id2label", "num_labels")
-HEAD_KEYS = ("id2label", "label2id", "num_labels", "problem_type")  # they describe a classifier's head
+SHARED_KEYS = ("tie_word_embeddings", "dtype", "torch_dtype", "architectures", *HEAD_KEYS)
 CODE_KEYS = ("auto_map",)  # names of program files, which do not come with a model
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -69,8 +66,8 @@ def read_config(directory: str | pathlib.Path) -> ModelConfig:
 def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
     """Returns the config of the model that config.json describes.
 
-    A sequence classifier is a reward model, if it has one label. The file's ``dtype`` becomes the compute dtype if it
-    is bfloat16. The config's ``origin`` holds what is not modelled.
+    A sequence classifier with one label is a reward model, and with more it is a classifier of texts. The file's
+    ``dtype`` becomes the compute dtype if it is bfloat16. The config's ``origin`` holds what is not modelled.
 
     Args:
       keys: the contents of config.json.
@@ -82,17 +79,7 @@ def config_from_json(keys: Mapping[str, Any]) -> ModelConfig:
     network = _read_network(keys)
     if not is_classifier(keys):
         return network
-    classifier = FAMILIES[network.family].classifier
-    if classifier is None:
-        raise refuse(keys, "architectures", keys["architectures"], FAMILIES[network.family].architecture)
-    if _num_labels(keys) != 1:
-        raise refuse(
-            keys,
-            "num_labels" if keys.get("num_labels") is not None else "id2label",
-            keys["num_labels"] if keys.get("num_labels") is not None else keys.get("id2label"),
-            "one label, which makes a classifier a reward model",
-        )
-    return RewardConfig(network, classifier.pooling)
+    return read_head(keys, network)
 
 
 def _modelled_part(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,25 +107,6 @@ def _read_network(keys: Mapping[str, Any]) -> NetworkConfig:
     return canonical(family.config(**fields, origin=origin))
 
 
-def is_classifier(keys: Mapping[str, Any]) -> bool:
-    """Says whether config.json is of a sequence classifier."""
-    return str((keys.get("architectures") or [None])[0]).endswith("ForSequenceClassification")
-
-
-def _num_labels(keys: Mapping[str, Any]) -> int:
-    """The number of labels: ``num_labels`` goes before ``id2label``, and two is the default, as in transformers."""
-    stated, labels = keys.get("num_labels"), keys.get("id2label")
-    if stated is not None:
-        if not isinstance(stated, int) or isinstance(stated, bool):
-            raise refuse(keys, "num_labels", stated, "a whole number")
-        return stated
-    if labels is None:
-        return 2
-    if not isinstance(labels, Mapping):
-        raise refuse(keys, "id2label", labels, "an object with a name for each label, such as {'0': 'REWARD'}")
-    return len(labels)
-
-
 def config_to_json(config: ModelConfig) -> dict[str, Any]:
     """Returns the contents of config.json as transformers 5 reads it.
 
@@ -146,7 +114,7 @@ def config_to_json(config: ModelConfig) -> dict[str, Any]:
     is; dtype and token ids are those of the file.
 
     Args:
-      config: that of a network, or of a reward model, which becomes a sequence classifier with one label.
+      config: that of a network, or of a reward model or classifier, which become sequence classifiers.
 
     Raises:
       ValueError: the family is unknown, or its config.json cannot say what ``config`` says.
@@ -155,19 +123,15 @@ def config_to_json(config: ModelConfig) -> dict[str, Any]:
     family = _family_of(network)
     was_classifier = is_classifier(keys)
     keys = _written(network, family, keys)
-    if isinstance(config, RewardConfig):
-        keys["architectures"] = [_classifier(config).architecture]
-        if not was_classifier:
-            keys = _without(keys, HEAD_KEYS) | {"id2label": {"0": LABEL}, "label2id": {LABEL: 0}}
-    elif was_classifier:
-        keys = _without(keys, HEAD_KEYS)
-    return keys
+    if isinstance(config, HeadConfig):
+        return write_head(config, keys, was_classifier)
+    return without(keys, HEAD_KEYS) if was_classifier else keys
 
 
 def stated_keys(config: ModelConfig) -> dict[str, Any]:
     """What config.json said where ``config`` was read from; nothing if it is new."""
     origin = backbone_config(config).origin
-    return {} if origin is None else _without(json.loads(origin.config), CODE_KEYS)
+    return {} if origin is None else without(json.loads(origin.config), CODE_KEYS)
 
 
 def _family_of(network: NetworkConfig) -> Family:
@@ -191,13 +155,13 @@ def _written(network: NetworkConfig, family: Family, stated: dict[str, Any]) -> 
     before = _read_network(stated) if stated else None
     keys = stated | {"architectures": [family.architecture], "model_type": network.family}
     if before is not None and before.family != network.family:
-        keys = _without(keys, [name for part in FAMILIES[before.family].parts for name in part.names])
+        keys = without(keys, [name for part in FAMILIES[before.family].parts for name in part.names])
         before = None
     now = canonical(network)
     for part in family.parts:
         fields = () if before is None else part.read({**family.defaults, **stated})
         if before is None or not all(_equal(getattr(before, name), getattr(now, name)) for name in fields):
-            keys = _without(keys, part.names) | part.write(network)
+            keys = without(keys, part.names) | part.write(network)
     lost = _differences(now, _read_network(keys), (*UNSAID, *family.told_by_weights))
     if lost:
         raise ValueError(
@@ -206,32 +170,6 @@ def _written(network: NetworkConfig, family: Family, stated: dict[str, Any]) -> 
             + f"; change these or use another family of {', '.join(FAMILIES)}"
         )
     return keys
-
-
-def _without(keys: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    names = set(names)
-    return {key: value for key, value in keys.items() if key not in names}
-
-
-def _classifier(config: RewardConfig) -> Classifier:
-    """How transformers makes a classifier with one label of the backbone."""
-    classifier = FAMILIES[config.family].classifier
-    if classifier is None:
-        raise ValueError(
-            f"transformers' classifier of a {config.family} model is not this reward model: it reads one text with "
-            f"both stacks and has a layer with tanh; keep the model as a checkpoint (jaxalign.io.run.checkpoints)"
-        )
-    if config.pooling != classifier.pooling:
-        raise ValueError(
-            f"transformers' {classifier.architecture} cannot express pooling {config.pooling!r}, only "
-            f"{classifier.pooling!r}; train with that, or keep it as a checkpoint (jaxalign.io.run.checkpoints)"
-        )
-    if isinstance(config.backbone, EncoderConfig) and not config.backbone.pooler:
-        raise ValueError(
-            f"transformers' {classifier.architecture} has a pooler before its classifier, this backbone has none; "
-            f"train with pooler=True in its EncoderConfig, or keep it as a checkpoint (jaxalign.io.run.checkpoints)"
-        )
-    return classifier
 
 
 def without_runtime(config: ModelConfig) -> ModelConfig:
@@ -243,7 +181,7 @@ def without_runtime(config: ModelConfig) -> ModelConfig:
 
 def with_network(config: ModelConfig, network: NetworkConfig) -> ModelConfig:
     """The config with this network in the place of its own."""
-    return dataclasses.replace(config, backbone=network) if isinstance(config, RewardConfig) else network
+    return dataclasses.replace(config, backbone=network) if isinstance(config, HeadConfig) else network
 
 
 def canonical(config: NetworkConfig) -> NetworkConfig:

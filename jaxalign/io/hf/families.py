@@ -20,7 +20,6 @@ from jaxalign.io.hf.names import (
     Name,
     Spelling,
     decoder_names,
-    linear,
 )
 from jaxalign.io.hf.parts import (
     BERT_ACTIVATIONS,
@@ -52,7 +51,7 @@ class Classifier(NamedTuple):
 
     architecture: str  # transformers' class
     pooling: str  # the only one that it knows
-    head: Mapping[str, Name]
+    head: str  # what it calls its linear map
     prefix: str = ""  # what stands before the backbone's names
 
 
@@ -87,7 +86,6 @@ GEMMA_NAMES = decoder_names(
         "post_mlp_norm": "post_feedforward_layernorm",
     }
 )
-SCORE = linear("reward", "score")
 LLAMA_DEFAULTS = {"rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False}
 QWEN_DEFAULTS = LLAMA_DEFAULTS | {
     "max_position_embeddings": 32_768,
@@ -138,7 +136,7 @@ FAMILIES: dict[str, Family] = {
         LLAMA_DEFAULTS | {"max_position_embeddings": 2048, "mlp_bias": False},
         {},
         LLAMA_NAMES,
-        Classifier("LlamaForSequenceClassification", "last", SCORE),
+        Classifier("LlamaForSequenceClassification", "last", "score"),
         heads_divide_width=True,
     ),
     "mistral": Family(
@@ -147,7 +145,7 @@ FAMILIES: dict[str, Family] = {
         LLAMA_DEFAULTS | {"max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
         {},
         LLAMA_NAMES,
-        Classifier("MistralForSequenceClassification", "last", SCORE),
+        Classifier("MistralForSequenceClassification", "last", "score"),
     ),
     "qwen2": Family(
         "Qwen2ForCausalLM",
@@ -155,7 +153,7 @@ FAMILIES: dict[str, Family] = {
         QWEN_DEFAULTS,
         {"qkv_bias": True},
         LLAMA_NAMES,
-        Classifier("Qwen2ForSequenceClassification", "last", SCORE),
+        Classifier("Qwen2ForSequenceClassification", "last", "score"),
     ),
     "qwen3": Family(
         "Qwen3ForCausalLM",
@@ -163,7 +161,7 @@ FAMILIES: dict[str, Family] = {
         QWEN_DEFAULTS | {"head_dim": 128},
         {"qk_norm": True},
         LLAMA_NAMES,
-        Classifier("Qwen3ForSequenceClassification", "last", SCORE),
+        Classifier("Qwen3ForSequenceClassification", "last", "score"),
     ),
     "gemma2": Family(
         "Gemma2ForCausalLM",
@@ -178,7 +176,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_DEFAULTS | {"vocab_size": 256_000, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
         GEMMA_FIXED,
         GEMMA_NAMES,
-        Classifier("Gemma2ForSequenceClassification", "last", SCORE),
+        Classifier("Gemma2ForSequenceClassification", "last", "score"),
         heads_divide_width=True,
     ),
     "gemma3_text": Family(
@@ -195,7 +193,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA_DEFAULTS | {"vocab_size": 262_208, "max_position_embeddings": 131_072, "final_logit_softcapping": None},
         GEMMA_FIXED | {"qk_norm": True},
         GEMMA_NAMES,
-        Classifier("Gemma3TextForSequenceClassification", "last", SCORE),
+        Classifier("Gemma3TextForSequenceClassification", "last", "score"),
         heads_divide_width=True,
     ),
     "bert": Family(
@@ -225,7 +223,7 @@ FAMILIES: dict[str, Family] = {
         # transformers' BertModel has a pooler; a checkpoint without one loads there with a warning.
         {"pooler": True},
         BERT_NAMES,
-        Classifier("BertForSequenceClassification", "first", linear("reward", "classifier"), prefix="bert."),
+        Classifier("BertForSequenceClassification", "first", "classifier", prefix="bert."),
         config=EncoderConfig,
         spelling=BERT_SPELLING,
         told_by_weights={"pooler": lambda config, stored: BERT_NAMES["pooler"].template in stored},

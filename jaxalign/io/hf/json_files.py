@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -26,3 +26,9 @@ def read_json(file: pathlib.Path) -> dict[str, Any] | None:
 def save_json(file: pathlib.Path, keys: Mapping[str, Any]) -> None:
     """Writes ``keys`` to ``file``, indented as transformers does it."""
     file.write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
+
+
+def without(keys: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The keys that are not among ``names``."""
+    names = set(names)
+    return {key: value for key, value in keys.items() if key not in names}

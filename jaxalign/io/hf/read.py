@@ -34,8 +34,8 @@ def load_pretrained(
 
     Files are memory-mapped and read one tensor at a time: beyond what ends up on the devices, the host holds one
     parameter (of all layers) and one tensor. Vocabulary rows beyond the tokenizer's are kept, as in training. A
-    sequence classifier with one label is a reward model; an encoder keeps its pooler where the files hold one. Heads
-    of BERT's pretraining (``cls.*``) and stored constants are left out.
+    sequence classifier with one label is a reward model, one with more is a classifier of texts; an encoder keeps its
+    pooler where the files hold one. Heads of BERT's pretraining (``cls.*``) and stored constants are left out.
 
     Args:
       directory: a directory with config.json and safetensors, or a hub id such as ``"Qwen/Qwen3-0.6B"``, which is

@@ -17,8 +17,12 @@ import numpy as np
 from jaxalign import models
 from jaxalign.io.hf.config import without_runtime
 from jaxalign.io.hf.families import FAMILIES
+from jaxalign.io.hf.names import linear
 from jaxalign.models import ModelConfig
 from jaxalign.sharding.rules import STACK
+
+HEADS = {models.RewardConfig: "head/reward", models.ClassifierConfig: "head/classes"}
+"""Where the linear map of a head is among the parameters."""
 
 
 class Slot(NamedTuple):
@@ -76,10 +80,10 @@ def slots(config: ModelConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> li
     """Every stored tensor of a model, given :func:`abstract_params`: parameter by parameter, layer by layer."""
     family = FAMILIES[config.family]
     names, prefixes = dict(family.names), dict.fromkeys(family.names, "")
-    if isinstance(config, models.RewardConfig):
+    if isinstance(config, models.HeadConfig):
         names = {f"backbone/{path}": name for path, name in family.names.items()}
         prefixes = dict.fromkeys(names, family.classifier.prefix)
-        names |= {f"head/{path}": name for path, name in family.classifier.head.items()}
+        names |= linear(HEADS[type(config)], family.classifier.head)
     found = []
     for path, leaf in shapes.items():
         name, prefix = names[path], prefixes.get(path, "")

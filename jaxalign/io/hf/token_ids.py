@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxalign.data.text.tokenizer_files import digest_files
-from jaxalign.io.hf.config import TOKEN_IDS, is_classifier, stated_keys
+from jaxalign.io.hf.config import TOKEN_IDS, stated_keys
+from jaxalign.io.hf.heads import is_classifier
 from jaxalign.io.hf.json_files import read_json
 from jaxalign.models import (
     EncoderDecoderConfig,
+    HeadConfig,
     LanguageModelConfig,
     ModelConfig,
     Origin,
-    RewardConfig,
     backbone_config,
 )
 
@@ -60,7 +61,7 @@ def changed_ids(config: ModelConfig, stated: Mapping[str, Any], tokenizer: Any) 
         changed = {name: _own(tokenizer, name) for name in TOKEN_IDS}
     else:
         changed = {} if _came_with(origin, tokenizer) else _fitted(stated, tokenizer)
-    if isinstance(config, RewardConfig) and (changed or not was_classifier):
+    if isinstance(config, HeadConfig) and (changed or not was_classifier):
         ends = as_list(changed.get("eos_token_id", stated.get("eos_token_id")), "eos_token_id")
         pad = changed.get("pad_token_id", stated.get("pad_token_id"))
         pad = _own(tokenizer, "pad_token_id") if pad is None else pad

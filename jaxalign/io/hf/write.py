@@ -41,8 +41,9 @@ def save_pretrained(
     """Writes a directory that transformers loads: safetensors, config, generation config, tokenizer and model card.
 
     The directory appears under its name when it is complete. An earlier export there is replaced. A reward model is
-    written as transformers' sequence classifier with one label, which pools in one way only: a decoder's last token, or
-    a BERT's first through its pooler. It needs a tokenizer whose padding is not its end of sequence to score batches.
+    written as transformers' sequence classifier with one label, and a classifier of texts as one with ``id2label`` and
+    ``problem_type``. They pool in one way only: a decoder's last token, or a BERT's first through its pooler. They need
+    a tokenizer whose padding is not its end of sequence for batches.
 
     A model that was loaded keeps what its config.json and generation_config.json say beyond what has been changed here,
     and a loaded tokenizer its files. Parameters with an output matrix of their own are written as untied.

@@ -2,6 +2,7 @@
 
     jobs.write_completions("samples.jsonl", model, params, tokenizer, prompts, key, ...)  # samples of prompts
     jobs.score_file(records, reward_fn, encode_fn, "scores.jsonl", ...)  # rewards of responses
+    jobs.classify_file(texts, probabilities_fn, tokenizer, classes, "classes.jsonl", ...)  # classes of texts
     records = jobs.stored_records("pairs.jsonl", provenance, make)  # records that a run makes once
 
 Names load on first use.
@@ -11,8 +12,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["completions", "records", "scoring"],
+    ["classifying", "completions", "records", "scoring"],
     {
+        "classifying": ["Classes", "ClassifyingReport", "classify_file"],
         "completions": ["CompletionsReport", "Prompt", "read_prompts", "write_completions"],
         "records": ["read_provenance", "stored_records", "write_records"],
         "scoring": ["ScoringReport", "read_scores", "score_file"],

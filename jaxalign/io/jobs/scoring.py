@@ -97,7 +97,7 @@ def score_file(
     if settings is not None:
         keys.begin(out, {keys.FORMAT: FORMAT, **settings})
     identities = [_identity(index, record, model, rows) for index, record in enumerate(records)]
-    lines = _resume(out, identities)
+    lines = resume_lines(out, identities)
     resumed, step = len(lines), batch_size * BATCHES_AT_ONCE
     sizes = {"batch_size": batch_size, "list_size": list_size, "buckets": buckets}
     shown = Progress(f"scoring {out.name}", len(records), start=resumed, show=show)
@@ -106,7 +106,9 @@ def score_file(
             chunk = records[start : start + step]
             for index, result in enumerate(_score(chunk, reward_fn, encode_fn, sizes), start):
                 if "skipped" in result and not skip_bad_rows:
-                    raise ValueError(f"{_place(identities[index])}: {result['skipped']}. Correct it, or skip bad rows")
+                    raise ValueError(
+                        f"{place_of(identities[index])}: {result['skipped']}. Correct it, or skip bad rows"
+                    )
                 lines.append(identities[index] | result)
                 file.append(json.dumps(lines[-1]), f"record {index}")
             progress.update(len(lines), {}, 0.0)
@@ -125,7 +127,7 @@ def read_scores(path: str | os.PathLike) -> list[dict[str, Any]]:
     return line_file.read_rows(path, remedy="delete the file to score anew")
 
 
-def _resume(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def resume_lines(out: pathlib.Path, identities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The lines that are there; ValueError if they belong to something else."""
     if not out.exists():
         return []
@@ -181,13 +183,13 @@ def _identity(index: int, record: PreferenceRecord, model: str, rows: Sequence[i
     return {"index": index, **row, "id": record.id, "source": record.source, "record": record_hash, "model": model}
 
 
-def _place(line: Mapping[str, Any]) -> str:
+def place_of(line: Mapping[str, Any]) -> str:
     name = f", id {line['id']!r}" if line["id"] else ""
     return f"row {line['row'] + 1}{name}" if "row" in line else f"record {line['index']}, counted from 0{name}"
 
 
 def _report(records: Sequence[PreferenceRecord], lines: Sequence[Mapping], resumed: int) -> ScoringReport:
-    problems = [f"{_place(line)}: {line['skipped']}" for line in lines if "skipped" in line]
+    problems = [f"{place_of(line)}: {line['skipped']}" for line in lines if "skipped" in line]
     prompts = collections.Counter(json.dumps(record.prompt) for record in records)
     return ScoringReport(
         records=len(records),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxalign.models import (
+    ClassifierConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
@@ -17,7 +18,15 @@ from jaxalign.models import (
 )
 
 NAME = "model.json"
-KNOWN = DecoderConfig, EncoderConfig, EncoderDecoderConfig, RewardConfig, RopeScaling, Origin
+KNOWN = (
+    DecoderConfig,
+    EncoderConfig,
+    EncoderDecoderConfig,
+    RewardConfig,
+    ClassifierConfig,
+    RopeScaling,
+    Origin,
+)
 
 
 def save_config(folder: str | pathlib.Path, config: ModelConfig) -> None:
