@@ -4,6 +4,8 @@
     jobs.score_file(records, reward_fn, encode_fn, "scores.jsonl", ...)  # rewards of responses
     jobs.classify_file(texts, probabilities_fn, tokenizer, classes, "classes.jsonl", ...)  # classes of texts
     records = jobs.stored_records("pairs.jsonl", provenance, make)  # records that a run makes once
+    task = jobs.kept_task("run", "values", task, make, ...)  # a stage of AttrPrompt, which a person may edit
+    jobs.write_document_file("documents.jsonl", generate, requests, ...)  # generated documents
 
 Names load on first use.
 """
@@ -12,11 +14,21 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["classifying", "completions", "records", "scoring"],
+    ["classifying", "completions", "documents", "records", "scoring", "stages"],
     {
         "classifying": ["Classes", "ClassifyingReport", "classify_file"],
         "completions": ["CompletionsReport", "Prompt", "read_prompts", "write_completions"],
+        "documents": [
+            "ATTEMPT_SEEDS",
+            "DocumentFileReport",
+            "StoredDocument",
+            "check_prompts",
+            "read_documents",
+            "retry_failed",
+            "write_document_file",
+        ],
         "records": ["read_provenance", "stored_records", "write_records"],
         "scoring": ["ScoringReport", "read_scores", "score_file"],
+        "stages": ["STAGES", "kept_task"],
     },
 )
