@@ -14,16 +14,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["classifying", "completions", "documents", "records", "scoring", "stages"],
+    ["classifying", "completions", "document_rows", "documents", "records", "scoring", "stages"],
     {
         "classifying": ["Classes", "ClassifyingReport", "classify_file"],
         "completions": ["CompletionsReport", "Prompt", "read_prompts", "write_completions"],
+        "document_rows": ["StoredDocument", "check_prompts", "read_documents"],
         "documents": [
             "ATTEMPT_SEEDS",
             "DocumentFileReport",
-            "StoredDocument",
-            "check_prompts",
-            "read_documents",
             "retry_failed",
             "write_document_file",
         ],

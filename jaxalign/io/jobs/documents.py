@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxalign import files
-from jaxalign.attributes import Assignment, Document, DocumentRequest, Task, prompt_hash, write_documents
+from jaxalign.attributes import DocumentRequest, write_documents
 from jaxalign.io import keys, line_file
+from jaxalign.io.jobs.document_rows import FIELDS, identity, make_line, make_row, read_rows_of
 from jaxalign.io.run.progress import Progress
 from jaxalign.prompting.options import check_counts
 from jaxalign.typing import GenerateFn
@@ -30,25 +31,6 @@ UsageFn = Callable[[str, int], Mapping[str, Any]]
 FORMAT = 1  # of the lines and the settings beside them
 ATTEMPT_SEEDS = 1_000_000
 """Attempt ``a`` at draw ``k`` has the seed ``seed + a * ATTEMPT_SEEDS + k``; no prompt has that many draws."""
-
-_FIELDS = "label number labels values prompt_hash draw attempt text reason preamble earlier".split()
-_IDENTITY = "label number labels values prompt_hash draw".split()
-
-
-class StoredDocument(NamedTuple):
-    """A row of a file of documents.
-
-    Attributes:
-      document: the text, or the reason why there is none, and what it was made from.
-      attempt: how often it had been asked for before, 0 for what the first run wrote.
-      usage: what its latest attempt took, by name, for instance ``tokens``; what is unknown is absent.
-      earlier: for each attempt before, its ``reason`` and what it took.
-    """
-
-    document: Document
-    attempt: int
-    usage: Mapping[str, Any]
-    earlier: tuple[Mapping[str, Any], ...]
 
 
 class DocumentFileReport(NamedTuple):
@@ -111,7 +93,7 @@ def write_document_file(
     options = {"temperature": temperature, "max_tokens": max_tokens}
     path = pathlib.Path(path)
     _begin(path, requests, {**options, "seed": seed, "chunk": chunk, "settings": dict(settings)})
-    rows = _read_of(path, requests) if path.exists() else []
+    rows = read_rows_of(path, requests) if path.exists() else []
     found = len(rows)
     shown = Progress(path.name, len(requests), start=found, show=show)
     with shown as progress, line_file.Writer(path, promise="it continues there") as file:
@@ -121,8 +103,8 @@ def write_document_file(
                 continue
             answers = list(write_documents(generate, asked, chunk=chunk, seed=seed, **options))
             for request, document in zip(missing, answers[-len(missing) :], strict=True):
-                rows.append(_row(document, 0, _usage(usage_fn, request)))
-                file.append(_line(rows[-1]), f"document {len(rows)}")
+                rows.append(make_row(document, 0, _usage(usage_fn, request)))
+                file.append(make_line(rows[-1]), f"document {len(rows)}")
             progress.update(len(rows), {}, 0.0)
     if all(row["text"] is None for row in rows):
         raise RuntimeError(
@@ -177,7 +159,7 @@ def retry_failed(
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing, so that no row has failed; write it first")
     _begin(path, requests, {**options, "seed": seed, "chunk": chunk, "settings": dict(settings)})
-    rows = _read_of(path, requests)
+    rows = read_rows_of(path, requests)
     if len(rows) < len(requests):
         raise ValueError(f"{path} has {len(rows)} rows for {len(requests)} requests; write it to its end, then retry")
     failed = [place for place, row in enumerate(rows) if row["text"] is None]
@@ -189,10 +171,10 @@ def retry_failed(
             some = [requests[place] for place in places]
             answers = write_documents(generate, some, chunk=chunk, seed=seeds, **options)
             for place, document in zip(places, answers, strict=True):
-                rows[place] = _row(document, attempt, _usage(usage_fn, requests[place]), rows[place])
+                rows[place] = make_row(document, attempt, _usage(usage_fn, requests[place]), rows[place])
                 progress.update(next(done), {}, 0.0)
     if failed:
-        _replace_lines(path, {place: _line(rows[place]) for place in failed})
+        _replace_lines(path, {place: make_line(rows[place]) for place in failed})
     if failed and all(rows[place]["text"] is None for place in failed):
         raise RuntimeError(
             f"none of the {len(failed)} rows of {path} that were asked for again got a document; the first: "
@@ -201,72 +183,13 @@ def retry_failed(
     return _report(rows, len(failed))
 
 
-def read_documents(path: str | os.PathLike) -> list[StoredDocument]:
-    """Reads the rows of a file of documents, without a last line that was cut off.
-
-    Args:
-      path: the file that :func:`write_document_file` wrote.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: a line is damaged; names the file and the line.
-    """
-    return line_file.read_rows(path, _stored, what="a document")
-
-
-def check_prompts(path: str | os.PathLike, task: Task, render: Callable[[Task, Assignment], str]) -> int:
-    """Renders the prompt of every row again from the values that it stores, and compares the hashes.
-
-    Args:
-      path: the file that :func:`write_document_file` wrote.
-      task: the task that the documents were asked for.
-      render: what made the prompt of an assignment, for instance :func:`jaxalign.attributes.render_document`.
-
-    Returns:
-      How many rows were checked, all of the file.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: a row was made from another prompt; names the file and the line.
-    """
-    rows = read_documents(path)
-    for number, (document, *_) in enumerate(rows, 1):
-        try:
-            found = prompt_hash(render(task, document.assignment))
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path}, line {number}: its values fit another task: {error}") from error
-        if found != document.prompt_hash:
-            raise ValueError(
-                f"{path}, line {number}: expected a prompt of the hash {document.prompt_hash[:12]}…, got one of "
-                f"{found[:12]}…; the row was made from another task or by another wording. Give those, or write a new "
-                "file"
-            )
-    return len(rows)
-
-
 def _begin(path: pathlib.Path, requests: Sequence[DocumentRequest], options: keys.Key) -> None:
     if not requests:
         raise ValueError(f"expected at least one request to write to {path}, got none; ask for some documents")
     check_counts(chunk=options["chunk"], max_tokens=options["max_tokens"])
-    lines = "\n".join(json.dumps(_identity(request)) for request in requests)
+    lines = "\n".join(json.dumps(identity(request)) for request in requests)
     digest = hashlib.sha256(lines.encode()).hexdigest()
     keys.begin(path, {keys.FORMAT: FORMAT, "requests": {"count": len(requests), "prompts": digest}, **options})
-
-
-def _read_of(path: pathlib.Path, requests: Sequence[DocumentRequest]) -> list[dict[str, Any]]:
-    """The rows of a file, each of which belongs to the request in its place."""
-    rows = line_file.read_rows(path, lambda row: (_stored(row), row)[1], what="a document")
-    if len(rows) > len(requests):
-        raise ValueError(f"{path} has {len(rows)} rows for {len(requests)} requests; name a new file")
-    for number, (row, request) in enumerate(zip(rows, requests, strict=False), 1):
-        expected = _identity(request)
-        for name in _IDENTITY:
-            if row[name] != expected[name]:
-                raise ValueError(
-                    f"{path}, line {number}: {name} is {row[name]!r}, but the request has {expected[name]!r}; lines "
-                    "were moved or edited. Undo that, or name a new file"
-                )
-    return rows
 
 
 def _asked(chunk: Sequence[DocumentRequest], found: int) -> tuple[list[DocumentRequest], Sequence[DocumentRequest]]:
@@ -276,55 +199,12 @@ def _asked(chunk: Sequence[DocumentRequest], found: int) -> tuple[list[DocumentR
     return [request for request in chunk if request.prompt in prompts], missing
 
 
-def _identity(request: DocumentRequest) -> dict[str, Any]:
-    return _made_of(request.assignment, request.labels, prompt_hash(request.prompt), request.draw)
-
-
-def _made_of(assignment: Assignment, labels: Sequence[str], hashed: str, draw: int) -> dict[str, Any]:
-    values = {"label": assignment.label, "number": assignment.number, "labels": list(labels)}
-    return {**values, "values": dict(assignment.values), "prompt_hash": hashed, "draw": draw}
-
-
-def _row(document: Document, attempt: int, usage: keys.Key, before: keys.Key | None = None) -> dict[str, Any]:
-    row = _made_of(document.assignment, document.labels, document.prompt_hash, document.draw)
-    row |= {
-        "attempt": attempt,
-        "text": document.text,
-        "reason": document.reason,
-        "preamble": document.preamble,
-        **usage,
-    }
-    if before is not None:
-        row["earlier"] = [*before.get("earlier", ()), {"reason": before["reason"], **_others(before)}]
-    return row
-
-
-def _stored(row: Mapping[str, Any]) -> StoredDocument:
-    assignment = Assignment(row["label"], row["number"], tuple(row["values"].items()))
-    document = Document(assignment, tuple(row["labels"]), row["prompt_hash"], row["draw"], row["text"])
-    document = document._replace(reason=row["reason"], preamble=row["preamble"])
-    return StoredDocument(document, row["attempt"], _others(row), tuple(row.get("earlier", ())))
-
-
-def _others(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in _FIELDS}
-
-
 def _usage(usage_fn: UsageFn | None, request: DocumentRequest) -> dict[str, Any]:
     """What is known of an answer: neither None nor NaN."""
     usage = usage_fn(request.prompt, request.draw) if usage_fn else {}
-    if taken := [name for name in usage if name in _FIELDS]:
+    if taken := [name for name in usage if name in FIELDS]:
         raise ValueError(f"usage_fn gives {taken[0]!r}, which is a field of a document's row; rename it")
     return {name: value for name, value in usage.items() if value is not None and value == value}
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:  # half of a character, where a server cut an answer
-        return json.dumps(row)
-    return line
 
 
 def _replace_lines(path: pathlib.Path, lines: Mapping[int, str]) -> None:

@@ -15,7 +15,8 @@ from jaxalign.attributes import (
     sample_assignments,
     write_documents,
 )
-from jaxalign.io import jobs
+from jaxalign.io import jobs, llm
+from jaxalign.io.llm.service import Ledger
 from tests.attributes.fakes import Writer
 from tests.attributes.tiny import TASK
 from tests.full_disk import limited
@@ -134,6 +135,25 @@ def test_equal_prompts_get_the_texts_that_an_unbroken_run_gives_them(tmp_path, s
     write(path, second, EQUAL)
     assert path.read_bytes() == whole
     assert set(second.calls) <= set(first.calls) and len(second.calls) == len(set(second.calls))
+
+
+@pytest.mark.parametrize("requests", [REQUESTS, EQUAL])
+def test_a_pool_of_answers_pays_nothing_twice(tmp_path, requests):
+    """Neither after a break, nor when a retry is done again that was killed before the file was replaced."""
+    path, writer = tmp_path / "out.jsonl", Writer(refuses=0.3, chats=0.2)
+    recorder = llm.record.Recorder("m", llm.Cache(tmp_path / "pool.jsonl"), len, Ledger(), chunk=5, show=False)
+    pooled = llm.record.recorded_generate(recorder, writer)
+    write(path, pooled, requests)
+    whole, paid = path.read_bytes(), len(writer.prompts)
+    for lines in range(0, 31, 4):
+        path.write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]) + b'{"cut')
+        write(path, pooled, requests)
+        assert path.read_bytes() == whole and len(writer.prompts) == paid
+    retry(path, pooled, requests)
+    retried, paid = path.read_bytes(), len(writer.prompts)
+    path.write_bytes(whole)
+    retry(path, pooled, requests)
+    assert path.read_bytes() == retried != whole and len(writer.prompts) == paid
 
 
 def test_a_writer_that_dies_leaves_the_chunks_before(tmp_path, whole):
