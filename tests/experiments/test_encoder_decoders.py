@@ -91,21 +91,35 @@ def test_robust_reward_models(t5, folder, tmp_path):
     assert (place / "checkpoints").is_dir() and not (place / "hf").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
-def test_plad(t5, folder, tmp_path):
+@pytest.fixture(scope="module")
+def plad_run(t5, tmp_path_factory):
+    """A run with adapters and one method, and its figures; the same folder takes further methods."""
+    root = tmp_path_factory.mktemp("plad")
     config = replace(
         plad.PRESETS["tldr"],
-        **dict(warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking", "JSD"), lora_rank=2),
+        **dict(warm_steps=1, steps=1, batch=8, limits=(24, 40), methods=("PLaD ranking",), lora_rank=2),
         teacher=str(t5),
         student=str(t5),
-        data=folder,
-        output=tmp_path / "run",
+        data=long_form.write(root / "lists", ROWS, ROWS[:15]),
+        output=root / "run",
     )
-    figures = plad.main(config)
+    return config, plad.main(config)
+
+
+def test_plad_on_pairs(plad_run):
+    _, figures = plad_run
     assert np.isfinite(figures["held-out/PLaD ranking/tau of likelihood"])
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
+def test_plad_on_logits(plad_run, t5):
+    config, before = plad_run
+    figures = plad.main(replace(config, methods=("PLaD ranking", "JSD")))
     assert np.isfinite(figures["held-out/JSD/ROUGE-L"])
+    name = "held-out/PLaD ranking/tau of likelihood"
+    assert figures[name] == before[name]
     # What was trained of the warm start is an adapter of rank 2, and so is JSD, of which no merged copy is kept.
-    folder = tmp_path / "run" / "seed-0"
+    folder = config.output / "seed-0"
     base = transformers.AutoModelForSeq2SeqLM.from_pretrained(t5)
     base = peft.PeftModel.from_pretrained(base, folder / "warm" / "adapter").merge_and_unload()
     exported = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder / "warm" / "hf")
