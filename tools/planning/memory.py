@@ -1,7 +1,9 @@
 """What fills the memory of a device during a step."""
 
+import contextlib
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -85,17 +87,28 @@ def allocation(compiled: jax.stages.Compiled) -> Allocation:
 
 
 def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    """The program.
+    """Compiles a step, and keeps it in no cache on disk: JAX cannot read programs of devices that are not here.
 
     Raises:
       DoesNotFit: it needs more memory than the device has.
     """
     try:
-        return lowered.compile()
+        with _never_kept():
+            return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if excess := parse_excess(str(error)):
             raise excess from error
         raise
+
+
+@contextlib.contextmanager
+def _never_kept() -> Iterator[None]:
+    before = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", before)
 
 
 def parse_excess(message: str) -> DoesNotFit | None:

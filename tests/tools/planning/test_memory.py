@@ -7,6 +7,7 @@ import pytest
 from jaxalign import sharding
 from tests.tools.planning import tiny
 from tools.planning import memory
+from tools.planning.clusters import find_cluster
 from tools.planning.steps import lay_out, row_unit
 
 
@@ -103,3 +104,14 @@ def test_a_batch_that_cannot_be_dealt_out():
 def test_a_mesh_that_divides_no_parameter():
     with pytest.raises(ValueError, match="cannot be split over tensor=3"):
         lay_out(tiny.make_setup(batch=3), sharding.make_abstract_mesh(3, fsdp=1, tensor=3))
+
+
+def test_a_program_for_devices_that_are_not_here_is_not_kept():
+    """JAX writes such a program to its cache, cannot read it, and would warn, which is an error here."""
+    device = find_cluster("v5e:2x2").devices[0]
+    shape = jax.ShapeDtypeStruct((8,), jnp.float32, sharding=jax.sharding.SingleDeviceSharding(device))
+    for _ in range(2):
+        jax.clear_caches()
+        lowered = jax.jit(lambda x: jnp.sin(x) + 17).lower(shape)
+        assert "sine" in memory.compile_step(lowered).as_text()
+    assert jax.config.jax_persistent_cache_min_compile_time_secs == 0  # the tests keep all other programs
