@@ -4,6 +4,7 @@ Effects are this module's purpose. It lies below all others because ``data``, ``
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _DRAFT = ".part-"  # between a file's name and what tells its writers apart
 
 
@@ -105,5 +107,6 @@ def explained(what: str, promise: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "Correct the path or its permissions" if error.errno in _NOT_ALLOWED else "Free space"
         again = f"start the same command again{promise and f': {promise}'}"
-        raise OSError(f"could not write {what}: {error}. Free space, then {again}") from error
+        raise OSError(f"could not write {what}: {error}. {remedy}, then {again}") from error

@@ -11,7 +11,7 @@ from jaxalign.judge import Judgement
 
 
 class Place(NamedTuple):
-    """Where the two responses of a pair come from."""
+    """The list and the places in it from which the two responses of a pair come."""
 
     list: int
     first: int

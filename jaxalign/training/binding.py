@@ -53,6 +53,10 @@ class _Structure:
         self._structure, self._static = structure, static
         # 1, 1.0 and True are equal, and are different programs.
         self._key = structure, static, tuple(map(type, static))
+        try:
+            self._hash = hash(self._key)  # once: each step asks for it
+        except TypeError:  # something is bound that has no hash: this function is like no other
+            self._hash = id(self)
 
     def __call__(self, arrays: Sequence[Any], *arguments):
         left = iter(arrays)
@@ -65,10 +69,7 @@ class _Structure:
         )
 
     def __hash__(self) -> int:
-        try:
-            return hash(self._key)
-        except TypeError:  # something is bound that has no hash: this function is like no other
-            return id(self)
+        return self._hash
 
 
 class Program:

@@ -65,7 +65,10 @@ def train_step_maker(
     """Makes :func:`make_train_step` for many losses: those that differ only in bound arrays share a compiled program.
 
     Args:
-      optimizer, mesh, rules, accumulate: as :func:`make_train_step` takes them.
+      optimizer: from :mod:`jaxalign.training` or Optax.
+      mesh: the devices; None is one device.
+      rules: how parameters and batches lie on the mesh.
+      accumulate: the number of microbatches that the batch is cut into, which run one after the other.
 
     Returns:
       ``make_step(loss_fn) -> step``.

@@ -57,7 +57,7 @@ def is_main() -> bool:
 
 
 def started_by_cluster(environment: Mapping[str, str]) -> bool:
-    """Whether a cluster started this process together with others.
+    """Says whether a cluster started this process together with others.
 
     Args:
       environment: the environment variables by name.

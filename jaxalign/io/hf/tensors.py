@@ -22,7 +22,7 @@ from jaxalign.models import ModelConfig
 from jaxalign.sharding.rules import STACK
 
 HEADS = {models.RewardConfig: "head/reward", models.ClassifierConfig: "head/classes"}
-"""Where the linear map of a head is among the parameters."""
+"""The path of a head's linear map among the parameters."""
 
 
 class Slot(NamedTuple):

@@ -40,7 +40,7 @@ class Abilities:
     _told: set[str] = dataclasses.field(default_factory=set)
 
     def can(self, name: str, request: Asked | None, plain: Asked) -> bool:
-        """Whether a way is known, as the file says or as a request shows; a later call may find that it is after all.
+        """Says whether a way is known, by the file or by a request; a later call may find that it is after all.
 
         Args:
           name: the name of the way.

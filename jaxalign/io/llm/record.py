@@ -28,7 +28,7 @@ _FORMAT = 2  # of what is kept; higher where the same prompt becomes other token
 
 
 class Recorder(NamedTuple):
-    """Where the answers of a model in this process are kept, and under which name.
+    """Keeps the answers of a model in this process, in a file and under a name.
 
     Attributes:
       model: what tells models apart, see :func:`identify`.

@@ -205,7 +205,7 @@ def _is_final(code: int | None) -> bool:
 
 
 def is_page(text: str) -> bool:
-    """Whether a reply is a web page, such as a proxy sends, or an address that is not the endpoint's.
+    """Says whether a reply is a web page, such as a proxy sends, or an address that is not the endpoint's.
 
     Args:
       text: the text of the reply.
