@@ -47,30 +47,30 @@ class Command(Generic[Config]):
     machines: Machines
 
 
-class Typed(NamedTuple):
+class Launch(NamedTuple):
     """What a command line says beside the config; the defaults are those of a ``main`` that a program calls."""
 
     preset: str | None = None
     mesh: tuple[int, int, int, int] = Machines().mesh
 
 
-_NOTHING = Typed()
-_typed: contextvars.ContextVar[Typed] = contextvars.ContextVar("typed", default=_NOTHING)
+_NOTHING = Launch()
+_launch: contextvars.ContextVar[Launch] = contextvars.ContextVar("launch", default=_NOTHING)
 
 
-def typed() -> Typed:
+def current_launch() -> Launch:
     """Returns what the command line says that started what is running."""
-    return _typed.get()
+    return _launch.get()
 
 
 @contextlib.contextmanager
-def as_typed(said: Typed) -> Iterator[None]:
-    """Makes :func:`typed` return this inside, and gives :func:`mesh` its sizes."""
-    before = _typed.set(said)
+def launched_as(said: Launch) -> Iterator[None]:
+    """Makes :func:`current_launch` return this inside, and gives :func:`mesh` its sizes."""
+    before = _launch.set(said)
     try:
         yield
     finally:
-        _typed.reset(before)
+        _launch.reset(before)
 
 
 def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
@@ -86,7 +86,7 @@ def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str
         coordinator=machines.coordinator, num_processes=machines.num_processes, process_id=machines.process_id
     )
     with contextlib.ExitStack() as stack:
-        stack.enter_context(as_typed(Typed(preset_name(presets, sys.argv[1:]), machines.mesh)))
+        stack.enter_context(launched_as(Launch(preset_name(presets, sys.argv[1:]), machines.mesh)))
         if not launch.is_main():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         main(config)
@@ -102,9 +102,9 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], descriptio
     def alone(config: Any) -> Any:
         if jax.process_count() > 1:
             raise ValueError(f"this experiment runs in one process, and there are {jax.process_count()}; start one")
-        if typed().mesh != Machines().mesh:
+        if current_launch().mesh != Machines().mesh:
             raise ValueError(
-                f"this experiment has nothing to lay out over a mesh, got --mesh {typed().mesh}; leave it out"
+                f"this experiment has nothing to lay out over a mesh, got --mesh {current_launch().mesh}; leave it out"
             )
         return main(config)
 
@@ -170,7 +170,7 @@ def _shown(value: Any) -> str:
 
 def mesh() -> Mesh:
     """Returns the mesh of the run, over the devices of all processes."""
-    return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, typed().mesh, strict=True)))
+    return sharding.make_mesh(**dict(zip(sharding.MESH_AXES, current_launch().mesh, strict=True)))
 
 
 def share() -> dict[str, int]:

@@ -73,7 +73,7 @@ def facts(run: Run, *, model: str = "", told: Mapping[str, Any] | None = None) -
 
 def preset_of(presets: Mapping[str, Any], config: Any) -> str:
     """Returns the preset that the command line named, or else the one that has the fewest other fields."""
-    if (named := machines.typed().preset) in presets:
+    if (named := machines.current_launch().preset) in presets:
         return named
     return min(presets, key=lambda name: len(_changed(presets[name], config)))
 
@@ -85,7 +85,7 @@ def command(module: str, presets: Mapping[str, Any], config: Any) -> str:
     values = fields.flat(config)
     for name in _changed(presets[preset], config):
         flags += _flag(name, values[name])
-    if (mesh := machines.typed().mesh) != machines.Machines().mesh:
+    if (mesh := machines.current_launch().mesh) != machines.Machines().mesh:
         flags += ["--mesh", *_words(mesh)]
     return shlex.join([*_launcher(), module, *flags])
 

@@ -81,7 +81,7 @@ def assert_same_curves(one, other):
 
 def test_rows_may_be_split_over_devices(finished, tmp_path):
     """Prompts of 9 tokens are padded to 10 where two devices share a row."""
-    with machines.as_typed(machines.Typed(mesh=(2, -1, 2, 1))):
+    with machines.launched_as(machines.Launch(mesh=(2, -1, 2, 1))):
         lipo.main(dataclasses.replace(finished[0], output=tmp_path))
     assert_same_curves(tmp_path, finished[0].output)
 

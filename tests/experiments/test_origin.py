@@ -68,7 +68,7 @@ def test_so_it_does_for_every_preset(name):
 def test_what_was_typed_is_what_is_shown():
     """Another preset may be nearer, and another mesh changes the command."""
     config = replace(lipo.DEFAULT, seeds=3)
-    with machines.as_typed(machines.Typed("table", (2, -1, 1, 2))):
+    with machines.launched_as(machines.Launch("table", (2, -1, 1, 2))):
         command = origin.command("experiments.lipo", lipo.PRESETS, config)
     assert command.endswith("experiments.lipo table --losses lambda dpo --seeds 3 --output runs/lipo --mesh 2 -1 1 2")
     again = machines.command_line(lipo.PRESETS, shlex.split(command.partition("lipo ")[2]))
