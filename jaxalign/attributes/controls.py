@@ -17,8 +17,8 @@ Texts = Mapping[str, Sequence[str]]
 """The texts of each set by its name, for instance of each method, and of the test set."""
 
 _FUNCTION_WORDS = frozenset(
-    "a an and are as at be by can do for from i in is it me my no not of on or out should that the this to we what with "
-    "you your".split()
+    "a an and are as at be by can do for from i in is it me my no not of on or out should that the this to we what "
+    "with you your".split()
 )
 _NO_PLURALS = frozenset({"news"})  # "new" is another word
 _HISSED = ("s", "x", "z", "ch", "sh")
