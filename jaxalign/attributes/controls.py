@@ -144,6 +144,7 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str] | None:
         for word in words
         if word not in _FUNCTION_WORDS and len(word) > 1 and not word.isdigit()
         for form in _forms(word)
+        if form not in _FUNCTION_WORDS
     }
     # The longest names first, since of two alternatives the earlier one wins.
     parts = [*sorted(wholes, key=lambda whole: -wholes[whole]), *sorted(single, key=len, reverse=True)]

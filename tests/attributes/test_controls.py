@@ -46,6 +46,10 @@ def test_other_tokens_and_nothing_to_mask():
     assert mask_words("C++ (of the)", ["of the", "C++"]) == "x++ (x)"
 
 
+def test_a_function_word_is_no_singular():
+    assert mask_words("whats new, what book, whats that book", ["whats that book"]) == "x new, what x, x"
+
+
 def test_longer_names_come_first():
     assert mask_words("computer video games, computer games", ["computer", "computer video games"]) == "x, x x"
 

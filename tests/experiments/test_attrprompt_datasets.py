@@ -20,6 +20,7 @@ from jaxalign.attributes import (
     make_requests,
     parse_task,
     prompt_hash,
+    prompts,
     read_attributes,
     render_document,
     render_task,
@@ -192,6 +193,23 @@ def test_leading_digits_stand_in_prompts(real, file):
             assert f"\n1. The length is {length} to {length + 50} words." in prompt
     assert found == collections.Counter((row["dataset"], row["value"]) for row in file if row["value"][0].isdigit())
     assert found.total() == 21
+
+
+def test_every_value_stands_whole_in_its_line(real):
+    """Values with colons, quotes, numbers and full stops, in requests of documents and in questions of the filter."""
+    for task, _ in real.values():
+        for attribute in task.attributes:
+            for label in task.classes if isinstance(attribute, ClassAttribute) else list(task.classes)[:1]:
+                similar = task.similar.get(label, ())
+                for value in attribute.values_of(label):
+                    assignment = Assignment(label, 0, ((attribute.name, value), (LENGTH, "30 to 80")))
+                    lines = render_document(task, assignment).split("\n")
+                    assert lines[1] == f"1. The {attribute.phrase} is: {value}"
+                    assert len(lines) == 3 + any(task.similar.get(each) for each in labels_of(task, assignment))
+                    if isinstance(attribute, ClassAttribute) and similar:
+                        lines = prompts.render_filter(task, attribute, label, value).split("\n")
+                        assert lines[1:-4] == [f"- {task.classes[each]}" for each in similar]
+                        assert lines[-3] == f"{attribute.phrase.capitalize()}: {value}"
 
 
 def test_no_other_value_is_lost(real, file):
