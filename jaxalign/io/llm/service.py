@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxalign.io.llm import failures
 from jaxalign.io.llm.accounting import Usage, usage_of
 from jaxalign.io.llm.cache import Cache
-from jaxalign.io.llm.http import Client
+from jaxalign.io.llm.http import Client, RequestError
 from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.llm.protocol import Asked, Request
 from jaxalign.io.llm.replies import Answer
@@ -70,7 +70,8 @@ def asking(
     """Returns a service that asks a server.
 
     Its ``ask`` raises what :func:`jaxalign.io.llm.complete` raises, and :class:`StoppedError` when the budget of the
-    ledger is spent, or it is told to stop.
+    ledger is spent, or it is told to stop. Its ``attempt`` raises RequestError only where each of several requests was
+    tried in vain until its retries were used up: to go on so through thousands of documents would take days.
 
     Args:
       client: the server and its model.
@@ -95,6 +96,11 @@ def asking(
     def attempt(requests: Sequence[Asked]) -> list[Answer]:
         found = answers(requests, skip_failed=True)
         failed = [pair for pair in zip(requests, found, strict=True) if pair[1].error]
+        if len(failed) == len(requests) > 1 and all(answer.retries >= client.max_retries > 0 for answer in found):
+            raise RequestError(
+                f"none of {len(requests)} requests was answered, so that the server seems to be gone; the first: "
+                f"{found[0].error}. What was answered is in {cache.path}; the same command goes on from there"
+            )
         if failed and not ledger.failed:
             client.tell(f"A request failed, and the run goes on without its text: {failed[0][1].error}")
         ledger.failed += len(failed)

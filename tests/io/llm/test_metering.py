@@ -204,3 +204,24 @@ def test_when_all_fail_the_first_error_is_shown(server, tmp_path):
         RuntimeError, match=r"none of the 12 requests .* gave a document; the first: .* 401, no such key"
     ):
         jobs.write_document_file(tmp_path / "documents.jsonl", writer.generate, DISTINCT, settings={}, show=False)
+
+
+def test_a_server_that_is_gone_ends_the_run_and_another_goes_on(server, tmp_path, pauses):
+    """One request that is tried in vain is a failed row; a chunk of them is no reason to try thousands more."""
+    path, gone = tmp_path / "documents.jsonl", chat_server.status(503)
+    client = llm.Client(server.url, "m", max_retries=1)
+    options = {"settings": {}, "chunk": 4, "show": False}
+
+    def write():
+        service = llm.service.asking(client, llm.Cache(tmp_path / "pool.jsonl"), concurrency=1, show=False)
+        jobs.write_document_file(path, open_writer(service).generate, DISTINCT, **options)
+
+    server.faults = [gone, gone, *[None] * 3, *[gone] * 99]
+    with pytest.raises(llm.RequestError, match="none of 4 requests was answered, so .*; the first: .* in 2 attempts"):
+        write()
+    assert len(server.bodies) == 2 + 3 + 4 * 2
+    rows = jobs.read_documents(path)
+    assert [row.document.text is None for row in rows] == [True, False, False, False]
+    server.faults = []
+    write()
+    assert [row.document.text is None for row in jobs.read_documents(path)] == [True] + [False] * 11
