@@ -19,6 +19,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "controls": ["change_alike", "mask_words", "match_lengths", "shuffle_values"],
         "documents": [
             "Document",
             "DocumentReport",
@@ -34,6 +35,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "parsing": [
             "Matched",
             "Parsed",
+            "find_class",
+            "match_classes",
             "parse_classes",
             "parse_document",
             "parse_values",

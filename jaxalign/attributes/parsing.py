@@ -5,7 +5,7 @@ three-dimensional things stay what they are.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxalign.attributes.refusals import is_refusal
@@ -77,11 +77,44 @@ def parse_classes(text: str, task: Task) -> Matched:
       text: as the model wrote it; thinking before the answer is not read, nor lines that are no items.
       task: the classes.
     """
-    spelt = _spellings(task)
     values = parse_values(text)
-    found = [spelt.get(_letters(value)) or spelt.get(_letters(value.partition(":")[0])) for value in values]
-    unknown = tuple(value for value, label in zip(values, found, strict=True) if label is None)
-    return Matched(tuple(dict.fromkeys(label for label in found if label is not None)), unknown)
+    found = [find_class(task, value) or find_class(task, value.partition(":")[0]) for value in values]
+    return _matched(values, found)
+
+
+def match_classes(names: Sequence[str], task: Task) -> Matched:
+    """Finds the class of each name, as :func:`find_class` does.
+
+    Args:
+      names: names or labels of classes, in any spelling.
+      task: the classes.
+    """
+    return _matched(names, [find_class(task, name) for name in names])
+
+
+def find_class(task: Task, name: str) -> str | None:
+    """Returns the label of the class that a name or label means; case, blanks and marks count only where they must.
+
+    Args:
+      task: the classes.
+      name: of a class, in any spelling.
+
+    Returns:
+      The label: where no label and no name is just so, that of the only class that is spelt alike. None for none, or
+      for several.
+
+    >>> task = Task("news article", {"Sci_Tech": "science and technology", "World": "world news"})
+    >>> find_class(task, "Sci/Tech"), find_class(task, "Science and Technology"), find_class(task, "Sports")
+    ('Sci_Tech', 'Sci_Tech', None)
+    """
+    if name in task.classes:
+        return name
+    for spelt in (str, str.casefold, _letters):
+        wanted = spelt(name)
+        found = {label for label, shown in task.classes.items() if wanted and wanted in (spelt(label), spelt(shown))}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def parse_yes_no(text: str) -> bool | None:
@@ -145,9 +178,9 @@ def _bare(text: str) -> str:
     return text
 
 
-def _spellings(task: Task) -> Mapping[str, str]:
-    by_label = {_letters(label): label for label in task.classes}
-    return by_label | {_letters(name): label for label, name in task.classes.items()}
+def _matched(names: Sequence[str], found: Sequence[str | None]) -> Matched:
+    unknown = tuple(name for name, label in zip(names, found, strict=True) if label is None)
+    return Matched(tuple(dict.fromkeys(label for label in found if label is not None)), unknown)
 
 
 def _letters(name: str) -> str:

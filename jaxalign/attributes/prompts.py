@@ -41,7 +41,7 @@ def render_similar_classes(task: Task, label: str, count: int) -> str:
     """
     others = (name for each, name in task.classes.items() if each != label)
     return (
-        f'Which {count} of these classes are the most similar to the class "{task.classes[label]}", so that a '
+        f"Which {count} of these classes are the most similar to the class {_quoted(task.classes[label])}, so that a "
         f"{task.document} of one might be taken for one of the other?\n{_bullets(others)}\n\n"
         f"Copy each name from the list {_EACH_LINE}, the most similar first."
     )
@@ -56,8 +56,8 @@ def render_shared_values(task: Task, attribute: SharedAttribute, count: int) -> 
       count: how many values to ask for.
     """
     return (
-        f'Name {count} different values of the attribute "{attribute.phrase}" for texts, each a {task.document}. '
-        f"Write each value {_EACH_LINE}."
+        f"Name {count} different values of the attribute {_quoted(attribute.phrase)} for texts, each a "
+        f"{task.document}. Write each value {_EACH_LINE}."
     )
 
 
@@ -75,8 +75,8 @@ def render_class_values(task: Task, attribute: ClassAttribute, label: str, count
     similar = _similar(task, (label,))
     avoided = f" Name none that also fits {_the_classes(task, similar)}." if similar else ""
     return (
-        f'Name {count} different values of the attribute "{attribute.phrase}" for texts, each a {task.document}, of '
-        f'the class "{task.classes[label]}".{avoided} Write each value {_EACH_LINE}.'
+        f"Name {count} different values of the attribute {_quoted(attribute.phrase)} for texts, each a "
+        f"{task.document}, of the class {_quoted(task.classes[label])}.{avoided} Write each value {_EACH_LINE}."
     )
 
 
@@ -207,10 +207,15 @@ def _similar(task: Task, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _the_classes(task: Task, labels: Sequence[str]) -> str:
-    names = [f'"{task.classes[label]}"' for label in labels]
+    names = [_quoted(task.classes[label]) for label in labels]
     if len(names) == 1:
         return f"the class {names[0]}"
     return f"the classes {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _quoted(name: str) -> str:
+    """A name in quotes, of another form where it holds quotes itself."""
+    return f"“{name}”" if '"' in name else f'"{name}"'
 
 
 def _bullets(items: Iterable[str]) -> str:

@@ -1,28 +1,45 @@
 """A task as a TOML file, which a person reads and edits between the stages of a run.
 
-document = "news article"
-lengths = [30, 100]  # the least words of a document
-room = 50            # words that it may have beyond them
+Every field that there is::
 
-[classes]  # label = what prompts call it
-World = "world news"
-Sports = "sports"
+    document = "product review"  # the kind of document; prompts say "Write one product review of the class ..."
+    lengths = [30, 100]          # the least words of a document, one or several to draw from; [] leaves it open
+    room = 50                    # words that a document may have beyond its least
+    # labels_from = "products"   # for several labels: a document has all classes under which its product stands
 
-[similar]  # classes that are easily confused
-World = ["Sports"]
+    [classes]  # label = what prompts call it; labels stand in the data, names in prompts
+    kitchen = "kitchen"
+    toys_games = "toys and games"
+    "Sci/Tech" = "science and technology"  # a label with other marks stands in quotes
 
-[[attributes]]
-name = "style"
-phrase = "writing style"  # what prompts call it
-kind = "shared"
-values = ["interview", "report"]
+    [similar]  # for a label, the labels that are easily confused with it; prompts keep clear of them
+    kitchen = ["toys_games"]
+    toys_games = []  # none, and no model is asked for some; for a label that is missing, it is
 
-[[attributes]]
-name = "subtopics"
-phrase = "subtopic"
-kind = "class"
-[attributes.values]
-Sports = ["3D tracking of players"]
+    [[attributes]]  # shared: one list of values for documents of every class
+    name = "style"
+    phrase = "writing style"  # what prompts call it: "The writing style is: ..."
+    kind = "shared"
+    values = ["personal: tells of one's own use", "pros and cons"]
+
+    [[attributes]]  # class: a list for each label; values that fit similar classes too are filtered out
+    name = "products"
+    phrase = "product"
+    kind = "class"
+    [attributes.values]
+    kitchen = ["blender", "2 quart pot", "other"]  # "other" leaves the choice to the writer
+    toys_games = ["\\"1984\\", a board game", 'a 12" doll']
+    "Sci/Tech" = ["3D printer"]
+
+    [[attributes]]  # brands depend on the class, and are not filtered
+    name = "brands"
+    phrase = "brand"
+    kind = "class"
+    filtered = false
+    # Without values, a model is asked for some.
+
+A stage writes what it found into the fields that are empty and leaves the others as they are. Values are texts, numbers
+too: ``"100"``. The length of documents is no attribute; it has fields of its own.
 """
 
 import tomllib
@@ -34,7 +51,8 @@ from jaxalign.attributes.task import Attribute, ClassAttribute, SharedAttribute,
 _HEADER = """\
 # What to generate. Edit it freely, and keep texts in quotes.
 # classes: label = what prompts call it. similar: for a label, the labels that are easily confused with it.
-# attributes: kind "shared" has one list of values, kind "class" a list for each label; phrase is what prompts call it.
+# attributes: kind "shared" has one list of values, kind "class" a list for each label; phrase is what prompts call it;
+# filtered = false keeps values that fit similar classes too.
 # lengths: the least words of a document; room: words that it may have beyond them.
 
 """

@@ -2,7 +2,16 @@
 
 import pytest
 
-from jaxalign.attributes import is_refusal, parse_classes, parse_document, parse_values, parse_yes_no
+from jaxalign.attributes import (
+    Task,
+    find_class,
+    is_refusal,
+    match_classes,
+    parse_classes,
+    parse_document,
+    parse_values,
+    parse_yes_no,
+)
 from tests.attributes.tiny import TASK
 
 VALUES = ("3D printing", "2K Games", '"1984" by George Orwell', "100", "Drama: a 2 hour fight")
@@ -33,6 +42,25 @@ def test_classes_by_name_and_label():
     found = parse_classes("1. Science & technology\n2. Science and Technology: it is near\n3. WORLD\n4. Cooking", TASK)
     assert found.labels == ("tech", "world") and found.unknown == ("Science & technology", "Cooking")
     assert parse_classes("None.", TASK) == ((), ())
+
+
+def test_classes_that_marks_alone_tell_apart():
+    task = Task("question", {"c": "C", "cpp": "C++", "cs": "C#", "rust": "Rust", "..": "dots"})
+    assert [find_class(task, name) for name in ("C++", "c++", "C#", "CPP", "rust.")] == [
+        "cpp",
+        "cpp",
+        "cs",
+        "cpp",
+        "rust",
+    ]
+    assert find_class(task, "(C)") is None  # three classes are spelt like it
+    assert find_class(task, "...") is None and find_class(task, "") is None
+    assert parse_classes("1. C++: it is near\n2. C", task) == (("cpp", "c"), ())
+
+
+def test_names_of_a_file():
+    found = match_classes(["Sports", "science-and technology", "SPORT", "Cooking", "cooking"], TASK)
+    assert found == (("sport", "tech"), ("Cooking", "cooking"))
 
 
 @pytest.mark.parametrize(

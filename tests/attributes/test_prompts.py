@@ -122,3 +122,23 @@ def test_hashes():
     (one, *_), (other, *_) = sample_assignments(TASK, 1), sample_assignments(renamed, 1)
     assert one == other
     assert prompts.render_document(TASK, one) != prompts.render_document(renamed, other)
+
+
+def test_names_with_quotes_stay_whole():
+    """A name that holds quotes stands in quotes of another form; values stand in none."""
+    task = dataclasses.replace(TASK, classes={**TASK.classes, "tech": 'the "new" tech', "world": "the world's news"})
+    values = (("topic", '"1984": a 12" model'), ("length", "30 to 80"))
+    assert prompts.render_document(task, Assignment("tech", 0, values)).splitlines() == [
+        'Write one news article of the class “the "new" tech”. Answer with the text alone, which meets these '
+        "requirements:",
+        '1. The subtopic is: "1984": a 12" model',
+        "2. The length is 30 to 80 words.",
+        '3. The text is relevant to the class “the "new" tech” and irrelevant to the classes "sports" and '
+        '"the world\'s news".',
+    ]
+    attribute = ClassAttribute("topic", 'what is "new"')
+    assert 'the class “the "new" tech”, so' in prompts.render_similar_classes(task, "tech", 2)
+    asked = prompts.render_class_values(task, attribute, "tech", 3)
+    assert 'the attribute “what is "new"” for texts' in asked and 'of the class “the "new" tech”. Name none' in asked
+    shared = prompts.render_shared_values(task, SharedAttribute("a", 'what is "new"'), 3)
+    assert 'the attribute “what is "new"” for texts' in shared

@@ -1,13 +1,15 @@
 """A task and its file: every error names the field and the remedy, and what is written is read again as it was."""
 
 import dataclasses
+import re
+import textwrap
 import tomllib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxalign.attributes import ClassAttribute, SharedAttribute, Task, parse_task, render_task
+from jaxalign.attributes import ClassAttribute, SharedAttribute, Task, parse_task, render_task, task_file
 
 FILE = """
 document = "news article"
@@ -80,6 +82,18 @@ def test_any_texts_come_back(values, phrase, labels):
     attribute = ClassAttribute("a", phrase, {labels[0]: tuple(values)})
     task = Task(phrase, classes, (attribute, SharedAttribute("b", phrase, tuple(values))))
     assert parse_task(render_task(task)) == task
+
+
+def test_the_example_of_the_documentation():
+    example = textwrap.dedent(task_file.__doc__.partition("::")[2].partition("\nA stage writes")[0])
+    task = parse_task(example)
+    assert parse_task(render_task(task)) == task
+    assert task.attribute("products").values_of("toys_games") == ('"1984", a board game', 'a 12" doll')
+    assert task.similar == {"kitchen": ("toys_games",), "toys_games": ()} and not task.attribute("brands").filtered
+    several = parse_task(example.replace("# labels_from", "labels_from"))
+    assert several == dataclasses.replace(task, labels_from="products")
+    fields = {name for kind in (Task, SharedAttribute, ClassAttribute) for name in kind.__dataclass_fields__}
+    assert all(re.search(rf"^\W*{name}\b", example, re.MULTILINE) for name in fields)
 
 
 def test_a_person_can_read_the_file():

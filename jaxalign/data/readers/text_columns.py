@@ -26,21 +26,27 @@ class TextColumns:
     """One text a row, for instance ``data.read_file(path, data.TextColumns(label="topic"))``.
 
     Attributes:
-      text: the column of the text.
+      text: the column of the text, or several, such as a title and a description, whose texts are joined by blanks.
       label: the column of the name or the number of its class, or of a list of these; None where there is none.
       id: the column of the row's name; None for none.
     """
 
-    text: str = "text"
+    text: str | tuple[str, ...] = "text"
     label: str | None = None
     id: str | None = None
 
     def __call__(self, row: Mapping) -> TextRow:
-        text = value_of(row, self.text)
-        if not isinstance(text, str):
-            raise ValueError(f"{self.text}: expected a text, got {text!r}")
+        columns = (self.text,) if isinstance(self.text, str) else self.text
+        text = " ".join(_text(row, column) for column in columns)
         labels = () if self.label is None else _labels(value_of(row, self.label), self.label)
         return TextRow(text, labels, **names_of(row, self, "id"))
+
+
+def _text(row: Mapping, column: str) -> str:
+    text = value_of(row, column)
+    if not isinstance(text, str):
+        raise ValueError(f"{column}: expected a text, got {text!r}")
+    return text
 
 
 def _labels(value: object, column: str) -> tuple[str, ...]:

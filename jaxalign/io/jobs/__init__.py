@@ -27,6 +27,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "records": ["read_provenance", "stored_records", "write_records"],
         "scoring": ["ScoringReport", "read_scores", "score_file"],
-        "stages": ["STAGES", "kept_task"],
+        "stages": ["kept_task"],
     },
 )

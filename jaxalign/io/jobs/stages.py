@@ -1,4 +1,4 @@
-"""The stages of an AttrPrompt run, each a task in a TOML file that a person may edit before the next stage reads it.
+"""The stages of a run, each a task in a TOML file that a person may edit before the next stage reads it.
 
 Beside a file that a stage made stands ``<stage>.toml.settings.json``: with what settings it was made, and a hash of the
 task of the stage before it, as that was read, edits included. Comments and blanks in a file count for nothing, the
@@ -18,8 +18,6 @@ from jaxalign.attributes import Task, parse_task, render_task
 from jaxalign.io import keys
 
 FORMAT = 1  # of the settings beside a task
-STAGES = ("dimensions", "similar", "values", "filtered")
-"""The stages in their order; a run may leave some out."""
 
 
 def kept_task(
@@ -29,6 +27,7 @@ def kept_task(
     make: Callable[[], Task],
     *,
     settings: Mapping[str, Any],
+    after: str = "",
 ) -> Task:
     """Returns the task in the file of a stage; if there is none, it is made and written first, complete.
 
@@ -38,21 +37,20 @@ def kept_task(
 
     Args:
       folder: the folder of the run; it is made. The file is ``<stage>.toml``.
-      stage: one of :data:`STAGES`.
+      stage: its name, a name of a file.
       before: the task of the stage before, as it was read; for the first stage what the run was given.
       make: makes the task; called only if there is no file.
       settings: what else would change the task, as JSON, for instance the model and its parameters.
+      after: the name of the stage before, whose file an error names; "" if ``before`` is what the run was given.
 
     Returns:
       The task, equal in the call that makes it and in those that find it.
 
     Raises:
-      ValueError: the stage is none; the file holds no task; the file was made from another task than ``before``, or
+      ValueError: the file holds no task; the file was made from another task than ``before``, or
         with other settings. The message names the files, what differs and the remedy.
       OSError: the file could not be written.
     """
-    if stage not in STAGES:
-        raise ValueError(f"expected one of the stages {', '.join(STAGES)}, got {stage!r}")
     path = pathlib.Path(folder) / f"{stage}.toml"
     key = {keys.FORMAT: FORMAT, "stage": stage, "settings": dict(settings), "before": _digest(before)}
     if not path.exists():
@@ -62,7 +60,7 @@ def kept_task(
         files.write_json(keys.settings_file(path), key)
         files.write_text(path, text)
     elif keys.settings_file(path).exists():
-        _check(path, key)
+        _check(path, key, path.with_name(f"{after}.toml") if after else None)
     return _read(path)
 
 
@@ -73,7 +71,7 @@ def _read(path: pathlib.Path) -> Task:
         raise ValueError(f"{path}: {error}. Correct the file, or delete it to have it made again") from error
 
 
-def _check(path: pathlib.Path, key: keys.Key) -> None:
+def _check(path: pathlib.Path, key: keys.Key, edited: pathlib.Path | None) -> None:
     beside = keys.settings_file(path)
     try:
         old = json.loads(beside.read_text(encoding="utf-8"))
@@ -91,18 +89,11 @@ def _check(path: pathlib.Path, key: keys.Key) -> None:
             "made again, and so what was made from it"
         )
     if source != now:
-        edited = _before(path)
         raise ValueError(
             f"{path} was made from another task than {edited or 'the one that this run is given'}, which was changed "
             f"since. Delete {path.name} to have it made again, or undo the edit"
             f"{f' of {edited.name}' if edited else ''}"
         )
-
-
-def _before(path: pathlib.Path) -> pathlib.Path | None:
-    """The file of the stage before, None where the run began with this one."""
-    earlier = (path.with_name(f"{stage}.toml") for stage in reversed(STAGES[: STAGES.index(path.stem)]))
-    return next((each for each in earlier if each.exists()), None)
 
 
 def _digest(task: Task) -> str:

@@ -10,6 +10,14 @@ def test_one_label_several_and_none():
     assert data.read_rows([{"text": "a"}], data.TextColumns()).records == [data.TextRow("a")]
 
 
+def test_a_text_of_several_columns():
+    columns = data.TextColumns(("title", "body"), label="l")
+    row = {"title": "A goal ", "body": "in  time", "l": 0}
+    assert data.read_rows([row], columns).records == [("A goal  in  time", ("0",), "")]  # nothing is cleaned
+    with pytest.raises(ValueError, match="row 1: body: expected a text, got 3"):
+        data.read_rows([row | {"body": 3}], columns)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -6,11 +6,12 @@ import json
 import pytest
 
 from jaxalign.attributes import parse_task, render_task
-from jaxalign.io.jobs import STAGES, kept_task
+from jaxalign.io.jobs import kept_task
 from tests.attributes.tiny import TASK
 from tests.full_disk import limited
 
 GIVEN = dataclasses.replace(TASK, attributes=())
+STAGES = ("dimensions", "similar", "values", "filtered")
 SETTINGS = {"model": "m", "temperature": 1.0}
 
 
@@ -22,8 +23,8 @@ def similar(task):
     return dataclasses.replace(task, similar={"world": ("sport",)})
 
 
-def keep(folder, stage, before, make, **settings):
-    return kept_task(folder, stage, before, make, settings=SETTINGS | settings)
+def keep(folder, stage, before, make, after="", **settings):
+    return kept_task(folder, stage, before, make, settings=SETTINGS | settings, after=after)
 
 
 def run(folder, given=GIVEN, **settings):
@@ -35,7 +36,7 @@ def run(folder, given=GIVEN, **settings):
             made.append(stage)
             return dataclasses.replace(task, lengths=(*task.lengths, 1000 + number))
 
-        task = keep(folder, stage, task, make, **settings)
+        task = keep(folder, stage, task, make, STAGES[number - 1] if number else "", **settings)
     return task, made
 
 
@@ -113,11 +114,11 @@ def test_the_first_stage_depends_on_what_the_run_was_given(tmp_path):
 
 def test_a_stage_that_was_left_out_is_not_blamed(tmp_path):
     keep(tmp_path, "dimensions", GIVEN, lambda: TASK)
-    keep(tmp_path, "values", TASK, lambda: TASK)
+    keep(tmp_path, "values", TASK, lambda: TASK, "dimensions")
     edit(tmp_path / "dimensions.toml")
     read = keep(tmp_path, "dimensions", GIVEN, never)
     with pytest.raises(ValueError, match=r"values\.toml was made from another task than .*dimensions\.toml"):
-        keep(tmp_path, "values", read, never)
+        keep(tmp_path, "values", read, never, "dimensions")
 
 
 def test_other_settings_are_named(tmp_path):
@@ -133,10 +134,10 @@ def test_a_file_that_a_person_wrote_is_theirs(tmp_path):
     for before, model in ((TASK, "m"), (GIVEN, "n")):
         assert keep(tmp_path, "values", before, never, model=model) == TASK
     assert [path.name for path in tmp_path.iterdir()] == ["values.toml"]
-    keep(tmp_path, "filtered", TASK, lambda: TASK)
+    keep(tmp_path, "filtered", TASK, lambda: TASK, "values")
     edit(tmp_path / "values.toml")  # what was made from theirs is stale after an edit, as after any
     with pytest.raises(ValueError, match=r"filtered\.toml was made from another task than .*values\.toml"):
-        keep(tmp_path, "filtered", keep(tmp_path, "values", TASK, never), never)
+        keep(tmp_path, "filtered", keep(tmp_path, "values", TASK, never), never, "values")
 
 
 def test_a_file_whose_settings_were_deleted_is_a_persons_own(tmp_path):
@@ -176,8 +177,3 @@ def test_ruined_settings_are_named(tmp_path, beside):
     (tmp_path / "similar.toml.settings.json").write_text(beside)
     with pytest.raises(ValueError, match=r"similar\.toml\.settings\.json is not what .*delete"):
         keep(tmp_path, "similar", TASK, never)
-
-
-def test_an_unknown_stage(tmp_path):
-    with pytest.raises(ValueError, match="expected one of the stages dimensions, .*, got 'documents'"):
-        keep(tmp_path, "documents", TASK, never)
