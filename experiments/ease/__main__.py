@@ -96,7 +96,7 @@ def main(config: Config) -> dict[str, float]:
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = {"questions": report.summarise([table for table, _ in runs])}
     spread = report.spread(config.seeds, "questions")
-    sections = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    sections = [*runs[0][1], accounts.bill(ledger, engine.paid(), engine.cost())]
     asked = {"model": engine.name, "told": accounts.told(engine)}
     return report.report_tables(run, f"EASE: {config.task}", tables, caption=spread, sections=sections, **asked)
 

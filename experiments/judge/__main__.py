@@ -112,7 +112,7 @@ def main(config: Config) -> dict[str, float]:
         runs = [run_seed(config, seed, engine) for seed in range(config.seeds)]
     tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "pairs")
-    shown = [*runs[0][1], accounts.bill(ledger, engine.paid())]
+    shown = [*runs[0][1], accounts.bill(ledger, engine.paid(), engine.cost())]
     asked = {"model": engine.name, "told": accounts.told(engine)}
     return report.report_tables(run, f"Judges: {config.task}", tables, caption=spread, sections=shown, **asked)
 

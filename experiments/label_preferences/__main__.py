@@ -118,9 +118,9 @@ def main(config: Config) -> dict[str, float]:
         figures["pairwise accuracy"] = accuracy.value
         print(f"pairwise accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]")
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()) + f"; written to {config.output}")
-    print(accounts.sentence(ledger, judge.paid()))
+    print(accounts.sentence(ledger, judge.paid(), judge.cost()))
     lacking = counting.table_of_left_out("Pairs that are too long for the model", long, TOO_LONG)
-    sections = [*outputs.show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid())]
+    sections = [*outputs.show(figures, labelled), *lacking, accounts.bill(ledger, judge.paid(), judge.cost())]
     report.write_sections(
         run, f"Preference labels: {config.task}", sections, model=judge.name, told=accounts.told(judge)
     )

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import pathlib
 import re
 import signal
 
@@ -167,9 +168,13 @@ def test_a_budget_ends_a_run_and_another_goes_on(whole, server, pairs, tmp_path,
     assert f"{sent} answers of 3," in capsys.readouterr().err.splitlines()[0]
 
 
-def test_simulated_models_have_no_budget(tmp_path):
-    with pytest.raises(ValueError, match="--budget-tokens and --replay are for real models"):
-        judge.main(replace(judge.PRESETS["default"], budget_tokens=9, output=tmp_path))
+@pytest.mark.parametrize(
+    "flag", [{"budget_tokens": 9}, {"budget_cost": 0.5}, {"prices": pathlib.Path("p")}, {"replay": pathlib.Path("r")}]
+)
+def test_simulated_models_have_no_budget(tmp_path, flag):
+    message = "--budget-tokens, --budget-cost, --prices and --replay are for real models, and a simulated one is asked"
+    with pytest.raises(ValueError, match=message):
+        judge.main(replace(judge.PRESETS["default"], output=tmp_path, **flag))
 
 
 def predictions(folder):

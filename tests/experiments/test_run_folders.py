@@ -19,15 +19,16 @@ from experiments.plad import __main__ as plad
 from experiments.rrm import __main__ as rrm
 
 SERVER = flat(Server()).keys() - {"thinking_tokens"}
+ASKING = ("budget_tokens", "budget_cost", "prices", "replay")
 FREE = {  # fields that change nothing that exists
     lipo: {"output", "seeds", "losses"},
     reward_model: {"output", "seeds", "kinds"},
     rrm: {"output", "seeds", "variants", "rates"},
     plad: {"output", "seeds", "methods"} | SERVER,
     hemenet: {"output", "seeds", "methods", "num_workers"},
-    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", "budget_tokens", "replay"} | SERVER,
-    ease: {"output", "seeds", "scorers", "budget_tokens", "replay"} | SERVER,
-    label_preferences: {"output", "budget_tokens", "replay"} | SERVER,
+    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
+    ease: {"output", "seeds", "scorers", *ASKING} | SERVER,
+    label_preferences: {"output", *ASKING} | SERVER,
 }
 FIELDS = [
     pytest.param(experiment, name, id=f"{experiment.__name__}-{name}")
@@ -62,7 +63,7 @@ def another(name, value):
     if name in special:
         return special[name]
     if value is None:
-        return pathlib.Path("elsewhere") if name != "budget_tokens" else 7
+        return 7 if name.startswith("budget_") else pathlib.Path("elsewhere")
     if isinstance(value, tuple):
         return (another("", value[0]), *value[1:]) if value and not isinstance(value[0], str) else value[:-1]
     if isinstance(value, float):

@@ -1,6 +1,7 @@
 """How experiments ask servers: flags, secrets that are written nowhere, what a folder has cost, a server that moved."""
 
 import json
+import pathlib
 import re
 
 import pytest
@@ -53,8 +54,10 @@ def test_a_secret_in_a_url_is_refused_before_anything_is_written(name, url, tmp_
 
 def test_settings_of_a_folder_are_what_changes_answers():
     run = replace(judge.PRESETS["files"], endpoint="http://h/v1", budget_tokens=9)
+    priced = replace(run, budget_cost=0.5, prices=pathlib.Path("prices.toml"))
     server = {"timeout": 1.0, "concurrency": 2, "key_variable": "K", "token_limit": "max_completion_tokens"}
     assert settings(replace(run, **server)) == flattened(replace(run, budget_tokens=None))
+    assert settings(priced) == settings(run)
     thinking = replace(run, thinking_tokens=9, budget_tokens=None)
     assert settings(thinking) == flattened(thinking) != settings(run)
     moved = replace(run, endpoint="http://new/v1", known_as="http://h/v1")

@@ -3,13 +3,15 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.common.llm.counting import Count, counted
-from experiments.common.llm.server import LanguageModel, open_client, open_service
+from experiments.common.llm.server import LanguageModel, open_client, open_service, prices_of
 from jaxalign import data, models
+from jaxalign.attributes import Failure
 from jaxalign.io import hf, llm
+from jaxalign.io.llm.metering import Metered, metered
 from jaxalign.io.llm.service import Ledger, StoppedError
 from jaxalign.prompting import guess_tokens
 from jaxalign.prompting.options import FREQUENCY_SAMPLES
@@ -37,6 +39,8 @@ class Engine:
     count: Count = dataclasses.field(default_factory=Count)  # of scores, if the engine is one that counts
     left_out: llm.fitting.LeftOut = dataclasses.field(default_factory=llm.fitting.LeftOut)  # prompts that were too long
     scored_by: Callable[[], str] = lambda: "by the log-probability of each whole option, computed in this process"
+    cost: Callable[[], float | None] = lambda: None  # US dollars of everything in the file; None if nobody knows
+    documents: Metered | None = None  # the model as a writer: a request that fails is a Failure, and ends no run
 
 
 def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> Engine:
@@ -58,6 +62,7 @@ def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> E
     if flags.replay is not None and not flags.replay.is_file():
         raise ValueError(f"--replay: expected the answers.jsonl of an earlier run, and {flags.replay} is no file")
     cache = llm.Cache(flags.replay or folder / "answers.jsonl")
+    cost = functools.partial(_cost, cache, prices_of(flags))
     paid, left_out = functools.partial(_paid, cache), llm.fitting.LeftOut()
     if flags.endpoint:
         service = _open_service(flags, cache, ledger)
@@ -65,10 +70,13 @@ def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> E
         generate = llm.service.make_generate(llm.fitting.tolerant(service, left_out))
         known = functools.partial(_paid, cache, flags.model, service.server)
         asked = Engine(flags.model, generate, score_options, guess_tokens, ledger, known, paid, _most_requests)
-        return dataclasses.replace(asked, left_out=left_out, scored_by=functools.partial(_ways, ledger))
+        documents = metered(llm.service.make_attempt(service), flags.model, ledger.price)
+        ways = functools.partial(_ways, ledger)
+        return dataclasses.replace(asked, left_out=left_out, scored_by=ways, cost=cost, documents=documents)
     remembered = _replay if flags.replay else _load
-    asked = remembered(flags.model, cache, ledger, left_out)
-    return Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out)
+    *asked, ask = remembered(flags.model, cache, ledger, left_out)
+    documents = metered(ask, flags.model, ledger.price)
+    return Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out, cost=cost, documents=documents)
 
 
 def _open_service(flags: LanguageModel, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
@@ -98,8 +106,23 @@ def _ways(ledger: Ledger) -> str:
 
 
 def _paid(cache: llm.Cache, model: str | None = None, server: str = "") -> list[llm.Answer]:
-    """Returns the answers in a file, or those of one server, without its notes, for which no token was sent."""
-    return [answer for answer in cache.answers(model, server) if answer.prompt_tokens != 0]
+    """Returns the answers in a file, or those of one server, without its notes."""
+    return _without_notes(cache.answers(model, server))
+
+
+def _cost(cache: llm.Cache, prices: Mapping[str, llm.Price]) -> float | None:
+    """Adds up what the answers of all models in a file cost, which is unknown if it is unknown of one of them."""
+    costs = [
+        llm.cost_of(llm.prices.price_of(prices, model), llm.usage_of(paid))
+        for model, answers in cache.by_model().items()
+        if (paid := _without_notes(answers))
+    ]
+    return None if None in costs or not prices else sum(costs, 0.0)
+
+
+def _without_notes(answers: Sequence[llm.Answer]) -> list[llm.Answer]:
+    """Leaves out what no token was sent for."""
+    return [answer for answer in answers if answer.prompt_tokens != 0]
 
 
 def _replay(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut) -> llm.record.Recorded:
@@ -128,22 +151,34 @@ def count_words(prompt: str) -> int:
 def simulated(name: str, generate: GenerateFn, score_options: ScoreOptionsFn, ledger: Ledger) -> Engine:
     """Returns the engine of a simulated model, whose tokens are words; nothing of it is kept, and it can be stopped."""
 
-    def counted_generate(prompts: Sequence[str], *, n: int = 1, **options: Any) -> list[list[str]]:
+    def ask(prompts: Sequence[str], **options: Any) -> list[list[llm.Answer]]:
         _check(ledger)
-        texts = generate(prompts, n=n, **options)
-        pairs = [(prompt, text) for prompt, each in zip(prompts, texts, strict=True) for text in each]
-        ledger.add(_words((prompt, count_words(text)) for prompt, text in pairs), llm.Usage())
-        return texts
+        texts = generate(prompts, **options)
+        answers = [
+            [_simulated_answer(prompt, text) for text in each] for prompt, each in zip(prompts, texts, strict=True)
+        ]
+        ledger.add(llm.usage_of(answer for each in answers for answer in each if not answer.error), llm.Usage())
+        ledger.failed += sum(bool(answer.error) for each in answers for answer in each)
+        return answers
+
+    def counted_generate(prompts: Sequence[str], **options: Any) -> list[list[str]]:
+        return [["" if answer.error else answer.text for answer in each] for each in ask(prompts, **options)]
 
     def counted_scores(prompts: Sequence[str], options: Sequence[Sequence[str]]):
         _check(ledger)
         scores = score_options(prompts, options)
         written = [sum(score.tokens for score in each) for each in scores]
-        ledger.add(_words(zip(prompts, written, strict=True)), llm.Usage())
+        asked = (
+            llm.Answer(("",), ("",), count_words(prompt), tokens)
+            for prompt, tokens in zip(prompts, written, strict=True)
+        )
+        ledger.add(llm.usage_of(asked), llm.Usage())
         return scores
 
     scored_by = "by the simulated model, which tells its probabilities"
-    return Engine(name, counted_generate, counted_scores, count_words, ledger, scored_by=lambda: scored_by)
+    documents = metered(ask, name)
+    engine = Engine(name, counted_generate, counted_scores, count_words, ledger, documents=documents)
+    return dataclasses.replace(engine, scored_by=lambda: scored_by)
 
 
 def _check(ledger: Ledger) -> None:
@@ -151,5 +186,7 @@ def _check(ledger: Ledger) -> None:
         raise StoppedError("the run was stopped; of a simulated model nothing is kept, the same command begins anew")
 
 
-def _words(pairs: Iterable[tuple[str, int]]) -> llm.Usage:
-    return llm.usage_of(llm.Answer(("",), ("",), count_words(prompt), written) for prompt, written in pairs)
+def _simulated_answer(prompt: str, text: str) -> llm.Answer:
+    if isinstance(text, Failure):
+        return llm.Answer((), (), error=text.reason)
+    return llm.Answer((text,), ("",), count_words(prompt), count_words(text), (None,))

@@ -16,7 +16,8 @@ from typing import Any
 
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel
-from jaxalign.io.llm import Answer, Usage, usage_of
+from jaxalign.io.llm import Answer, Usage, cost_of, dollars, usage_of
+from jaxalign.io.llm.metering import Metered
 from jaxalign.io.llm.service import Ledger
 from jaxalign.prompting import guess_tokens
 from jaxalign.typing import OptionScore
@@ -46,24 +47,26 @@ def announce(
     ledger = Ledger()
     thinking = flags.server.thinking_tokens if flags.endpoint else 0
     writer, scorer = _writer(ledger, prompts, thinking), _scorer(engine, ledger, prompts, thinking)
-    stand_in = dataclasses.replace(engine, generate=writer, score_options=scorer, ledger=ledger)
+    documents = Metered(writer, lambda prompt, seed: {})
+    stand_in = dataclasses.replace(engine, generate=writer, score_options=scorer, documents=documents, ledger=ledger)
     with contextlib.redirect_stderr(io.StringIO()):  # what the run says, it will say again
         run(stand_in)
     sample = prompts[:: max(len(prompts) // _SAMPLE, 1)]
     scale = sum(map(engine.count_tokens, sample)) / max(sum(map(guess_tokens, sample)), 1)
     asked = ledger.asked._replace(prompt_tokens=round(scale * ledger.asked.prompt_tokens))
     most = Usage(*(times * count for count in asked))
-    known = usage_of(engine.known())
+    known, cost = usage_of(engine.known()), cost_of(engine.ledger.price, most)
     print(
         f"{engine.name} will be asked for at most about {most.requests:,} answers: {most.prompt_tokens:,} tokens of "
-        f"prompts and {most.completion_tokens:,} of answers, or {most.tokens:,} in all. {known.requests:,} answers of "
-        f"{known.tokens:,} tokens are there already" + _described(engine.ledger),
+        f"prompts and {most.completion_tokens:,} of answers, or {most.tokens:,} in all"
+        f"{'' if cost is None else f' for {dollars(cost)}'}. {known.requests:,} answers of {known.tokens:,} tokens are "
+        f"there already{_described(engine.ledger)}",
         file=sys.stderr,
     )
 
 
 def _described(ledger: Ledger) -> str:
-    return "." if ledger.budget_tokens is None else f"; the budget of this run is {ledger.budget_tokens:,} tokens."
+    return f"; the budget of this run is {ledger.budget}." if ledger.budget.limits else "."
 
 
 def _writer(ledger: Ledger, prompts: list[str], thinking: int):

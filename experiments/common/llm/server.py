@@ -2,10 +2,10 @@
 
 import dataclasses
 import pathlib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from experiments.common import fields
-from experiments.common.fields import Count, CountOrNone, Positive, is_url
+from experiments.common.fields import Count, CountOrNone, Positive, Range, is_url
 from jaxalign.io import llm
 from jaxalign.io.llm.http import check_base_url
 from jaxalign.io.llm.service import Ledger
@@ -32,6 +32,10 @@ class LanguageModel:
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     server: Server = Server()  # how it is asked
     budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
+    budget_cost: Annotated[float, Range(0)] | None = None  # as budget_tokens, in US dollars; needs --prices
+    prices: pathlib.Path | None = (
+        None  # TOML with a table for each model, ["some/model"]: prompt and completion, dollars a million tokens
+    )
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
 
     @property
@@ -54,6 +58,16 @@ def open_service(
     return llm.service.asking(open_client(endpoint, model, server), cache, ledger=ledger, **options)
 
 
+def prices_of(flags: LanguageModel) -> dict[str, llm.Price]:
+    """Returns the prices that a person wrote down, by the name of the model.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is of another form.
+    """
+    return {} if flags.prices is None else llm.prices.read_prices(flags.prices)
+
+
 def settings(config: Any) -> Any:
     """Returns the flags as a run folder keeps them: without what changes no answer, as the files name the server.
 
@@ -62,7 +76,7 @@ def settings(config: Any) -> Any:
     """
     values, changes = fields.flat(config), fields.flat(Server())
     del changes["thinking_tokens"]
-    changes |= {name: None for name in ("budget_tokens", "replay") if name in values}
+    changes |= {name: None for name in ("budget_tokens", "budget_cost", "prices", "replay") if name in values}
     for name in ("endpoint", "teacher"):
         url = values.get(name, "")
         if name == "endpoint" and url or is_url(url):

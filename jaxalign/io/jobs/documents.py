@@ -26,7 +26,10 @@ from jaxalign.prompting.options import check_counts
 from jaxalign.typing import GenerateFn
 
 UsageFn = Callable[[str, int], Mapping[str, Any]]
-"""``usage_fn(prompt, draw)``: what the latest answer took, for instance its tokens and cost; None for the unknown."""
+"""``usage_fn(prompt, seed)``: what the text of a prompt that was asked for with this seed took, see ATTEMPT_SEEDS.
+
+For instance its tokens and cost; None stands for what is unknown.
+"""
 
 FORMAT = 1  # of the lines and the settings beside them
 ATTEMPT_SEEDS = 1_000_000
@@ -75,7 +78,7 @@ def write_document_file(
       generate: continues prompts with texts, by a language model.
       requests: from :func:`jaxalign.attributes.make_requests`.
       settings: what else a continued file must agree on, as JSON, for instance the model.
-      usage_fn: gives what the latest answer to a prompt's draw took, as JSON by name; None if nobody knows.
+      usage_fn: gives what the text of a prompt and a seed took, as JSON by name; None if nobody knows.
       chunk: how many documents to ask for at once; lines are written when a chunk is answered.
       temperature: of the documents.
       max_tokens: the longest document.
@@ -103,7 +106,7 @@ def write_document_file(
                 continue
             answers = list(write_documents(generate, asked, chunk=chunk, seed=seed, **options))
             for request, document in zip(missing, answers[-len(missing) :], strict=True):
-                rows.append(make_row(document, 0, _usage(usage_fn, request)))
+                rows.append(make_row(document, 0, _usage(usage_fn, request, seed)))
                 file.append(make_line(rows[-1]), f"document {len(rows)}")
             progress.update(len(rows), {}, 0.0)
     if all(row["text"] is None for row in rows):
@@ -137,7 +140,7 @@ def retry_failed(
       generate: continues prompts with texts, by a language model.
       requests: those that the file was written for, all of them.
       settings: those that it was written with.
-      usage_fn: gives what the latest answer to a prompt's draw took, as JSON by name; None if nobody knows.
+      usage_fn: gives what the text of a prompt and a seed took, as JSON by name; None if nobody knows.
       chunk: how many documents to ask for at once, as the file was written with.
       temperature: of the documents, as the file was written with.
       max_tokens: the longest document, as the file was written with.
@@ -171,7 +174,7 @@ def retry_failed(
             some = [requests[place] for place in places]
             answers = write_documents(generate, some, chunk=chunk, seed=seeds, **options)
             for place, document in zip(places, answers, strict=True):
-                rows[place] = make_row(document, attempt, _usage(usage_fn, requests[place]), rows[place])
+                rows[place] = make_row(document, attempt, _usage(usage_fn, requests[place], seeds), rows[place])
                 progress.update(next(done), {}, 0.0)
     if failed:
         _replace_lines(path, {place: make_line(rows[place]) for place in failed})
@@ -199,9 +202,9 @@ def _asked(chunk: Sequence[DocumentRequest], found: int) -> tuple[list[DocumentR
     return [request for request in chunk if request.prompt in prompts], missing
 
 
-def _usage(usage_fn: UsageFn | None, request: DocumentRequest) -> dict[str, Any]:
+def _usage(usage_fn: UsageFn | None, request: DocumentRequest, seed: int) -> dict[str, Any]:
     """What is known of an answer: neither None nor NaN."""
-    usage = usage_fn(request.prompt, request.draw) if usage_fn else {}
+    usage = usage_fn(request.prompt, seed + request.draw) if usage_fn else {}
     if taken := [name for name in usage if name in FIELDS]:
         raise ValueError(f"usage_fn gives {taken[0]!r}, which is a field of a document's row; rename it")
     return {name: value for name, value in usage.items() if value is not None and value == value}

@@ -10,13 +10,14 @@
 What was asked once is in a file, and is neither paid nor computed again.
 """
 
-from jaxalign.io.llm import fitting, local, options, record, service
+from jaxalign.io.llm import fitting, local, metering, options, prices, record, service
+from jaxalign.io.llm.accounting import Price, Usage, cost_of, dollars, usage_of
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError
 from jaxalign.io.llm.protocol import Request
 from jaxalign.io.llm.replies import Answer
-from jaxalign.io.llm.runs import Completed, NotRecordedError, Usage, complete, missing, replay, usage_of
+from jaxalign.io.llm.runs import Completed, NotRecordedError, complete, missing, replay
 
-__all__ = ["Answer", "Cache", "Client", "Completed", "NotRecordedError", "Request", "RequestError", "Usage"]
-__all__ += ["complete", "missing", "replay", "usage_of"]
-__all__ += ["fitting", "local", "options", "record", "service"]
+__all__ = ["Answer", "Cache", "Client", "Completed", "NotRecordedError", "Price", "Request", "RequestError", "Usage"]
+__all__ += ["complete", "cost_of", "dollars", "missing", "replay", "usage_of"]
+__all__ += ["fitting", "local", "metering", "options", "prices", "record", "service"]

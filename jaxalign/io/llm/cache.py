@@ -93,6 +93,15 @@ class Cache:
             self._catch_up()
             return [row.answer for row in self._rows.values() if model is None or self._is_of(row, model, server)]
 
+    def by_model(self) -> dict[str, list[Answer]]:
+        """Returns all answers in the file by the name of the model that gave them, whatever its server."""
+        with self._guard:
+            self._catch_up()
+            answers: dict[str, list[Answer]] = {}
+            for row in self._rows.values():
+                answers.setdefault(row.model, []).append(row.answer)
+            return answers
+
     def get(self, key: str, server: str = "") -> Answer | None:
         """Returns the answer to a request, also if another process wrote it since; None if there is none.
 

@@ -22,8 +22,8 @@ from jaxalign.io.llm.protocol import Asked, hash_of
 from jaxalign.io.llm.record import Recorded
 from jaxalign.io.llm.refusals import Refusal
 from jaxalign.io.llm.runs import Answer, NotRecordedError, Usage, usage_of
-from jaxalign.io.llm.service import Service
-from jaxalign.typing import GenerateFn, OptionScore, Prompt, ScoreOptionsFn
+from jaxalign.io.llm.service import AskTextsFn, Service
+from jaxalign.typing import OptionScore, Prompt, ScoreOptionsFn
 
 RoomFn = Callable[[Prompt, Sequence[str], int], str]
 """``room_fn(prompt, options, max_tokens)``: why a prompt and what follows it do not fit; empty if they do."""
@@ -83,7 +83,7 @@ def fitting(recorded: Recorded, model: str, cache: Cache, room_fn: RoomFn | None
     """Returns a model that is asked only about what fits; the rest gets empty texts and scores of -inf.
 
     Args:
-      recorded: a model in this process.
+      recorded: a model in this process; what does not fit has an ``error`` among the answers of its ``ask``.
       model: the name under which its answers are kept in the cache, where what does not fit is noted.
       cache: the file of answers.
       room_fn: says why something does not fit, see :func:`room`; None for a replay, which goes by the notes.
@@ -98,10 +98,13 @@ def fitting(recorded: Recorded, model: str, cache: Cache, room_fn: RoomFn | None
             cache.add(key, model, _note(reason))
         return reason
 
-    def generate(prompts: Sequence[Prompt], *, n: int = 1, max_tokens: int = 256, **options) -> list[list[str]]:
+    def ask(prompts: Sequence[Prompt], *, n: int = 1, max_tokens: int = 256, **options) -> list[list[Answer]]:
         reasons = [reason_of(prompt, (), max_tokens) for prompt in prompts]
-        texts = _of_fitting(recorded.generate, prompts, (), reasons, n=n, max_tokens=max_tokens, **options)
-        return _filled(prompts, reasons, texts, lambda place: [""] * n)
+        answers = _of_fitting(recorded.ask, prompts, (), reasons, n=n, max_tokens=max_tokens, **options)
+        return _filled(prompts, reasons, answers, lambda place: [_unanswered(reasons[place])] * n)
+
+    def generate(prompts: Sequence[Prompt], **options) -> list[list[str]]:
+        return [["" if answer.error else answer.text for answer in each] for each in ask(prompts, **options)]
 
     def score_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
         reasons = [reason_of(prompt, each, 0) for prompt, each in zip(prompts, options, strict=True)]
@@ -115,11 +118,11 @@ def fitting(recorded: Recorded, model: str, cache: Cache, room_fn: RoomFn | None
                 left_out.add(_text(prompt), reason)
         return [stand_in(place) if reason else next(rest) for place, reason in enumerate(reasons)]
 
-    return recorded._replace(generate=generate, score_options=score_options)
+    return recorded._replace(generate=generate, score_options=score_options, ask=ask)
 
 
 def _of_fitting(
-    call: GenerateFn | ScoreOptionsFn, prompts: Sequence[Prompt], more: Sequence, reasons: Sequence[str], **options
+    call: AskTextsFn | ScoreOptionsFn, prompts: Sequence[Prompt], more: Sequence, reasons: Sequence[str], **options
 ) -> list:
     """What a call gives for the prompts that fit."""
     kept = [place for place, reason in enumerate(reasons) if not reason]
@@ -168,6 +171,10 @@ def _noted(service: Service, request: Asked, reason: str, left_out: LeftOut) -> 
 def _stand_in(request: Asked, reason: str, left_out: LeftOut) -> Answer:
     left_out.add(request.prompt, reason)
     return Answer(("",) * request.n, ("too long",) * request.n, 0, 0, (None,) * request.n)
+
+
+def _unanswered(reason: str) -> Answer:
+    return Answer((), (), error=f"too long: {reason}", refused=Refusal.TOO_LONG)
 
 
 def _key(service: Service, request: Asked) -> str:

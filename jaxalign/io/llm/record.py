@@ -20,7 +20,7 @@ from jaxalign.data.text.tokenizer_files import tokenizer_fingerprint
 from jaxalign.data.text.turns import encode_continued
 from jaxalign.io.llm.protocol import hash_of, shorten
 from jaxalign.io.llm.runs import Answer, Cache, NotRecordedError, Usage, usage_of
-from jaxalign.io.llm.service import Ledger
+from jaxalign.io.llm.service import AskTextsFn, Ledger
 from jaxalign.io.run.progress import Progress
 from jaxalign.typing import GenerateFn, OptionScore, Params, Prompt, ScoreOptionsFn
 
@@ -55,11 +55,13 @@ class Recorded(NamedTuple):
       generate: writes texts.
       score_options: scores options.
       count_tokens: the number of tokens of a prompt.
+      ask: called like ``generate``: all answers to each prompt, with their tokens.
     """
 
     generate: GenerateFn
     score_options: ScoreOptionsFn
     count_tokens: Callable[[Prompt], int]
+    ask: AskTextsFn
 
 
 def identify(name: str, config: Any, params: Params, tokenizer: Tokenizer) -> str:
@@ -95,11 +97,8 @@ def record(recorder: Recorder, generate: GenerateFn, score_options: ScoreOptions
       generate: writes texts.
       score_options: scores options.
     """
-    return Recorded(
-        recorded_generate(recorder, generate),
-        recorded_scores(recorder, score_options),
-        _recorded_count(recorder),
-    )
+    ask = recorded_ask(recorder, generate)
+    return Recorded(_texts(ask), recorded_scores(recorder, score_options), _recorded_count(recorder), ask)
 
 
 def find_replay(name: str, cache: Cache, ledger: Ledger) -> Recorded:
@@ -150,6 +149,16 @@ def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
       recorder: where its texts are kept.
       generate: writes texts.
     """
+    return _texts(recorded_ask(recorder, generate))
+
+
+def recorded_ask(recorder: Recorder, generate: GenerateFn) -> AskTextsFn:
+    """Returns what :func:`recorded_generate` does, as answers with their tokens.
+
+    Args:
+      recorder: where its texts are kept.
+      generate: writes texts.
+    """
 
     def recorded(
         prompts: Sequence[Prompt],
@@ -159,7 +168,7 @@ def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
         max_tokens: int = 256,
         seed: int | None = None,
         stop: Sequence[str] = (),
-    ) -> list[list[str]]:
+    ) -> list[list[Answer]]:
         options = {"temperature": float(temperature), "max_tokens": max_tokens, "seed": seed, "stop": list(stop)}
         keys = [
             [hash_of(["text", recorder.model, prompt, sample, options]) for sample in range(n)]
@@ -171,7 +180,7 @@ def recorded_generate(recorder: Recorder, generate: GenerateFn) -> GenerateFn:
             texts = generate(chosen, n=n, **options)
             return [[_text(recorder, p, text) for text in each] for p, each in zip(chosen, texts, strict=True)]
 
-        return [[answer.text for answer in each] for each in _answer(recorder, keys, ask)]
+        return _answer(recorder, keys, ask)
 
     return recorded
 
@@ -249,6 +258,10 @@ def _write(recorder: Recorder, keys: Sequence[list[str]], answers: Sequence[list
     for key, answer in new.items():
         recorder.cache.add(key, recorder.model, answer)
     return list(new.values())
+
+
+def _texts(ask: AskTextsFn) -> GenerateFn:
+    return lambda prompts, **options: [[answer.text for answer in each] for each in ask(prompts, **options)]
 
 
 def _text(recorder: Recorder, prompt: Prompt, text: str) -> Answer:

@@ -16,9 +16,10 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from jaxalign.io.llm.accounting import Budget, Price, Usage, is_unreported, usage_of
 from jaxalign.io.llm.cache import Cache
 from jaxalign.io.llm.http import Client, RequestError, ask
 from jaxalign.io.llm.protocol import Asked, Request, describe, request_key
@@ -33,43 +34,6 @@ _GLANCE = 0.2  # seconds between two looks at ``stop``
 
 class NotRecordedError(LookupError):
     """A replay was asked for an answer that its file does not hold."""
-
-
-class Usage(NamedTuple):
-    """How many distinct requests have an answer, and what these took as servers report it.
-
-    Attributes:
-      requests: the number of requests.
-      prompt_tokens: tokens of their prompts.
-      completion_tokens: tokens of their answers.
-      unreported: requests without a complete report, whose tokens are counted as far as they are known.
-    """
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    unreported: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """The tokens of prompts and answers."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def plus(self, other: "Usage") -> "Usage":
-        """Returns the sum of two counts.
-
-        Args:
-          other: the other one.
-        """
-        return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
-
-    def minus(self, other: "Usage") -> "Usage":
-        """Returns what came on top of an earlier count.
-
-        Args:
-          other: the earlier count.
-        """
-        return Usage(*(mine - less for mine, less in zip(self, other, strict=True)))
 
 
 class Completed(NamedTuple):
@@ -101,6 +65,8 @@ def complete(
     cache: Cache,
     concurrency: int = 8,
     budget_tokens: int | None = None,
+    budget_cost: float | None = None,
+    price: Price | None = None,
     skip_failed: bool = False,
     stop: Callable[[], bool] = lambda: False,
     show: bool = True,
@@ -114,6 +80,8 @@ def complete(
       concurrency: requests under way at once.
       budget_tokens: send nothing more once this call paid so many tokens, of prompts and answers. What is under way
         then still ends, so up to ``concurrency`` answers come on top. Requests left out have an ``error``.
+      budget_cost: the same in US dollars.
+      price: of the model, for a budget in money.
       skip_failed: a request that fails is counted, and its answer has an ``error``, instead of being an error.
       stop: looked at several times a second. Once it is true nothing more is sent or tried again; what is under way
         still ends.
@@ -125,10 +93,12 @@ def complete(
     Raises:
       RequestError: naming the request, if one fails; the answers before it are in the cache.
       OSError: an answer could not be written; ``cache`` keeps it in memory, so that another call does not pay it again.
-      ValueError: a budget for a server that does not report tokens; a cache file that holds something else.
+      ValueError: a budget for a server that does not report tokens, or in money for a model without a price; a cache
+        file that holds something else.
     """
     if concurrency < 1:
         raise ValueError(f"concurrency: expected at least 1, got {concurrency}")
+    budget = Budget(budget_tokens, budget_cost, price)
     began = time.monotonic()
     keys = [request_key(client.model, request) for request in requests]
     cache.flush()
@@ -138,7 +108,7 @@ def complete(
     todo = {key: request for key, request in _distinct(client.model, requests).items() if key not in found}
     results: dict[str, Answer] = {}
     total, name = len(found) + len(todo), f"asking {client.model}"
-    asking = contextlib.closing(_ask_all(client, todo, cache, concurrency, budget_tokens, stop))
+    asking = contextlib.closing(_ask_all(client, todo, cache, concurrency, budget, stop))
     with asking as answers, Progress(name, total, start=len(found), show=show) as progress:
         for key, answer in answers:
             if answer.error and not skip_failed:
@@ -151,7 +121,7 @@ def complete(
                 )
             results[key] = answer
             progress.update(len(found) + len(results), {}, float(answer.completion_tokens or 0))
-    reason = "the run was stopped" if stop() else f"the budget of {budget_tokens} tokens is spent"
+    reason = "the run was stopped" if stop() else f"the budget of {budget} is spent"
     left_out = Answer((), (), error=f"not sent: {reason}")
     everything = dict.fromkeys(todo, left_out) | found | results
     new = [answer for answer in results.values() if not answer.cached]
@@ -237,17 +207,17 @@ def _ask_all(
     todo: Mapping[str, Asked],
     cache: Cache,
     concurrency: int,
-    budget: int | None,
+    budget: Budget,
     stop: Callable[[], bool],
 ) -> Iterator[tuple[str, Answer]]:
     """Keys and answers as they come; ends early when the budget is spent, or ``stop`` says so."""
-    ended, spent, waiting = threading.Event(), 0, iter(todo.items())
+    ended, spent, waiting = threading.Event(), Usage(), iter(todo.items())
     running: dict[concurrent.futures.Future, str] = {}
     with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
         try:
             while True:
                 # Few are handed over at a time, so that nothing is sent after a budget is spent or a user interrupts.
-                while len(running) < concurrency and (budget is None or spent < budget) and not stop():
+                while len(running) < concurrency and not budget.spent(spent) and not stop():
                     if (item := next(waiting, None)) is None:
                         break
                     running[pool.submit(_pay, client, *item, cache, ended)] = item[0]
@@ -256,11 +226,11 @@ def _ask_all(
                 for future in concurrent.futures.wait(running, _GLANCE, return_when="FIRST_COMPLETED").done:
                     answer = future.result()
                     paid = not (answer.cached or answer.error)
-                    if budget is not None and paid and _unreported(answer):
+                    if budget.limits and paid and is_unreported(answer):
                         raise ValueError(
                             f"{client.base_url} does not report tokens, so a budget of {budget} cannot be kept"
                         )
-                    spent += answer.tokens if paid else 0
+                    spent = spent.plus(usage_of([answer] if paid else ()))
                     key = running.pop(future)
                     if not (answer.error and ended.is_set()):  # given up for ``stop`` is not failed
                         yield key, answer
@@ -285,22 +255,3 @@ def _pay(client: Client, key: str, request: Asked, cache: Cache, ended: threadin
 def _pause(seconds: float, ended: threading.Event):
     if ended.wait(seconds):
         raise RequestError("not asked again: the run was stopped")
-
-
-def _unreported(answer: Answer) -> bool:
-    return answer.prompt_tokens is None or answer.completion_tokens is None
-
-
-def usage_of(answers: Iterable[Answer]) -> Usage:
-    """Returns what answers took, equal ones as often as they are there.
-
-    Args:
-      answers: the answers.
-    """
-    answers = list(answers)
-    return Usage(
-        len(answers),
-        sum(answer.prompt_tokens or 0 for answer in answers),
-        sum(answer.completion_tokens or 0 for answer in answers),
-        sum(map(_unreported, answers)),
-    )

@@ -9,118 +9,29 @@ score_options = llm.options.make_score_options(service)
 print(ledger.paid.tokens, "tokens paid,", ledger.seconds, "seconds")
 """
 
-import collections
-import dataclasses
-import pathlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+from jaxalign.io.llm import failures
+from jaxalign.io.llm.accounting import Usage, usage_of
 from jaxalign.io.llm.cache import Cache
-from jaxalign.io.llm.http import Client
+from jaxalign.io.llm.http import Client, RequestError
+from jaxalign.io.llm.ledger import Ledger, StoppedError
 from jaxalign.io.llm.protocol import Asked, Request
 from jaxalign.io.llm.replies import Answer
-from jaxalign.io.llm.runs import Usage, complete, replay, usage_of
+from jaxalign.io.llm.runs import complete, replay
 from jaxalign.prompting import guess_tokens
 from jaxalign.typing import GenerateFn, Prompt
 
+__all__ = ["AskFn", "AskTextsFn", "Ledger", "Service", "StoppedError", "asking", "make_ask", "make_attempt"]
+__all__ += ["make_generate", "make_short_generate", "replaying"]
+
 AskFn = Callable[[Sequence[Asked]], list[Answer]]
 """``ask(requests)``: an answer to each, in their order."""
-_CUT = ("length", "max_tokens", "model_length")  # what servers call the end at a limit of tokens
-
-
-class StoppedError(Exception):
-    """Not everything was asked, since the budget was spent or a signal came; what was answered is kept."""
-
-
-@dataclasses.dataclass
-class Ledger:
-    """Counts of tokens, as servers and tokenizers report them, and two reasons to stop.
-
-    Attributes:
-      budget_tokens: ask for nothing more once so many tokens, of prompts and answers, were paid.
-      stop: says whether the run is to end, see :func:`jaxalign.io.run.signals.termination`.
-      asked: everything that was answered, from the file or not, as often as it was asked for: what a method costs by
-        itself.
-      paid: what was not in the file.
-      seconds: how long a model was asked.
-      retries: attempts after the first.
-      texts, cut, empty: texts that were written, as often as they were asked for; those that end at their limit of
-        tokens (finish reason "length"), and those without a character.
-      ways: how many prompts had their options scored in which way.
-    """
-
-    budget_tokens: int | None = None
-    stop: Callable[[], bool] = lambda: False
-    asked: Usage = Usage()
-    paid: Usage = Usage()
-    seconds: float = 0.0
-    retries: int = 0
-    texts: int = 0
-    cut: int = 0
-    empty: int = 0
-    ways: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-
-    @property
-    def left(self) -> int | None:
-        """How many tokens may still be paid; None without a budget."""
-        return None if self.budget_tokens is None else max(self.budget_tokens - self.paid.tokens, 0)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more may be asked."""
-        return self.left == 0 or self.stop()
-
-    def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
-        """Counts one call.
-
-        Args:
-          asked: all that it was answered.
-          paid: what of this was paid.
-          seconds: how long it took.
-          retries: attempts after the first.
-        """
-        self.asked = self.asked.plus(asked)
-        self.paid = self.paid.plus(paid)
-        self.seconds += seconds
-        self.retries += retries
-
-    def add_texts(self, answers: Iterable[Answer]) -> None:
-        """Counts answers that are read as texts.
-
-        Args:
-          answers: the answers.
-        """
-        for answer in answers:
-            self.texts += len(answer.texts)
-            self.cut += sum(finish.casefold() in _CUT for finish in answer.finish)
-            pairs = zip(answer.texts, answer.finish, strict=True)
-            self.empty += sum(not text.strip() and finish != "too long" for text, finish in pairs)
-
-    def shortcomings(self) -> str:
-        """A sentence on texts that were cut or are empty; nothing if there are none."""
-        if not (self.cut or self.empty):
-            return ""
-        return (
-            f"Of {self.texts:,} texts, {self.cut:,} were cut at their limit of tokens and {self.empty:,} are empty "
-            "(refused, or all tokens went to thinking); more tokens may help."
-        )
-
-    def stopped(self, path: pathlib.Path, unsent: int, total: int) -> StoppedError:
-        """Returns what to raise when a call cannot ask for everything.
-
-        Args:
-          path: the file of answers.
-          unsent: requests that were left out.
-          total: requests of the call.
-        """
-        reason, remedy = "the run was stopped", "the same command goes on from there"
-        if not self.stop():
-            reason = f"the budget of {self.budget_tokens:,} tokens is spent"
-            remedy += ", with a budget of its own"
-        return StoppedError(
-            f"{reason}, after {self.paid.requests} new answers of {self.paid.tokens:,} tokens: {unsent} of the "
-            f"{total} requests of this step are left, and all later steps. What was answered is in {path}; {remedy}"
-        )
+AskTextsFn = Callable[..., list[list[Answer]]]
+"""``ask(prompts, ...)``, called like a :class:`~jaxalign.typing.GenerateFn`: all answers to each prompt."""
 
 
 class Service(NamedTuple):
@@ -130,7 +41,8 @@ class Service(NamedTuple):
       model: the name of the model.
       cache: the file of answers.
       ledger: the counts.
-      ask: answers requests.
+      ask: answers requests; one that fails is an error.
+      attempt: answers requests; the answer to one that fails has no text, and an ``error``.
       server: the base URL under which the file knows the server.
       replayed: whether nobody is asked, and the file has all there is.
       thinking_tokens: added to every limit of an answer's tokens, for models that think before they answer.
@@ -140,6 +52,7 @@ class Service(NamedTuple):
     cache: Cache
     ledger: Ledger
     ask: AskFn
+    attempt: AskFn
     server: str = ""
     replayed: bool = False
     thinking_tokens: int = 0
@@ -157,7 +70,8 @@ def asking(
     """Returns a service that asks a server.
 
     Its ``ask`` raises what :func:`jaxalign.io.llm.complete` raises, and :class:`StoppedError` when the budget of the
-    ledger is spent, or it is told to stop.
+    ledger is spent, or it is told to stop. Its ``attempt`` raises RequestError only where each of several requests was
+    tried in vain until its retries were used up: to go on so through thousands of documents would take days.
 
     Args:
       client: the server and its model.
@@ -170,14 +84,32 @@ def asking(
     ledger = Ledger() if ledger is None else ledger
     options = {"cache": cache, "concurrency": concurrency, "stop": lambda: ledger.stop(), "show": show}
 
-    def ask(requests: Sequence[Asked]) -> list[Answer]:
-        run = complete(client, requests, budget_tokens=ledger.left, **options)
+    def answers(requests: Sequence[Asked], *, skip_failed: bool) -> list[Answer]:
+        left = ledger.budget.minus(ledger.paid)
+        budget = {"budget_tokens": left.tokens, "budget_cost": left.cost, "price": left.price}
+        run = complete(client, requests, skip_failed=skip_failed, **budget, **options)
         ledger.add(_usage(requests, run.answers), run.paid, seconds=run.seconds, retries=run.retries)
         if run.unsent:
             raise ledger.stopped(cache.path, run.unsent, len(requests))
         return run.answers
 
-    return Service(client.model, cache, ledger, ask, client.known_as, thinking_tokens=thinking_tokens)
+    def attempt(requests: Sequence[Asked]) -> list[Answer]:
+        found = answers(requests, skip_failed=True)
+        failed = [pair for pair in zip(requests, found, strict=True) if pair[1].error]
+        if len(failed) == len(requests) > 1 and all(answer.retries >= client.max_retries > 0 for answer in found):
+            raise RequestError(
+                f"none of {len(requests)} requests was answered, so that the server seems to be gone; the first: "
+                f"{found[0].error}. What was answered is in {cache.path}; the same command goes on from there"
+            )
+        if failed and not ledger.failed:
+            client.tell(f"A request failed, and the run goes on without its text: {failed[0][1].error}")
+        ledger.failed += len(failed)
+        for request, answer in failed:
+            failures.note(cache, client.model, client.known_as, request, answer.error)
+        return found
+
+    ask = functools.partial(answers, skip_failed=False)
+    return Service(client.model, cache, ledger, ask, attempt, client.known_as, thinking_tokens=thinking_tokens)
 
 
 def replaying(
@@ -205,7 +137,13 @@ def replaying(
         ledger.add(_usage(requests, answers), Usage())
         return answers
 
-    return Service(model, cache, ledger, ask, server, replayed=True, thinking_tokens=thinking_tokens)
+    def attempt(requests: Sequence[Asked]) -> list[Answer]:
+        noted = [failures.find(cache, model, server, request) for request in requests]
+        rest = iter(ask([request for request, failed in zip(requests, noted, strict=True) if failed is None]))
+        ledger.failed += sum(failed is not None for failed in noted)
+        return [next(rest) if failed is None else failed for failed in noted]
+
+    return Service(model, cache, ledger, ask, attempt, server, replayed=True, thinking_tokens=thinking_tokens)
 
 
 def make_generate(service: Service) -> GenerateFn:
@@ -218,14 +156,19 @@ def make_generate(service: Service) -> GenerateFn:
     Args:
       service: the server.
     """
-    ask = make_ask(service)
+    ask = _counting(service, make_ask(service))
+    return lambda prompts, **options: _texts(ask(prompts, **options))
 
-    def generate(prompts: Sequence[Prompt], *, n: int = 1, **options) -> list[list[str]]:
-        answers = ask(prompts, n=n, **options)
-        service.ledger.add_texts(answer for each in answers for answer in each)
-        return _texts(answers)
 
-    return generate
+def make_attempt(service: Service) -> AskTextsFn:
+    """Makes what :func:`make_ask` makes, where an answer without a text says in its ``error`` why its request failed.
+
+    Texts that were cut at ``max_tokens``, and empty ones, are counted in the service's ledger.
+
+    Args:
+      service: the server.
+    """
+    return _counting(service, make_ask(service._replace(ask=service.attempt)))
 
 
 def make_short_generate(service: Service) -> GenerateFn:
@@ -238,7 +181,7 @@ def make_short_generate(service: Service) -> GenerateFn:
     return lambda prompts, **options: _texts(ask(prompts, **options))
 
 
-def make_ask(service: Service):
+def make_ask(service: Service) -> AskTextsFn:
     """Makes ``ask(prompts, ...)``, called like a :class:`~jaxalign.typing.GenerateFn`: all answers to each prompt.
 
     Args:
@@ -264,6 +207,17 @@ def make_ask(service: Service):
         return [answers[start : start + n] for start in range(0, len(answers), n)]
 
     return ask
+
+
+def _counting(service: Service, ask: AskTextsFn) -> AskTextsFn:
+    """The same, where texts that were cut and empty ones are counted in the service's ledger."""
+
+    def counted(prompts: Sequence[Prompt], **options: Any) -> list[list[Answer]]:
+        answers = ask(prompts, **options)
+        service.ledger.add_texts(itertools.chain.from_iterable(answers))
+        return answers
+
+    return counted
 
 
 def _usage(requests: Sequence[Asked], answers: Sequence[Answer]) -> Usage:

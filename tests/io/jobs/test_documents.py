@@ -204,7 +204,7 @@ def test_failed_rows_are_asked_again_in_place(tmp_path, whole):
     assert jobs.check_prompts(path, TASK, render_document) == 30
     assert write(path, usual()).written == 0  # the file is still that of its run
     good = Writer()
-    assert retry(path, good, usage_fn=lambda prompt, draw: {"tokens": 3}).failed == 0
+    assert retry(path, good, usage_fn=lambda prompt, seed: {"tokens": 3}).failed == 0
     assert {call["seed"] for call in good.calls} == ({2 * jobs.ATTEMPT_SEEDS} if still else set())
     assert [len(row.earlier) for row in jobs.read_documents(path) if row.attempt == 2] == [2] * len(still)
     done = path.read_bytes()
@@ -239,8 +239,8 @@ def test_what_is_known_of_tokens_and_cost(tmp_path):
     places = {(request.prompt, request.draw): place for place, request in enumerate(REQUESTS)}
     prompts = [request.prompt for request in REQUESTS[:5]]
 
-    def usage(prompt, draw):
-        place = places[prompt, draw]
+    def usage(prompt, seed):
+        place = places[prompt, seed % jobs.ATTEMPT_SEEDS]
         return {"tokens": place + 10, "cost": costs.get(place)}
 
     write(path, Broken(prompts[0], prompts[4]), usage_fn=usage)
@@ -253,7 +253,7 @@ def test_what_is_known_of_tokens_and_cost(tmp_path):
     assert again.usage == {"tokens": 10, "cost": 0.5}
     assert again.earlier == ({"reason": "no key", "tokens": 10, "cost": 0.5},)
     with pytest.raises(ValueError, match="usage_fn gives 'text', which is a field"):
-        write(tmp_path / "other.jsonl", Broken(), usage_fn=lambda prompt, draw: {"text": 1})
+        write(tmp_path / "other.jsonl", Broken(), usage_fn=lambda prompt, seed: {"text": 1})
 
 
 @pytest.mark.parametrize("call", [jobs.write_document_file, jobs.retry_failed])

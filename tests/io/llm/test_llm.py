@@ -245,7 +245,7 @@ def test_a_server_that_does_not_count(server, cache):
         reply(json.dumps(completion({"messages": [{"content": "a"}]}, usage=usage))) for usage in (None, {})
     ]
     assert complete(server, requests(1), cache).paid == llm.Usage(1, 0, 0, unreported=1)
-    with pytest.raises(ValueError, match="does not report tokens, so a budget of 99 cannot be kept"):
+    with pytest.raises(ValueError, match="does not report tokens, so a budget of 99 tokens cannot be kept"):
         complete(server, requests(2), cache, budget_tokens=99)
     assert not llm.missing("tiny", requests(2), cache=cache)
 
