@@ -119,7 +119,7 @@ def main(config: Config) -> dict[str, float]:
         settings(config),
         experiment="attrprompt",
         may_differ=("output", "seeds", "methods", *(field.name for field in dataclasses.fields(Steps))),
-        files={"task": (), "attributes": ("*.parquet",), "gold": ()},
+        files={"task": (), "attributes": ("*.parquet",), "gold": (), "gold_train": ()},
         models=(*config.llm.files, "encoder"),
     )
     made = config.task == MADE

@@ -35,7 +35,7 @@ class SimulatedWriter:
     """Rates in [0, 1]."""
 
     world: World
-    habit: float = 0.95  # of the texts without requirements are on its two favourite topics of the class
+    habit: float = 0.9  # of the texts without requirements are on its two favourite topics of the class
     instructed_habit: float = 0.8  # and of those whose instruction asks for variety
     manner: float = 0.8  # of the texts without requirements are in the class's favourite style, and region
     compliance: float = 0.92  # of each requirement

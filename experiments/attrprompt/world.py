@@ -20,7 +20,7 @@ TOPIC_WORDS, CLASS_WORDS, STYLE_WORDS, REGION_WORDS, FILLERS = 7, 3, 8, 6, 60
 NUM_AMBIGUOUS = 3  # names under a class that stand for topics of a neighbour
 NUM_SIMILAR = 2  # neighbours of a class
 # Of the words of a text, the shares that its topic, class, style and region decide; the others are fillers.
-SHARES = {"topic": 0.16, "class": 0.02, "style": 0.2, "region": 0.12}
+SHARES = {"topic": 0.2, "class": 0.01, "style": 0.2, "region": 0.12}
 MENTIONS = 0.1  # of the real texts name their class
 WORDS = (20, 60)  # the shortest and the longest real text
 SUBTOPIC, STYLE, REGION = "subtopic", "style", "region"

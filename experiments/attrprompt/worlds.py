@@ -30,10 +30,11 @@ TruthFn = Callable[[str], Mapping[str, str]]
 class GoldTexts:
     """Flags of the real texts that classifiers are tested on."""
 
-    gold: pathlib.Path | None = None  # real texts with labels, of which some are kept to learn from: the ceiling
-    gold_text: tuple[str, ...] = ("text",)  # its columns with the text, which are joined
-    gold_label: str = "label"  # its column with the class, by label, name or number
-    gold_classes: tuple[str, ...] = ()  # the names of the classes 0, 1 and so on, where it has numbers
+    gold: pathlib.Path | None = None  # real texts with labels, to test on
+    gold_train: pathlib.Path | None = None  # such texts to learn from, for the ceiling; none: a part of the others
+    gold_text: tuple[str, ...] = ("text",)  # columns with the text, which are joined
+    gold_label: str = "label"  # column with the class, by label, name or number
+    gold_classes: tuple[str, ...] = ()  # the names of the classes 0, 1 and so on, where they are numbers
     num_gold: tuple[CountOrNone, Count] = (300, 600)  # texts to learn from and to test on, at most
 
 
@@ -42,7 +43,7 @@ def open_writers(
 ) -> list[Engine]:
     """Opens the model that writes for each seed: one for all, or a simulated one for each made world."""
     if grounds[0].world is None:
-        return [open_engine(flags, folder, ledger)] * len(grounds)
+        return [_in_turns(open_engine(flags, folder, ledger))] * len(grounds)
     return [SimulatedWriter(ground.world).open(ledger) for ground in grounds]
 
 
@@ -53,6 +54,13 @@ class Ground(NamedTuple):
     real: Real
     truth: TruthFn | None = None
     world: World | None = None
+
+
+def _in_turns(engine: Engine) -> Engine:
+    def generate(prompts, **options):
+        return engine.generate([[{"role": "user", "content": prompt}] for prompt in prompts], **options)
+
+    return dataclasses.replace(engine, generate=generate)
 
 
 def make_ground(task: str, attributes: pathlib.Path | None, texts: GoldTexts, seed: int) -> Ground:
@@ -74,19 +82,15 @@ def make_ground(task: str, attributes: pathlib.Path | None, texts: GoldTexts, se
         read = parse_task(_text_of(pathlib.Path(task)))
     if texts.gold is None:
         raise ValueError("--gold: expected a file of real texts with labels to test classifiers on, got none")
-    columns = GoldColumns(texts.gold_text, texts.gold_label, texts.gold_classes)
-    return Ground(read, _split(gold.read_gold(texts.gold, read, columns).rows, texts.num_gold, seed))
+    return Ground(read, _read_real(texts, read, seed))
 
 
 def _made(texts: GoldTexts, seed: int) -> Ground:
     made = world.make_world(seed)
     rng = rng_of("real texts", seed)
-    train, test = (_texts(world.real_texts(made, count, rng)) for count in texts.num_gold)
+    drawn = [world.real_texts(made, count, rng) for count in texts.num_gold]
+    train, test = (Texts([each.text for each in part], [(each.label,) for each in part]) for part in drawn)
     return Ground(world.make_task(made), Real(train, test), lambda text: world.read_truth(made, text), made)
-
-
-def _texts(made: Sequence[world.Text]) -> Texts:
-    return Texts([each.text for each in made], [(each.label,) for each in made])
 
 
 def _text_of(path: pathlib.Path) -> str:
@@ -95,14 +99,30 @@ def _text_of(path: pathlib.Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _split(rows: Sequence[TextRow], counts: tuple[int, int], seed: int) -> Real:
-    """Draws distinct texts to test on and to learn from; texts that occur twice are in neither twice."""
-    distinct = list({row.text: row for row in rows}.values())
-    num_train, num_test = counts
-    if len(distinct) < 2 or num_test >= len(distinct) + bool(not num_train):
-        raise ValueError(
-            f"--num-gold: expected fewer texts to test on than the {len(distinct)} distinct ones, got {num_test}"
-        )
-    drawn = random.Random(f"real texts {seed}").sample(distinct, min(num_train + num_test, len(distinct)))
-    parts = drawn[num_test:], drawn[:num_test]
-    return Real(*(Texts([row.text for row in part], [row.labels for row in part]) for part in parts))
+def _read_real(texts: GoldTexts, task: Task, seed: int) -> Real:
+    """Draws distinct texts to learn from and to test on; no text is in both."""
+    columns = GoldColumns(texts.gold_text, texts.gold_label, texts.gold_classes)
+    num_train, num_test = texts.num_gold
+    rng = random.Random(f"real texts {seed}")
+    test = _distinct(gold.read_gold(texts.gold, task, columns).rows)
+    rng.shuffle(test)
+    if texts.gold_train is not None:
+        tested = {row.text for row in test}
+        rest = [
+            row for row in _distinct(gold.read_gold(texts.gold_train, task, columns).rows) if row.text not in tested
+        ]
+        rng.shuffle(rest)
+    else:  # half of a small file is to test on
+        cut = min(num_test, -(-len(test) // 2)) if num_train else num_test
+        test, rest = test[:cut], test[cut:]
+    if not test:
+        raise ValueError(f"--gold: expected texts of the classes of the task, and {texts.gold} has none")
+    return Real(_texts(rest[:num_train]), _texts(test[:num_test]))
+
+
+def _distinct(rows: Sequence[TextRow]) -> list[TextRow]:
+    return list({row.text: row for row in rows}.values())
+
+
+def _texts(rows: Sequence[TextRow]) -> Texts:
+    return Texts([row.text for row in rows], [row.labels for row in rows])

@@ -1,5 +1,6 @@
 """What training carries from step to step."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -40,10 +41,14 @@ def init_state(
       rules: how parameters lie on the mesh (:class:`jaxalign.sharding.Rules`).
     """
 
-    def init(params):
-        return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), jnp.ones((), bool))
-
     if mesh is None:
-        return jax.jit(init)(params)
-    shardings = sharding.state_shardings(jax.eval_shape(init, params), mesh, rules)
-    return jax.jit(init, out_shardings=shardings)(sharding.place(params, shardings.params))
+        return jax.jit(_init, static_argnums=0)(optimizer, params)
+    shapes = jax.eval_shape(functools.partial(_init, optimizer), params)
+    shardings = sharding.state_shardings(shapes, mesh, rules)
+    placed = sharding.place(params, shardings.params)
+    return jax.jit(_init, static_argnums=0, out_shardings=shardings)(optimizer, placed)
+
+
+def _init(optimizer: optax.GradientTransformation, params: Params) -> TrainState:
+    """A function of the module with a static optimizer: runs that share an optimizer share the program."""
+    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), jnp.ones((), bool))
