@@ -25,14 +25,16 @@ development part are kept, and the test set is looked at once.
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from experiments.attrprompt import estimate, figures, learning, preview, worlds
-from experiments.attrprompt.comparison import compare
+from experiments.attrprompt import estimate, figures, gold, learning, preview, worlds
+from experiments.attrprompt.comparison import compare, texts_of
 from experiments.attrprompt.datasets import DATASETS
+from experiments.attrprompt.dry import DryStore
 from experiments.attrprompt.methods import ATTRPROMPT, METHODS, SIMPROMPT, Sizes, Written, write_all
 from experiments.attrprompt.preparing import Asked, PauseError
-from experiments.attrprompt.storage import FileStore, MemoryStore, writing
+from experiments.attrprompt.storage import FileStore, Stage, writing
 from experiments.attrprompt.worlds import MADE, GoldTexts, Ground
 from experiments.common import machines, origin, report
 from experiments.common.classifiers.settings import ClassifierTraining
@@ -41,6 +43,7 @@ from experiments.common.llm import accounts
 from experiments.common.llm.engine import Engine
 from experiments.common.llm.server import LanguageModel, settings
 from jaxalign.io import edge
+from jaxalign.io.llm import Usage
 from jaxalign.io.run import run_folder
 
 Method = Literal[*METHODS]
@@ -94,6 +97,16 @@ FILES = dataclasses.replace(
     seeds=1,
     output=pathlib.Path("runs/attrprompt-files"),
 )
+
+
+def gold_texts(dataset: str) -> GoldTexts:
+    """Returns which columns the gold file of a data set has, unless flags say otherwise."""
+    columns = gold.COLUMNS.get(dataset, gold.GoldColumns())
+    return dataclasses.replace(
+        FILES.texts, gold_text=columns.text, gold_label=columns.label, gold_classes=columns.names
+    )
+
+
 PRESETS = {
     "default": DEFAULT,
     "files": FILES,
@@ -102,6 +115,7 @@ PRESETS = {
             FILES,
             task=name,
             num_documents=dataset.per_class,
+            texts=gold_texts(name),
             training=ClassifierTraining(encoder="google-bert/bert-base-uncased"),
             output=pathlib.Path(f"runs/attrprompt-{name}"),
         )
@@ -122,24 +136,19 @@ def main(config: Config) -> dict[str, float]:
         files={"task": (), "attributes": ("*.parquet",), "gold": (), "gold_train": ()},
         models=(*config.llm.files, "encoder"),
     )
-    made = config.task == MADE
-    with accounts.limited(config.llm, simulated=made) as ledger:
-        grounds = [
-            worlds.make_ground(config.task, config.attributes, config.texts, seed) for seed in range(config.seeds)
-        ]
+    if config.steps.preview_answers and not config.steps.preview:
+        raise ValueError("--preview-answers: expected --preview N with it, the number of prompts to show and to ask")
+    with accounts.limited(config.llm, simulated=config.task == MADE) as ledger:
+        grounds = worlds.make_grounds(config.task, config.attributes, config.texts, config.seeds)
         engines = worlds.open_writers(config.llm, config.output, ledger, grounds)
         if config.steps.preview:
             look(config, grounds[0], engines[0])
             return {}
-        announce(config, grounds[0], engines[0])
-        try:
-            written = [write(config, seed, *each) for seed, each in enumerate(zip(grounds, engines, strict=True))]
-        except PauseError as pause:
-            print(pause)
-            return {}
-        if config.steps.until == "documents":
-            print(f"documents: {config.output}/seed-*/*/documents.jsonl")
-            return {}
+        announce(config, grounds, engines[0])
+        written, pauses = write(config, grounds, engines)
+    if pauses or config.steps.until == "documents":
+        print("\n".join(pauses) or f"The documents are there: {config.output}/seed-*/*/documents*.jsonl")
+        return {}
     count = config.num_documents * len(grounds[0].task.classes)
     runs = [judge(config, seed, *each, count) for seed, each in enumerate(zip(grounds, written, strict=True))]
     tables = report.summarise_tables(runs)
@@ -150,12 +159,23 @@ def main(config: Config) -> dict[str, float]:
     return report.report_tables(run, f"AttrPrompt: {config.task}", tables, caption=spread, sections=sections, **asked)
 
 
-def write(config: Config, seed: int, ground: Ground, engine: Engine) -> dict[str, Written]:
-    """Returns what every method wrote, and how."""
-    store = open_store(config, seed, engine)
-    return write_all(
-        store, ground.task, config.methods, asked_of(config), sizes_of(config, seed), until=config.steps.until
-    )
+def write(
+    config: Config, grounds: Sequence[Ground], engines: Sequence[Engine]
+) -> tuple[list[dict[str, Written]], list[str]]:
+    """Returns what every method wrote for each seed, or where the run pauses and what a person can do there."""
+    written, pauses = [], []
+    for seed, (ground, engine) in enumerate(zip(grounds, engines, strict=True)):
+        sizes = sizes_of(config, seed)
+        try:
+            store = open_store(config, seed, engine)
+            written.append(
+                write_all(store, ground.task, config.methods, asked_of(config), sizes, until=config.steps.until)
+            )
+        except PauseError as pause:
+            pauses.append(str(pause))
+            if config.task != MADE:  # whose seeds have their stages in common
+                break
+    return written, pauses
 
 
 def open_store(config: Config, seed: int, engine: Engine) -> FileStore:
@@ -175,42 +195,50 @@ def open_store(config: Config, seed: int, engine: Engine) -> FileStore:
 
 def judge(config: Config, seed: int, ground: Ground, written: dict[str, Written], count: int) -> dict:
     """Returns the figures of classifiers, and of how varied the texts are."""
-    learner = learning.Learner(config.training, ground, config.output / f"seed-{seed}" / "classifiers", seed)
-    tables = compare(written, ground.real, learner.learn, list(ground.task.classes.values()), count)
+    texts = [text for each in written.values() for text in texts_of(each.rows).texts]
+    learner = learning.Learner(config.training, ground, config.output / f"seed-{seed}" / "classifiers", seed, texts)
+    names = [name for pair in ground.task.classes.items() for name in pair]
+    tables = compare(written, ground.real, learner.learn, names, count)
     return tables | {figures.DIVERSITY: figures.diversity(written, ground.real, learner.embed, count)}
 
 
 def look(config: Config, ground: Ground, engine: Engine) -> None:
-    """Prints the next prompts."""
-    store = open_store(config, 0, engine)
-    store = store._replace(writer=store.writer._replace(ask=preview.looking))
+    """Prints the next prompts of the first seed; nothing is written but answers that were asked for."""
+    store = DryStore(open_store(config, 0, engine), preview.Looking(), {})
     try:
         write_all(store, ground.task, config.methods, asked_of(config), sizes_of(config, 0))
     except preview.Previewed as previewed:
-        ask = writing(engine).ask if config.steps.preview_answers else None
-        preview.show(previewed, config.steps.preview, ask)
+        preview.show(previewed, config.steps.preview, writing(engine).ask if config.steps.preview_answers else None)
+    except PauseError as pause:
+        print(pause)
     else:
         print("Everything is written already; documents.jsonl in each method's folder has it.")
 
 
-def announce(config: Config, ground: Ground, engine: Engine) -> None:
+def announce(config: Config, grounds: Sequence[Ground], engine: Engine) -> None:
     """Prints what the run will ask for, if a real model is asked."""
     if config.task != MADE and config.llm.replay is None:
-        expected = expect(config, ground, engine)
-        estimate.announce(engine, expected)
+        estimate.announce(engine, expect(config, grounds, [engine] * len(grounds)))
 
 
-def expect(config: Config, ground: Ground, engine: Engine):
+def expect(config: Config, grounds: Sequence[Ground], engines: Sequence[Engine]) -> dict[str, Usage]:
     """Returns what the run will ask for by stage and method, for all seeds."""
-    stages = config.output / "seed-0" if config.task == MADE else config.output
-    store = MemoryStore(writing(engine), sampling_of(config, 0), stages)
-    once = estimate.estimate(engine, ground.task, config.methods, asked_of(config), sizes_of(config, 0), store)
-    return {
-        stage: usage._replace(**{name: count * config.seeds for name, count in usage._asdict().items()})
-        if stage in METHODS or config.task == MADE
-        else usage
-        for stage, usage in once.items()
-    }
+    total: dict[str, Usage] = {}
+    stages: dict[str, Stage] = {}
+    for seed, (ground, engine) in enumerate(zip(grounds, engines, strict=True)):
+        usage, paused = estimate.estimate(
+            open_store(config, seed, engine),
+            ground.task,
+            config.methods,
+            asked_of(config),
+            sizes_of(config, seed),
+            until=config.steps.until,
+            made={} if config.task == MADE else stages,
+        )
+        total |= {name: total.get(name, Usage()).plus(each) for name, each in usage.items()}
+        if paused and config.task != MADE:
+            break
+    return total
 
 
 def asked_of(config: Config) -> Asked:

@@ -4,7 +4,7 @@ Each test set is looked at once by each classifier. What is done to texts (here:
 to those of training and to real ones alike, or classifiers would learn to tell the two apart by it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.attrprompt.methods import ATTRPROMPT, SHUFFLED, SIMPROMPT, Written, total_tokens, within
@@ -15,9 +15,12 @@ from experiments.common.task import exactly
 from jaxalign import attributes
 
 GOLD = "real texts"
-ACCURACY = "accuracy"
+HEADLINES = ("accuracy", "micro-F1")
+DOLLARS = "US dollars"
 EQUAL_TOKENS, EQUAL_DOCUMENTS, BY_COST = "at equal tokens", "at equal documents", "by cost"
 CONTROLS = "AttrPrompt minus SimPrompt, under controls"
+AGAINST_BEST = "AttrPrompt at its end, against the best of SimPrompt"  # a difference, and its share of requests
+_GROWTH = 4  # of the documents of SimPrompt, for its curve of costs
 _PARTS = (0.25, 0.5, 1.0)  # of AttrPrompt's documents, for its curve of costs
 
 
@@ -60,31 +63,41 @@ def compare(
     tokens = total_tokens(written[ATTRPROMPT])
     same_tokens = {method: within(each, tokens) for method, each in written.items()}
     same_count = {method: each.rows[:count] for method, each in written.items()}
-    gold = learn(Texts(*(each[:count] for each in real.train)), real.test) if real.train.texts else None
-    ceiling = {GOLD: gold | {"texts": exactly(min(count, len(real.train.texts)))}} if gold else {}
+    ceiling = {}
+    if real.train.texts:
+        some = Texts(*(each[:count] for each in real.train))
+        ceiling[GOLD] = {**learn(some, real.test), "texts": exactly(len(some.texts))}
     tables = {
-        EQUAL_TOKENS: {
-            method: learn(texts_of(rows), real.test) | _costs(written[method], rows)
-            for method, rows in same_tokens.items()
-        }
-        | ceiling,
-        EQUAL_DOCUMENTS: {
-            method: learn(texts_of(rows), real.test) | _costs(written[method], rows)
-            for method, rows in same_count.items()
-        }
-        | ceiling,
+        title: {method: _figures(written[method], rows, real, learn) for method, rows in by_method.items()} | ceiling
+        for title, by_method in ((EQUAL_TOKENS, same_tokens), (EQUAL_DOCUMENTS, same_count))
     }
     if SIMPROMPT in written:
         tables[CONTROLS] = _controls(tables, same_tokens, same_count, real, learn, names)
-        tables[BY_COST] = dict(_by_cost(written, real, learn, count))
+        tables[BY_COST] = _by_cost(written, real, learn, count)
     return tables
 
 
-def _costs(written: Written, rows: Sequence[Row]) -> FigureRow:
-    """What rows took, with the stages before them; money only where the price of everything is known."""
-    requests, tokens = written.prepared.requests + len(rows), written.prepared.tokens + sum(row.tokens for row in rows)
-    texts = sum(row.document.text is not None for row in rows)
-    return {"texts": exactly(texts), "requests": exactly(requests), "tokens": exactly(tokens)}
+def headline(row: FigureRow) -> str:
+    """Returns the figure by which methods are compared: accuracy, or micro-F1 where texts have several labels."""
+    return next(name for name in HEADLINES if name in row)
+
+
+def _figures(written: Written, rows: Sequence[Row], real: Real, learn: LearnFn) -> FigureRow:
+    """What a classifier gets right, if there are texts to learn from, and what these took with the stages before them.
+
+    Money is there where the price of everything is known.
+    """
+    texts = texts_of(rows)
+    figures = learn(texts, real.test) if len(texts.texts) > 1 else {}
+    took = {
+        "texts": len(texts.texts),
+        "requests": written.prepared.requests + sum(row.requests for row in rows),
+        "tokens": written.prepared.tokens + sum(row.tokens for row in rows),
+    }
+    costs = [written.prepared_cost, *(row.cost for row in rows)]
+    if None not in costs:
+        took[DOLLARS] = sum(costs)
+    return {**figures, **{name: exactly(value) for name, value in took.items()}}
 
 
 def _controls(
@@ -97,16 +110,14 @@ def _controls(
 ) -> Figures:
     """The gain of AttrPrompt as it is, without class names, with lengths matched, and with values shuffled."""
     both = (ATTRPROMPT, SIMPROMPT)
-    masked = {
-        method: learn(*(_masked(each, names) for each in (texts_of(same_tokens[method]), real.test))) for method in both
-    }
+    test = _masked(real.test, names)
+    masked = {method: learn(_masked(texts_of(same_tokens[method]), names), test) for method in both}
     matched = _matched({method: texts_of(same_count[method]) for method in both})
-    equal_lengths = {method: learn(texts, real.test) for method, texts in matched.items()}
     gains = {
         EQUAL_TOKENS: tables[EQUAL_TOKENS],
         EQUAL_DOCUMENTS: tables[EQUAL_DOCUMENTS],
         "names of classes masked, at equal tokens": masked,
-        "lengths matched, at equal documents": equal_lengths,
+        "lengths matched, at equal documents": {method: learn(texts, real.test) for method, texts in matched.items()},
     }
     rows = {control: _gain(figures, ATTRPROMPT) for control, figures in gains.items()}
     if SHUFFLED in same_tokens:
@@ -115,9 +126,9 @@ def _controls(
 
 
 def _gain(figures: Figures, method: str) -> FigureRow:
-    return {
-        name: exactly(figures[method][name].value - figures[SIMPROMPT][name].value) for name in (ACCURACY, "macro-F1")
-    }
+    mine, base = figures[method], figures[SIMPROMPT]
+    names = [name for name in (*HEADLINES, "macro-F1") if name in mine and name in base]
+    return {name: exactly(mine[name].value - base[name].value) for name in names}
 
 
 def _masked(texts: Texts, names: Sequence[str]) -> Texts:
@@ -131,30 +142,30 @@ def _matched(by_method: Mapping[str, Texts]) -> dict[str, Texts]:
     return {method: Texts(cut[method], texts.labels[:least]) for method, texts in by_method.items()}
 
 
-def _by_cost(written: Mapping[str, Written], real: Real, learn: LearnFn, count: int) -> Iterator[tuple[str, FigureRow]]:
-    """Yields the figures of the first rows of AttrPrompt and SimPrompt, and how the one at its end is to the other."""
-    best, requests = 0.0, 0
-    for method, sizes in {
-        SIMPROMPT: list(_doublings(count, len(written[SIMPROMPT].rows))),
+def _by_cost(written: Mapping[str, Written], real: Real, learn: LearnFn, count: int) -> dict[str, FigureRow]:
+    """Figures of the first rows of SimPrompt and AttrPrompt, and how the end of the one is to the best of the other."""
+    sizes = {
+        SIMPROMPT: _growing(count, len(written[SIMPROMPT].rows)),
         ATTRPROMPT: [round(part * count) for part in _PARTS],
-    }.items():
-        for number, size in enumerate(sizes, 1):
-            rows = written[method].rows[:size]
-            figures = learn(texts_of(rows), real.test) | _costs(written[method], rows)
-            if method == SIMPROMPT and figures[ACCURACY].value > best:
-                best, requests = figures[ACCURACY].value, figures["requests"].value
-            yield f"{method}, {number} of {len(sizes)}", figures
-    yield (
-        "AttrPrompt at its end, against the best of SimPrompt",
-        {
-            ACCURACY: exactly(figures[ACCURACY].value - best),
-            "requests": exactly(figures["requests"].value / requests),
-        },
-    )
+    }
+    curves = {
+        method: [_figures(written[method], written[method].rows[:size], real, learn) for size in each]
+        for method, each in sizes.items()
+    }
+    rows = {
+        f"{method}, {number} of {len(curve)}": figures
+        for method, curve in curves.items()
+        for number, figures in enumerate(curve, 1)
+    }
+    end, name = curves[ATTRPROMPT][-1], headline(curves[ATTRPROMPT][-1])
+    best = max((each for each in curves[SIMPROMPT] if name in each), key=lambda each: each[name].value)
+    gain, share = end[name].value - best[name].value, end["requests"].value / best["requests"].value
+    return rows | {AGAINST_BEST: {name: exactly(gain), "requests": exactly(share)}}
 
 
-def _doublings(first: int, last: int) -> Iterator[int]:
-    while first < last:
-        yield first
-        first *= 2
-    yield last
+def _growing(first: int, last: int) -> list[int]:
+    """Numbers of documents, each four times the one before, up to the last one."""
+    sizes = [first]
+    while sizes[-1] * _GROWTH <= last / 2:
+        sizes.append(sizes[-1] * _GROWTH)
+    return [*sizes, last] if last > first else [last]

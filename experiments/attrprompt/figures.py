@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.attrprompt.comparison import BY_COST, GOLD, Real, Texts, texts_of
+from experiments.attrprompt.comparison import AGAINST_BEST, BY_COST, GOLD, HEADLINES, Real, Texts, headline, texts_of
 from experiments.attrprompt.methods import ATTRPROMPT, SIMPROMPT, Written
 from experiments.attrprompt.preparing import told_stages
 from experiments.attrprompt.storage import Row
@@ -16,14 +16,12 @@ from experiments.common.report import Figures
 from experiments.common.task import Row as FigureRow
 from experiments.common.task import exactly
 from jaxalign import attributes, metrics
-from jaxalign.attributes import ClassAttribute, Task
-from jaxalign.io.report import Curves, Estimate, Facts, Section, Table
-from jaxalign.io.report import Texts as ShownTexts
+from jaxalign.attributes import LENGTH, ClassAttribute, Task
+from jaxalign.io.report import Curves, Estimate, Facts, Groups, Section, Table
 
 EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 DIVERSITY = "diversity, at equal documents"
-SHOWN = 4  # documents of each class and method
-MOST_CLASSES = 6  # of which documents are shown
+SHOWN = 20  # documents of each class and method
 MOST_VALUES = 12  # of an attribute, whose shares are shown
 NOTES = 60
 
@@ -41,7 +39,7 @@ def sections(figures: Mapping[str, Figures], written: Mapping[str, Written], gro
         *cost_curve(figures.get(BY_COST, {})),
         outcomes(written),
         *attribute_tables(written, ground, count),
-        *documents(written, ground.task),
+        *documents(written, written[ATTRPROMPT].task),
         *notes(written),
     ]
 
@@ -108,7 +106,7 @@ def attribute_tables(written: Mapping[str, Written], ground: Ground, count: int)
       count: documents of all classes together that every method wrote.
     """
     tables = []
-    for attribute in written[ATTRPROMPT].stages[-1].task.attributes:
+    for attribute in written[ATTRPROMPT].task.attributes:
         found = dict(_values(written, ground.real, attribute.name, ground.truth, count))
         reference = collections.Counter(value for value in found.get(GOLD, ()) if value is not None)
         tables.append(_attribute_table(attribute, found, reference))
@@ -158,37 +156,45 @@ def _share(table: metrics.AttributeShares, value: str) -> Estimate | str:
 def cost_curve(figures: Figures) -> list[Section]:
     """Draws accuracy by requests, those of the stages included."""
     series: dict[str, tuple[list[float], list[float]]] = {}
-    for name, row in figures.items():
-        method, behind, _ = name.partition(", ")
-        if "texts" in row and behind:
-            x, y = series.setdefault(method, ([], []))
-            x.append(row["requests"].value)
-            y.append(row["accuracy"].value)
+    rows = {
+        name: row for name, row in figures.items() if name != AGAINST_BEST and any(map(row.__contains__, HEADLINES))
+    }
+    for name, row in rows.items():
+        x, y = series.setdefault(name.partition(", ")[0], ([], []))
+        x.append(row["requests"].value)
+        y.append(row[headline(row)].value)
+    if not rows:
+        return []
     caption = "Requests for similar classes, values and filtering are counted; means over seeds."
-    return [Curves("Accuracy by cost", series, "requests", "accuracy on real texts", caption)] if series else []
+    label = f"{headline(next(iter(rows.values())))} on real texts"
+    return [Curves("Accuracy by cost", series, "requests", label, caption)]
 
 
-def documents(written: Mapping[str, Written], task: Task) -> list[ShownTexts]:
-    """Shows the first documents of some classes, with the values that each was asked to have."""
+def documents(written: Mapping[str, Written], task: Task) -> list[Groups]:
+    """Shows the first documents of each class, with the values that each was asked to have."""
     sections = []
     for method in (ATTRPROMPT, SIMPROMPT):
-        rows = [row for row in written.get(method, Written((), ())).rows if row.document.text is not None]
-        samples = [
-            _sample(row, task)
-            for label in list(task.classes)[:MOST_CLASSES]
-            for row in [each for each in rows if each.document.assignment.label == label][:SHOWN]
-        ]
-        caption = (
-            f"The first {SHOWN} of up to {MOST_CLASSES} classes; all are in documents.jsonl in the method's folder."
-        )
-        sections.append(ShownTexts(f"Documents of {method}", samples, caption))
-    return [section for section in sections if section.samples]
+        by_label: dict[str, list[Row]] = {label: [] for label in task.classes}
+        for row in written[method].rows if method in written else ():
+            if row.document.text is not None:
+                by_label[row.document.assignment.label].append(row)
+        groups = {
+            f"{task.classes[label]} ({len(rows)})": [_sample(row, task) for row in rows[:SHOWN]]
+            for label, rows in by_label.items()
+            if rows
+        }
+        caption = f"The first {SHOWN} of each class; all are in documents*.jsonl in the folder of the method."
+        sections.append(Groups(f"Documents of {method}", groups, caption))
+    return [section for section in sections if section.groups]
 
 
 def _sample(row: Row, task: Task) -> dict[str, str]:
-    values = "; ".join(f"{name}: {value}" for name, value in row.document.assignment.values)
-    names = ", ".join(task.classes[label] for label in row.document.labels)
-    return {"class": names, "asked for": values or "the class alone", "document": row.document.text or ""}
+    shown = dict(row.document.assignment.values)
+    shown = {task.attribute(name).phrase if name != LENGTH else name: value for name, value in shown.items()}
+    if row.document.labels != (row.document.assignment.label,):
+        shown["classes"] = ", ".join(task.classes[label] for label in row.document.labels)
+    values = "; ".join(f"{name}: {value}" for name, value in shown.items())
+    return {values or "the class alone": row.document.text or ""}
 
 
 def notes(written: Mapping[str, Written]) -> list[Section]:

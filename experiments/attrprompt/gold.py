@@ -27,6 +27,7 @@ class GoldColumns:
 
 AGNEWS = GoldColumns(("title", "description"), "label_name")
 SST2 = GoldColumns(names=("negative", "positive"))
+COLUMNS: Mapping[str, GoldColumns] = {"agnews": AGNEWS, "sst-2": SST2}
 
 
 class Gold(NamedTuple):

@@ -23,16 +23,20 @@ class Learner:
       ground: the task and the words of its world.
       folder: where the trainings are kept.
       seed: of the trainings.
+      texts: those that were written, whose words a new network knows if there are no real ones to learn from.
     """
 
-    def __init__(self, tuning: ClassifierTraining, ground: Ground, folder: pathlib.Path, seed: int):
+    def __init__(
+        self, tuning: ClassifierTraining, ground: Ground, folder: pathlib.Path, seed: int, texts: Sequence[str]
+    ):
         self._tuning, self._ground, self._folder, self._seed = tuning, ground, folder, seed
+        self._texts = texts
         self._known: dict[str, Row] = {}
 
     @functools.cached_property
     def _start(self) -> Start:
         world = self._ground.world
-        texts = [" ".join(world.vocabulary())] if world else self._ground.real.train.texts
+        texts = [" ".join(world.vocabulary())] if world else self._ground.real.train.texts or self._texts
         return starts.make_start(self._tuning, texts, self._seed)
 
     def learn(self, train: Texts, test: Texts) -> Row:

@@ -1,18 +1,19 @@
 """The ways to ask for documents, at as many documents of a class and at as many tokens as AttrPrompt takes."""
 
 import functools
-import math
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.attrprompt.preparing import Asked, Prepared, instruct, prepare, task_without_values
 from experiments.attrprompt.storage import Row, Stage, Store
 from jaxalign import attributes
-from jaxalign.attributes import DocumentRequest, Task
+from jaxalign.attributes import Assignment, DocumentRequest, Task
 from jaxalign.io.llm import Usage
 
 ATTRPROMPT, UNFILTERED, SHUFFLED = "AttrPrompt", "AttrPrompt without CAF", "AttrPrompt shuffled"
 SIMPROMPT, METAPROMPT = "SimPrompt", "MetaPrompt"
+_ROUNDS = 1_000_000  # more than any run has
 RequestsFn = Callable[[int], Sequence[DocumentRequest]]
 """``requests(count)``: those of so many documents of a class, of which a smaller count has the first ones."""
 
@@ -20,6 +21,7 @@ RequestsFn = Callable[[int], Sequence[DocumentRequest]]
 class Written(NamedTuple):
     """What a method wrote: its rows in rounds of one document of each class, and the stages that it paid first."""
 
+    task: Task  # that documents were asked for with
     rows: Sequence[Row]
     stages: Sequence[Stage]
 
@@ -28,10 +30,17 @@ class Written(NamedTuple):
         """What was asked for before the first document."""
         return functools.reduce(Usage.plus, (stage.asked for stage in self.stages), Usage())
 
+    @property
+    def prepared_cost(self) -> float | None:
+        """US dollars of what was asked for before the first document; None if nobody knows."""
+        costs = [stage.cost for stage in self.stages]
+        return None if None in costs else sum(costs)
+
 
 class Plan(NamedTuple):
     """What a method asks for."""
 
+    task: Task
     requests: RequestsFn
     stages: Sequence[Stage]
 
@@ -53,22 +62,39 @@ def write_all(
       PauseError: the run is to end after a stage, or a person is to choose attributes.
     """
     prepared = prepare(store, task, asked, until=until)
-    classes = len(task.classes)
-    first = _plan(ATTRPROMPT, store, prepared, asked, sizes.seed)
-    written = {ATTRPROMPT: Written(store.documents(ATTRPROMPT, first.requests(sizes.documents)), first.stages)}
-    tokens = total_tokens(written[ATTRPROMPT])
+    plan = _PLANS[ATTRPROMPT](store, prepared, asked, sizes.seed)
+    first = Written(plan.task, store.documents(ATTRPROMPT, plan.requests(sizes.documents)), plan.stages)
+    written, tokens = {ATTRPROMPT: first}, total_tokens(first)
     for method in methods:
-        if method == ATTRPROMPT:
-            continue
-        plan = _plan(method, store, prepared, asked, sizes.seed)
-        rows = store.documents(method, plan.requests(sizes.documents))
-        count = _rounds(tokens, Written(rows, plan.stages), classes)
-        count = max(count, sizes.documents, sizes.simple if method == SIMPROMPT else 0)
-        more = plan.requests(count)[len(rows) :]
-        if more:
-            rows = [*rows, *store.documents(method, more, part="-more")]
-        written[method] = Written(rows, plan.stages)
+        if method != ATTRPROMPT:
+            plan = _PLANS[method](store, prepared, asked, sizes.seed)
+            least = sizes.simple if method == SIMPROMPT else 0
+            written[method] = _go_on(store, method, plan, sizes.documents, least, tokens)
     return written
+
+
+def _go_on(store: Store, method: str, plan: Plan, count: int, least: int, tokens: int) -> Written:
+    """Asks for ``count`` documents of a class, then for as many as ``tokens`` pay, and for ``least`` at least.
+
+    How many these are is known once the first ones are there, and they are more once those that failed were asked for
+    again. So they come in parts; a part that was begun keeps its requests.
+    """
+    written = Written(plan.task, store.documents(method, plan.requests(count)), plan.stages)
+    classes, part, number = len(plan.task.classes), "-more", 1
+    while rounds := store.begun(method, part) // classes or _lacking(written, classes, least, tokens):
+        done = len(written.rows)
+        more = store.documents(method, plan.requests(done // classes + rounds)[done:], part=part)
+        written = written._replace(rows=[*written.rows, *more])
+        number += 1
+        part = f"-more-{number}"
+    return written
+
+
+def _lacking(written: Written, classes: int, least: int, tokens: int) -> int:
+    """How many documents of a class are still to come, if they take as many tokens as those before them."""
+    done = len(written.rows) // classes
+    mean = sum(row.tokens for row in written.rows) / done
+    return max(round((tokens - total_tokens(written)) / max(mean, 1)), least - done, 0)
 
 
 def total_tokens(written: Written) -> int:
@@ -87,42 +113,39 @@ def within(written: Written, tokens: int) -> list[Row]:
     return kept
 
 
-def _rounds(tokens: int, written: Written, classes: int) -> int:
-    """How many documents of a class fit into so many tokens, if later ones take as many as the first ones did."""
-    mean = sum(row.tokens for row in written.rows) / len(written.rows)
-    return math.ceil((tokens - written.prepared.tokens) / mean / classes)
-
-
-def _plan(method: str, store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
-    return _PLANS[method](store, prepared, asked, seed)
-
-
 def _attributed(store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
-    return Plan(functools.partial(_sampled, prepared.task, seed), list(prepared.stages.values()))
+    return Plan(prepared.task, functools.partial(_sampled, prepared.task, seed), list(prepared.stages.values()))
 
 
 def _unfiltered(store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
     stages = [stage for name, stage in prepared.stages.items() if name != "filtered"]
-    return Plan(functools.partial(_sampled, prepared.unfiltered, seed), stages)
+    return Plan(prepared.unfiltered, functools.partial(_sampled, prepared.unfiltered, seed), stages)
 
 
 def _shuffled(store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
-    def requests(count: int) -> Sequence[DocumentRequest]:
-        drawn = attributes.sample_assignments(prepared.task, count, seed=seed)
-        return attributes.make_requests(prepared.task, attributes.shuffle_values(prepared.task, drawn, seed=seed))
+    task, classes = prepared.task, len(prepared.task.classes)
 
-    return Plan(requests, list(prepared.stages.values()))
+    def requests(count: int) -> Sequence[DocumentRequest]:
+        drawn = attributes.sample_assignments(task, count, seed=seed)
+        rounds = (drawn[start : start + classes] for start in range(0, len(drawn), classes))
+        # Round by round, so that more documents leave the first ones as they are.
+        shuffled = [
+            attributes.shuffle_values(task, each, seed=_ROUNDS * seed + number) for number, each in enumerate(rounds)
+        ]
+        return attributes.make_requests(task, list(itertools.chain.from_iterable(shuffled)))
+
+    return Plan(task, requests, list(prepared.stages.values()))
 
 
 def _simple(store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
     task = task_without_values(prepared.task)
-    return Plan(functools.partial(_plain, task, attributes.render_simple_document), ())
+    return Plan(task, functools.partial(_plain, task, attributes.render_simple_document), ())
 
 
 def _instructed(store: Store, prepared: Prepared, asked: Asked, seed: int) -> Plan:
     task = task_without_values(prepared.task)
     instructions, stage = instruct(store, task, asked)
-    return Plan(functools.partial(_plain, task, functools.partial(_render_instructed, instructions)), [stage])
+    return Plan(task, functools.partial(_plain, task, functools.partial(_render_instructed, instructions)), [stage])
 
 
 def _sampled(task: Task, seed: int, count: int) -> Sequence[DocumentRequest]:
@@ -133,7 +156,7 @@ def _plain(task: Task, render: Callable, count: int) -> Sequence[DocumentRequest
     return attributes.make_requests(task, attributes.plain_assignments(task, count), render)
 
 
-def _render_instructed(instructions: Mapping[str, str], task: Task, assignment: attributes.Assignment) -> str:
+def _render_instructed(instructions: Mapping[str, str], task: Task, assignment: Assignment) -> str:
     return attributes.render_instructed_document(task, assignment, instructions[assignment.label])
 
 

@@ -10,11 +10,11 @@ instructions what MetaPrompt asks with
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from experiments.attrprompt.storage import INSTRUCTIONS, Made, Stage, Store
 from jaxalign import attributes
-from jaxalign.attributes import ClassAttribute, SharedAttribute, Task
+from jaxalign.attributes import LENGTH, ClassAttribute, SharedAttribute, Task
 from jaxalign.typing import GenerateFn
 
 
@@ -61,38 +61,50 @@ def prepare(store: Store, task: Task, asked: Asked, *, until: str = "") -> Prepa
     """
     stages: dict[str, Stage] = {}
     if not task.attributes:
-        stage = stages["dimensions"] = store.stage("dimensions", task, lambda generate: _propose(generate, task, asked))
-        if stage.new:
+        stage = stages["dimensions"] = store.stage("dimensions", task, functools.partial(_propose, task, asked))
+        if stage.new or until == "dimensions":
             raise PauseError(
-                f"the task has no attributes; {stage.notes[0]}. Choose among them in dimensions.toml: set kind to "
-                '"class" where values depend on the class, remove others. Then the same command goes on'
+                f"the task has no attributes. Choose among those of {_place(stage, 'dimensions')}: set kind to "
+                '"class" where values depend on the class, remove those that you do not want, and add your own. Then '
+                "go on with the same command, without --until or with a later stage"
             )
+    elif until == "dimensions":
+        raise PauseError("the task has its attributes already; go on without --until or with a later stage")
     for name, make in {"similar": _find_similar, "values": _find_values, "filtered": _filter}.items():
         before, after = (stages[last].task, last) if (last := next(reversed(stages), "")) else (task, "")
-        # Bound now: what a stage is made from is that of this round.
-        make = functools.partial(make, task=before, asked=asked)
-        stages[name] = store.stage(name, before, make, after=after)
+        stages[name] = store.stage(name, before, functools.partial(make, before, asked), after=after)
         if name == until:
-            raise PauseError(f"{name}.toml is there; edit it if you like, and go on with another --until or none")
+            raise PauseError(
+                f"{_place(stages[name], name)} is there; edit it if you like, and go on with the same command, without "
+                "--until or with a later stage"
+            )
     return Prepared(stages)
 
 
-def _propose(generate: GenerateFn, task: Task, asked: Asked) -> Made:
+def _place(stage: Stage, name: str) -> str:
+    return str(stage.path or f"{name}.toml")
+
+
+def _propose(task: Task, asked: Asked, generate: GenerateFn) -> Made:
     found = attributes.propose_dimensions(generate, task, seed=asked.seed)
     if not found.names:
         raise ValueError(f"expected a list of attributes, got {found.text!r}; write attributes into the task yourself")
-    proposed = tuple(SharedAttribute(name.casefold().replace(" ", "_"), name) for name in found.names)
-    return Made(dataclasses.replace(task, attributes=proposed), [f"the model proposed {', '.join(found.names)}"])
+    named = {name.casefold().replace(" ", "_"): name for name in found.names}
+    notes = [f"the model proposed {', '.join(found.names)}"]
+    if named.pop(LENGTH, ""):
+        notes.append("the length of documents is no attribute; the task has fields of its own for it")
+    proposed = tuple(SharedAttribute(name, phrase) for name, phrase in named.items())
+    return Made(dataclasses.replace(task, attributes=proposed), notes)
 
 
-def _find_similar(generate: GenerateFn, task: Task, asked: Asked) -> Made:
+def _find_similar(task: Task, asked: Asked, generate: GenerateFn) -> Made:
     found = attributes.find_similar_classes(generate, task, count=asked.similar, seed=asked.seed)
     notes = [f"{label}: {count} similar classes instead of {asked.similar}" for label, count in found.short.items()]
     notes += [f"{label}: no other class is called {', '.join(names)}" for label, names in found.unknown.items()]
     return Made(found.task, notes)
 
 
-def _find_values(generate: GenerateFn, task: Task, asked: Asked) -> Made:
+def _find_values(task: Task, asked: Asked, generate: GenerateFn) -> Made:
     notes = []
     for attribute in task.attributes:
         found = attributes.propose_values(generate, task, attribute, count=asked.values, seed=asked.seed)
@@ -104,7 +116,7 @@ def _find_values(generate: GenerateFn, task: Task, asked: Asked) -> Made:
     return Made(task, notes)
 
 
-def _filter(generate: GenerateFn, task: Task, asked: Asked) -> Made:
+def _filter(task: Task, asked: Asked, generate: GenerateFn) -> Made:
     if task.labels_from:
         merged = attributes.merge_values(task.attribute(task.labels_from))
         notes = [f"{', '.join(each.variants)}: one value of {', '.join(each.labels)}" for each in merged.merged]
@@ -149,11 +161,6 @@ def instruct(store: Store, task: Task, asked: Asked) -> tuple[Mapping[str, str],
 
     stage = store.stage(INSTRUCTIONS, task, make)
     return {label: values[0] for label, values in stage.task.attribute(INSTRUCTIONS).values.items()}, stage
-
-
-def stage_settings(asked: Asked, **more: Any) -> dict[str, Any]:
-    """Returns what a stage's file is kept under, as JSON."""
-    return {**asked._asdict(), **more}
 
 
 def task_without_values(task: Task) -> Task:

@@ -6,42 +6,51 @@ from typing import Any, NoReturn
 
 from experiments.attrprompt.storage import AskFn
 from jaxalign.attributes import Failure
+from jaxalign.io.llm.service import Ledger
 from jaxalign.typing import GenerateFn
 
 
 class Previewed(Exception):
-    """What a stage was about to ask."""
+    """What a stage or method was about to ask."""
 
     def __init__(self, stage: str, prompts: Sequence[str], options: Mapping[str, Any]):
         super().__init__(f"{stage} asks {len(prompts)} prompts")
         self.stage, self.prompts, self.options = stage, list(prompts), dict(options)
 
 
-def looking(stage: str) -> GenerateFn:
-    """Returns a generator that raises :class:`Previewed` instead of asking, an ``AskFn`` by stage."""
+class Looking:
+    """What a run asks in the place of a model: instead of answering it raises :class:`Previewed`."""
 
-    def generate(prompts: Sequence[str], **options: Any) -> NoReturn:
-        raise Previewed(stage, prompts, options)
+    def __init__(self):
+        self.ledger = Ledger()
 
-    return generate
+    def ask(self, name: str) -> GenerateFn:
+        """Returns what raises for a stage or method."""
+
+        def generate(prompts: Sequence[str], **options: Any) -> NoReturn:
+            raise Previewed(name, prompts, options)
+
+        return generate
+
+    def took(self, name: str, prompt: str) -> int:
+        """Returns 0, since nothing is written."""
+        return 0
 
 
 def show(previewed: Previewed, count: int, ask: AskFn | None) -> None:
-    """Prints the first prompts of a stage, and their answers.
+    """Prints the first prompts of a stage or method, and the first answer to each.
 
     Args:
-      previewed: what the stage was about to ask.
+      previewed: what was about to be asked.
       count: how many prompts to print.
       ask: gives the generator to ask them of, as the run will, so that it finds the answers; None asks nothing.
     """
     prompts = previewed.prompts[:count]
-    answers = [[""]] * len(prompts)
-    if ask is not None:
-        answers = ask(previewed.stage)(prompts, **previewed.options)
+    answers = [] if ask is None else ask(previewed.stage)(prompts, **{**previewed.options, "n": 1})
     print(f"{previewed.stage}: {len(prompts)} of the {len(previewed.prompts)} prompts that come next")
-    for number, (prompt, texts) in enumerate(zip(prompts, answers, strict=True), 1):
+    for number, prompt in enumerate(prompts, 1):
         print(f"\n--- prompt {number} ---\n{prompt}")
-        for text in texts if ask is not None else ():
+        for text in answers[number - 1] if answers else ():
             print(f"\n--- answer {number} ---\n{text.reason if isinstance(text, Failure) else text}")
     if ask is None:
         print("\nNothing was asked; with --preview-answers these are, and are kept.", file=sys.stderr)

@@ -1,19 +1,20 @@
-"""Where a run keeps its stages and documents: in files, which a killed run continues, or for an estimate in memory.
+"""Where a run keeps its stages and documents: in files, which a killed run continues.
 
-Both ask by stages: ``ask(stage)`` gives the generator that a stage asks. What a stage was answered, and what it has to
-say of it, is kept beside its task, so that a run that continues knows the cost of what it finds.
+A stage or method asks the generator that ``ask(name)`` gives. What a stage was answered, and what it has to say of it,
+is kept beside its task, so that a run that continues knows the cost of what it finds.
 """
 
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from experiments.common.llm.engine import Engine
 from jaxalign import files
-from jaxalign.attributes import Document, DocumentRequest, Failure, Task, parse_task, write_documents
-from jaxalign.io import jobs
-from jaxalign.io.llm import Usage
+from jaxalign.attributes import Document, DocumentRequest, Failure, Task
+from jaxalign.io import jobs, keys
+from jaxalign.io.llm import Usage, cost_of
 from jaxalign.io.llm.service import Ledger
 from jaxalign.typing import GenerateFn
 
@@ -47,7 +48,8 @@ def writing(engine: Engine) -> Writer:
         for prompt, each in zip(prompts, texts, strict=True):
             if failed := next((text for text in each if isinstance(text, Failure)), None):
                 raise RuntimeError(
-                    f"a request failed, and the same command asks it again: {failed.reason} ({prompt!r})"
+                    f"a request failed: {failed.reason}. The same command asks it again; if it always fails, write "
+                    f"what it asks for into the task yourself: {prompt!r}"
                 )
         return texts
 
@@ -68,20 +70,23 @@ MakeFn = Callable[[GenerateFn], Made]
 
 
 class Stage(NamedTuple):
-    """A stage as it is kept: its task, its notes, what it was answered, and whether it was made just now."""
+    """A stage as it is kept: its task, its notes, what it was answered, and where it is."""
 
     task: Task
     notes: Sequence[str] = ()
     asked: Usage = Usage()
-    new: bool = False
+    cost: float | None = None  # US dollars; None if nobody knows
+    new: bool = False  # whether it was made just now
+    path: pathlib.Path | None = None  # the file that a person edits
 
 
 class Row(NamedTuple):
-    """A document, and the tokens of its prompt and answer, of all attempts."""
+    """A document, and what all attempts at it took."""
 
     document: Document
-    tokens: int
-    cost: float | None = None  # US dollars, if the price is known
+    tokens: int  # of prompts and answers
+    cost: float | None = None  # US dollars; None if nobody knows
+    requests: int = 1  # attempts
 
 
 class Store(Protocol):
@@ -106,6 +111,9 @@ class Store(Protocol):
           part: tells further requests of the method from its first ones.
         """
 
+    def begun(self, method: str, part: str) -> int:
+        """Returns how many requests a part of a method was begun with; 0 if it was not begun."""
+
 
 class FileStore(NamedTuple):
     """Files of one run in two folders: that of the stages, which runs with other seeds may share, and its own."""
@@ -114,71 +122,90 @@ class FileStore(NamedTuple):
     folder: pathlib.Path
     writer: Writer
     settings: Mapping[str, Any]  # what else would change a stage or a document, for instance the model
-    sampling: Mapping[str, Any]  # temperature, max_tokens, seed and chunk of documents
+    sampling: Mapping[str, Any]  # temperature, max_tokens and seed of documents
     retries: bool = False  # ask again for what has no text
     show: bool = True
 
     def stage(self, name: str, before: Task, make: MakeFn, *, after: str = "") -> Stage:
         """Keeps a stage in ``<name>.toml``, and what it took in ``stages.json``."""
-
-        new = not (self.stages / f"{name}.toml").exists()
+        path = self.stages / f"{name}.toml"
+        new = not path.exists()
 
         def made() -> Task:
-            begun = self.writer.ledger.asked
+            ledger = self.writer.ledger
+            begun = ledger.asked
             task, notes = make(self.writer.ask(name))
-            asked = self.writer.ledger.asked.minus(begun)
+            asked = ledger.asked.minus(begun)
+            noted = {"notes": list(notes), "asked": asked, "cost": cost_of(ledger.price, asked)}
             self.stages.mkdir(parents=True, exist_ok=True)
             # Before the task: a stage that is there has its notes.
-            files.write_json(self.stages / NOTES, {**self._noted(), name: {"notes": list(notes), "asked": asked}})
+            files.write_json(self.stages / NOTES, {**self._noted(), name: noted})
             return task
 
         task = jobs.kept_task(self.stages, name, before, made, settings=self.settings, after=after)
-        noted = self._noted().get(name, {})
-        return Stage(task, noted.get("notes", ()), Usage(*noted.get("asked", ())), new)
+        noted = self._noted().get(name, {})  # nothing of a task that a person wrote
+        asked = Usage(*noted.get("asked", ()))
+        return Stage(task, noted.get("notes", ()), asked, noted.get("cost", 0.0), new, path)
 
     def documents(self, method: str, requests: Sequence[DocumentRequest], *, part: str = "") -> list[Row]:
         """Keeps documents in ``<method>/documents.jsonl``; failed ones are asked for again if the run says so."""
-        path = self.folder / method.replace(" ", "-") / f"documents{part}.jsonl"
+        path = self._path(method, part)
         options = {"settings": self.settings, "usage_fn": self.writer.usage_fn, "show": self.show, **self.sampling}
         generate = self.writer.ask(method)
-        report = jobs.write_document_file(path, generate, requests, **options)
-        if self.retries and report.failed:
-            jobs.retry_failed(path, generate, requests, **options)
-        return [self._row(*each) for each in zip(requests, jobs.read_documents(path), strict=True)]
+        try:
+            jobs.write_document_file(path, generate, requests, **options)
+        except RuntimeError:
+            # Of a file of nothing but failures, of which others may ask again; a later part may be of few requests.
+            if not (self.retries or part) or len(self.rows(method, requests, part)) < len(requests):
+                raise
+        if self.retries:
+            _retry(path, generate, requests, options)
+        return self.rows(method, requests, part)
+
+    def begun(self, method: str, part: str) -> int:
+        """Reads it in the settings beside the file."""
+        path = self._path(method, part)
+        if not path.exists() or not path.stat().st_size:
+            return 0
+        return json.loads(keys.settings_file(path).read_text(encoding="utf-8"))["requests"]["count"]
+
+    def rows(self, method: str, requests: Sequence[DocumentRequest], part: str) -> list[Row]:
+        """Returns the rows that are there, those of the first requests."""
+        path = self._path(method, part)
+        found = jobs.read_documents(path) if path.exists() else []
+        return [self._row(*each) for each in zip(requests, found, strict=False)]
+
+    def _path(self, method: str, part: str) -> pathlib.Path:
+        return self.folder / method.replace(" ", "-") / f"documents{part}.jsonl"
 
     def _noted(self) -> dict[str, Any]:
         path = self.stages / NOTES
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def _row(self, request: DocumentRequest, stored: jobs.StoredDocument) -> Row:
-        attempts = [stored.usage, *stored.earlier]
-        # An answer without a report of tokens counts what can be seen of it.
-        seen = self.writer.count_tokens(request.prompt) + self.writer.count_tokens(stored.document.text or "")
-        costs = [attempt.get("cost") for attempt in attempts]
-        cost = None if None in costs else sum(costs)
-        return Row(stored.document, sum(attempt.get("tokens", seen) for attempt in attempts), cost)
+        text, reports = stored.document.text, [attempt for attempt in stored.earlier if "tokens" in attempt]
+        attempts = 1 + len(stored.earlier)
+        if "tokens" in stored.usage:
+            reports.append(stored.usage)
+        elif text is not None:  # without a report of tokens what can be seen of it counts
+            reports.append({"tokens": sum(map(self.writer.count_tokens, (request.prompt, text)))})
+        # An attempt without a text and a report failed, and took nothing.
+        costs = [report.get("cost") for report in reports]
+        tokens = sum(report["tokens"] for report in reports)
+        return Row(stored.document, tokens, None if None in costs else sum(costs), attempts)
 
 
-class MemoryStore(NamedTuple):
-    """Nothing is kept, and what is in a folder of stages is taken from there, for nothing: for an estimate."""
-
-    writer: Writer
-    sampling: Mapping[str, Any]
-    stages: pathlib.Path
-
-    def stage(self, name: str, before: Task, make: MakeFn, *, after: str = "") -> Stage:
-        """Makes the task, or reads it."""
-        if (path := self.stages / f"{name}.toml").exists():
-            return Stage(parse_task(path.read_text(encoding="utf-8")))
-        begun = self.writer.ledger.asked
-        task, notes = make(self.writer.ask(name))
-        return Stage(task, notes, self.writer.ledger.asked.minus(begun))
-
-    def documents(self, method: str, requests: Sequence[DocumentRequest], *, part: str = "") -> list[Row]:
-        """Asks for the documents."""
-        documents = write_documents(self.writer.ask(method), requests, **self.sampling)
-        count = self.writer.count_tokens
-        return [
-            Row(document, count(request.prompt) + count(document.text or ""))
-            for request, document in zip(requests, documents, strict=True)
-        ]
+def _retry(
+    path: pathlib.Path, generate: GenerateFn, requests: Sequence[DocumentRequest], options: Mapping[str, Any]
+) -> None:
+    """Asks for failed rows again; if these fail again, and others have a text, the run says so and goes on."""
+    before = jobs.read_documents(path)
+    if all(row.document.text is not None for row in before):
+        return
+    try:
+        jobs.retry_failed(path, generate, requests, **options)
+    except RuntimeError as error:
+        of_the_model = jobs.read_documents(path) == before  # retry_failed has noted the attempt otherwise
+        if of_the_model or all(row.document.text is None for row in before):
+            raise
+        print(error, file=sys.stderr)

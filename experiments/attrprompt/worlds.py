@@ -56,15 +56,15 @@ class Ground(NamedTuple):
     world: World | None = None
 
 
-def make_ground(task: str, attributes: pathlib.Path | None, texts: GoldTexts, seed: int) -> Ground:
-    """Makes or reads what ``task`` names.
+def make_grounds(task: str, attributes: pathlib.Path | None, texts: GoldTexts, seeds: int) -> list[Ground]:
+    """Makes or reads what ``task`` names, once for each seed, whose real texts are drawn anew.
 
     Raises:
       FileNotFoundError: a file is missing.
       ValueError: a flag or a file is missing or wrong; names it.
     """
     if task == MADE:
-        return _made(texts, seed)
+        return [_made(texts, seed) for seed in range(seeds)]
     if task in DATASETS:
         if attributes is None:
             raise ValueError(f"--attributes: expected the folder with the attribute values of {task}, got none")
@@ -75,7 +75,9 @@ def make_ground(task: str, attributes: pathlib.Path | None, texts: GoldTexts, se
         read = parse_task(_text_of(pathlib.Path(task)))
     if texts.gold is None:
         raise ValueError("--gold: expected a file of real texts with labels to test classifiers on, got none")
-    return Ground(read, _read_real(texts, read, seed))
+    test = _read_gold(texts.gold, "--gold", texts, read)
+    train = None if texts.gold_train is None else _read_gold(texts.gold_train, "--gold-train", texts, read)
+    return [Ground(read, _draw_real(test, train, texts.num_gold, seed)) for seed in range(seeds)]
 
 
 def _made(texts: GoldTexts, seed: int) -> Ground:
@@ -92,29 +94,37 @@ def _text_of(path: pathlib.Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _read_real(texts: GoldTexts, task: Task, seed: int) -> Real:
-    """Draws distinct texts to learn from and to test on; no text is in both."""
+def _read_gold(path: pathlib.Path, flag: str, texts: GoldTexts, task: Task) -> list[TextRow]:
+    """Reads distinct texts, of one label each unless documents of the task have several."""
     columns = GoldColumns(texts.gold_text, texts.gold_label, texts.gold_classes)
-    num_train, num_test = texts.num_gold
+    found = gold.read_gold(path, task, columns).rows
+    rows = list({row.text: row for row in found}.values())
+    if repeated := len(found) - len(rows):
+        print(f"{path}: {repeated} of {len(found)} texts stand there before, and count once", file=sys.stderr)
+    if not rows:
+        raise ValueError(f"{flag}: expected texts of the classes of the task, and {path} has none")
+    if not task.labels_from and (wrong := [row for row in rows if len(row.labels) != 1]):
+        raise ValueError(
+            f"{flag}: expected one label of each text, and {len(wrong)} of {path} have none or several, the first one "
+            f"{', '.join(wrong[0].labels) or 'none'}; leave such texts out, or name in the task what gives documents "
+            "several labels: labels_from"
+        )
+    return rows
+
+
+def _draw_real(test: Sequence[TextRow], train: Sequence[TextRow] | None, most: tuple[int, int], seed: int) -> Real:
+    """Draws texts to learn from and to test on; no text is in both. Half of a small file is to test on."""
     rng = random.Random(f"real texts {seed}")
-    test = _distinct(gold.read_gold(texts.gold, task, columns).rows)
-    rng.shuffle(test)
-    if texts.gold_train is not None:
-        tested = {row.text for row in test}
-        rest = [
-            row for row in _distinct(gold.read_gold(texts.gold_train, task, columns).rows) if row.text not in tested
-        ]
-        rng.shuffle(rest)
-    else:  # half of a small file is to test on
+    num_train, num_test = most
+    test = rng.sample(test, len(test))
+    if train is None:
         cut = min(num_test, -(-len(test) // 2)) if num_train else num_test
-        test, rest = test[:cut], test[cut:]
-    if not test:
-        raise ValueError(f"--gold: expected texts of the classes of the task, and {texts.gold} has none")
-    return Real(_texts(rest[:num_train]), _texts(test[:num_test]))
-
-
-def _distinct(rows: Sequence[TextRow]) -> list[TextRow]:
-    return list({row.text: row for row in rows}.values())
+        test, train = test[:cut], test[cut:]
+    else:
+        tested = {row.text for row in test}
+        train = [row for row in train if row.text not in tested]
+        train = rng.sample(train, len(train))
+    return Real(_texts(train[:num_train]), _texts(test[:num_test]))
 
 
 def _texts(rows: Sequence[TextRow]) -> Texts:

@@ -14,6 +14,7 @@ from jaxalign.models.pooling import Pooling, pool_states
 from jaxalign.typing import Params, TextBatch
 
 SLOPE = 1e-5  # the largest entry of the gradient at which the regression is fitted
+SPARSE = 0.2  # the share of entries that are not 0 below which only those are kept, for instance counts of words
 LEAST_SLOPE = 1e-3  # the one that is good enough where rounding ends the search
 
 Embeddings = Float[Array, "N D"] | Float[np.ndarray, "N D"]
@@ -60,9 +61,12 @@ def fit_probe(
     Source: AttrPrompt (arXiv 2306.15895), the linear probe; ``sklearn.linear_model.LogisticRegression``.
     """
     import scipy.optimize
+    import scipy.sparse
 
     x, labels = np.asarray(embeddings, np.float64), np.asarray(labels)
     _check(x, labels, num_classes, inverse_penalty)
+    if np.count_nonzero(x) < SPARSE * x.size:
+        x = scipy.sparse.csr_array(x)
     columns = 1 if num_classes == 2 else num_classes
     found = scipy.optimize.minimize(
         _loss_and_slope,

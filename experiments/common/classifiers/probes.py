@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from experiments.common.classifiers import reading
 from experiments.common.classifiers.settings import ClassifierTraining, Start, Trained
@@ -58,5 +58,10 @@ def _embed_words(start: Start, tuning: ClassifierTraining, texts: Sequence[str])
     """How often each word that the tokenizer knows is in a text, divided by the norm; what it does not know is one."""
     counts = np.zeros((len(texts), start.tokenizer.vocab_size), np.float32)
     for row, text in enumerate(texts):
-        np.add.at(counts[row], start.tokenizer.encode(text)[: tuning.text_lengths[-1]], 1)
+        np.add.at(counts[row], _encode(start.tokenizer, text)[: tuning.text_lengths[-1]], 1)
     return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1)
+
+
+@functools.lru_cache(maxsize=1 << 14)  # experiments show the same texts to many probes
+def _encode(tokenizer: data.Tokenizer, text: str) -> Int[np.ndarray, "L"]:
+    return np.asarray(tokenizer.encode(text), np.int32)

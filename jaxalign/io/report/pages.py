@@ -220,7 +220,23 @@ class Texts:
     template = "texts.html"
 
 
-Section = Facts | Table | Curves | Panels | Reliability | Histogram | Texts
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """A section with many samples in groups, of which a reader opens one or more.
+
+    Attributes:
+      title: the heading.
+      groups: samples by the name of their group, each texts by what they are, as in :class:`Texts`.
+      caption: what to see.
+    """
+
+    title: str
+    groups: Mapping[str, Sequence[Mapping[str, str]]]
+    caption: str = ""
+    template = "groups.html"
+
+
+Section = Facts | Table | Curves | Panels | Reliability | Histogram | Texts | Groups
 
 
 def write_report(
