@@ -181,12 +181,11 @@ def write(
 def open_store(config: Config, seed: int, engine: Engine) -> FileStore:
     """Returns where the stages and documents of a seed are kept; a real task has its stages in common."""
     folder = config.output / f"seed-{seed}"
-    said = {"model": engine.name, **asked_of(config)._asdict()}
     return FileStore(
         folder if config.task == MADE else config.output,
         folder,
         writing(engine),
-        said,
+        {"model": engine.name},
         sampling_of(config, seed),
         retries=config.steps.retry_failed,
         show=config.task != MADE,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from experiments.attrprompt.storage import FileStore, MakeFn, Row, Stage
+from experiments.attrprompt.storage import FileStore, MakeFn, Row, Settings, Stage
 from jaxalign.attributes import DocumentRequest, Task, write_documents
 from jaxalign.io.jobs import ATTEMPT_SEEDS
 from jaxalign.io.llm.service import Ledger
@@ -35,10 +35,10 @@ class DryStore(NamedTuple):
     writer: StandInWriter
     made: dict[str, Stage]
 
-    def stage(self, name: str, before: Task, make: MakeFn, *, after: str = "") -> Stage:
+    def stage(self, name: str, before: Task, make: MakeFn, *, settings: Settings, after: str = "") -> Stage:
         """Reads the task, as the run will, or has it made."""
         if (self.files.stages / f"{name}.toml").exists():
-            return self.files.stage(name, before, make, after=after)
+            return self.files.stage(name, before, make, settings=settings, after=after)
         if name in self.made:
             return self.made[name]
         begun = self.writer.ledger.asked

@@ -25,7 +25,7 @@ from jaxalign.typing import GenerateFn
 _PROSE = "there was something about these reports that nobody had expected before the second meeting took place, "
 _LENGTH = re.compile(r"(\d+) to (\d+) words")
 _BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
-_INSTRUCTION_WORDS = 80
+_INSTRUCTION_WORDS = 60
 _SAMPLE = 8  # prompts and texts of each stage and method of which the tokenizer's tokens are counted
 
 
@@ -98,7 +98,7 @@ class StandIn:
         answer = {
             "dimensions": lambda prompt: _listed([f"attribute {n}" for n in range(10)]),
             "similar": lambda prompt: _listed(_BULLET.findall(prompt)[: self._asked.similar]),
-            "values": lambda prompt: _listed([f"a certain value {n}" for n in range(self._asked.values)]),
+            "values": lambda prompt: _listed([f"certain value{n}" for n in range(self._asked.values)]),
             "filtered": lambda prompt: "No.",
             INSTRUCTIONS: lambda prompt: _prose(_INSTRUCTION_WORDS),
         }.get(name, self._document)

@@ -22,6 +22,7 @@ from jaxalign.io.report import Curves, Estimate, Facts, Groups, Section, Table
 EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 DIVERSITY = "diversity, at equal documents"
 SHOWN = 20  # documents of each class and method
+SUBSAMPLES = 10  # of as many documents as the smallest set has, over which diversity is averaged
 MOST_VALUES = 12  # of an attribute, whose shares are shown
 NOTES = 60
 
@@ -72,7 +73,7 @@ def _diversity(texts: Texts, embed: EmbedFn, count: int) -> FigureRow:
         "length": (lambda some: float(np.mean([len(text.split()) for text in some])), (words,)),
     }
     return {
-        name: exactly(metrics.at_equal_counts(statistic, *columns, count=count).mean)
+        name: exactly(metrics.at_equal_counts(statistic, *columns, count=count, num_subsamples=SUBSAMPLES).mean)
         for name, (statistic, columns) in statistics.items()
     }
 

@@ -61,7 +61,8 @@ def prepare(store: Store, task: Task, asked: Asked, *, until: str = "") -> Prepa
     """
     stages: dict[str, Stage] = {}
     if not task.attributes:
-        stage = stages["dimensions"] = store.stage("dimensions", task, functools.partial(_propose, task, asked))
+        make = functools.partial(_propose, task, asked)
+        stage = stages["dimensions"] = store.stage("dimensions", task, make, settings={"seed": asked.seed})
         if stage.new or until == "dimensions":
             raise PauseError(
                 f"the task has no attributes. Choose among those of {_place(stage, 'dimensions')}: set kind to "
@@ -70,9 +71,11 @@ def prepare(store: Store, task: Task, asked: Asked, *, until: str = "") -> Prepa
             )
     elif until == "dimensions":
         raise PauseError("the task has its attributes already; go on without --until or with a later stage")
-    for name, make in {"similar": _find_similar, "values": _find_values, "filtered": _filter}.items():
+    for name, (make, of) in _MADE.items():
         before, after = (stages[last].task, last) if (last := next(reversed(stages), "")) else (task, "")
-        stages[name] = store.stage(name, before, functools.partial(make, before, asked), after=after)
+        settings = {each: getattr(asked, each) for each in (of, "seed")}
+        make = functools.partial(make, before, asked)
+        stages[name] = store.stage(name, before, make, settings=settings, after=after)
         if name == until:
             raise PauseError(
                 f"{_place(stages[name], name)} is there; edit it if you like, and go on with the same command, without "
@@ -130,6 +133,10 @@ def _filter(task: Task, asked: Asked, generate: GenerateFn) -> Made:
     return Made(task, notes)
 
 
+_MADE = {"similar": (_find_similar, "similar"), "values": (_find_values, "values"), "filtered": (_filter, "votes")}
+"""What makes a stage, and how much it is asked for."""
+
+
 def _told(attribute: ClassAttribute, report: attributes.FilterReport) -> list[str]:
     parts = {
         "dropped, since similar classes have it too": report.dropped,
@@ -159,7 +166,7 @@ def instruct(store: Store, task: Task, asked: Asked) -> tuple[Mapping[str, str],
         lines = {label: (" ".join(text.split()),) for label, text in found.by_label.items()}
         return Made(dataclasses.replace(task, attributes=(ClassAttribute(INSTRUCTIONS, "instruction", lines),)))
 
-    stage = store.stage(INSTRUCTIONS, task, make)
+    stage = store.stage(INSTRUCTIONS, task, make, settings={"seed": asked.seed})
     return {label: values[0] for label, values in stage.task.attribute(INSTRUCTIONS).values.items()}, stage
 
 

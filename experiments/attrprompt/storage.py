@@ -20,6 +20,7 @@ from jaxalign.typing import GenerateFn
 
 AskFn = Callable[[str], GenerateFn]
 """``ask(stage)``: the generator that a stage asks, by :data:`STAGES` or a method's name."""
+Settings = Mapping[str, Any]
 NOTES = "stages.json"
 INSTRUCTIONS = "instructions"
 STAGES = ("dimensions", "similar", "values", "filtered", INSTRUCTIONS)
@@ -92,13 +93,14 @@ class Row(NamedTuple):
 class Store(Protocol):
     """Keeps what stages and methods make."""
 
-    def stage(self, name: str, before: Task, make: MakeFn, *, after: str = "") -> Stage:
+    def stage(self, name: str, before: Task, make: MakeFn, *, settings: Settings, after: str = "") -> Stage:
         """Returns a stage, which is made if there is none yet.
 
         Args:
           name: of the stage.
           before: the task of the stage before.
           make: makes the task.
+          settings: what it is asked for, beside what the store knows.
           after: the name of the stage before; "" for the task that the run was given.
         """
 
@@ -121,12 +123,12 @@ class FileStore(NamedTuple):
     stages: pathlib.Path
     folder: pathlib.Path
     writer: Writer
-    settings: Mapping[str, Any]  # what else would change a stage or a document, for instance the model
+    settings: Settings  # of all stages and documents: the model
     sampling: Mapping[str, Any]  # temperature, max_tokens and seed of documents
     retries: bool = False  # ask again for what has no text
     show: bool = True
 
-    def stage(self, name: str, before: Task, make: MakeFn, *, after: str = "") -> Stage:
+    def stage(self, name: str, before: Task, make: MakeFn, *, settings: Settings, after: str = "") -> Stage:
         """Keeps a stage in ``<name>.toml``, and what it took in ``stages.json``."""
         path = self.stages / f"{name}.toml"
         new = not path.exists()
@@ -142,7 +144,7 @@ class FileStore(NamedTuple):
             files.write_json(self.stages / NOTES, {**self._noted(), name: noted})
             return task
 
-        task = jobs.kept_task(self.stages, name, before, made, settings=self.settings, after=after)
+        task = jobs.kept_task(self.stages, name, before, made, settings={**self.settings, **settings}, after=after)
         noted = self._noted().get(name, {})  # nothing of a task that a person wrote
         asked = Usage(*noted.get("asked", ()))
         return Stage(task, noted.get("notes", ()), asked, noted.get("cost", 0.0), new, path)

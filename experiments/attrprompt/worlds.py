@@ -1,6 +1,7 @@
 """What a run writes for and is tested on: the made world, a data set of the paper, or files."""
 
 import dataclasses
+import functools
 import pathlib
 import random
 import sys
@@ -85,7 +86,8 @@ def _made(texts: GoldTexts, seed: int) -> Ground:
     rng = rng_of("real texts", seed)
     drawn = [world.real_texts(made, count, rng) for count in texts.num_gold]
     train, test = (Texts([each.text for each in part], [(each.label,) for each in part]) for part in drawn)
-    return Ground(world.make_task(made), Real(train, test), lambda text: world.read_truth(made, text), made)
+    truth = functools.lru_cache(maxsize=None)(functools.partial(world.read_truth, made))  # for each attribute anew
+    return Ground(world.make_task(made), Real(train, test), truth, made)
 
 
 def _text_of(path: pathlib.Path) -> str:
