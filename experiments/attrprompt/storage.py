@@ -46,12 +46,18 @@ def writing(engine: Engine) -> Writer:
 
     def generate_all(prompts: Sequence[str], **options: Any) -> list[list[str]]:
         texts = generate(prompts, **options)
-        for prompt, each in zip(prompts, texts, strict=True):
-            if failed := next((text for text in each if isinstance(text, Failure)), None):
-                raise RuntimeError(
-                    f"a request failed: {failed.reason}. The same command asks it again; if it always fails, write "
-                    f"what it asks for into the task yourself: {prompt!r}"
-                )
+        failed = [
+            (prompt, text)
+            for prompt, each in zip(prompts, texts, strict=True)
+            for text in each
+            if isinstance(text, Failure)  # which is an empty text
+        ]
+        if failed:
+            prompt, failure = failed[0]
+            raise RuntimeError(
+                f"{len(failed)} of {len(prompts)} requests failed, the first one: {failure.reason}. The same command "
+                f"asks again; if it always fails, write what is asked for into the task yourself: {prompt!r}"
+            )
         return texts
 
     return Writer(

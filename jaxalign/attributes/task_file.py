@@ -115,10 +115,11 @@ def render_task(task: Task) -> str:
 
 
 def _render_attribute(attribute: Attribute) -> dict[str, Any]:
-    shown = {"name": attribute.name, "phrase": attribute.phrase}
-    if isinstance(attribute, SharedAttribute):
-        return {**shown, "kind": "shared", "values": attribute.values}
-    return {**shown, "kind": "class", "filtered": attribute.filtered, "values": attribute.values}
+    shown: dict[str, Any] = {"name": attribute.name, "phrase": attribute.phrase, "kind": "shared"}
+    if isinstance(attribute, ClassAttribute):
+        shown |= {"kind": "class", "filtered": attribute.filtered}
+    # A person who makes a shared attribute without values depend on the class has one word to change.
+    return shown | ({"values": attribute.values} if attribute.values else {})
 
 
 def _parse_attribute(place: int, table: object) -> Attribute:

@@ -161,3 +161,9 @@ def test_an_attribute_takes_the_place_of_its_name():
     assert TASK.with_attribute(SharedAttribute("place", "place")).attributes[-1].name == "place"
     with pytest.raises(ValueError, match="got 'tone'; the task has style, subtopics, brands"):
         TASK.attribute("tone")
+
+
+def test_a_proposed_attribute_becomes_one_of_classes_by_one_word():
+    text = render_task(Task("note", {"a": "a", "b": "b"}, (SharedAttribute("topic", "topic"),)))
+    edited = parse_task(text.replace('kind = "shared"', 'kind = "class"'))
+    assert edited.attributes == (ClassAttribute("topic", "topic"),)

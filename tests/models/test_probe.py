@@ -8,6 +8,7 @@ import tiny
 from sklearn.linear_model import LogisticRegression
 
 from jaxalign import models
+from jaxalign.models import probe
 from jaxalign.typing import TextBatch
 
 
@@ -41,6 +42,16 @@ def test_the_gradient_vanishes_at_the_fit():
     error = np.asarray(jax.nn.softmax(models.probe_logits(probe, x)), np.float64) - np.eye(3)[labels]
     np.testing.assert_allclose(0.5 * x.T @ error + probe.weights, 0, atol=1e-3)
     np.testing.assert_allclose(error.sum(axis=0), 0, atol=1e-3)
+
+
+def test_counts_of_words_give_the_same_fit_as_an_array_without_zeros(monkeypatch):
+    rng = np.random.default_rng(0)
+    counts, labels = rng.poisson(0.1, (60, 40)).astype(np.float32), rng.integers(0, 3, 60)
+    assert np.count_nonzero(counts) < 0.2 * counts.size
+    sparse = models.fit_probe(counts, labels, num_classes=3)
+    monkeypatch.setattr(probe, "SPARSE", 0.0)
+    for part, other in zip(sparse, models.fit_probe(counts, labels, num_classes=3), strict=True):
+        np.testing.assert_allclose(part, other, atol=1e-5)
 
 
 def test_a_class_without_a_text_is_unlikely():

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from jaxalign.io import report
-from jaxalign.io.report import Code, Curves, Estimate, Facts, Histogram, Panels, Reliability, Table, Texts, figures
+from jaxalign.io.report import (
+    Code,
+    Curves,
+    Estimate,
+    Facts,
+    Groups,
+    Histogram,
+    Panels,
+    Reliability,
+    Table,
+    Texts,
+    figures,
+)
 from jaxalign.io.run.writers import MetricsWriter
 
 ATTACK = "<script>document.title = 'broken'</script><img src=http://example.org/x.png> & \"quoted\""
@@ -118,6 +130,15 @@ def test_facts_are_shown_as_text_lists_and_code(tmp_path):
     text = report.write_report(tmp_path / "a.html", "a", summary={}, sections=[facts]).read_text()
     assert "<code>python -m x --model &#39;a b&#39;</code>" in text
     assert "<li>one &lt;b&gt;</li><li>two</li>" in text and "12,345" in text
+
+
+def test_groups_are_closed_and_escaped(tmp_path):
+    groups = Groups("Documents", {"news (2)": [{ATTACK: "one"}, {"style: dry": ATTACK}], ATTACK: []}, caption=ATTACK)
+    path = report.write_report(tmp_path / "a.html", "a", summary={}, sections=[groups])
+    outline = Outline(path.read_text())
+    assert outline.tags.count("details") == outline.tags.count("summary") == 2 and "open" not in path.read_text()
+    assert outline.tags.count("article") == 2 and outline.tags.count("h3") == 2 and "script" not in outline.tags
+    assert outline.seen.count(ATTACK) == 4 and "news (2)" in outline.seen
 
 
 def test_exact_numbers_have_no_interval(tmp_path):
@@ -278,6 +299,7 @@ def test_nothing_is_cut_off(tmp_path):
         *sections(),
         Panels("Panels", {"a": {long: ([1, 2], [1, 2])}, "b": {}}),
         Texts("Samples", [{long: long}]),
+        Groups("Groups", {long: [{long: long}]}),
     ]
     path = report.write_report(tmp_path / "a.html", f"Title {long}", summary={long: long}, sections=contents)
     scrolling = {400: 2, 1100: 0, 1600: 0}
