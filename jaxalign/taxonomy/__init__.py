@@ -1,0 +1,13 @@
+"""Hierarchical classification from class names only (TELEClass, arXiv 2403.00165).
+
+Names load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "taxonomy": ["Taxonomy", "readable_name"],
+    },
+)
