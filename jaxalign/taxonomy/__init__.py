@@ -8,6 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "search": ["search_candidates", "search_candidates_by_path"],
         "taxonomy": ["Taxonomy", "readable_name"],
     },
 )
