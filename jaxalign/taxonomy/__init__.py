@@ -8,6 +8,19 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "corpus_terms": [
+            "CorpusTerms",
+            "class_bm25",
+            "class_documents",
+            "distinctiveness",
+            "find_corpus_terms",
+            "geometric_affinity",
+            "intersect_families",
+            "unite_families",
+            "weighted_affinity",
+        ],
+        "mining": ["mine_terms"],
         "taxonomy": ["Taxonomy", "readable_name"],
+        "term_counts": ["TermCounts", "TextIndex", "count_terms", "find_mentions", "index_texts", "split_words"],
     },
 )
