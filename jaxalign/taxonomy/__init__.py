@@ -20,6 +20,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "weighted_affinity",
         ],
         "mining": ["mine_terms"],
+        "refinement": [
+            "ClassVectors",
+            "RefinedCores",
+            "average_class_documents",
+            "cut_at_largest_gap",
+            "refine_cores",
+        ],
         "taxonomy": ["Taxonomy", "readable_name"],
         "term_counts": ["TermCounts", "TextIndex", "count_terms", "find_mentions", "index_texts", "split_words"],
     },
