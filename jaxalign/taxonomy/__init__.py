@@ -8,6 +8,27 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "corpus_terms": [
+            "CorpusTerms",
+            "class_bm25",
+            "class_documents",
+            "distinctiveness",
+            "find_corpus_terms",
+            "geometric_affinity",
+            "intersect_families",
+            "unite_families",
+            "weighted_affinity",
+        ],
+        "mining": ["mine_terms"],
+        "refinement": [
+            "ClassVectors",
+            "RefinedCores",
+            "average_class_documents",
+            "cut_at_largest_gap",
+            "refine_cores",
+        ],
+        "search": ["search_candidates", "search_candidates_by_path"],
         "taxonomy": ["Taxonomy", "readable_name"],
+        "term_counts": ["TermCounts", "TextIndex", "count_terms", "find_mentions", "index_texts", "split_words"],
     },
 )

@@ -19,20 +19,13 @@ def random_taxonomy(seed, classes=30, roots=4, most_parents=3):
     return Taxonomy(tuple(f"class {number}" for number in range(classes)), tuple(parents))
 
 
-def layered_taxonomy(seed, sizes=(6, 63, 455, 7), several=25):
-    """A tree with classes of several parents on the level above: the form, and nearly the size, of Amazon-531."""
-    rng = np.random.default_rng(seed)
-    starts = np.cumsum([0, *sizes])
-    parents = [()] * sizes[0]
-    for level in range(1, len(sizes)):
-        above = np.arange(starts[level - 1], starts[level])
-        parents += [(int(rng.choice(above)),) for _ in range(sizes[level])]
-    for number in rng.choice(np.arange(starts[1], starts[-1]), several, replace=False):
-        level = np.searchsorted(starts, number, side="right") - 1
-        above = np.arange(starts[level - 1], starts[level])
-        count = min(len(above), int(rng.integers(2, 5)))
-        parents[number] = tuple(rng.choice(above, count, replace=False).tolist())
-    return Taxonomy(tuple(f"class {number}" for number in range(starts[-1])), tuple(parents))
+def renumber(taxonomy, seed):
+    """The same graph under other numbers."""
+    new = np.random.default_rng(seed).permutation(len(taxonomy))
+    parents = [()] * len(taxonomy)
+    for number, each in enumerate(taxonomy.parents):
+        parents[new[number]] = tuple(int(new[parent]) for parent in each)
+    return Taxonomy(taxonomy.names, tuple(parents))
 
 
 def _falling(length):

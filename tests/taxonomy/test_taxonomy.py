@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxalign.taxonomy import Taxonomy, readable_name
-from tests.taxonomy.graphs import layered_taxonomy, random_taxonomy
+from tests.taxonomy.graphs import random_taxonomy
+from tools.benchmarks import candidate_search
 
 nx = pytest.importorskip("networkx")
 
@@ -45,7 +46,9 @@ def test_levels_are_longest_ways():
     assert taxonomy.levels.tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("taxonomy", [*map(random_taxonomy, range(5)), layered_taxonomy(0, (3, 5, 12), 4)])
+@pytest.mark.parametrize(
+    "taxonomy", [*map(random_taxonomy, range(5)), candidate_search.random_layers(0, (3, 5, 12), 4)]
+)
 def test_equals_networkx(taxonomy):
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(taxonomy)))
