@@ -8,6 +8,17 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "annotation": [
+            "Annotation",
+            "AnnotationReport",
+            "annotate_documents",
+            "class_names",
+            "class_spellings",
+            "read_annotation",
+            "render_annotation",
+            "report_annotations",
+        ],
+        "named_classes": ["Named", "parse_named", "without_and"],
         "search": ["search_candidates", "search_candidates_by_path"],
         "taxonomy": ["Taxonomy", "readable_name"],
     },
