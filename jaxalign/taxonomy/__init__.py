@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "report_annotations",
         ],
         "named_classes": ["Named", "parse_named", "without_and"],
+        "prediction": ["classes_above", "most_specific", "sure_classes", "sure_path", "top_classes"],
         "search": ["search_candidates", "search_candidates_by_path"],
         "taxonomy": ["Taxonomy", "readable_name"],
     },

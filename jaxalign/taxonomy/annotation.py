@@ -134,9 +134,7 @@ def annotate_documents(
     """
     check_counts(max_tokens=max_tokens)
     if len(documents) != len(candidates):
-        raise ValueError(
-            f"expected candidates for each document, got {len(documents)} documents, {len(candidates)} sets"
-        )
+        raise ValueError(f"expected candidates for each document, got {len(documents)} and {len(candidates)}")
     prompts = [
         render_annotation(document, class_names(taxonomy, each), kind=kind)
         for document, each in zip(documents, candidates, strict=True)
