@@ -5,12 +5,12 @@ three-dimensional things stay what they are.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jaxalign.attributes.refusals import is_refusal
 from jaxalign.attributes.task import Task
-from jaxalign.prompting import final_text, parse_list
+from jaxalign.prompting import Spellings, final_text, parse_list
 from jaxalign.prompting.choices import read_choice
 from jaxalign.prompting.names import name_of
 
@@ -77,9 +77,8 @@ def parse_classes(text: str, task: Task) -> Matched:
       text: as the model wrote it; thinking before the answer is not read, nor lines that are no items.
       task: the classes.
     """
-    values = parse_values(text)
-    found = [find_class(task, value) or find_class(task, value.partition(":")[0]) for value in values]
-    return _matched(values, found)
+    values, find = parse_values(text), _finder(task)
+    return _matched(values, [find(value) or find(value.partition(":")[0]) for value in values])
 
 
 def match_classes(names: Sequence[str], task: Task) -> Matched:
@@ -89,11 +88,11 @@ def match_classes(names: Sequence[str], task: Task) -> Matched:
       names: names or labels of classes, in any spelling.
       task: the classes.
     """
-    return _matched(names, [find_class(task, name) for name in names])
+    return _matched(names, list(map(_finder(task), names)))
 
 
 def find_class(task: Task, name: str) -> str | None:
-    """Returns the label of the class that a name or label means; case, blanks and marks count only where they must.
+    """Returns the label of the class that a name or label means; case, marks and accents count only where they must.
 
     Args:
       task: the classes.
@@ -107,14 +106,7 @@ def find_class(task: Task, name: str) -> str | None:
     >>> find_class(task, "Sci/Tech"), find_class(task, "Science and Technology"), find_class(task, "Sports")
     ('Sci_Tech', 'Sci_Tech', None)
     """
-    if name in task.classes:
-        return name
-    for spelt in (str, str.casefold, _letters):
-        wanted = spelt(name)
-        found = {label for label, shown in task.classes.items() if wanted and wanted in (spelt(label), spelt(shown))}
-        if found:
-            return found.pop() if len(found) == 1 else None
-    return None
+    return _finder(task)(name)
 
 
 def parse_yes_no(text: str) -> bool | None:
@@ -183,5 +175,6 @@ def _matched(names: Sequence[str], found: Sequence[str | None]) -> Matched:
     return Matched(tuple(dict.fromkeys(label for label in found if label is not None)), unknown)
 
 
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).casefold()
+def _finder(task: Task) -> Callable[[str], str | None]:
+    spellings = Spellings({label: (label, shown) for label, shown in task.classes.items()})
+    return lambda name: name if name in task.classes else spellings.find(name)
