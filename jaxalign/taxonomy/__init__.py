@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "unite_families",
             "weighted_affinity",
         ],
-        "mining": ["mine_terms"],
+        "mining": ["mine_terms", "parse_phrases"],
         "refinement": [
             "ClassVectors",
             "RefinedCores",
