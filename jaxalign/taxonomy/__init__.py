@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "unite_families",
             "weighted_affinity",
         ],
+        "masks": ["CoreMasks", "core_masks"],
         "mining": ["mine_terms", "parse_phrases"],
         "refinement": [
             "ClassVectors",
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "cut_at_largest_gap",
             "refine_cores",
         ],
+        "search": ["search_candidates", "search_candidates_by_path"],
         "taxonomy": ["Taxonomy", "readable_name"],
         "term_counts": ["TermCounts", "TextIndex", "count_terms", "find_mentions", "index_texts", "split_words"],
     },

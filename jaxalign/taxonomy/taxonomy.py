@@ -73,7 +73,7 @@ class Taxonomy:
 
     @functools.cached_property
     def levels(self) -> Int[np.ndarray, "C"]:
-        """The level of each class, ``[C]``: 0 for roots, else one below the lowest of its parents (the longest path)."""
+        """The level of each class, ``[C]``: 0 for a root, else one below its lowest parent (the longest way up)."""
         levels = np.zeros(len(self), int)
         waiting = np.array(list(map(len, self.parents)))
         ready = collections.deque(self.roots)
