@@ -14,10 +14,10 @@ for, the run says what it will ask for; ``--budget-tokens`` and ``--budget-cost`
 ``--retry-failed`` those without a text are asked for again.
 
 Claims: AttrPrompt reaches what SimPrompt does at 5 % of its queries (abstract); AG News 71.8 to 80.0, StackExchange
-40.2 to 47.9 with one model (an independent paper). In the made world the writer's habits, its compliance and its errors are
-put in (``experiments/attrprompt/simulated_writer.py``); what classifiers gain from attributes at equal tokens, with
-the stages paid, is what comes out, and so is what is left of it with class names masked, lengths matched and values
-shuffled. experiments/RESULTS.md has what came out.
+40.2 to 47.9 with one model (an independent paper). In the made world the writer's habits, its compliance and its
+errors are put in (``experiments/attrprompt/simulated_writer.py``); what classifiers gain from attributes at equal
+tokens, with the stages paid, is what comes out, and so is what is left of it with class names masked, lengths matched
+and values shuffled. experiments/RESULTS.md has what came out.
 
 Departures from the paper: prompts are ours; SimPrompt has no example; CAF may take votes; the best weights on a
 development part are kept, and the test set is looked at once.
@@ -32,7 +32,7 @@ from experiments.attrprompt.comparison import compare
 from experiments.attrprompt.datasets import DATASETS
 from experiments.attrprompt.methods import ATTRPROMPT, METHODS, SIMPROMPT, Sizes, Written, write_all
 from experiments.attrprompt.preparing import Asked, PauseError
-from experiments.attrprompt.storage import FileStore, MemoryStore, Writer
+from experiments.attrprompt.storage import FileStore, MemoryStore, writing
 from experiments.attrprompt.worlds import MADE, GoldTexts, Ground
 from experiments.common import machines, origin, report
 from experiments.common.classifiers.settings import ClassifierTraining
@@ -144,7 +144,7 @@ def main(config: Config) -> dict[str, float]:
     runs = [judge(config, seed, *each, count) for seed, each in enumerate(zip(grounds, written, strict=True))]
     tables = report.summarise_tables(runs)
     sections = figures.sections(tables, written[0], grounds[0], count)
-    sections.append(accounts.bill(ledger, engines[0].paid()))
+    sections.append(accounts.bill(ledger, engines[0].paid(), engines[0].cost()))
     asked = {"model": engines[0].name, "told": accounts.told(engines[0])}
     spread = report.spread(config.seeds, "texts")
     return report.report_tables(run, f"AttrPrompt: {config.task}", tables, caption=spread, sections=sections, **asked)
@@ -162,11 +162,10 @@ def open_store(config: Config, seed: int, engine: Engine) -> FileStore:
     """Returns where the stages and documents of a seed are kept; a real task has its stages in common."""
     folder = config.output / f"seed-{seed}"
     said = {"model": engine.name, **asked_of(config)._asdict()}
-    writer = Writer(lambda stage: engine.generate, engine.ledger, engine.count_tokens)
     return FileStore(
         folder if config.task == MADE else config.output,
         folder,
-        writer,
+        writing(engine),
         said,
         sampling_of(config, seed),
         retries=config.steps.retry_failed,
@@ -188,7 +187,7 @@ def look(config: Config, ground: Ground, engine: Engine) -> None:
     try:
         write_all(store, ground.task, config.methods, asked_of(config), sizes_of(config, 0))
     except preview.Previewed as previewed:
-        ask = (lambda stage: engine.generate) if config.steps.preview_answers else None
+        ask = writing(engine).ask if config.steps.preview_answers else None
         preview.show(previewed, config.steps.preview, ask)
     else:
         print("Everything is written already; documents.jsonl in each method's folder has it.")
@@ -204,9 +203,7 @@ def announce(config: Config, ground: Ground, engine: Engine) -> None:
 def expect(config: Config, ground: Ground, engine: Engine):
     """Returns what the run will ask for by stage and method, for all seeds."""
     stages = config.output / "seed-0" if config.task == MADE else config.output
-    store = MemoryStore(
-        Writer(lambda stage: engine.generate, engine.ledger, engine.count_tokens), sampling_of(config, 0), stages
-    )
+    store = MemoryStore(writing(engine), sampling_of(config, 0), stages)
     once = estimate.estimate(engine, ground.task, config.methods, asked_of(config), sizes_of(config, 0), store)
     return {
         stage: usage._replace(**{name: count * config.seeds for name, count in usage._asdict().items()})

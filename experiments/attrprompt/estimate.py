@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.attrprompt.methods import Sizes, write_all
-from experiments.attrprompt.preparing import INSTRUCTIONS, Asked
-from experiments.attrprompt.storage import MemoryStore, Writer
+from experiments.attrprompt.preparing import Asked
+from experiments.attrprompt.storage import INSTRUCTIONS, MemoryStore, Writer
 from experiments.common.llm.engine import Engine
 from jaxalign.attributes import Task
 from jaxalign.io.llm import Answer, Usage, usage_of

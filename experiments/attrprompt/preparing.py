@@ -12,12 +12,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.attrprompt.storage import Made, Stage, Store
+from experiments.attrprompt.storage import INSTRUCTIONS, Made, Stage, Store
 from jaxalign import attributes
 from jaxalign.attributes import ClassAttribute, SharedAttribute, Task
 from jaxalign.typing import GenerateFn
-
-INSTRUCTIONS = "instructions"
 
 
 class Asked(NamedTuple):

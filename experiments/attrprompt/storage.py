@@ -9,8 +9,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from experiments.common.llm.engine import Engine
 from jaxalign import files
-from jaxalign.attributes import Document, DocumentRequest, Task, parse_task, write_documents
+from jaxalign.attributes import Document, DocumentRequest, Failure, Task, parse_task, write_documents
 from jaxalign.io import jobs
 from jaxalign.io.llm import Usage
 from jaxalign.io.llm.service import Ledger
@@ -19,6 +20,8 @@ from jaxalign.typing import GenerateFn
 AskFn = Callable[[str], GenerateFn]
 """``ask(stage)``: the generator that a stage asks, by :data:`STAGES` or a method's name."""
 NOTES = "stages.json"
+INSTRUCTIONS = "instructions"
+STAGES = ("dimensions", "similar", "values", "filtered", INSTRUCTIONS)
 
 
 class Writer(NamedTuple):
@@ -28,6 +31,29 @@ class Writer(NamedTuple):
     ledger: Ledger
     count_tokens: Callable[[str], int]
     usage_fn: jobs.documents.UsageFn | None = None  # what the latest answer to a prompt's draw took
+
+
+def writing(engine: Engine) -> Writer:
+    """Returns a model as stages and methods ask it.
+
+    A request of a method that fails is a row without a text; one of a stage ends the run, which goes on from there.
+    """
+    if engine.documents is None:
+        raise ValueError(f"expected a model that writes documents, got {engine.name}")
+    generate, usage_fn = engine.documents
+
+    def generate_all(prompts: Sequence[str], **options: Any) -> list[list[str]]:
+        texts = generate(prompts, **options)
+        for prompt, each in zip(prompts, texts, strict=True):
+            if failed := next((text for text in each if isinstance(text, Failure)), None):
+                raise RuntimeError(
+                    f"a request failed, and the same command asks it again: {failed.reason} ({prompt!r})"
+                )
+        return texts
+
+    return Writer(
+        lambda stage: generate_all if stage in STAGES else generate, engine.ledger, engine.count_tokens, usage_fn
+    )
 
 
 class Made(NamedTuple):

@@ -43,7 +43,7 @@ def open_writers(
 ) -> list[Engine]:
     """Opens the model that writes for each seed: one for all, or a simulated one for each made world."""
     if grounds[0].world is None:
-        return [_in_turns(open_engine(flags, folder, ledger))] * len(grounds)
+        return [open_engine(flags, folder, ledger)] * len(grounds)
     return [SimulatedWriter(ground.world).open(ledger) for ground in grounds]
 
 
@@ -54,13 +54,6 @@ class Ground(NamedTuple):
     real: Real
     truth: TruthFn | None = None
     world: World | None = None
-
-
-def _in_turns(engine: Engine) -> Engine:
-    def generate(prompts, **options):
-        return engine.generate([[{"role": "user", "content": prompt}] for prompt in prompts], **options)
-
-    return dataclasses.replace(engine, generate=generate)
 
 
 def make_ground(task: str, attributes: pathlib.Path | None, texts: GoldTexts, seed: int) -> Ground:

@@ -20,20 +20,30 @@ def fit(
     texts: Sequence[str], targets: TextLabels, classes: tuple[str, ...], start: Start, tuning: ClassifierTraining
 ) -> Trained:
     """A regression on all texts: softmax for one class a text, one of two classes for each label of several."""
-    embed = functools.partial(_embed_words if start.backbone is None else _embed, start, tuning)
-    embeddings, several = embed(texts), targets.ndim == 2
+    embeddings, several = embed(start, tuning, texts), targets.ndim == 2
     if several:
         each = [models.fit_probe(embeddings, targets[:, c].astype(int), num_classes=2) for c in range(len(classes))]
         probe = Probe(*(np.stack([parts[..., 1] for parts in pair], axis=-1) for pair in zip(*each, strict=True)))
     else:
         probe = models.fit_probe(embeddings, targets, num_classes=len(classes))
     told = {"texts to learn from": len(texts), "numbers for a text": embeddings.shape[1]}
-    return Trained(classes, several, functools.partial(_predict, probe, embed, several), told, start)
+    return Trained(
+        classes,
+        several,
+        functools.partial(_predict, probe, functools.partial(embed, start, tuning), several),
+        told,
+        start,
+    )
 
 
 def _predict(probe: Probe, embed: Embed, several: bool, texts: Sequence[str]) -> Float[np.ndarray, "N C"]:
     logits = models.probe_logits(probe, embed(texts))
     return np.asarray(jax.nn.sigmoid(logits) if several else jax.nn.softmax(logits, axis=-1))
+
+
+def embed(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
+    """What the frozen network makes of texts, or how often each has which word where there is none: unit vectors."""
+    return (_embed_words if start.backbone is None else _embed)(start, tuning, texts)
 
 
 def _embed(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:

@@ -12,7 +12,7 @@ from jaxalign import data, models
 from jaxalign.attributes import Failure
 from jaxalign.io import hf, llm
 from jaxalign.io.llm.metering import Metered, metered
-from jaxalign.io.llm.service import Ledger, StoppedError
+from jaxalign.io.llm.service import AskTextsFn, Ledger, StoppedError
 from jaxalign.prompting import guess_tokens
 from jaxalign.prompting.options import FREQUENCY_SAMPLES
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
@@ -75,7 +75,7 @@ def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> E
         return dataclasses.replace(asked, left_out=left_out, scored_by=ways, cost=cost, documents=documents)
     remembered = _replay if flags.replay else _load
     *asked, ask = remembered(flags.model, cache, ledger, left_out)
-    documents = metered(ask, flags.model, ledger.price)
+    documents = metered(_in_turns(ask), flags.model, ledger.price)
     return Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out, cost=cost, documents=documents)
 
 
@@ -141,6 +141,15 @@ def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.Le
     recorded = llm.record.record(recorder, generate, llm.local.make_score_options(network, params, tokenizer))
     room = llm.fitting.room(tokenizer, network.config.max_length)
     return llm.fitting.fitting(recorded, name, cache, room, left_out)
+
+
+def _in_turns(ask: AskTextsFn) -> AskTextsFn:
+    """Returns what asks with each prompt as one turn of a user, as servers are asked."""
+
+    def asking(prompts: Sequence[str], **options: Any) -> list[list[llm.Answer]]:
+        return ask([[{"role": "user", "content": prompt}] for prompt in prompts], **options)
+
+    return asking
 
 
 def count_words(prompt: str) -> int:

@@ -32,10 +32,8 @@ class LanguageModel:
     endpoint: str = ""  # an OpenAI-compatible server, for instance http://127.0.0.1:8000/v1
     server: Server = Server()  # how it is asked
     budget_tokens: CountOrNone | None = None  # stop, and keep what was answered, once a run has paid so many
-    budget_cost: Annotated[float, Range(0)] | None = None  # as budget_tokens, in US dollars; needs --prices
-    prices: pathlib.Path | None = (
-        None  # TOML with a table for each model, ["some/model"]: prompt and completion, dollars a million tokens
-    )
+    budget_cost: Annotated[float, Range(0)] | None = None  # stop once a run has paid so many US dollars, by --prices
+    prices: pathlib.Path | None = None  # TOML: ["model"] prompt = 0.15, completion = 0.6, US dollars a million tokens
     replay: pathlib.Path | None = None  # answers.jsonl of an earlier run, whose answers are taken; nobody is asked
 
     @property
