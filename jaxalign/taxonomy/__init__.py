@@ -19,7 +19,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "unite_families",
             "weighted_affinity",
         ],
-        "mining": ["mine_terms"],
+        "masks": ["CoreMasks", "core_masks"],
+        "mining": ["mine_terms", "parse_phrases"],
         "refinement": [
             "ClassVectors",
             "RefinedCores",

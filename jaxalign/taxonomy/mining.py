@@ -1,4 +1,4 @@
-"""Terms that a corpus seems to speak of: phrases by gensim, and frequent single words."""
+"""Candidates for the terms of classes: from a file of phrases, or mined from a corpus by gensim."""
 
 from collections.abc import Sequence
 
@@ -48,3 +48,34 @@ def mine_terms(texts: Sequence[str], *, min_count: int = 5, min_score: float = 0
         if len(word) > 2 and word.isalpha() and word not in STOPWORDS:
             found.add(word)
     return tuple(sorted(found))
+
+
+def parse_phrases(text: str, *, min_score: float = 0.5) -> tuple[str, ...]:
+    """Reads a file of phrases: one on each line, alone or behind its score and a tab, as AutoPhrase writes them.
+
+    Args:
+      text: the file. Blank lines do not count.
+      min_score: the least score of a phrase of several words, 0.5 in AutoPhrase. A single word is a candidate whatever
+        its score, as in the authors' code.
+
+    Returns:
+      The phrases as they stand, in the order of the file.
+
+    Raises:
+      ValueError: what stands before a tab is no number; the message has the line.
+
+    >>> parse_phrases("0.95\\tzinc oxide\\n0.31\\tthe health\\n0.4\\tvitamins\\n\\nhot sauce")
+    ('zinc oxide', 'vitamins', 'hot sauce')
+    """
+    kept = []
+    for number, line in enumerate(text.splitlines(), 1):
+        score, tab, phrase = line.rpartition("\t")
+        try:
+            worth = float(score) if tab else min_score
+        except ValueError as error:
+            raise ValueError(
+                f"line {number}: expected a phrase, or a number, a tab and a phrase, got {line!r}; take the line out"
+            ) from error
+        if phrase.strip() and (worth >= min_score or len(split_words(phrase)) == 1):
+            kept.append(phrase.strip())
+    return tuple(kept)

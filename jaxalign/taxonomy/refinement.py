@@ -115,6 +115,9 @@ def refine_cores(
     core class are not counted and not kept. Documents go to the device in blocks of one size, so that one program
     serves any number of them.
 
+    With many classes give ``most``: the largest of all gaps is often near the end of the ranking. Of 6,865 real reviews
+    with 456 classes a document had 58 core classes on average without a limit, and 1.5 with ``most=3``.
+
     Args:
       embeddings: ``[D, E]``, of the documents, any length.
       classes: from :func:`average_class_documents`; classes without a document are nobody's core class.

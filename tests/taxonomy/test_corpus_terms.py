@@ -179,3 +179,40 @@ def test_shapes_that_do_not_fit_are_told():
     counts = count_terms(index_texts(TEXTS), ["bone"])
     with pytest.raises(ValueError, match=r"expected cores of \(4, 3\), 3 embeddings of classes and 1 of terms, got"):
         find_corpus_terms(SMALL, SMALL_CORES[:2], counts, np.ones((3, 2)), np.ones((1, 2)))
+
+
+def test_terms_of_real_reviews_overlap_with_the_authors(shared_data):
+    """The authors' terms are of another corpus and weigh similarity too; counts alone find a fifth of them.
+
+    A random choice of 20 candidates finds 0.1 %.
+    """
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = shared_data / "teleclass"
+    classes = parquet.read_table(folder / "amazon531_classes.parquet").to_pylist()
+    taxonomy = Taxonomy(
+        tuple(row["name"].replace("_", " ") for row in classes),
+        tuple(tuple(row["parents"]) for row in classes),
+        tuple(row["name"] for row in classes),
+    )
+    reviews = parquet.read_table(shared_data / "amazon_reviews_hier" / "reviews.parquet").to_pylist()
+    cores = np.zeros((len(reviews), len(classes)), bool)
+    for row, review in enumerate(reviews):
+        (above,) = (number for number in taxonomy.roots if taxonomy.names[number] == review["cat1"])
+        for name in (review["cat2"], review["cat3"]):
+            (above,) = (each for each in taxonomy.children[above] if taxonomy.names[each] == name)
+        cores[row, above] = True
+    phrases = parquet.read_table(folder / "amazon531_phrases.parquet").to_pydict()
+    kept = [
+        phrase
+        for phrase, score in zip(phrases["phrase"], phrases["score"], strict=True)
+        if score >= 0.5 or " " not in phrase
+    ]
+    counts = count_terms(index_texts([f"{each['title']} {each['text']}" for each in reviews]), kept)
+    alike = np.ones((max(len(classes), len(counts.terms)), 1), np.float32)
+    found = find_corpus_terms(taxonomy, cores, counts, alike[: len(classes)], alike[: len(counts.terms)])
+    shares = [
+        np.mean([term.replace("_", " ") in terms for term in row["corpus_terms"]])
+        for row, terms, documents in zip(classes, found.terms, found.documents, strict=True)
+        if documents >= 20 and row["corpus_terms"]
+    ]
+    assert len(shares) == 128 and np.mean(shares) > 0.15

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from jaxalign.taxonomy import count_terms, find_mentions, index_texts, split_words
+from jaxalign.taxonomy import count_terms, find_mentions, index_texts, parse_phrases, split_words
 from tests.taxonomy.planted import planted_corpus
 
 
@@ -94,3 +94,11 @@ def test_miner_finds_the_planted_phrases():
     assert np.mean([term in mined for term in planted]) > 0.95
     phrases = [term for term in mined if " " in term]
     assert np.mean([term in planted for term in phrases]) > 0.9
+
+
+def test_phrases_of_a_file():
+    text = "0.95\tzinc oxide\n 0.31\tthe health\r\n0.4\tvitamins\n\n  hot sauce \n0.5\tTea Bags"
+    assert parse_phrases(text) == ("zinc oxide", "vitamins", "hot sauce", "Tea Bags")
+    assert parse_phrases(text, min_score=0.3)[1] == "the health"
+    with pytest.raises(ValueError, match=r"line 2: .* got 'high.*tea bags'; take the line out"):
+        parse_phrases("tea\nhigh\ttea bags")
