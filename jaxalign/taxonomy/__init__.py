@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "unite_families",
             "weighted_affinity",
         ],
+        "generation": ["PathDocument", "PathDocuments", "render_path_document", "write_path_documents"],
         "masks": ["CoreMasks", "core_masks"],
         "mining": ["mine_terms", "parse_phrases"],
         "refinement": [
