@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "search": ["search_candidates", "search_candidates_by_path"],
+        "similarities": ["class_similarities"],
         "taxonomy": ["Taxonomy", "readable_name"],
     },
 )
