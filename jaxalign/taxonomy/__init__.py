@@ -8,6 +8,15 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "readers": [
+            "merge_same_names",
+            "parse_label_files",
+            "parse_taxonomy_json",
+            "render_path",
+            "taxonomy_from_edges",
+            "taxonomy_from_paths",
+            "taxonomy_from_rows",
+        ],
         "search": ["search_candidates", "search_candidates_by_path"],
         "similarities": ["class_similarities"],
         "taxonomy": ["Taxonomy", "readable_name"],
