@@ -8,6 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "enrichment": ["ClassTerms", "Enrichment", "join_terms", "parse_terms", "propose_terms", "render_enrichment"],
         "readers": [
             "merge_same_names",
             "parse_label_files",
