@@ -13,7 +13,7 @@ GRAPHS = {
     "deeper": random_taxonomy(1, 60, roots=1),
     "tree": random_taxonomy(2, 40, most_parents=1),
     "wide": random_layers(0, (5, 20, 60), several=10),
-    "flat": random_layers(1, (20,), several=0),
+    "flat": random_layers(1, (40, 3), several=0),
 }
 WALKS = [(search_candidates, walk_document), (search_candidates_by_path, walk_by_path)]
 
