@@ -15,11 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from experiments.common.llm.chance import rng_of
 from experiments.common.llm.engine import Engine, simulated
-from experiments.teleclass.world import World, write
+from experiments.teleclass.world import WORDS, World, write
 from jaxalign.io.llm.service import Ledger
 from jaxalign.typing import OptionScore
 
 _BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
+_QUOTED = re.compile(r'"([^"]+)"')
+_COUNT = re.compile(r"^Name (\d+) ", re.MULTILINE)
+_BELOW = re.compile(r"which is below (.+?)\. Answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +85,29 @@ class SimulatedLabeller:
         said = f"no {names[best]}s" if rng.random() < self.unknown else names[best]
         return rng.choice((said, f'"{said}"', f"{said}.", f"- {said}", f"The class is {said}.", said.upper()))
 
+    def name_terms(self, prompt: str, rng: random.Random) -> str:
+        """Names words of a class, of a sibling, and words of no meaning."""
+        taxonomy = self.world.taxonomy
+        number, count = taxonomy.names.index(_QUOTED.search(prompt)[1]), int(_COUNT.search(prompt)[1])
+        siblings = sorted({other for family in taxonomy.sibling_sets(number) for other in family})
+        right = rng.sample(list(self.world.terms[number]), min(self.right_terms, count))
+        wrong = [rng.choice(self.world.terms[rng.choice(siblings)]) for _ in range((count - len(right)) // 2 + 1)]
+        other = rng.sample(list(self.world.fillers), count)
+        return "Sure! Here they are:\n" + "\n".join(f"- {term}" for term in [*right, *wrong, *other][:count])
+
+    def write_text(self, prompt: str, rng: random.Random) -> str:
+        """Writes a text on a path, with the few words of each class that it knows."""
+        taxonomy = self.world.taxonomy
+        above = _BELOW.search(prompt)
+        names = [*(above[1].split(" > ") if above else ()), _QUOTED.search(prompt)[1]]
+        path = [taxonomy.names.index(name) for name in names]
+        return write(self.world, path, rng.randint(*WORDS), rng, terms=self.known_words)
+
 
 _KINDS: Mapping[str, Callable[[SimulatedLabeller, str, random.Random], str]] = {
     "These are names of classes": SimulatedLabeller.pick_classes,
+    '"': SimulatedLabeller.name_terms,
+    "Write one text": SimulatedLabeller.write_text,
 }
 
 
@@ -93,6 +116,3 @@ def _dispatch(prompt: str) -> Callable[[SimulatedLabeller, str, random.Random], 
         if prompt.startswith(opening):
             return kind
     raise ValueError(f"the simulated labeller knows prompts that begin with {', '.join(_KINDS)}, got {prompt[:60]!r}")
-
-
-__all__ = ["SimulatedLabeller", "write"]
