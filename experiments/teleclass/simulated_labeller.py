@@ -90,7 +90,7 @@ class SimulatedLabeller:
         taxonomy = self.world.taxonomy
         number, count = taxonomy.names.index(_QUOTED.search(prompt)[1]), int(_COUNT.search(prompt)[1])
         siblings = sorted({other for family in taxonomy.sibling_sets(number) for other in family})
-        right = rng.sample(list(self.world.terms[number]), min(self.right_terms, count))
+        right = list(self.world.terms[number][: min(self.right_terms, count)])
         wrong = [rng.choice(self.world.terms[rng.choice(siblings)]) for _ in range((count - len(right)) // 2 + 1)]
         other = rng.sample(list(self.world.fillers), count)
         return "Sure! Here they are:\n" + "\n".join(f"- {term}" for term in [*right, *wrong, *other][:count])
