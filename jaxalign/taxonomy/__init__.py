@@ -1,6 +1,13 @@
 """Hierarchical classification from class names only (TELEClass, arXiv 2403.00165).
 
-Names load on first use.
+Numbers of classes stand for classes everywhere, in the order of a :class:`Taxonomy`::
+
+    classes = taxonomy.read_taxonomy("classes.parquet")
+    terms = taxonomy.join_terms(classes, taxonomy.propose_terms(generate, classes).terms)
+    similarities = taxonomy.class_similarities(embed(documents), embed(terms.texts), terms.classes, len(classes))
+    candidates = taxonomy.search_candidates(classes, similarities)
+
+Names load on first use; ``read_taxonomy`` needs the extra ``io`` for parquet.
 """
 
 import lazy_loader
@@ -20,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "search": ["search_candidates", "search_candidates_by_path"],
         "similarities": ["class_similarities"],
+        "taxonomy_file": ["read_taxonomy"],
         "taxonomy": ["Taxonomy", "readable_name"],
     },
 )
