@@ -6,45 +6,33 @@ number of parents that choose it. Equal similarities are ordered by the numbers 
 
 The paper of TELEClass prunes no further. The authors' code keeps, from round 1 on, the (l + 2)^2 classes with the best
 path from above, the product of ``exp(similarity)`` along it. Here that is a sum of similarities, which orders the same.
-Where a class is reached by several parents, its path is the best one through any of its parents that have been looked
-at, chosen or not, as in the code. The code walks on from such a class several times; that is not followed.
+Where a class has several parents, its path is the best one through any of them that was looked at in the round before,
+chosen or not, as in the code. The code walks on from such a class several times; that is not followed.
 
-Documents go through in blocks of one size, so that a taxonomy is compiled for once, whatever the number of documents.
+What a round can come to is known from the taxonomy, so that each round has arrays of its own, and on a tree each class
+is looked at once. Documents go through in blocks of one size: a taxonomy is compiled for once, whatever their number.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxalign.prompting.options import check_counts
+from jaxalign.taxonomy.rounds import FIRST_COUNT, Join, Plan, Round, plan_rounds
 from jaxalign.taxonomy.taxonomy import Taxonomy
 
 Similarities = Float[np.ndarray, "N _"] | Float[Array, "N _"]
 
-Indices = Int[np.ndarray, "..."] | Int[Array, "..."]
-
-_LEAST = 3  # children chosen in round 0
-
-
-class _Graph(NamedTuple):
-    """Edges ``[E]`` in the order of their children; the parent of roots is number C, above them all.
-
-    Families, the children of one parent each, are arrays ``[F, K]`` by size K, padded with number C, whose similarity
-    is -inf. ``places`` are those of the edges among all entries of all families.
-    """
-
-    parents: Indices
-    children: Indices
-    places: Indices
-    families: tuple[Indices, ...]
+_LANES = 256  # documents whose numbers fit into a cache
+_WIDE = 32  # children, above which a parent's best ones are taken out one by one
 
 
 def search_candidates(
-    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 1024
+    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 2048
 ) -> Bool[np.ndarray, "N _"]:
     """Finds the candidate classes of documents: every class that the walk down the taxonomy chooses, as in the paper.
 
@@ -73,7 +61,7 @@ def search_candidates(
 
 
 def search_candidates_by_path(
-    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 1024
+    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 2048
 ) -> Bool[np.ndarray, "N _"]:
     """Finds the candidate classes of documents as the authors' code does: the walk goes on from the best paths only.
 
@@ -100,118 +88,133 @@ def search_candidates_by_path(
 
 def _in_blocks(walk, taxonomy: Taxonomy, similarities: Similarities, block_size: int) -> np.ndarray:
     check_counts(block_size=block_size)
-    similarities = np.asarray(similarities)
+    similarities = np.asarray(similarities, np.float32)
     if similarities.shape[1] != len(taxonomy):
         raise ValueError(
             f"similarities: expected one column for each of {len(taxonomy)} classes, got {similarities.shape[1]}; "
             "give those to every class of the taxonomy, in its order"
         )
-    graph, depth = _graph(taxonomy), taxonomy.depth
+    _check_finite(similarities)
+    plan = jax.device_put(plan_rounds(taxonomy))
+    lanes = min(block_size, _LANES)
+    block_size = -(-block_size // lanes) * lanes
     found = np.empty(similarities.shape, bool)
     for start in range(0, len(similarities), block_size):
-        block = similarities[start : start + block_size].astype(np.float32)
-        if not np.isfinite(block).all():
-            row = start + int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise ValueError(
-                f"similarities: expected finite numbers, got one that is not in row {row}; look at its text"
-            )
-        padding = np.zeros((block_size - len(block), block.shape[1]), np.float32)
-        found[start : start + block_size] = walk(np.concatenate([block, padding]), graph, depth)[: len(block)]
+        block = similarities[start : start + block_size]
+        padded = np.pad(block, ((0, block_size - len(block)), (0, 0))) if len(block) < block_size else block
+        candidates = _map(padded.reshape(-1, lanes, len(taxonomy)), plan, walk)
+        found[start : start + block_size] = np.asarray(candidates).reshape(padded.shape)[: len(block)]
     return found
 
 
-@functools.partial(jax.jit, static_argnames="depth")
-def _walk(similarities: Float[Array, "n C"], graph: _Graph, depth: int) -> Bool[Array, "n C"]:
-    mine, came_to = _with_top(similarities)
-    ranks = _ranks(mine, graph, depth)
-    frontier = came_to
-    for level in range(depth):
-        frontier = _chosen(frontier, ranks, graph, level) & ~came_to
-        came_to |= frontier
-    return came_to[:-1].T
+def _check_finite(similarities: np.ndarray) -> None:
+    with np.errstate(all="ignore"):
+        if np.isfinite(similarities.sum()):  # in half the time of a look at every number
+            return
+    finite = np.isfinite(similarities).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise ValueError(f"similarities: expected finite numbers, got one that is not in row {row}; look at its text")
 
 
-@functools.partial(jax.jit, static_argnames="depth")
-def _walk_by_path(similarities: Float[Array, "n C"], graph: _Graph, depth: int) -> Bool[Array, "n C"]:
-    mine, came_to = _with_top(similarities)
-    ranks = _ranks(mine, graph, depth)
-    frontier, paths = came_to, jnp.where(came_to, 0.0, -jnp.inf)
-    for level in range(depth):
-        looked_at = _best_of_parents(frontier[graph.parents], graph, jnp.zeros_like(frontier))
-        through = _best_of_parents(paths[graph.parents], graph, jnp.full_like(paths, -jnp.inf))
-        paths = jnp.where(looked_at, mine + through, paths)
-        frontier = _chosen(frontier, ranks, graph, level) & ~came_to
+@functools.partial(jax.jit, static_argnames="walk")
+def _map(similarities: Float[Array, "B n C"], plan: Plan, walk: Callable) -> Bool[Array, "B n C"]:
+    return jax.lax.map(lambda block: walk(block, plan), similarities)
+
+
+def _walk(similarities: Float[Array, "n C"], plan: Plan) -> Bool[Array, "n C"]:
+    values, came_to, frontier = _start(similarities)
+    for level, step in enumerate(plan.rounds):
+        frontier = _go_on(values, came_to, frontier, step, level)
+        came_to = jnp.concatenate([came_to, frontier])
+    return _join(came_to, plan.rows).T
+
+
+def _walk_by_path(similarities: Float[Array, "n C"], plan: Plan) -> Bool[Array, "n C"]:
+    values, came_to, frontier = _start(similarities)
+    paths = jnp.zeros(frontier.shape)
+    for level, step in enumerate(plan.rounds):
+        looked_at = _over_parents(frontier, step)
+        paths = jnp.where(looked_at, values[step.classes] + _over_parents(paths, step), -jnp.inf)
+        frontier = _go_on(values, came_to, frontier, step, level)
         if level:
             frontier &= _largest(jnp.where(frontier, paths, -jnp.inf), (level + 2) ** 2)
-        came_to |= frontier
-    return came_to[:-1].T
+        came_to = jnp.concatenate([came_to, frontier])
+    return _join(came_to, plan.rows).T
 
 
-def _with_top(similarities: Float[Array, "n C"]) -> tuple[Float[Array, "R n"], Bool[Array, "R n"]]:
-    """Similarities by class, with a last row for what is above the roots, and a mask of that row.
+def _start(similarities: Float[Array, "n C"]) -> tuple[Float[Array, "R n"], Bool[Array, "1 n"], Bool[Array, "1 n"]]:
+    """Similarities by class, with -inf in a last row for padding; nothing that was come to; and all, for the top.
 
     Documents are on the last axis, so that whatever is taken from a class is taken from all documents at once.
     """
-    rows = jnp.pad(similarities.T, ((0, 1), (0, 0)), constant_values=-jnp.inf)
-    return rows, jnp.zeros(rows.shape, bool).at[-1].set(True)
+    values = jnp.pad(similarities.T, ((0, 1), (0, 0)), constant_values=-jnp.inf)
+    nothing = jnp.zeros((1, len(similarities)), bool)
+    return values, nothing, ~nothing
 
 
-def _chosen(frontier: Bool[Array, "R n"], ranks: Int[Array, "E n"], graph: _Graph, level: int) -> Bool[Array, "R n"]:
-    """The classes that a class of the frontier chooses."""
-    return _best_of_parents(frontier[graph.parents] & (ranks < level + _LEAST), graph, jnp.zeros_like(frontier))
+def _go_on(
+    values: Float[Array, "R n"], came_to: Bool[Array, "T n"], frontier: Bool[Array, "S n"], step: Round, level: int
+) -> Bool[Array, "Z n"]:
+    """What classes of the frontier choose and no earlier round came to."""
+    count = level + FIRST_COUNT
+    chosen = [_are_best(values[family.children], count) & frontier[family.parents][:, None] for family in step.families]
+    found = _join(_edges(chosen, frontier, step), step.edges)
+    return found if step.earlier is None else found & ~_join(came_to, step.earlier)
 
 
-def _best_of_parents(edges: Shaped[Array, "E n"], graph: _Graph, least: Shaped[Array, "R n"]) -> Shaped[Array, "R n"]:
-    """The largest value over the edges to a class; that of ``least`` where there is none."""
-    return least.at[graph.children].max(edges, indices_are_sorted=True)
+def _over_parents(rows: Shaped[Array, "S n"], step: Round) -> Shaped[Array, "Z n"]:
+    """The largest value of the parents of each class."""
+    shape = (rows.shape[1],)
+    spread = [
+        jnp.broadcast_to(rows[family.parents][:, None], family.children.shape + shape) for family in step.families
+    ]
+    return _join(_edges(spread, rows, step), step.edges)
 
 
-def _largest(values: Float[Array, "R n"], count: int) -> Bool[Array, "R n"]:
-    """The classes with the ``count`` largest values of each document, the lowest numbers where these are equal."""
-    if count >= len(values):
-        return jnp.ones(values.shape, bool)
-    _, numbers = jax.lax.top_k(values.T, count)
-    documents = jnp.broadcast_to(jnp.arange(values.shape[1])[:, None], numbers.shape)
-    return jnp.zeros(values.shape, bool).at[numbers, documents].set(True)
+def _edges(
+    by_family: Sequence[Shaped[Array, "_ _ n"]], rows: Shaped[Array, "S n"], step: Round
+) -> Shaped[Array, "E n"]:
+    """Values on all edges of a round: those within families, then those of the other parents."""
+    edges = jnp.concatenate([*(each.reshape(-1, each.shape[-1]) for each in by_family), rows[step.others]])
+    return jax.lax.optimization_barrier(edges)  # else each row that is taken from here is computed by itself
 
 
-def _ranks(similarities: Float[Array, "R n"], graph: _Graph, depth: int) -> Int[Array, "E n"]:
-    """The place of each child among those of a parent, 0 for the most similar one, as far as a round asks for it."""
-    most = depth - 1 + _LEAST
-    ranks = [_ranks_within(similarities[each], min(most, each.shape[1])) for each in graph.families]
-    return jnp.concatenate([each.reshape(-1, each.shape[-1]) for each in ranks])[graph.places]
+def _join(values: Shaped[Array, "V n"], join: Join) -> Shaped[Array, "S n"]:
+    return jnp.concatenate([values, values[join.several].max(axis=1)])[join.sources]
 
 
-def _ranks_within(values: Float[Array, "F K n"], count: int) -> Int[Array, "F K n"]:
-    """Takes out the best ``count`` children of each family one by one; those that are left share a last rank."""
+def _are_best(values: Float[Array, "F K n"], count: int) -> Bool[Array, "F K n"]:
+    """Says which are the ``count`` largest of each family, the first ones where some are equal."""
+    if values.shape[1] > _WIDE:
+        return _take_out(values, count)
+    places = jnp.arange(values.shape[1], dtype=jnp.int32)[None, :, None]
+    rank = jnp.zeros(values.shape, jnp.int8)
+    for place in range(values.shape[1]):
+        other = values[:, place, None]
+        rank += jnp.where(places > place, other >= values, other > values).astype(jnp.int8)
+    return rank < count
+
+
+def _take_out(values: Float[Array, "F K n"], count: int) -> Bool[Array, "F K n"]:
+    """The same one by one, which takes ``count`` passes over a family rather than K."""
     places = jnp.arange(values.shape[1], dtype=jnp.int32)[None, :, None]
 
-    def take_out(rank, state):
-        values, ranks = state
-        is_best = (values == values.max(axis=1, keepdims=True)) & (values > -jnp.inf)
-        is_first = jnp.where(is_best, places, values.shape[1]).min(axis=1, keepdims=True) == places
-        return jnp.where(is_first, -jnp.inf, values), jnp.where(is_first, rank.astype(jnp.int16), ranks)
+    def take_one(_, left):
+        most = jnp.where(left, values, -jnp.inf).max(axis=1, keepdims=True)
+        first = jnp.where(left & (values == most), places, places.size).min(axis=1, keepdims=True)
+        return left & (places != first)
 
-    last = jnp.full(values.shape, jnp.iinfo(jnp.int16).max, jnp.int16)
-    return jax.lax.fori_loop(0, count, take_out, (values, last))[1]
+    return ~jax.lax.fori_loop(0, count, take_one, jnp.ones(values.shape, bool))
 
 
-def _graph(taxonomy: Taxonomy) -> _Graph:
-    top = len(taxonomy)
-    of_parents = {**dict(enumerate(taxonomy.children)), top: taxonomy.roots}
-    # Sizes are rounded up to powers of two, for a few arrays of little padding.
-    by_size: dict[int, list[int]] = {}
-    for parent, children in of_parents.items():
-        if children:
-            by_size.setdefault(1 << (len(children) - 1).bit_length(), []).append(parent)
-    families, edges, before = [], [], 0
-    for size, parents in sorted(by_size.items()):
-        family = np.full((len(parents), size), top, np.int32)
-        for row, parent in enumerate(parents):
-            children = of_parents[parent]
-            family[row, : len(children)] = children
-            edges += [(child, parent, before + row * size + place) for place, child in enumerate(children)]
-        before += family.size
-        families.append(family)
-    children, parents, places = np.array(sorted(edges), np.int32).T
-    return _Graph(parents, children, places, tuple(families))
+def _largest(values: Float[Array, "S n"], count: int) -> Bool[Array, "S n"]:
+    """Says which are the ``count`` largest of each document, the lowest rows where some are equal."""
+    if count >= len(values):
+        return jnp.ones(values.shape, bool)
+    # XLA makes whole sorts of a top_k of which it sees a slice.
+    largest, rows = jax.lax.optimization_barrier(jax.lax.top_k(values.T, count))
+    # Of equal values the lowest rows come first, so that the last one that is kept is the last of its value.
+    least, last = largest[:, -1], rows[:, -1]
+    row = jnp.arange(len(values))[:, None]
+    return (values > least[None]) | ((values == least[None]) & (row <= last[None]))

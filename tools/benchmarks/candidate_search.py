@@ -60,7 +60,7 @@ def row(case: Case, by_path: bool, rounds: int) -> tuple[str, ...]:
 def walk_documents(graph: taxonomy.Taxonomy, similarities: np.ndarray, by_path: bool) -> list[set[int]]:
     """The candidates of each document, one after the other."""
     walk = walk_by_path if by_path else walk_document
-    return [walk(graph, row) for row in similarities.tolist()]
+    return [walk(graph, row) for row in similarities]
 
 
 def walk_document(graph: taxonomy.Taxonomy, similarities: Sequence[float]) -> set[int]:
@@ -82,7 +82,7 @@ def walk_document(graph: taxonomy.Taxonomy, similarities: Sequence[float]) -> se
 def walk_by_path(graph: taxonomy.Taxonomy, similarities: Sequence[float]) -> set[int]:
     """The same, but from round 1 on it goes on from the (l + 2)^2 best paths only."""
     came_to: set[int] = set()
-    paths = {}
+    paths: dict[int, float] = {}
     families, level = [graph.roots], 0
     while families:
         looked_at, queue = {}, []
@@ -93,7 +93,7 @@ def walk_by_path(graph: taxonomy.Taxonomy, similarities: Sequence[float]) -> set
             for child in sorted(children, key=lambda child: (-similarities[child], child))[: level + 3]:
                 if child not in came_to and child not in queue:
                     queue.append(child)
-        paths |= looked_at
+        paths = looked_at
         if level:
             queue = sorted(queue, key=lambda child: (-paths[child], child))[: (level + 2) ** 2]
         came_to.update(queue)
