@@ -6,7 +6,8 @@ Numbers of classes stand for classes everywhere, in the order of a :class:`Taxon
     terms = taxonomy.join_terms(classes, taxonomy.propose_terms(generate, classes).terms)
     similarities = taxonomy.class_similarities(embed(documents), embed(terms.texts), terms.classes, len(classes))
     candidates = taxonomy.search_candidates(classes, similarities)
-    picked = taxonomy.annotate_documents(generate, classes, documents, [row.nonzero()[0].tolist() for row in candidates])
+    numbers = [row.nonzero()[0].tolist() for row in candidates]
+    annotations = taxonomy.annotate_documents(generate, classes, documents, numbers)
 
 Names load on first use; ``read_taxonomy`` needs the extra ``io`` for parquet.
 """
