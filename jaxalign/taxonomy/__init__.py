@@ -1,6 +1,15 @@
 """Hierarchical classification from class names only (TELEClass, arXiv 2403.00165).
 
-Names load on first use.
+Numbers of classes stand for classes everywhere, in the order of a :class:`Taxonomy`::
+
+    classes = taxonomy.read_taxonomy("classes.parquet")
+    terms = taxonomy.join_terms(classes, taxonomy.propose_terms(generate, classes).terms)
+    similarities = taxonomy.class_similarities(embed(documents), embed(terms.texts), terms.classes, len(classes))
+    candidates = taxonomy.search_candidates(classes, similarities)
+    numbers = [row.nonzero()[0].tolist() for row in candidates]
+    annotations = taxonomy.annotate_documents(generate, classes, documents, numbers)
+
+Names load on first use; ``read_taxonomy`` needs the extra ``io`` for parquet.
 """
 
 import lazy_loader
@@ -39,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_annotation",
             "report_annotations",
         ],
+        "enrichment": ["ClassTerms", "Enrichment", "join_terms", "parse_terms", "propose_terms", "render_enrichment"],
         "named_classes": ["Named", "parse_named", "without_and"],
         "prediction": ["classes_above", "most_specific", "sure_classes", "sure_path", "top_classes"],
         "enrichment": ["ClassTerms", "Enrichment", "join_terms", "parse_terms", "propose_terms", "render_enrichment"],
@@ -53,6 +63,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "search": ["search_candidates", "search_candidates_by_path"],
         "similarities": ["class_similarities"],
+        "taxonomy_file": ["read_taxonomy"],
         "taxonomy": ["Taxonomy", "readable_name"],
         "term_counts": ["TermCounts", "TextIndex", "count_terms", "find_mentions", "index_texts", "split_words"],
     },

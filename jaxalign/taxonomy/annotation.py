@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jaxalign.prompting import Spellings
 from jaxalign.prompting.options import check_counts
 from jaxalign.taxonomy.named_classes import parse_named, without_and
+from jaxalign.taxonomy.readers import render_path
 from jaxalign.taxonomy.taxonomy import Taxonomy
 from jaxalign.typing import GenerateFn
 
@@ -186,8 +187,8 @@ def _spellings(taxonomy: Taxonomy, number: int, shown: str) -> tuple[str, ...]:
 
 
 def _path(taxonomy: Taxonomy, number: int) -> str:
-    """The names from a root down to a class, always by the first parent; no other class has the same ones."""
+    """The names from a root down to a class by the first parent of each; no other class has the same ones."""
     path = [number]
     while parents := taxonomy.parents[path[-1]]:
         path.append(parents[0])
-    return " > ".join(taxonomy.names[each] for each in reversed(path))
+    return render_path(taxonomy, tuple(reversed(path)))

@@ -34,6 +34,7 @@ _BEHIND = re.compile(rf"(?:\s*\([^()]*\)?|\s+(?:product\s+)?{_KIND}|\s+because\b
 _NOTHING = re.compile(r"(?:none|nothing|n/?a|not applicable)\b|no\s+(?:\w+\s+)?(?:class|categor)", re.IGNORECASE)
 _MOST_WORDS = 6  # of a name that is not known: what is longer is a sentence
 _MOST_PIECES = 6  # that are one name together
+_LONGEST_SENTENCE = 1000  # characters: models repeat themselves without an end, and marks times pieces take time
 
 _AND_WORD = re.compile(r"\band\b|&", re.IGNORECASE)
 
@@ -69,7 +70,8 @@ def parse_named(text: str, spellings: Spellings) -> Named:
     >>> parse_named("The category of this review about dogs is cats.", things).found
     (3,)
     """
-    said = (final_text(text) or "").strip()
+    # One blank or one end of a line at a time: a thousand of them would be slow to match.
+    said = "\n".join(" ".join(line.split()) for line in (final_text(text) or "").splitlines() if line.strip())
     find = _finder(spellings)
     read = [each for line in _lines(said, find) for each in _read_line(line, find)]
     unknown = {written.casefold(): written for key, written in read if key is None}
@@ -108,7 +110,7 @@ def _lines(said: str, find: Find) -> Iterable[str]:
     if row := json_at_end(said, "{"):
         values = [each for value in row.values() for each in (value if isinstance(value, list) else [value])]
         return [value for value in values if isinstance(value, str)]
-    return [plain(line).strip() for line in parse_list(said) or said.splitlines() if line.strip()]
+    return [plain(line).strip() for line in parse_list(said) or said.splitlines()]
 
 
 def _read_line(line: str, find: Find) -> Read:
@@ -119,7 +121,8 @@ def _read_line(line: str, find: Find) -> Read:
     listed = _read_pieces(line, find)
     if all(key is not None for key, _ in listed) or not _SENTENCE.search(_QUOTED.sub(" ", line)):
         return [(key, written) for key, written in listed if key is not None or _is_name(written)]
-    return [each for sentence in _sentences(_DENIED.sub(" ", line)) for each in _read_sentence(sentence, find)]
+    sentences = (each for each in _sentences(_DENIED.sub(" ", line)) if len(each) <= _LONGEST_SENTENCE)
+    return [each for sentence in sentences for each in _read_sentence(sentence, find)]
 
 
 def _read_pieces(text: str, find: Find) -> Read:

@@ -13,7 +13,8 @@ What a round can come to is known from the taxonomy, so that each round has arra
 is looked at once. Documents go through in blocks of one size: a taxonomy is compiled for once, whatever their number.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,12 @@ from jaxalign.taxonomy.taxonomy import Taxonomy
 
 Similarities = Float[np.ndarray, "N _"] | Float[Array, "N _"]
 
+_LANES = 256  # documents whose numbers fit into a cache
 _WIDE = 32  # children, above which a parent's best ones are taken out one by one
 
 
 def search_candidates(
-    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 256
+    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 2048
 ) -> Bool[np.ndarray, "N _"]:
     """Finds the candidate classes of documents: every class that the walk down the taxonomy chooses, as in the paper.
 
@@ -59,7 +61,7 @@ def search_candidates(
 
 
 def search_candidates_by_path(
-    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 256
+    taxonomy: Taxonomy, similarities: Similarities, *, block_size: int = 2048
 ) -> Bool[np.ndarray, "N _"]:
     """Finds the candidate classes of documents as the authors' code does: the walk goes on from the best paths only.
 
@@ -94,11 +96,14 @@ def _in_blocks(walk, taxonomy: Taxonomy, similarities: Similarities, block_size:
         )
     _check_finite(similarities)
     plan = jax.device_put(plan_rounds(taxonomy))
+    lanes = min(block_size, _LANES)
+    block_size = -(-block_size // lanes) * lanes
     found = np.empty(similarities.shape, bool)
     for start in range(0, len(similarities), block_size):
         block = similarities[start : start + block_size]
         padded = np.pad(block, ((0, block_size - len(block)), (0, 0))) if len(block) < block_size else block
-        found[start : start + block_size] = np.asarray(walk(padded, plan))[: len(block)]
+        candidates = _map(padded.reshape(-1, lanes, len(taxonomy)), plan, walk)
+        found[start : start + block_size] = np.asarray(candidates).reshape(padded.shape)[: len(block)]
     return found
 
 
@@ -112,7 +117,11 @@ def _check_finite(similarities: np.ndarray) -> None:
         raise ValueError(f"similarities: expected finite numbers, got one that is not in row {row}; look at its text")
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="walk")
+def _map(similarities: Float[Array, "B n C"], plan: Plan, walk: Callable) -> Bool[Array, "B n C"]:
+    return jax.lax.map(lambda block: walk(block, plan), similarities)
+
+
 def _walk(similarities: Float[Array, "n C"], plan: Plan) -> Bool[Array, "n C"]:
     values, came_to, frontier = _start(similarities)
     for level, step in enumerate(plan.rounds):
@@ -121,7 +130,6 @@ def _walk(similarities: Float[Array, "n C"], plan: Plan) -> Bool[Array, "n C"]:
     return _join(came_to, plan.rows).T
 
 
-@jax.jit
 def _walk_by_path(similarities: Float[Array, "n C"], plan: Plan) -> Bool[Array, "n C"]:
     values, came_to, frontier = _start(similarities)
     paths = jnp.zeros(frontier.shape)

@@ -68,6 +68,7 @@ NAMES = Spellings(
         ("It is not dogs but cats.", (CATS,)),
         ("This belongs to cats rather than dogs.", (CATS,)),
         ("<think>dogs? It is cats.</think>hair care", (HAIR,)),
+        (" \n\tdogs  \n\n  hair \t care\n", (DOGS, HAIR)),
     ],
 )
 def test_names(text, found):
@@ -125,3 +126,11 @@ def test_and_is_left_out_of_names():
     assert parse_named("Toys & Games", things).found == (1,)
     assert parse_named("health & beauty", things).found == (4,)
     assert parse_named("toys, games", things).found == (1,)
+
+
+@pytest.mark.parametrize(
+    "part", ["it is a, ", "x" + " " * 9000, "is not, but is ", '"a', "a - ", "\n\n", "type: ", "("]
+)
+def test_a_model_that_repeats_itself_is_read_in_time(part):
+    """Each of these would take minutes where time grows with the square of the length, or worse."""
+    assert parse_named(part * max(3, 3000 // len(part)), NAMES).found == ()

@@ -93,12 +93,12 @@ def test_blocks_and_libraries_make_no_difference():
 def test_nothing_is_compiled_after_warm_up():
     """Other documents, any number of them, and other parents in a graph of the same sizes."""
     taxonomy = GRAPHS["deep"]
-    for find, program in ((search_candidates, search._walk), (search_candidates_by_path, search._walk_by_path)):
+    for find, _ in WALKS:
         find(taxonomy, similarities_on_a_grid(0, 5, 40, 9), block_size=32)
-        before = program._cache_size()
+        before = search._map._cache_size()
         for documents in (1, 31, 32, 33, 100):
             find(taxonomy, similarities_on_a_grid(documents, documents, 40, 9), block_size=32)
-        assert program._cache_size() == before > 0
+        assert search._map._cache_size() == before > 0
 
 
 def test_what_is_refused(allow_nans):
