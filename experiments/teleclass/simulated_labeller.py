@@ -1,8 +1,8 @@
 """A simulated language model that knows the made world: it reads what the methods really ask, and errs at known rates.
 
 It names words of a class, some of them a sibling's; it picks classes for a text by the words that it sees, the worse
-the more classes it may choose from; it writes texts on a path with few words of each class. Answers come in quotes, with
-full stops, as lists and with names that there are not. What it knows is put in; what the methods make of it comes out.
+the more classes it may choose from; it writes texts on a path with few words of each class. Answers come in quotes,
+with full stops, as lists and with names that there are not. What it knows is put in; what comes of it comes out.
 """
 
 import collections

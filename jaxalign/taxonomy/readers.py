@@ -86,7 +86,7 @@ def parse_label_files(labels: str, hierarchy: str) -> Taxonomy:
     return taxonomy_from_edges(by_id, _columns("label_hierarchy.txt", hierarchy))
 
 
-def taxonomy_from_paths(paths: Iterable[str | Sequence[str]], *, separator: str = SEPARATOR) -> Taxonomy:
+def taxonomy_from_paths(paths: Iterable[str | Sequence[str | None]], *, separator: str = SEPARATOR) -> Taxonomy:
     """Makes a taxonomy of ways from a root down: each class is its whole path, which is its id too.
 
     Args:
