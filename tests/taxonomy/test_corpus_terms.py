@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 
 from jaxalign.taxonomy import (
@@ -186,7 +187,6 @@ def test_terms_of_real_reviews_overlap_with_the_authors(shared_data):
 
     A random choice of 20 candidates finds 0.1 %.
     """
-    parquet = pytest.importorskip("pyarrow.parquet")
     folder = shared_data / "teleclass"
     classes = parquet.read_table(folder / "amazon531_classes.parquet").to_pylist()
     taxonomy = Taxonomy(

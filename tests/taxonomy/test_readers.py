@@ -1,6 +1,7 @@
 """The same taxonomy from each form of file, the two real ones, and what is refused."""
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 
 from jaxalign.taxonomy import (
@@ -94,7 +95,6 @@ def test_what_is_refused(read, message):
     [("amazon531", [6, 63, 455, 7], 568, 25, 6, 462, 511), ("dbpedia298", [9, 70, 219], 289, 0, 9, 219, 219)],
 )
 def test_real_taxonomies(shared_data, name, levels, edges, several, roots, leaves, paths):
-    parquet = pytest.importorskip("pyarrow.parquet")
     rows = parquet.read_table(shared_data / "teleclass" / f"{name}_classes.parquet").to_pylist()
     taxonomy = taxonomy_from_rows(rows)
     assert np.bincount(taxonomy.levels).tolist() == levels
@@ -106,7 +106,6 @@ def test_real_taxonomies(shared_data, name, levels, edges, several, roots, leave
 
 def test_real_columns_of_categories(shared_data):
     """18 names of the third column stand below several parents; merged, each is one class, as in Amazon-531."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     reviews = parquet.read_table(shared_data / "amazon_reviews_hier" / "reviews.parquet").to_pylist()
     taxonomy = taxonomy_from_paths([(row["cat1"], row["cat2"], row["cat3"]) for row in reviews])
     merged = merge_same_names(taxonomy)

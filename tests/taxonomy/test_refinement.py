@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 import scipy.sparse
 
@@ -172,7 +173,6 @@ def vectors_of(world, text):
 
 def test_refinement_on_the_authors_labels(shared_data):
     """Their released labels: the F1 of ancestor closures rises, and what they dropped was the worse part."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     from jaxalign.taxonomy import Taxonomy
 
     classes = parquet.read_table(shared_data / "teleclass" / "amazon531_classes.parquet").to_pylist()

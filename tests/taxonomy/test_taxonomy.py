@@ -1,14 +1,13 @@
 """Graphs by hand, random ones against networkx, and what is refused."""
 
 import jax
+import networkx as nx
 import numpy as np
 import pytest
 
 from jaxalign.taxonomy import Taxonomy, readable_name
 from tests.taxonomy.graphs import random_taxonomy
 from tools.benchmarks import candidate_search
-
-nx = pytest.importorskip("networkx")
 
 #     pets      beauty   gifts
 #     /  \        |

@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 
 from jaxalign.taxonomy import Taxonomy, merge_same_names, read_taxonomy
@@ -27,8 +29,6 @@ def test_files(tmp_path, name, text):
 
 
 def test_parquet(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "classes.parquet")
     assert merge_same_names(read_taxonomy(tmp_path / "classes.parquet")) == EXPECTED
 

@@ -84,7 +84,6 @@ def test_a_term_without_a_word_is_an_error():
 
 
 def test_miner_finds_the_planted_phrases():
-    pytest.importorskip("gensim", reason="phrases are mined by gensim, of the extra text")
     from jaxalign.taxonomy import mine_terms
 
     world = planted_corpus()
