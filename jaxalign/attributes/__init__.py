@@ -34,12 +34,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "merging": ["Merged", "MergedValue", "merge_values"],
         "parsing": [
             "Matched",
-            "Parsed",
             "find_class",
             "match_classes",
             "parse_classes",
-            "parse_document",
-            "parse_values",
             "parse_yes_no",
         ],
         "prompts": [
@@ -65,7 +62,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "write_instructions",
         ],
         "readers": ["AttributeReport", "AttributeValues", "read_attributes", "read_labels"],
-        "refusals": ["is_refusal"],
         "sampling": [
             "Assignment",
             "balance_assignments",

@@ -9,10 +9,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from jaxalign.attributes.parsing import parse_document
 from jaxalign.attributes.prompts import prompt_hash, render_document
 from jaxalign.attributes.sampling import Assignment, labels_of
 from jaxalign.attributes.task import Task
+from jaxalign.prompting import parse_document
 from jaxalign.prompting.options import check_counts, check_temperature
 from jaxalign.typing import GenerateFn
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxalign.attributes import prompts
-from jaxalign.attributes.parsing import parse_classes, parse_document, parse_values
+from jaxalign.attributes.parsing import parse_classes
 from jaxalign.attributes.task import Attribute, SharedAttribute, Task
+from jaxalign.prompting import parse_document, parse_values
 from jaxalign.prompting.options import check_counts, check_temperature
 from jaxalign.typing import GenerateFn
 

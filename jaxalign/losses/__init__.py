@@ -7,7 +7,11 @@ that add up over shards and microbatches, ``lambda values, where: values`` the v
 
 from jaxalign.losses.anchored import apo_down_loss, apo_zero_loss, bco_pair_loss, nca_pair_loss, sppo_hard_loss
 from jaxalign.losses.calibration import margin_calibration_loss, ranking_calibration_loss
-from jaxalign.losses.classification import sigmoid_cross_entropy_loss, softmax_cross_entropy_loss
+from jaxalign.losses.classification import (
+    masked_sigmoid_cross_entropy_loss,
+    sigmoid_cross_entropy_loss,
+    softmax_cross_entropy_loss,
+)
 from jaxalign.losses.distillation import (
     divergence_loss,
     forward_kl_divergence,
@@ -81,6 +85,7 @@ __all__ = [
     "lambda_loss",
     "length_desensitized_logps",
     "list_mle_loss",
+    "masked_sigmoid_cross_entropy_loss",
     "log2_discount",
     "log_discount",
     "make_alpha_divergence_score",

@@ -28,6 +28,13 @@ from jaxalign.metrics.diversity import (
     self_repetition,
     vocabulary_size,
 )
+from jaxalign.metrics.hierarchy import (
+    attainable_precision_metric,
+    example_f1_metric,
+    filtered_mrr_metric,
+    hierarchical_metrics,
+    label_mrr_metric,
+)
 from jaxalign.metrics.identity import IDENTITY_BINS, within_identity
 from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
 from jaxalign.metrics.likelihood import likelihood_edges, likelihood_table
@@ -85,6 +92,7 @@ __all__ = [
     "SubsampledStatistic",
     "absolute_error_metric",
     "at_equal_counts",
+    "attainable_precision_metric",
     "attribute_shares",
     "average_pairwise_similarity",
     "average_precision",
@@ -96,9 +104,12 @@ __all__ = [
     "distance_to_reference",
     "distinct_n",
     "exact_fmax",
+    "example_f1_metric",
     "expected_calibration_error",
+    "filtered_mrr_metric",
     "fit_temperature",
     "fmax_table",
+    "hierarchical_metrics",
     "instruction_difficulty",
     "inter_class_similarity",
     "inter_sample_ngram_frequency",
@@ -106,6 +117,7 @@ __all__ = [
     "jensen_shannon_distance",
     "kendall_tau_metric",
     "label_counts",
+    "label_mrr_metric",
     "label_ranking_metrics",
     "length_controlled_win_rate",
     "length_matched",

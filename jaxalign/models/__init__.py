@@ -29,6 +29,7 @@ from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
 from jaxalign.models.lora import apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.lora_config import LoraConfig
+from jaxalign.models.matching import MatchingClassifier, MatchingConfig, init_matching_params
 from jaxalign.models.pooling import pool_states
 from jaxalign.models.probe import Probe, embed_rows, embed_texts, fit_probe, probe_logits
 from jaxalign.models.quantization import dequantize_base, quantize_base
@@ -49,6 +50,8 @@ __all__ = [
     "HeadConfig",
     "LanguageModelConfig",
     "LoraConfig",
+    "MatchingClassifier",
+    "MatchingConfig",
     "ModelConfig",
     "NetworkConfig",
     "Origin",
@@ -68,6 +71,7 @@ __all__ = [
     "fit_probe",
     "init_classifier_params",
     "init_lora",
+    "init_matching_params",
     "init_reward_params",
     "lora_loss",
     "merge_lora",

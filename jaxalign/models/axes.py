@@ -46,6 +46,8 @@ LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "reward_bias": ("score",),
     "classes": ("embed", "class"),
     "classes_bias": ("class",),
+    "interaction": ("embed", "class_embed"),
+    "class_embeddings": ("class", "class_embed"),
 }
 
 # An adapter's factors lie as their map does, with the rank replicated; magnitudes and gains lie as the map's bias.

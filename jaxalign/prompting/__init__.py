@@ -10,9 +10,11 @@ None or an empty list, for the caller to count: never a vote.
 
 - ``final_text``: what stands after the thinking.
 - ``plain``, ``bare``, ``Name``, ``names_of_options``: texts and names of answers in the form that is compared.
+- ``Spellings``, ``letters``: which of several things a name means, however it is spelt.
 - ``parse_option``, ``read_choice``, ``read_announced``: which of several options a text gives as its answer.
 - ``parse_verdict``: which of two texts, A and B, a judge prefers in writing.
 - ``parse_list``, ``parse_sections``, ``parse_blocks``: lists, statements under headings, and named blocks of text.
+- ``parse_values``, ``parse_document``, ``is_refusal``: values without quotes, and a text without a chat around it.
 - ``option_probabilities``, ``per_token_probabilities``, ``softmax``, ``NormaliseFn``: the probabilities of options.
 - ``make_frequency_scores``: scores of options from how often a model answers with each.
 - ``both_orders``, ``Orders``, ``Verdict``, ``is_read``: two things compared in both orders of presentation.
@@ -38,8 +40,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "softmax",
         ],
         "orders": ["Orders", "Verdict", "both_orders", "is_read"],
+        "refusals": ["is_refusal"],
+        "spelling": ["Spellings", "letters"],
         "thinking": ["final_text"],
         "tokens": ["guess_tokens"],
         "verdicts": ["parse_verdict"],
+        "written": ["ParsedDocument", "parse_document", "parse_values"],
     },
 )

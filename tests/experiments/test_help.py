@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from experiments import reward_model
+from experiments import reward_model, text_classifier
 from experiments.common import fields, machines
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
@@ -18,7 +18,7 @@ from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
 from experiments.rrm import __main__ as rrm
 
-EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm)
+EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm, text_classifier)
 ROOT = pathlib.Path(__file__).parents[2]
 TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py") if "__main__" in path.read_text())
 

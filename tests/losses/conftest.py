@@ -106,6 +106,13 @@ def of_two_labels(first, second, first_label, second_label, **rest):
     return losses.sigmoid_cross_entropy_loss(logits, labels, **rest)
 
 
+def of_two_masked_labels(first, second, first_label, second_label, *, where=None, **rest):
+    """A text that counts does so with both classes."""
+    logits, labels = jnp.stack([first, second], axis=-1), jnp.stack([first_label, second_label], axis=-1)
+    where = None if where is None else jnp.stack([where, where], axis=-1)
+    return losses.masked_sigmoid_cross_entropy_loss(logits, labels, where=where, **rest)
+
+
 def three_logits(rng, shape, scale):
     return *(scale * rng.normal(size=shape) for _ in range(3)), rng.random(size=shape)
 
@@ -170,6 +177,7 @@ CASES = [
     preference("centering_loss", losses.centering_loss, inputs=rewards),
     preference("softmax_cross_entropy_loss", of_three_classes, inputs=three_logits),
     preference("sigmoid_cross_entropy_loss", of_two_labels, inputs=two_logits),
+    preference("masked_sigmoid_cross_entropy_loss", of_two_masked_labels, inputs=two_logits),
     preference("dpo_loss-forward_kl", divergence(losses.forward_kl_score), beta=0.3),
     preference("dpo_loss-js_divergence", divergence(losses.js_divergence_score), beta=0.3),
     preference("dpo_loss-alpha_divergence", divergence(losses.make_alpha_divergence_score(0.5)), beta=0.3),

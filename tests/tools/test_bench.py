@@ -11,6 +11,7 @@ import pytest
 from jaxalign import models
 from tools import bench, hardware
 from tools.benchmarks import (
+    candidate_search,
     generation,
     kernels,
     measure,
@@ -63,6 +64,12 @@ def test_similarity_row(monkeypatch):
     assert (rows, width) == ("300", "8") and float(milliseconds) >= 0 and float(ratio) >= 0 and float(apart) < 1e-6
     monkeypatch.setattr(similarity, "ALL_PAIRS", 10)
     assert similarity.row(similarity.Case(300, 8), rounds=1)[3:] == ("", "")
+
+
+def test_candidate_search_row():
+    for by_path in (False, True):
+        cells = candidate_search.row(candidate_search.Case(20, (3, 20, 30)), by_path, rounds=1)
+        assert len(cells) == len(candidate_search.HEADER) and cells[1:3] == ("20", "53") and float(cells[-1]) >= 0
 
 
 def test_token_logps_row():

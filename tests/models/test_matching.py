@@ -1,0 +1,91 @@
+"""Classifiers that match texts with class embeddings: logits by hand, padding, their start, and training."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxalign import losses, models, sharding
+
+LABELS = ("animals", "dogs", "plants", "stones")
+EMBEDDINGS = np.random.default_rng(3).standard_normal((4, 5)).astype(np.float32)
+CASES = {
+    "encoder-first": models.MatchingConfig(tiny.ENCODER, LABELS, 5),
+    "encoder-mean": models.MatchingConfig(tiny.ENCODER, LABELS, 5, pooling="mean"),
+    "plain-last": models.MatchingConfig(tiny.PLAIN, LABELS, 5, pooling="last"),
+}
+
+
+def make(name):
+    config = CASES[name]
+    model = models.MatchingClassifier(config)
+    backbone_model, backbone = tiny.init(config.backbone)
+    params = models.init_matching_params(model, jax.random.key(0), backbone, jnp.asarray(EMBEDDINGS))
+    return model, params, backbone_model, backbone
+
+
+def rows():
+    mask = np.arange(9) < np.array([[9], [4]])
+    return np.random.default_rng(1).integers(0, 61, mask.shape, np.int32), mask
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_by_hand(name):
+    model, params, backbone_model, backbone = make(name)
+    tokens, mask = rows()
+    logits = tiny.forward(model, params, tokens, mask=mask)
+    method = None if "encoder" in name else "hidden"
+    for row, real, found in zip(tokens, mask, logits, strict=True):
+        hidden = backbone_model.apply({"params": backbone}, jnp.asarray(row[real][None]), method=method)
+        hidden = np.asarray(hidden[0], np.float64)
+        state = {"last": hidden[-1], "mean": hidden.mean(axis=0), "first": hidden[0]}[model.config.pooling]
+        if name == "encoder-first":
+            state = np.tanh(state @ np.asarray(backbone["pooler"]) + np.asarray(backbone["pooler_bias"]))
+        expected = state @ np.asarray(params["head"]["interaction"]) @ EMBEDDINGS.T
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(tiny.forward(model, params, np.where(mask, tokens, 7), mask=mask), logits)
+    assert tiny.forward(model, params, tokens, mask=mask & False).tolist() == [[0] * 4] * 2
+
+
+def test_start():
+    model, params, _, backbone = make("encoder-first")
+    weights = np.asarray(params["head"]["interaction"])
+    assert weights.shape == (16, 5) and np.abs(weights).max() <= 0.25 and np.abs(weights).max() > 0.2
+    np.testing.assert_array_equal(params["head"]["class_embeddings"], EMBEDDINGS)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, params["backbone"], backbone))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes)
+
+
+def test_class_embeddings_are_trained_and_ignored_classes_are_not():
+    model, params, _, _ = make("encoder-mean")
+    tokens, mask = map(jnp.asarray, rows())
+    labels, where = jnp.array([[1.0, 1, 0, 0]] * 2), jnp.array([[True, True, False, True]] * 2)
+
+    def loss(params):
+        logits = model.apply({"params": params}, tokens, mask=mask)
+        return losses.masked_sigmoid_cross_entropy_loss(logits, labels, where=where)
+
+    slopes = jax.jit(jax.grad(loss))(params)["head"]
+    moved = np.abs(slopes["class_embeddings"]).max(axis=1) > 0
+    assert moved.tolist() == [True, True, False, True] and np.abs(slopes["interaction"]).max() > 0
+
+
+def test_parameters_have_logical_axes():
+    model, params, _, _ = make("encoder-first")
+    mesh = sharding.make_mesh(data=2, fsdp=2, tensor=2)
+    specs = sharding.param_shardings(params["head"], mesh, sharding.Rules(models.LOGICAL_AXES))
+    assert specs["interaction"].spec[0] == "fsdp" and specs["class_embeddings"].is_fully_replicated
+
+
+def test_what_cannot_be_is_told():
+    with pytest.raises(ValueError, match="two or more classes, each once"):
+        models.MatchingConfig(tiny.ENCODER, ("a", "a"), 5)
+    with pytest.raises(ValueError, match="use 'last' or 'mean'"):
+        models.MatchingConfig(tiny.PLAIN, LABELS, 5)
+    model = models.MatchingClassifier(dataclasses.replace(CASES["encoder-mean"], class_width=6))
+    with pytest.raises(ValueError, match=r"of 4 classes with class_width 6, got \(4, 5\)"):
+        models.init_matching_params(model, jax.random.key(0), {}, jnp.asarray(EMBEDDINGS))
