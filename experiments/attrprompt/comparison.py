@@ -19,7 +19,7 @@ HEADLINES = ("accuracy", "micro-F1")
 DOLLARS = "US dollars"
 EQUAL_TOKENS, EQUAL_DOCUMENTS, BY_COST = "at equal tokens", "at equal documents", "by cost"
 CONTROLS = "AttrPrompt minus SimPrompt, under controls"
-AGAINST_BEST = "AttrPrompt at its end, against the best of SimPrompt"  # a difference, and its share of requests
+AGAINST_BEST = "AttrPrompt at its end: gain on the best of SimPrompt, share of its requests"
 _GROWTH = 4  # of the documents of SimPrompt, for its curve of costs
 _PARTS = (0.25, 0.5, 1.0)  # of AttrPrompt's documents, for its curve of costs
 

@@ -63,9 +63,12 @@ def estimate(
             return stand_in, True
         return stand_in, False
 
-    guessed, _ = run({}, dict(made))
-    counted, paused = run(guessed.scales(store.writer.count_tokens), made)
-    return Expected(counted.spent, paused)
+    guessed, paused = run({}, stages := dict(made))
+    scales = guessed.scales(store.writer.count_tokens)
+    if any(each != Scales() for each in scales.values()):  # a tokenizer of its own, by which everything is counted anew
+        guessed, paused = run(scales, stages := dict(made))
+    made.update(stages)
+    return Expected(guessed.spent, paused)
 
 
 class Scales(NamedTuple):

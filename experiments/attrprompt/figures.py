@@ -1,6 +1,7 @@
 """What a report shows of generated data: what became of the requests, how varied and how biased the texts are."""
 
 import collections
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ SHOWN = 20  # documents of each class and method
 SUBSAMPLES = 10  # of as many documents as the smallest set has, over which diversity is averaged
 MOST_VALUES = 12  # of an attribute, whose shares are shown
 NOTES = 60
+_NONE = collections.Counter()
 
 
 def sections(figures: Mapping[str, Figures], written: Mapping[str, Written], ground: Ground, count: int) -> list:
@@ -79,23 +81,30 @@ def _diversity(texts: Texts, embed: EmbedFn, count: int) -> FigureRow:
 
 
 def outcomes(written: Mapping[str, Written]) -> Table:
-    """Shows what became of the requests of each method and class, refusals and failures by their reason."""
+    """Shows what became of the requests of each method, refusals and failures by their reason, and where most are."""
     rows = []
     for method, each in written.items():
         report = attributes.report_documents([row.document for row in each.rows])
-        missing = {label: sum(by.values()) for label, by in report.missing.items()}
-        reasons = collections.Counter()
-        for by in report.missing.values():
-            reasons.update(by)
-        labels = dict.fromkeys([*report.written, *report.missing])
-        shares = [missing.get(label, 0) / (missing.get(label, 0) + report.written.get(label, 0)) for label in labels]
-        said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) or "none"
-        rows.append(
-            (method, len(each.rows), said, f"{min(shares):.1%} to {max(shares):.1%}", report.preambles, report.repeated)
+        reasons = functools.reduce(
+            collections.Counter.__add__, map(collections.Counter, report.missing.values()), _NONE
         )
-    caption = "Documents without a text are dropped; where classes lose unequal shares of them, the data are biased."
-    columns = ("method", "requests", "without a text", "share by class", "chat preambles", "repeated texts")
-    return Table("What became of the requests", columns, rows, caption)
+        missing = {label: sum(by.values()) for label, by in report.missing.items()}
+        shares = {
+            label: missing.get(label, 0) / (missing.get(label, 0) + report.written.get(label, 0))
+            for label in dict.fromkeys([*report.written, *report.missing])
+        }
+        least, most = (
+            f"{shares[of]:.1%} ({each.task.classes[of]})"
+            for of in (min(shares, key=shares.get), max(shares, key=shares.get))
+        )
+        said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) or "none"
+        rows.append((method, len(each.rows), said, least, most, report.preambles, report.repeated))
+    caption = (
+        "Documents without a text are dropped; where classes lose unequal shares of them, the data are biased. These "
+        "are the documents of the first seed."
+    )
+    columns = ("method", "requests", "without a text", "least of a class", "most of a class", "chat preambles")
+    return Table("What became of the requests", (*columns, "repeated texts"), rows, caption)
 
 
 def attribute_tables(written: Mapping[str, Written], ground: Ground, count: int) -> list[Table]:
@@ -136,7 +145,7 @@ def _attribute_table(
         frequent.update(dict(zip(table.values, map(int, table.counts), strict=True)))
     shown = [value for value, _ in frequent.most_common(MOST_VALUES)]
     rows: list[tuple[Any, ...]] = [(value, *(_share(table, value) for table in shares.values())) for value in shown]
-    caption = f"Shares of documents, with 95 % Wilson intervals; {len(frequent)} values in all."
+    caption = f"Shares of documents of the first seed, with 95 % Wilson intervals; {len(frequent)} values in all."
     if reference:
         distances = [metrics.distance_to_reference(table, reference) for table in shares.values()]
         rows.append(("distance to real texts", *(Estimate(each.distance, each.low, each.high) for each in distances)))

@@ -204,6 +204,12 @@ def test_a_data_set_of_the_paper(server, tmp_path, capsys):
         run(server, tmp_path / "other", "--encoder", "", preset="agnews")
 
 
+def test_without_real_texts_to_learn_from(server, tmp_path):
+    tables = run(server, tmp_path, "--num-gold", "0", "20", "--methods", SIMPROMPT)
+    assert of(tables, comparison.EQUAL_TOKENS, ATTRPROMPT, "accuracy") > 1 / 3
+    assert not any(comparison.GOLD in key for key in tables)
+
+
 def test_gold_texts_of_several_labels_or_none_are_named(server, tmp_path):
     with (tmp_path / "gold.jsonl").open("a") as file:
         file.write(json.dumps({"text": "of both", "label": ["pets", "cars"]}) + "\n")
