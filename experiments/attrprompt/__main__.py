@@ -198,6 +198,8 @@ def judge(config: Config, seed: int, ground: Ground, written: dict[str, Written]
     learner = learning.Learner(config.training, ground, config.output / f"seed-{seed}" / "classifiers", seed, texts)
     names = [name for pair in ground.task.classes.items() for name in pair]
     tables = compare(written, ground.real, learner.learn, names, count)
+    if config.training.classifier == "fine-tuned":
+        learner.export(texts_of(written[ATTRPROMPT].rows), config.output / f"seed-{seed}" / "classifier")
     return tables | {figures.DIVERSITY: figures.diversity(written, ground.real, learner.embed, count)}
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from experiments.attrprompt.comparison import Texts
 from experiments.attrprompt.worlds import Ground
 from experiments.common.classifiers import figures, probes, starts, training
-from experiments.common.classifiers.settings import ClassifierTraining, Start
+from experiments.common.classifiers.settings import ClassifierTraining, Start, Trained
 from experiments.common.task import Row
 from jaxalign.io import keys
 
@@ -41,21 +41,35 @@ class Learner:
 
     def learn(self, train: Texts, test: Texts) -> Row:
         """Returns the figures on ``test`` of a classifier that learnt from ``train``; each test is looked at once."""
-        name = keys.digest({"train": list(map(list, train)), "test": list(map(list, test))})[:16]
+        name = keys.digest([_name(train), _name(test)])
         if name not in self._known:
-            self._known[name] = self._learn(train, test, name)
+            self._known[name] = figures.evaluate(self._train(train), test.texts, self._labels(test))
         return self._known[name]
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Returns what the network makes of texts before it learns; without one, their words."""
         return probes.embed(self._start, self._tuning, texts)
 
-    def _learn(self, train: Texts, test: Texts, name: str) -> Row:
-        several = bool(self._ground.task.labels_from)
-        labels = [each.labels if several else [of[0] for of in each.labels] for each in (train, test)]
-        options = {"seed": self._seed, "start": self._start}
-        classes = list(self._ground.task.classes)
-        trained = training.train_classifier(
-            train.texts, labels[0], classes, self._folder / name, self._tuning, **options
+    def export(self, train: Texts, folder: pathlib.Path) -> None:
+        """Writes the classifier that learnt from ``train``, for transformers and ``tools.classify``."""
+        training.export(self._train(train), folder)
+
+    def _train(self, texts: Texts) -> Trained:
+        """Trains a classifier, or finds it in its folder."""
+        return training.train_classifier(
+            texts.texts,
+            self._labels(texts),
+            list(self._ground.task.classes),
+            self._folder / _name(texts),
+            self._tuning,
+            seed=self._seed,
+            start=self._start,
         )
-        return figures.evaluate(trained, test.texts, labels[1])
+
+    def _labels(self, texts: Texts) -> Sequence:
+        """The label of each text, or its labels where the task has several."""
+        return texts.labels if self._ground.task.labels_from else [label for (label,) in texts.labels]
+
+
+def _name(texts: Texts) -> str:
+    return keys.digest(list(map(list, texts)))[:16]

@@ -48,6 +48,13 @@ def embed(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Flo
 
 def _embed(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
     """The mean of the states of a text's tokens, divided by its norm, as sentence encoders such as MiniLM do."""
+    seen = {} if start.seen is None else start.seen
+    if new := [text for text in dict.fromkeys(texts) if text not in seen]:
+        seen.update(zip(new, _read(start, tuning, new), strict=True))
+    return np.stack([seen[text] for text in texts])
+
+
+def _read(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
     lengths = reading.row_lengths(tuning, start)
     encoded = data.encode_texts(texts, start.tokenizer, max_tokens=lengths[-1])
     read = functools.partial(models.embed_texts, start.backbone.model, start.backbone.params, normalize=True)

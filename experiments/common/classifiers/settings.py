@@ -35,10 +35,11 @@ class ClassifierTraining:
 
 
 class Start(NamedTuple):
-    """A tokenizer, and a network without a head."""
+    """A tokenizer, a network without a head, and what it made of the texts that probes have seen."""
 
     tokenizer: HfTokenizer
     backbone: Policy | None  # None: a probe looks at the words alone
+    seen: dict[str, Float[np.ndarray, "D"]] | None = None  # None: nothing is remembered
 
 
 class Trained(NamedTuple):

@@ -26,7 +26,7 @@ def make_start(tuning: ClassifierTraining, texts: Iterable[str], seed: int) -> S
     A new one has learnt nothing that a probe could read: for a probe it is left out.
     """
     if tuning.encoder:
-        return Start(data.load_tokenizer(hf.resolve(tuning.encoder)), stages.load_policy(tuning.encoder))
+        return Start(data.load_tokenizer(hf.resolve(tuning.encoder)), stages.load_policy(tuning.encoder), {})
     tokenizer = make_tokenizer(texts, tuning.encoder_words)
     return Start(tokenizer, None if tuning.classifier == "probe" else new_encoder(tuning, jax.random.key(seed)))
 
