@@ -30,9 +30,9 @@ class SimulatedLabeller:
     """Rates in [0, 1]."""
 
     world: World
-    right_terms: int = 7  # of the words that it names for a class, the others are a sibling's or nobody's
+    right_terms: int = 4  # of the words that it names for a class, the others are a sibling's or nobody's
     glance: float = 0.6  # of the words of a text it looks at
-    confusion: float = 0.08  # for each doubling of the classes to choose from: the chance to pick any of them
+    confusion: float = 0.05  # for each doubling of the classes to choose from: the chance to pick any of them
     unknown: float = 0.04  # of the answers name a class that there is not
     known_words: int = 5  # of each class, that it writes texts with
 
