@@ -50,9 +50,9 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def run_together(commands):
-    """``python COMMAND`` for each, with an equal share of the devices; their exit codes, and what they wrote."""
-    flags = f"{FAST_COMPILATION} --xla_force_host_platform_device_count={DEVICES // len(commands)}"
+def run_together(commands, devices=DEVICES):
+    """``python COMMAND`` for each, with an equal share of so many devices; their exit codes, and what they wrote."""
+    flags = f"{FAST_COMPILATION} --xla_force_host_platform_device_count={devices // len(commands)}"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     own = environment["JAX_COMPILATION_CACHE_DIR"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -62,7 +62,7 @@ def test_two_processes_train_sample_and_report_as_one(finished, tmp_path):
     said = [[line for line in output.splitlines() if line and not GLOO.search(line)] for output in outputs]
     assert said[0][-1].startswith("report: ") and not said[1]  # process 0 speaks for both
 
-    folders = tmp_path, finished[0].output  # two processes of four devices, and one of eight
+    folders = tmp_path, finished[0].output  # two processes of two devices, and one of eight
     assert_same_curves(*folders)
     reports = [(folder / "report.html").read_text() for folder in folders]
     ours, theirs = (re.findall(r"<td[^>]*>.*?</td>", report, re.DOTALL) for report in reports)
@@ -87,9 +87,9 @@ def test_rows_may_be_split_over_devices(finished, tmp_path):
 
 
 def start_two(output, flags_of_1=()):
-    flags = ("--coordinator", f"localhost:{free_port()}", "--num-processes", 2, "--mesh", 2, 4, 1, 1)
+    flags = ("--coordinator", f"localhost:{free_port()}", "--num-processes", 2, "--mesh", 2, 2, 1, 1)
     command = [toy_lipo.__file__, "--output", output, *flags, "--process-id"]
-    return run_together([[*command, 0], [*command, 1, *flags_of_1]])
+    return run_together([[*command, 0], [*command, 1, *flags_of_1]], devices=4)
 
 
 def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):

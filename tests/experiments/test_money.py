@@ -73,7 +73,8 @@ def test_documents_of_a_model_in_this_process(tmp_path):
     assert isinstance(texts[1][1], Failure) and texts[1][1].reason.endswith("and the context has 64")
     usage = engine.documents.usage_fn("write", 4)
     count = llm.record.make_count_tokens(tokenizer)
-    expected = (count("write"), count(texts[0][1]))
+    turn = [{"role": "user", "content": "write"}]  # as servers are asked
+    expected = (count(turn), count(texts[0][1]))
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == expected
     assert usage["cost"] == pytest.approx((expected[0] + 100 * expected[1]) * 1e-6)
     assert engine.documents.usage_fn(prompts[1], 3)["tokens"] is None
