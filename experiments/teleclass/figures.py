@@ -10,16 +10,28 @@ from jaxtyping import Bool
 
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
-from experiments.teleclass.methods import Answers, Test
+from experiments.teleclass.methods import FULL, SUPERVISED, Answers, Test
 from experiments.teleclass.pipeline import Labelled
+from experiments.teleclass.worlds import Made
 from jaxalign import metrics
+from jaxalign.io.report import Facts, Section, Table
 from jaxalign.numerics import Ratio
 from jaxalign.taxonomy import Taxonomy
+
+SHOWN = 8  # classes whose terms a report shows, and names of no class
 
 
 def table(answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy) -> Figures:
     """Returns the figures of each method on the test texts."""
     return {name: _row(each, test.labels, taxonomy) for name, each in answers.items()}
+
+
+def against(figures: Figures) -> Figures:
+    """Returns by how much TELEClass is above each other method, of one seed."""
+    full = figures[FULL]["Example-F1"].value
+    return {
+        name: {"Example-F1": exactly(full - row["Example-F1"].value)} for name, row in figures.items() if name != FULL
+    }
 
 
 def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Row:
@@ -68,3 +80,40 @@ def pseudo_labels(labelled: Mapping[str, Labelled], truth: Bool[np.ndarray, "N C
         candidates = (each.candidates & truth).sum(axis=1), truth.sum(axis=1)
         rows[f"{name}, candidates"] = {"recall": estimate(Ratio(*candidates))}
     return rows
+
+
+def sections(answers: Mapping[str, Answers], labelled: Mapping[str, Labelled], made: Made) -> list[Section]:
+    """Shows the levels of the taxonomy, terms of classes, what could not be read, and what some texts are given."""
+    taxonomy, full = made.corpus.taxonomy, labelled[FULL]
+    levels = [
+        (f"level {level}", int(of.sum()), _level_f1(answers[FULL], made, of), _level_f1(answers[SUPERVISED], made, of))
+        for level in range(taxonomy.depth)
+        for of in [taxonomy.levels == level]
+    ]
+    silent = np.isin(np.arange(len(taxonomy)), list(made.world.silent))
+    levels.append(
+        (
+            "classes without a document",
+            int(silent.sum()),
+            *(_level_f1(answers[name], made, silent) for name in (FULL, SUPERVISED)),
+        )
+    )
+    named = [(taxonomy.names[number], " ".join(full.terms[number][1:])) for number in taxonomy.leaves[:SHOWN]]
+    said = full.annotations
+    counts = {
+        "documents without a class": f"{said.without_class} of {said.documents}",
+        "classes named that were no candidates": sum(said.outside.values()),
+        "names of no class": ", ".join(f"{name} ({count})" for name, count in list(said.unknown.items())[:SHOWN])
+        or "none",
+    }
+    return [
+        Table("Figures by level, seed 0", ("", "classes", f"F1 of {FULL}", f"F1 of {SUPERVISED}"), levels),
+        Table("Terms of the first leaves, seed 0", ("class", "terms of the model and of the corpus"), named),
+        Facts("What the model answered about documents, seed 0", counts),
+    ]
+
+
+def _level_f1(answers: Answers, made: Made, classes: Bool[np.ndarray, "C"]) -> float:
+    """The F1 of all pairs of text and class, of some classes."""
+    given, true = answers.sets[:, classes], made.test.labels[:, classes]
+    return float(2 * (given & true).sum() / max(given.sum() + true.sum(), 1))

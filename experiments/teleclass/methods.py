@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -94,7 +95,7 @@ def run(
 
 def ranked(scores: Float[np.ndarray, "N C"], tokens: int = 0) -> Answers:
     """Returns the answers of a ranking, of which the first classes are given."""
-    return Answers(np.asarray(scores), np.asarray(teleclass.top_classes(scores, TOP)), tokens)
+    return Answers(np.asarray(scores), np.asarray(teleclass.top_classes(jnp.asarray(scores), TOP)), tokens)
 
 
 def _write(corpus: Corpus, engine: Engine, dials: Dials) -> teleclass.PathDocuments:

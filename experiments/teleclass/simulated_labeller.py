@@ -93,7 +93,8 @@ class SimulatedLabeller:
         right = list(self.world.terms[number][: min(self.right_terms, count)])
         wrong = [rng.choice(self.world.terms[rng.choice(siblings)]) for _ in range((count - len(right)) // 2 + 1)]
         other = rng.sample(list(self.world.fillers), count)
-        return "Sure! Here they are:\n" + "\n".join(f"- {term}" for term in [*right, *wrong, *other][:count])
+        distinct = list(dict.fromkeys([*right, *wrong, *other]))[:count]
+        return "Sure! Here they are:\n" + "\n".join(f"- {term}" for term in distinct)
 
     def write_text(self, prompt: str, rng: random.Random) -> str:
         """Writes a text on a path, with the few words of each class that it knows."""

@@ -23,12 +23,12 @@ ROOTS, CHILDREN, LEAVES = 4, 3, 3
 TWO_PARENTS = 4  # leaves that have a second parent, below another root
 WITHOUT_TEXTS = 3  # leaves without a text to learn from
 TERMS, FILLERS = 24, 150  # words of a class, and of all texts
-WIDTH = 48  # of the space in which words have a meaning
+WIDTH = 96  # of the space in which words have a meaning
 INNER = 0.15  # of the texts are on an inner class
 WORDS = (25, 60)  # the shortest and the longest text
 # Of the words of a text, the shares that are of its class, of those above it, of a sibling, and of any class.
 SHARES = {"class": 0.16, "above": 0.1, "sibling": 0.05, "any": 0.07}
-CLOSENESS = {"parent": 0.7, "term": 0.5, "name": 0.4}  # cosines to what something is near, about
+CLOSENESS = {"parent": 0.6, "term": 0.4, "name": 0.35}  # cosines to what something is near, about
 
 
 class Text(NamedTuple):
