@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from experiments import reward_model, text_classifier
+from experiments.attrprompt import __main__ as attrprompt
 from experiments.common import fields, machines
 from experiments.ease import __main__ as ease
 from experiments.hemenet import __main__ as hemenet
@@ -17,8 +18,12 @@ from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
 from experiments.rrm import __main__ as rrm
+from experiments.teleclass import __main__ as teleclass
 
-EXPERIMENTS = (ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm, text_classifier)
+EXPERIMENTS = (
+    *(attrprompt, ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm, teleclass),
+    text_classifier,
+)
 ROOT = pathlib.Path(__file__).parents[2]
 TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py") if "__main__" in path.read_text())
 
