@@ -136,7 +136,7 @@ def _masked(texts: Texts, names: Sequence[str]) -> Texts:
 
 
 def _matched(by_method: Mapping[str, Texts]) -> dict[str, Texts]:
-    """As many texts of each method, of equal lengths."""
+    """Takes as many texts of each method, and cuts them to equal lengths."""
     least = min(len(texts.texts) for texts in by_method.values())
     cut = attributes.match_lengths({method: list(texts.texts[:least]) for method, texts in by_method.items()})
     return {method: Texts(cut[method], texts.labels[:least]) for method, texts in by_method.items()}

@@ -1,4 +1,4 @@
-"""Where a run keeps its stages and documents: in files, which a killed run continues.
+"""The stages and documents of a run in files, which a killed run continues.
 
 A stage or method asks the generator that ``ask(name)`` gives. What a stage was answered, and what it has to say of it,
 is kept beside its task, so that a run that continues knows the cost of what it finds.

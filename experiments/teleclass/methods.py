@@ -68,7 +68,9 @@ def run(
     generated = pipeline.generated_lessons(corpus, written.documents)
     labelled, took = {}, {}
     for name, known, mined in ((FULL, terms, True), (NO_TERMS, nothing, True), (NO_CORPUS, terms, False)):
-        labelled[name], took[name] = metered(lambda: pipeline.label(corpus, engine.generate, known, mined=mined))  # noqa: B023
+        labelled[name], took[name] = metered(
+            functools.partial(pipeline.label, corpus, engine.generate, known, mined=mined)
+        )
     lessons = {name: learning.join(pipeline.core_lessons(corpus, each), generated) for name, each in labelled.items()}
     lessons[NO_GENERATION], lessons[GENERATED] = pipeline.core_lessons(corpus, labelled[FULL]), generated
     costs = {
@@ -85,7 +87,7 @@ def run(
         CORPUS_TERMS: ranked(_known_terms(corpus, labelled[FULL], test), took_terms + took[FULL]),
     }
     for name, ask in ((FLAT, pipeline.prompt_flat), (LEVEL_WISE, pipeline.prompt_level_wise)):
-        (sets, unread), tokens = metered(lambda: ask(corpus, engine.generate, test.texts))  # noqa: B023
+        (sets, unread), tokens = metered(functools.partial(ask, corpus, engine.generate, test.texts))
         # Of what a model names, what is higher up is the safer guess.
         answers[name] = Answers(sets * (2.0 - corpus.taxonomy.levels / corpus.taxonomy.depth), sets, tokens, unread)
     answers[FREQUENT] = _most_frequent(corpus, test)

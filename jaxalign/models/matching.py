@@ -1,6 +1,7 @@
 """Classifiers that match texts with embeddings of class names: a vector for each class, trained with the rest."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import flax.linen as nn
@@ -51,7 +52,7 @@ class MatchingHead(nn.Module):
     def __call__(self, state: Float[Array, "B D"]) -> Float[Array, "B C"]:
         width = state.shape[-1]
         bound = width**-0.5
-        start = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)  # noqa: E731
+        start = functools.partial(jax.random.uniform, minval=-bound, maxval=bound)
         interaction = self.param("interaction", start, (width, self.class_width))
         # Replaced by what init_matching_params is given.
         classes = self.param("class_embeddings", nn.initializers.normal(1.0), (self.num_classes, self.class_width))

@@ -170,7 +170,7 @@ def _between_commas(said: str) -> list[str]:
 
 
 def _way_down(taxonomy: Taxonomy, number: int) -> tuple[int, ...]:
-    """By the first parent of each class."""
+    """Goes by the first parent of each class."""
     way = [number]
     while taxonomy.parents[way[-1]]:
         way.append(taxonomy.parents[way[-1]][0])

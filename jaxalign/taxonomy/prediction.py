@@ -1,4 +1,4 @@
-"""From the probabilities of classes to sets of classes: the best ones, those above a threshold, or a walk that stops.
+"""Sets of classes from their probabilities: the best ones, those above a threshold, or a walk that stops.
 
 Sets are ``[..., C]``, True for their classes. :meth:`Taxonomy.close_upwards` adds what stands above them. All of it can
 be compiled: ``jax.jit(functools.partial(sure_path, taxonomy, thresholds=0.5))``.

@@ -20,7 +20,7 @@ FIRST_COUNT = 3
 
 
 class Join(NamedTuple):
-    """Where several rows of values become one: that of a place, or the largest one of several places.
+    """A plan by which several rows of values become one: that of a place, or the largest one of several places.
 
     ``several`` ``[M, P]`` has places that are joined, and ``sources`` ``[S]`` a place for each result, among the values
     and what was joined behind them.
@@ -99,12 +99,12 @@ def _lay_out(came_to: Sequence[Classes], count: int, padding: int) -> tuple[tupl
 
 
 def _round_up(size: int) -> int:
-    """To a multiple of 4, or a power of two: few arrays, of little padding."""
+    """Rounds up to a multiple of 4, or a power of two: few arrays, of little padding."""
     return -(-size // 4) * 4 if size <= 32 else 1 << (size - 1).bit_length()
 
 
 def _join(places: Sequence[Sequence[int]], values: int) -> Join:
-    """Of ``values`` values, those at some places each, one place or more."""
+    """Plans the join of ``values`` values at some places each, one place or more."""
     several = [each for each in places if len(each) > 1]
     most = max(map(len, several), default=1)
     padded = [[*each, *[each[0]] * (most - len(each))] for each in several]

@@ -54,7 +54,7 @@ class Taxonomy:
 
     @functools.cached_property
     def children(self) -> tuple[Classes, ...]:
-        """For each class the numbers of its children, ascending."""
+        """The numbers of each class's children, ascending."""
         children: list[list[int]] = [[] for _ in self.names]
         for child, parents in enumerate(self.parents):
             for parent in parents:

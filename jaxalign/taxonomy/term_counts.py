@@ -1,4 +1,4 @@
-"""Where terms stand in texts: whole words, whatever their case and punctuation, all terms and all texts at once."""
+"""Terms in texts, counted and found: whole words, whatever their case and punctuation, all terms and all texts at once."""
 
 import re
 import unicodedata

@@ -23,7 +23,7 @@ from jaxalign.typing import LossFn, Params
 
 
 class Rise(NamedTuple):
-    """Where a run stands on a rise to the peak and a line to 0."""
+    """The place of a run on a rise to the peak and a line to 0."""
 
     count: Int[Array, ""]  # steps that are done
     peak: Float[Array, ""]  # the highest learning rate

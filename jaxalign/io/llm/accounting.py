@@ -142,7 +142,7 @@ class Budget:
 
     @property
     def limits(self) -> bool:
-        """Whether anything is limited."""
+        """Says whether anything is limited."""
         return self.tokens is not None or self.cost is not None
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ class Ledger:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more may be asked."""
+        """Says whether nothing more may be asked."""
         return bool(self.budget.spent(self.paid)) or self.stop()
 
     def add(self, asked: Usage, paid: Usage, *, seconds: float = 0.0, retries: int = 0) -> None:
