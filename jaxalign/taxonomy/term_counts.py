@@ -1,4 +1,4 @@
-"""Terms in texts, counted and found: whole words, whatever their case and punctuation, all terms and all texts at once."""
+"""Terms in texts, counted and found: whole words, whatever their case and marks, all terms and all texts at once."""
 
 import re
 import unicodedata
