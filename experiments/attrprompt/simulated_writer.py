@@ -10,14 +10,14 @@ in, not found out; that classifiers gain from it, and how much at what cost, is 
 import dataclasses
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from experiments.attrprompt.world import REGION, STYLE, SUBTOPIC, World, mention, write
-from experiments.common.llm.chance import rng_of
+from experiments.common.llm.chance import make_generate, rng_of, score_nothing
 from experiments.common.llm.engine import Engine, simulated
 from jaxalign.attributes import OTHER
 from jaxalign.io.llm.service import Ledger
-from jaxalign.typing import OptionScore
 
 REFUSAL = "I'm sorry, but I can't write this."
 PREAMBLE = "Sure! Here is a report:\n\n"
@@ -47,28 +47,21 @@ class SimulatedWriter:
 
     def open(self, ledger: Ledger) -> Engine:
         """Returns the model as callables."""
-        return simulated("simulated writer", self.generate, self.score_options, ledger)
+        return simulated("simulated writer", self.generate, score_nothing, ledger)
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        n: int = 1,
-        temperature: float = 1.0,
-        max_tokens: int = 256,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> list[list[str]]:
-        """Writes texts, the same for the same prompt and seed; text k has the seed of text 0 and k more."""
-        kinds = [_dispatch(prompt) for prompt in prompts]
-        return [
-            [kind(self, prompt, rng_of((seed or 0) + k, prompt)) for k in range(n)]
-            for kind, prompt in zip(kinds, prompts, strict=True)
-        ]
-
-    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
-        """Raises ValueError: nothing here asks a writer about options."""
-        raise ValueError("the simulated writer scores no options")
+    def generate(self, prompts: Sequence[str], **options: Any) -> list[list[str]]:
+        """Writes texts, the same for the same prompt and seed."""
+        kinds = {
+            "A collection of texts": self.name_dimensions,
+            "Which ": self.name_similar,
+            "Name ": self.name_values,
+            "Classes of texts": self.judge_value,
+            "A language model will": self.instruct,
+            "You are a writer": self.write_report,
+            INSTRUCTION: self.write_report,
+            "Write one report": self.write_report,
+        }
+        return make_generate(kinds)(prompts, **options)
 
     def write_report(self, prompt: str, rng: random.Random) -> str:
         """Writes a text of a class, as the requirements say or by habit."""
@@ -132,25 +125,6 @@ class SimulatedWriter:
         topic = self.world.topic_of(value)
         belongs = topic is not None and topic[0] in classes
         return "Yes" if belongs != (rng.random() < self.error) else "No, it does not."
-
-
-_KINDS: Mapping[str, Callable[[SimulatedWriter, str, random.Random], str]] = {
-    "A collection of texts": SimulatedWriter.name_dimensions,
-    "Which ": SimulatedWriter.name_similar,
-    "Name ": SimulatedWriter.name_values,
-    "Classes of texts": SimulatedWriter.judge_value,
-    "A language model will": SimulatedWriter.instruct,
-    "You are a writer": SimulatedWriter.write_report,
-    INSTRUCTION: SimulatedWriter.write_report,
-    "Write one report": SimulatedWriter.write_report,
-}
-
-
-def _dispatch(prompt: str) -> Callable[[SimulatedWriter, str, random.Random], str]:
-    for opening, kind in _KINDS.items():
-        if prompt.startswith(opening):
-            return kind
-    raise ValueError(f"the simulated writer knows prompts that begin with {', '.join(_KINDS)}, got {prompt[:60]!r}")
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.llm.chance import rng_of
+from experiments.common.made_words import distinct_words
 from jaxalign.attributes import ClassAttribute, SharedAttribute, Task
 
 NUM_CLASSES, NUM_TOPICS, NUM_STYLES, NUM_REGIONS = 6, 8, 5, 5
@@ -24,7 +25,6 @@ SHARES = {"topic": 0.2, "class": 0.01, "style": 0.2, "region": 0.12}
 MENTIONS = 0.1  # of the real texts name their class
 WORDS = (20, 60)  # the shortest and the longest real text
 SUBTOPIC, STYLE, REGION = "subtopic", "style", "region"
-_ONSETS, _VOWELS, _CODAS = "b d f g k l m n p r s t v z br dr kl pr st tr".split(), "aeiou", "lnrst"
 
 
 class Text(NamedTuple):
@@ -79,7 +79,7 @@ class World:
 def make_world(seed: int) -> World:
     """Makes the words of a world."""
     rng = rng_of("world", seed)
-    words = _distinct_words(rng)
+    words = distinct_words(rng)
 
     def some(count: int) -> list[str]:
         return [next(words) for _ in range(count)]
@@ -159,13 +159,3 @@ def read_truth(world: World, text: str) -> dict[str, str]:
         if counts[best]:
             found[name] = best
     return found
-
-
-def _distinct_words(rng: random.Random):
-    """Yields words of two syllables, each once."""
-    seen: set[str] = set()
-    while True:
-        word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(2)) + rng.choice(_CODAS)
-        if word not in seen:
-            seen.add(word)
-            yield word

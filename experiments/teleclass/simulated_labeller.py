@@ -11,13 +11,13 @@ import functools
 import math
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from experiments.common.llm.chance import rng_of
+from experiments.common.llm.chance import make_generate, score_nothing
 from experiments.common.llm.engine import Engine, simulated
 from experiments.teleclass.world import WORDS, World, write
 from jaxalign.io.llm.service import Ledger
-from jaxalign.typing import OptionScore
 
 _BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"]+)"')
@@ -38,28 +38,16 @@ class SimulatedLabeller:
 
     def open(self, ledger: Ledger) -> Engine:
         """Returns the model as callables."""
-        return simulated("simulated labeller", self.generate, self.score_options, ledger)
+        return simulated("simulated labeller", self.generate, score_nothing, ledger)
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        n: int = 1,
-        temperature: float = 1.0,
-        max_tokens: int = 256,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> list[list[str]]:
+    def generate(self, prompts: Sequence[str], **options: Any) -> list[list[str]]:
         """Writes texts, the same for the same prompt and seed."""
-        kinds = [_dispatch(prompt) for prompt in prompts]
-        return [
-            [kind(self, prompt, rng_of((seed or 0) + k, prompt)) for k in range(n)]
-            for kind, prompt in zip(kinds, prompts, strict=True)
-        ]
-
-    def score_options(self, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
-        """Raises ValueError: nothing here asks about options."""
-        raise ValueError("the simulated labeller scores no options")
+        kinds = {
+            "These are names of classes": self.pick_classes,
+            '"': self.name_terms,
+            "Write one text": self.write_text,
+        }
+        return make_generate(kinds)(prompts, **options)
 
     @functools.cached_property
     def _owners(self) -> Mapping[str, int]:
@@ -103,17 +91,3 @@ class SimulatedLabeller:
         names = [*(above[1].split(" > ") if above else ()), _QUOTED.search(prompt)[1]]
         path = [taxonomy.names.index(name) for name in names]
         return write(self.world, path, rng.randint(*WORDS), rng, terms=self.known_words)
-
-
-_KINDS: Mapping[str, Callable[[SimulatedLabeller, str, random.Random], str]] = {
-    "These are names of classes": SimulatedLabeller.pick_classes,
-    '"': SimulatedLabeller.name_terms,
-    "Write one text": SimulatedLabeller.write_text,
-}
-
-
-def _dispatch(prompt: str) -> Callable[[SimulatedLabeller, str, random.Random], str]:
-    for opening, kind in _KINDS.items():
-        if prompt.startswith(opening):
-            return kind
-    raise ValueError(f"the simulated labeller knows prompts that begin with {', '.join(_KINDS)}, got {prompt[:60]!r}")

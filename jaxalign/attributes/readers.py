@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jaxalign.attributes.task import ClassAttribute, SharedAttribute
 from jaxalign.data import read_parquet
 from jaxalign.data.readers.columns import value_of
+from jaxalign.prompting import letters
 
 _PREAMBLE = re.compile(
     r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b"
@@ -151,9 +152,5 @@ def _row(row: Mapping) -> _Row:
 
 
 def _suggest(unlabelled: Mapping[Pair, None], known: set[Pair]) -> dict[Pair, str]:
-    spelt = {(dataset, _letters(label)): label for dataset, label in sorted(known)}
-    return {pair: spelt[pair[0], _letters(pair[1])] for pair in unlabelled if (pair[0], _letters(pair[1])) in spelt}
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).casefold()
+    spelt = {(dataset, letters(label)): label for dataset, label in sorted(known)}
+    return {pair: spelt[pair[0], letters(pair[1])] for pair in unlabelled if (pair[0], letters(pair[1])) in spelt}

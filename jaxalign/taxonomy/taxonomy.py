@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from jaxalign.prompting import letters
+
 Classes = tuple[int, ...]
 
 
@@ -150,7 +152,7 @@ class Taxonomy:
         """
         if (number := self._numbers.get(id)) is not None:
             return number
-        alike = [each for each in self.ids if _letters(each) == _letters(id)]
+        alike = [each for each in self.ids if letters(each) == letters(id)]
         hint = f"; did you mean {alike[0]!r}?" if alike else ", one of " + ", ".join(map(repr, self.ids[:5])) + ", ..."
         raise ValueError(f"expected the id of a class, got {id!r}{hint}")
 
@@ -235,10 +237,6 @@ def _describe_cycle(taxonomy: Taxonomy, left: set[int]) -> str:
 def _fixed(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
     return array
-
-
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _repeated(items: Sequence):

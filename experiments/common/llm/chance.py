@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxalign.typing import OptionScore
+from jaxalign.typing import GenerateFn, OptionScore
 
 OTHER_TEXTS = 0.05  # of the probability goes to texts that are no option
 MALFORMED = ("I am only a language model.", "", "...")
@@ -37,7 +37,41 @@ def dispatch(kinds: Mapping[str, Callable], ending: str) -> Callable:
     Raises:
       ValueError: if the prompt ends in another way, which is none that the simulated model has learnt.
     """
-    for name, kind in kinds.items():
-        if ending.startswith(name):
-            return kind
-    raise ValueError(f"a simulated model knows prompts that end with {', '.join(kinds)}, and this one ends {ending!r}")
+    if (kind := _of_beginning(kinds, ending)) is None:
+        raise ValueError(
+            f"a simulated model knows prompts that end with {', '.join(kinds)}, and this one ends {ending!r}"
+        )
+    return kind
+
+
+def make_generate(kinds: Mapping[str, Callable[[str, random.Random], str]]) -> GenerateFn:
+    """Makes a simulated model that writes in the way whose name begins a prompt, equal texts for prompt and seed.
+
+    Text k of a prompt has the seed of text 0 and k more. It raises ValueError for prompts that begin in another way.
+
+    Args:
+      kinds: writes the answer to a prompt, by how the prompt begins; the first that fits counts.
+    """
+
+    def generate(prompts: Sequence[str], *, n: int = 1, seed: int | None = None, **_: Any) -> list[list[str]]:
+        writers = [_of_beginning(kinds, prompt) for prompt in prompts]
+        if None in writers:
+            raise ValueError(
+                f"a simulated model knows prompts that begin with {', '.join(kinds)}, and this one begins "
+                f"{prompts[writers.index(None)][:60]!r}"
+            )
+        return [
+            [write(prompt, rng_of((seed or 0) + k, prompt)) for k in range(n)]
+            for write, prompt in zip(writers, prompts, strict=True)
+        ]
+
+    return generate
+
+
+def score_nothing(prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[list[OptionScore]]:
+    """Raises ValueError: the options of a simulated model that only writes."""
+    raise ValueError("this simulated model writes, and scores no options")
+
+
+def _of_beginning(kinds: Mapping[str, Callable], text: str) -> Callable | None:
+    return next((kind for name, kind in kinds.items() if text.startswith(name)), None)
