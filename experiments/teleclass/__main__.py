@@ -41,11 +41,11 @@ class Config:
     """One run; every field is a flag."""
 
     task: str = "made"  # a world made on the spot
-    num_texts: tuple[Count, Count] = (1000, 500)  # documents without labels, and texts to test on
+    num_texts: tuple[Count, Count] = (1500, 500)  # documents without labels, and texts to test on
     num_terms: Count = 10  # of each class, that the model is asked for
     num_documents: CountOrNone = 5  # that the model writes for each path
     steps: Count = 300  # of the classifier, on all documents each
-    learning_rate: Rate = 0.01  # at its start, before a line to 0
+    learning_rate: Rate = 0.03  # at its start, before a line to 0
     seeds: Count = 5  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/teleclass")  # the folder of the run
 

@@ -1,8 +1,10 @@
 """A simulated language model that knows the made world: it reads what the methods really ask, and errs at known rates.
 
-It names words of a class, some of them a sibling's; it picks classes for a text by the words that it sees, the worse
-the more classes it may choose from; it writes texts on a path with few words of each class. Answers come in quotes,
-with full stops, as lists and with names that there are not. What it knows is put in; what comes of it comes out.
+It names words of a class that it knows or has, whether texts use them or not, and a few that are wrong. It picks
+classes for a text by the words that it understands, the worse the more classes it may choose from. It writes texts on a
+path with its own words. It goes by names: of two classes with the same one, where no path is said, it cannot tell which
+is meant. Answers come in quotes, with full stops, as lists and with names that there are not. What it knows is put in;
+what comes of it comes out.
 """
 
 import collections
@@ -14,6 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from experiments.common.llm.chance import make_generate, score_nothing
 from experiments.common.llm.engine import Engine, simulated
 from experiments.teleclass.world import WORDS, World, write
@@ -22,6 +26,7 @@ from jaxalign.io.llm.service import Ledger
 _BULLET = re.compile(r"^- (.+)$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"]+)"')
 _COUNT = re.compile(r"^Name (\d+) ", re.MULTILINE)
+_UNDER = re.compile(r'below the class(?:es)? "([^"]+)"')
 _BELOW = re.compile(r"which is below (.+?)\. Answer")
 
 
@@ -30,11 +35,11 @@ class SimulatedLabeller:
     """Rates in [0, 1]."""
 
     world: World
-    right_terms: int = 4  # of the words that it names for a class, the others are a sibling's or nobody's
-    glance: float = 0.6  # of the words of a text it looks at
-    confusion: float = 0.05  # for each doubling of the classes to choose from: the chance to pick any of them
+    wrong_terms: int = 2  # of those that it names for a class are a sibling's or nobody's
+    glance: float = 0.6  # of the words that it knows it sees in a text
+    guess: float = 0.25  # of the other words of classes it understands
+    confusion: float = 0.03  # for each doubling of the classes to choose from: the chance to pick any of them
     unknown: float = 0.04  # of the answers name a class that there is not
-    known_words: int = 5  # of each class, that it writes texts with
 
     def open(self, ledger: Ledger) -> Engine:
         """Returns the model as callables."""
@@ -50,44 +55,83 @@ class SimulatedLabeller:
         return make_generate(kinds)(prompts, **options)
 
     @functools.cached_property
-    def _owners(self) -> Mapping[str, int]:
-        """The class of each word."""
-        return {word: number for number, words in enumerate(self.world.terms) for word in words}
+    def _words(self) -> Mapping[str, tuple[int, float]]:
+        """The class of each word, and the chance that the word is understood."""
+        taxonomy, known = self.world.taxonomy, self.world.known
+        owned = {
+            word: (number, self.glance if word in known[number] else self.guess)
+            for number, words in enumerate(self.world.terms)
+            for word in words
+        }
+        unique = {name for name, numbers in self._classes.items() if len(numbers) == 1}
+        names = {name: (number, self.glance) for number, name in enumerate(taxonomy.names) if name in unique}
+        return owned | names
+
+    @functools.cached_property
+    def _classes(self) -> Mapping[str, Sequence[int]]:
+        """The classes that a name may mean: one for a path from a root, two for a name that stands below two roots."""
+        taxonomy = self.world.taxonomy
+        found = collections.defaultdict(list)
+        ways: dict[int, list[str]] = {}
+        for number in np.argsort(taxonomy.levels, kind="stable").tolist():
+            above = [f"{way} > " for parent in taxonomy.parents[number] for way in ways[parent]] or [""]
+            ways[number] = [way + taxonomy.names[number] for way in above]
+            for name in dict.fromkeys([taxonomy.names[number], *ways[number]]):
+                found[name].append(number)
+        return found
+
+    @functools.cached_property
+    def _above(self) -> Sequence[frozenset[int]]:
+        """Each class and what stands above it."""
+        return [frozenset(np.flatnonzero(row).tolist()) for row in self.world.taxonomy.ancestors]
 
     def pick_classes(self, prompt: str, rng: random.Random) -> str:
-        """Picks from the classes of the list the one whose words, and those below it, it sees most."""
+        """Picks the class of the list that it sees most of."""
         listed, _, rest = prompt.partition("\n\n")
         names = _BULLET.findall(listed)
         text = rest.split("\n\n")[1]
-        numbers = [self.world.taxonomy.names.index(name.rpartition(" > ")[2]) for name in names]
-        seen = collections.Counter(
-            self._owners[word] for word in text.split() if word in self._owners and rng.random() < self.glance
-        )
-        below = self.world.taxonomy.descendants
-        scores = [sum(count for owner, count in seen.items() if below[number, owner]) for number in numbers]
-        # Of two classes, one above the other, the lower one is more specific; the upper one has its words too.
-        depth = [int(self.world.taxonomy.levels[number]) for number in numbers]
-        best = max(range(len(names)), key=lambda place: (scores[place] * (1 + 0.7 * depth[place]), rng.random()))
+        words = [self._words[word] for word in text.split() if word in self._words]
+        seen = collections.Counter(owner for owner, chance in words if rng.random() < chance)
+        scores = self._score([self._classes[name] for name in names], seen)
+        best = max(range(len(names)), key=lambda place: (scores[place], rng.random()))
         if rng.random() < self.confusion * math.log2(max(len(names), 2)):
             best = rng.randrange(len(names))
         said = f"no {names[best]}s" if rng.random() < self.unknown else names[best]
         return rng.choice((said, f'"{said}"', f"{said}.", f"- {said}", f"The class is {said}.", said.upper()))
 
+    def _score(self, meant: Sequence[Sequence[int]], seen: Mapping[int, int]) -> list[float]:
+        """Scores names of a list by the classes that they may mean and the words that are seen of each class.
+
+        A word speaks for the lowest class of the list that it is on, and half as much for those below that one.
+        """
+        levels, scores = self.world.taxonomy.levels, [0.0] * len(meant)
+        for owner, count in seen.items():
+            on = [each for of in meant for each in of if each in self._above[owner]]
+            lowest = max((levels[each] for each in on), default=0)
+            nearest = {each for each in on if levels[each] == lowest}
+            for place, of in enumerate(meant):
+                if nearest.intersection(of):
+                    scores[place] += count
+                elif any(nearest & self._above[each] for each in of):
+                    scores[place] += count / 2
+        return scores
+
     def name_terms(self, prompt: str, rng: random.Random) -> str:
-        """Names words of a class, of a sibling, and words of no meaning."""
-        taxonomy = self.world.taxonomy
-        number, count = taxonomy.names.index(_QUOTED.search(prompt)[1]), int(_COUNT.search(prompt)[1])
+        """Names words that it knows or has for a class, words of siblings, and words of no meaning."""
+        taxonomy, count = self.world.taxonomy, int(_COUNT.search(prompt)[1])
+        above, name = _UNDER.search(prompt), _QUOTED.search(prompt)[1]
+        (number,) = self._classes[f"{above[1]} > {name}" if above else name]
         siblings = sorted({other for family in taxonomy.sibling_sets(number) for other in family})
-        right = list(self.world.terms[number][: min(self.right_terms, count)])
-        wrong = [rng.choice(self.world.terms[rng.choice(siblings)]) for _ in range((count - len(right)) // 2 + 1)]
+        right = [*self.world.known[number], *self.world.ideas[number]][: max(count - self.wrong_terms, 0)]
+        wrong = [rng.choice(self.world.terms[rng.choice(siblings)]) for _ in range((count - len(right)) // 2)]
         other = rng.sample(list(self.world.fillers), count)
         distinct = list(dict.fromkeys([*right, *wrong, *other]))[:count]
         return "Sure! Here they are:\n" + "\n".join(f"- {term}" for term in distinct)
 
     def write_text(self, prompt: str, rng: random.Random) -> str:
-        """Writes a text on a path, with the few words of each class that it knows."""
-        taxonomy = self.world.taxonomy
+        """Writes a text on a path, with the words of each class that it knows or has."""
         above = _BELOW.search(prompt)
         names = [*(above[1].split(" > ") if above else ()), _QUOTED.search(prompt)[1]]
-        path = [taxonomy.names.index(name) for name in names]
-        return write(self.world, path, rng.randint(*WORDS), rng, terms=self.known_words)
+        path = [self._classes[" > ".join(names[: place + 1])][0] for place in range(len(names))]
+        words = [[*known, *ideas] for known, ideas in zip(self.world.known, self.world.ideas, strict=True)]
+        return write(self.world, path, rng.randint(*WORDS), rng, words)

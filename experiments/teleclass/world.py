@@ -1,15 +1,19 @@
 """A made world: a taxonomy with words for each class, texts of a topic model with true labels, and what words mean.
 
-A class has words of its own, and meaning is a direction: a class lies near its parents, its words near it, and its name
-says less than its words. A text is on a path from a root down to a class: most of its words with a meaning are of the
-class, some of those above it, some of a sibling or of any class. One class in ten has two parents, some have no text to
-learn from, and some texts stop at an inner class.
+It is like real taxonomies in what the steps of TELEClass are for. There are more roots, and more leaves below a class,
+than the search for candidates keeps. Names are short: a quarter of them say nothing or lie near another class, some
+stand below two roots, and few texts have the name of their class. Texts have words for a class of which a model knows
+some or none, and an encoder less than of others, as with brands; a model has words for it that no text uses.
+
+Meaning is a direction: a class lies near its parents, and its words near it. A text is on a path from a root down to a
+class: most of its words with a meaning are of the class, some of those above it, some of a sibling or of any class.
+Some leaves have two parents, some have no text to learn from, and some texts stop at an inner class.
 """
 
 import dataclasses
 import functools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,16 +23,22 @@ from experiments.common.llm.chance import rng_of
 from experiments.common.made_words import distinct_words
 from jaxalign.taxonomy import Taxonomy
 
-ROOTS, CHILDREN, LEAVES = 4, 3, 3
+ROOTS, CHILDREN, LEAVES = 6, 2, 8  # of which the search keeps 3, 4 and 5
 TWO_PARENTS = 4  # leaves that have a second parent, below another root
+SHARED = 4  # names that stand below two roots
 WITHOUT_TEXTS = 3  # leaves without a text to learn from
-TERMS, FILLERS = 24, 150  # words of a class, and of all texts
+TERMS, FILLERS = 12, 150  # words that texts use for a class, and of all texts
+KNOWN = (0, 0, 1, 3)  # of the words of a class: how many a model knows, each as likely
+IDEAS = 8  # words that a model has for a class and no text uses
 WIDTH = 96  # of the space in which words have a meaning
 INNER = 0.15  # of the texts are on an inner class
 WORDS = (25, 60)  # the shortest and the longest text
 # Of the words of a text, the shares that are of its class, of those above it, of a sibling, and of any class.
 SHARES = {"class": 0.16, "above": 0.1, "sibling": 0.05, "any": 0.07}
-CLOSENESS = {"parent": 0.6, "term": 0.4, "name": 0.35}  # cosines to what something is near, about
+NAMED = 0.02  # of the words of a class in a text are its name
+WEAK, MISLEADING = 0.15, 0.1  # of the names say next to nothing, or lie near any other class
+# Cosines to what something is near, about.
+CLOSENESS = {"parent": 0.6, "known": 0.45, "unknown": 0.25, "name": 0.5, "weak": 0.05}
 
 
 class Text(NamedTuple):
@@ -40,10 +50,12 @@ class Text(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """A taxonomy, the words of each class, words of no meaning, and a vector for each word."""
+    """A taxonomy, words of each class, words of no meaning, and a vector for each word."""
 
     taxonomy: Taxonomy
-    terms: Sequence[Sequence[str]]
+    terms: Sequence[Sequence[str]]  # that texts use
+    known: Sequence[Sequence[str]]  # those of them that a model knows
+    ideas: Sequence[Sequence[str]]  # that a model has, and no text uses
     fillers: Sequence[str]
     vectors: Mapping[str, Float[np.ndarray, "D"]]
     silent: frozenset[int]  # classes without a text to learn from
@@ -61,13 +73,15 @@ def make_world(seed: int) -> World:
     rng = rng_of("taxonomy", seed)
     parents = _make_parents(rng)
     words = distinct_words(rng)
-    names = tuple(next(words) for _ in parents)
-    taxonomy = Taxonomy(names, tuple(parents))
-    terms = [[next(words) for _ in range(TERMS)] for _ in names]
+    taxonomy = _name(parents, words, rng)
+    terms = [[next(words) for _ in range(TERMS)] for _ in parents]
+    known = [each[: rng.choice(KNOWN)] for each in terms]
+    ideas = [[next(words) for _ in range(IDEAS)] for _ in parents]
     fillers = [next(words) for _ in range(FILLERS)]
-    vectors = _make_vectors(taxonomy, terms, fillers, np.random.default_rng(rng.getrandbits(64)))
+    vectors = _Vectors(np.random.default_rng(rng.getrandbits(64))).make(taxonomy, terms, known, ideas, fillers)
     leaves = [leaf for leaf in taxonomy.leaves if len(taxonomy.parents[leaf]) == 1]
-    return World(taxonomy, terms, fillers, vectors, frozenset(rng.sample(leaves, WITHOUT_TEXTS)))
+    silent = frozenset(rng.sample(leaves, WITHOUT_TEXTS))
+    return World(taxonomy, terms, known, ideas, fillers, vectors, silent)
 
 
 def make_texts(world: World, count: int, rng: random.Random, *, all_classes: bool) -> list[Text]:
@@ -87,14 +101,20 @@ def make_texts(world: World, count: int, rng: random.Random, *, all_classes: boo
     return texts
 
 
-def write(world: World, path: Sequence[int], length: int, rng: random.Random, terms: int = TERMS) -> str:
+def write(
+    world: World,
+    path: Sequence[int],
+    length: int,
+    rng: random.Random,
+    words: Sequence[Sequence[str]] | None = None,
+) -> str:
     """Writes a text of so many words.
 
     Args:
       path: from a root down to the class that it is about.
-      terms: words of each class that the writer knows, the first ones.
+      words: of each class, that the writer has; None for those that texts use.
     """
-    taxonomy, number = world.taxonomy, path[-1]
+    taxonomy, number, words = world.taxonomy, path[-1], words or world.terms
     siblings = sorted({other for family in taxonomy.sibling_sets(number) for other in family}) or [number]
     classes = {
         "class": lambda: number,
@@ -102,11 +122,15 @@ def write(world: World, path: Sequence[int], length: int, rng: random.Random, te
         "sibling": lambda: rng.choice(siblings),
         "any": lambda: rng.randrange(len(taxonomy)),
     }
+
+    def word(kind: str) -> str:
+        if kind == "filler":
+            return rng.choice(world.fillers)
+        about = classes[kind]()
+        return taxonomy.names[about] if rng.random() < NAMED else rng.choice(words[about])
+
     weights = [*SHARES.values(), 1 - sum(SHARES.values())]
-    kinds = rng.choices([*classes, "filler"], weights, k=length)
-    return " ".join(
-        rng.choice(world.fillers if kind == "filler" else world.terms[classes[kind]()][:terms]) for kind in kinds
-    )
+    return " ".join(map(word, rng.choices([*classes, "filler"], weights, k=length)))
 
 
 def path_to(taxonomy: Taxonomy, number: int, rng: random.Random) -> tuple[int, ...]:
@@ -130,27 +154,59 @@ def _make_parents(rng: random.Random) -> list[tuple[int, ...]]:
     return [() for _ in roots] + middle + leaves
 
 
-def _make_vectors(
-    taxonomy: Taxonomy, terms: Sequence[Sequence[str]], fillers: Sequence[str], rng: np.random.Generator
-) -> dict[str, Float[np.ndarray, "D"]]:
-    directions: dict[int, np.ndarray] = {}
-    for number in np.argsort(taxonomy.levels, kind="stable").tolist():
-        above = [directions[parent] for parent in taxonomy.parents[number]]
-        directions[number] = _near(np.mean(above, axis=0), CLOSENESS["parent"], rng) if above else _unit(rng)
-    vectors = {filler: (0.3 * _unit(rng)).astype(np.float32) for filler in fillers}
-    for number, name in enumerate(taxonomy.names):
-        vectors[name] = _near(directions[number], CLOSENESS["name"], rng)
-        vectors |= {term: _near(directions[number], CLOSENESS["term"], rng) for term in terms[number]}
-    return vectors
+def _name(parents: Sequence[tuple[int, ...]], words: Iterator[str], rng: random.Random) -> Taxonomy:
+    """Names classes by a word each, some of them as a class below another root is named."""
+    ids = tuple(next(words) for _ in parents)
+    names = list(ids)
+    unnamed = Taxonomy(ids, tuple(parents))
+    lower = [number for number in range(len(ids)) if len(parents[number]) == 1]
+    for _ in range(SHARED):
+        one, *others = rng.sample(lower, len(lower))
+        tops = unnamed.ancestors[:, list(unnamed.roots)]
+        other = next(each for each in others if not (tops[one] & tops[each]).any())
+        names[other] = names[one]
+        lower = [number for number in lower if number not in (one, other)]
+    return Taxonomy(tuple(names), tuple(parents), ids)
 
 
-def _near(vector: np.ndarray, cosine: float, rng: np.random.Generator) -> Float[np.ndarray, "D"]:
-    """A unit vector at about this cosine to another."""
-    noise = _unit(rng)
-    found = cosine * vector / np.linalg.norm(vector) + np.sqrt(1 - cosine**2) * noise
-    return (found / np.linalg.norm(found)).astype(np.float32)
+class _Vectors:
+    """Draws what words mean."""
 
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
 
-def _unit(rng: np.random.Generator) -> np.ndarray:
-    vector = rng.normal(size=WIDTH)
-    return vector / np.linalg.norm(vector)
+    def make(self, taxonomy: Taxonomy, terms, known, ideas, fillers: Sequence[str]) -> dict[str, np.ndarray]:
+        """Returns the vector of each word."""
+        classes = self.directions(taxonomy)
+        vectors = {filler: (0.3 * self.unit()).astype(np.float32) for filler in fillers}
+        for direction, of_texts, of_model, more in zip(classes, terms, known, ideas, strict=True):
+            for word in (*of_texts, *more):
+                kind = "known" if word in of_model or word in more else "unknown"
+                vectors[word] = self.near(direction, CLOSENESS[kind])
+        named: dict[str, list[int]] = {}
+        for number, name in enumerate(taxonomy.names):
+            named.setdefault(name, []).append(number)
+        for name, numbers in named.items():
+            kind = self.rng.choice(("weak", "misleading", "name"), p=(WEAK, MISLEADING, 1 - WEAK - MISLEADING))
+            about = [self.rng.integers(len(classes))] if kind == "misleading" else numbers
+            meant = np.mean([classes[each] for each in about], axis=0)
+            vectors[name] = self.near(meant, CLOSENESS["weak" if kind == "weak" else "name"])
+        return vectors
+
+    def directions(self, taxonomy: Taxonomy) -> list[np.ndarray]:
+        """Returns the direction of each class, near those of its parents."""
+        found: dict[int, np.ndarray] = {}
+        for number in np.argsort(taxonomy.levels, kind="stable").tolist():
+            above = [found[parent] for parent in taxonomy.parents[number]]
+            found[number] = self.near(np.mean(above, axis=0), CLOSENESS["parent"]) if above else self.unit()
+        return [found[number] for number in range(len(taxonomy))]
+
+    def near(self, vector: np.ndarray, cosine: float) -> Float[np.ndarray, "D"]:
+        """Returns a unit vector at about this cosine to another."""
+        mixed = cosine * vector / np.linalg.norm(vector) + np.sqrt(1 - cosine**2) * self.unit()
+        return (mixed / np.linalg.norm(mixed)).astype(np.float32)
+
+    def unit(self) -> np.ndarray:
+        """Returns any unit vector."""
+        vector = self.rng.normal(size=WIDTH)
+        return vector / np.linalg.norm(vector)

@@ -1,5 +1,7 @@
 """What a run classifies: the made world."""
 
+import collections
+
 import numpy as np
 
 from experiments.common.llm.chance import rng_of
@@ -8,6 +10,8 @@ from experiments.teleclass.learning import Lessons
 from experiments.teleclass.methods import Test
 from experiments.teleclass.pipeline import Corpus, sets_of
 from jaxalign.taxonomy import split_words
+
+COMMON = 0.1  # of the texts have a word that is no term of a class
 
 
 class Made:
@@ -32,5 +36,6 @@ class Made:
 
 
 def _words(texts: list[str]) -> list[str]:
-    """All words of the texts, in their alphabet."""
-    return sorted({word for text in texts for word in split_words(text)})
+    """The words of the texts that are not everywhere, in their alphabet: miners of phrases leave out common words."""
+    counts = collections.Counter(word for text in texts for word in set(split_words(text)))
+    return sorted(word for word, count in counts.items() if count <= COMMON * len(texts))
