@@ -73,8 +73,8 @@ def load_labeller(model: str) -> Labeller:
     if not isinstance(config, models.ClassifierConfig):
         raise ValueError(
             f"expected a classifier of texts, which is a sequence classifier with two or more labels, got a "
-            f"{type(config).__name__} in {directory}; tools.score takes reward models, tools.classify_hierarchy classifiers with a "
-            "taxonomy"
+            f"{type(config).__name__} in {directory}; tools.score takes reward models, "
+            "tools.classify_hierarchy classifiers with a taxonomy"
         )
     tokenizer = data.load_tokenizer(directory)
     key = {**keys.of_model(config, params), "tokenizer": keys.of_tokenizer(tokenizer)}

@@ -69,12 +69,14 @@ A text may have any number of them. {leaves:,} classes have none below them, and
 ## Logits
 
 The logits of a text are `d W C^T`, all in float32. `d` is {pooled}, {width} numbers. `W` is `interaction`,
-{width} x {class_width}, and `C` is `class_embeddings`, {count} x {class_width}, a row for each class. The probability of
-a class is the sigmoid of its logit: each class by itself. Texts are cut to {max_tokens} tokens.
+{width} x {class_width}, and `C` is `class_embeddings`, {count} x {class_width}, a row for each class. The probability
+of a class is the sigmoid of its logit: each class by itself. Texts are cut to {max_tokens} tokens.
 
 ## With jaxalign
 
 ```python
+import jax
+
 from jaxalign import data, models, taxonomy
 from jaxalign.io.hierarchy_model import load_hierarchy_model
 
@@ -82,7 +84,8 @@ texts = ["The first text.", "And another one, which is longer."]
 model = load_hierarchy_model(".")  # this folder
 encoded = data.encode_texts(texts, model.tokenizer, max_tokens=model.max_tokens)
 (batch,) = data.ordered_text_batches(encoded, batch_size=len(texts))
-probabilities = models.class_probabilities(models.build(model.config), model.params, batch.tokens, batch.mask)
+predict = jax.jit(models.class_probabilities, static_argnums=0)
+probabilities = predict(models.build(model.config), model.params, batch.tokens, batch.mask)
 for text, row in zip(texts, taxonomy.sure_path(model.taxonomy, probabilities, 0.5)):
     print(text, [name for name, said in zip(model.taxonomy.names, row) if said])
 ```
