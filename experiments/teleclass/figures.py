@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
+from experiments.teleclass import tree
 from experiments.teleclass.methods import FULL, SUPERVISED, Answers, Test
 from experiments.teleclass.pipeline import Labelled
 from experiments.teleclass.worlds import Made
@@ -110,6 +111,7 @@ def sections(answers: Mapping[str, Answers], labelled: Mapping[str, Labelled], m
         Table("Figures by level, seed 0", ("", "classes", f"F1 of {FULL}", f"F1 of {SUPERVISED}"), levels),
         Table("Terms of the first leaves, seed 0", ("class", "terms of the model and of the corpus"), named),
         Facts("What the model answered about documents, seed 0", counts),
+        tree.tree_of(taxonomy, full, answers[FULL], made.test, "Taxonomy, seed 0"),
     ]
 
 

@@ -51,8 +51,8 @@ class Tree:
         for node in self.nodes:
             if strange := [place for place in node.parents if not 0 <= place < len(self.nodes)]:
                 raise ValueError(
-                    f"parents of {node.name!r}: expected places from 0 to {len(self.nodes) - 1}, got {strange}; add the "
-                    "nodes that are missing, or take the parents out"
+                    f"parents of {node.name!r}: expected places from 0 to {len(self.nodes) - 1}, got {strange}; add "
+                    "the nodes that are missing, or take the parents out"
                 )
             if len(set(node.parents)) < len(node.parents):
                 raise ValueError(f"parents of {node.name!r}: expected each once, got {tuple(node.parents)}")
