@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
+from experiments.teleclass import tree
 from experiments.teleclass.methods import FULL, METHODS, SUPERVISED, Answers
 from experiments.teleclass.pipeline import Labelled
 from experiments.teleclass.study import Study, Test
@@ -103,6 +104,9 @@ def sections(answers: Mapping[str, Answers], study: Study, truth: Bool[np.ndarra
         shown.append(Table("Figures by level, seed 0", header, rows))
     if FULL in answers:
         shown.append(Facts("What became of the documents, seed 0", _counts(study)))
+        shown.append(
+            tree.tree_of(study.corpus.taxonomy, study.labelled, answers[FULL], study.test, "Taxonomy, seed 0")
+        )
     return shown
 
 
