@@ -62,7 +62,7 @@ def fit(
 
 def with_head(start: Start, classes: tuple[str, ...], several: bool, key: Array) -> Policy:
     """A classifier with a fresh head, which reads the state that transformers' classifier of the family reads."""
-    problem_type = models.config.PROBLEM_TYPES[several]
+    problem_type = models.head_config.PROBLEM_TYPES[several]
     model = models.build(models.ClassifierConfig(start.backbone.model.config, classes, problem_type))
     return Policy(model, _init(model, key, start.backbone.params))
 
