@@ -104,9 +104,7 @@ def sections(answers: Mapping[str, Answers], study: Study, truth: Bool[np.ndarra
         shown.append(Table("Figures by level, seed 0", header, rows))
     if FULL in answers:
         shown.append(Facts("What became of the documents, seed 0", _counts(study)))
-        shown.append(
-            tree.tree_of(study.corpus.taxonomy, study.labelled, answers[FULL], study.test, "Taxonomy, seed 0")
-        )
+        shown.append(tree.tree_of(study.corpus.taxonomy, study.labelled, answers[FULL], study.test, "Taxonomy, seed 0"))
     return shown
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from experiments.teleclass import methods, tree
+from experiments.teleclass import study, tree
 from experiments.teleclass.methods import Answers
-from experiments.teleclass.pipeline import Labelled
+from experiments.teleclass.pipeline import Annotated, Labelled
 from jaxalign.io import report
-from jaxalign.taxonomy import AnnotationReport, RefinedCores, Taxonomy
+from jaxalign.taxonomy import RefinedCores, Taxonomy
 from tests.io.report.test_pages import browse, run_script
 from tests.io.report.test_tree import READER
 
@@ -23,15 +23,20 @@ SCORES = np.tile(np.array([0.5, 0.75, 0.25, 0.125, 0.0]), (6, 1))
 TEXTS = [f"text {number}" for number in range(6)]
 
 
+TERMS = [("animal", "fur"), ("toy",), ("dog", "bark", "puppy"), ("dog toy", "squeak"), ("stone",)]
+
+
+def shown_of(rows):
+    """The tree of so many test texts, from the first."""
+    cores = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 0, 0]], bool)
+    labelled = Labelled(Annotated(cores, cores, None), RefinedCores(cores, np.ones(2), np.ones(2, bool)), TERMS)
+    test = study.Test(TEXTS[:rows], np.zeros((rows, 2)), LABELS[:rows], None)
+    return tree.tree_of(TAXONOMY, labelled, Answers(SCORES[:rows], GIVEN[:rows]), test, "Taxonomy")
+
+
 @pytest.fixture(scope="module")
 def shown():
-    cores = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 0, 0]], bool)
-    terms = [("animal", "fur"), ("toy",), ("dog", "bark", "puppy"), ("dog toy", "squeak"), ("stone",)]
-    labelled = Labelled(
-        cores, RefinedCores(cores, np.ones(2), np.ones(2, bool)), terms, AnnotationReport(2, 0, {}, {}, {}), cores
-    )
-    test = methods.Test(TEXTS, np.zeros((6, 2)), LABELS, None)
-    return tree.tree_of(TAXONOMY, labelled, Answers(SCORES, GIVEN), test, "Taxonomy")
+    return shown_of(6)
 
 
 def test_figures_of_classes(shown):
@@ -58,6 +63,12 @@ def test_terms_and_texts_of_classes(shown):
     }
     assert shown.nodes[2].samples[0]["given"] == "toy 0.75 (wrong), animal 0.50"
     assert shown.nodes[2].samples[1]["given"] == "nothing"
+
+
+def test_without_texts_to_test_on_there_are_terms_and_cores():
+    nodes = shown_of(0).nodes
+    assert nodes[2].facts == {"terms": "bark, puppy"} and not nodes[2].samples
+    assert nodes[2].figures == {"test texts": 0, "given": 0, "core of": 2, "F1": None}
 
 
 def test_lengths_are_checked():
