@@ -19,7 +19,7 @@ from jaxalign import data, models
 from jaxalign.io import edge, hf, keys
 from jaxalign.io.jobs import classifying
 from jaxalign.io.jobs.classifying import ProbabilitiesFn
-from jaxalign.typing import TextBatch
+from jaxalign.typing import Params, TextBatch
 
 SHORTEST_ROW = 16  # tokens; rows are this long, twice as long, and so on
 
@@ -31,7 +31,7 @@ class Labeller(NamedTuple):
 
     probabilities_fn: ProbabilitiesFn
     tokenizer: data.Tokenizer
-    classes: classifying.Classes
+    describe_fn: classifying.DescribeFn
     max_length: int  # tokens that the model has positions for
     name: str
     key: Mapping[str, Any] = {}  # what the name is a hash of, part by part
@@ -73,13 +73,19 @@ def load_labeller(model: str) -> Labeller:
     if not isinstance(config, models.ClassifierConfig):
         raise ValueError(
             f"expected a classifier of texts, which is a sequence classifier with two or more labels, got a "
-            f"{type(config).__name__} in {directory}; tools.score takes reward models"
+            f"{type(config).__name__} in {directory}; tools.score takes reward models, "
+            "tools.classify_hierarchy classifiers with a taxonomy"
         )
     tokenizer = data.load_tokenizer(directory)
     key = {**keys.of_model(config, params), "tokenizer": keys.of_tokenizer(tokenizer)}
-    probabilities_fn = functools.partial(_probabilities, models.build(config), params)
-    classes = classifying.Classes(config.labels, config.multi_label)
-    return Labeller(probabilities_fn, tokenizer, classes, config.backbone.max_length, keys.digest(key)[:16], key)
+    probabilities_fn = make_probabilities_fn(config, params)
+    describe_fn = classifying.Classes(config.labels, config.multi_label).describe
+    return Labeller(probabilities_fn, tokenizer, describe_fn, config.backbone.max_length, keys.digest(key)[:16], key)
+
+
+def make_probabilities_fn(config: models.ClassifierConfig | models.MatchingConfig, params: Params) -> ProbabilitiesFn:
+    """The probabilities of classes of a batch, compiled."""
+    return functools.partial(_probabilities, models.build(config), params)
 
 
 def _probabilities(model, params, batch: TextBatch):
@@ -103,7 +109,7 @@ def classify(
         source.records,
         labeller.probabilities_fn,
         labeller.tokenizer,
-        labeller.classes,
+        labeller.describe_fn,
         out,
         model=f"{labeller.name}/{limit}",
         batch_size=batch_size,

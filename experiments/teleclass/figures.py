@@ -10,15 +10,17 @@ from jaxtyping import Bool
 
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
-from experiments.teleclass.methods import FULL, SUPERVISED, Answers, Test
+from experiments.teleclass import tree
+from experiments.teleclass.methods import FULL, METHODS, SUPERVISED, Answers
 from experiments.teleclass.pipeline import Labelled
-from experiments.teleclass.worlds import Made
+from experiments.teleclass.study import Study, Test
 from jaxalign import metrics
 from jaxalign.io.report import Facts, Section, Table
 from jaxalign.numerics import Ratio
 from jaxalign.taxonomy import Taxonomy
 
-SHOWN = 8  # classes whose terms a report shows, and names of no class
+SHOWN = 8  # names of no class
+RARE = 10  # texts to learn from, below which a class is rare
 
 
 def table(answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy) -> Figures:
@@ -35,14 +37,16 @@ def against(figures: Figures) -> Figures:
 
 
 def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Row:
-    """Example-F1 of the set, P@1, P@3 (of as many as a text has), MRR of all labels, hierarchical F1, and the cost."""
+    """Example-F1 and hierarchical F1 of the set, P@k and MRR of the ranking as the paper and its code have them."""
     one = functools.partial(_each, labels=labels)
     ancestors = jnp.asarray(taxonomy.ancestors)
     return {
         "Example-F1": estimate(one(metrics.example_f1_metric, answers.sets)),
         "P@1": estimate(one(metrics.attainable_precision_metric, answers.scores, topn=1)),
         "P@3": estimate(one(metrics.attainable_precision_metric, answers.scores, topn=3)),
+        "P@3, code": estimate(one(metrics.precision_metric, answers.scores, topn=3)),
         "MRR": estimate(one(metrics.label_mrr_metric, answers.scores)),
+        "MRR, code": estimate(one(metrics.filtered_mrr_metric, answers.scores)),
         "hierarchical F1": estimate(one(metrics.hierarchical_metrics, answers.sets, ancestors=ancestors)["f1"]),
         "tokens": exactly(answers.tokens),
         "unread": exactly(answers.unread),
@@ -69,51 +73,80 @@ def pseudo_labels(labelled: Mapping[str, Labelled], truth: Bool[np.ndarray, "N C
     for name, each in labelled.items():
         kept = each.refined.kept
         for said, cores, of in (
-            ("as annotated", each.annotated, np.ones(len(kept), bool)),
-            ("as annotated, those kept", each.annotated, kept),
+            ("as annotated", each.annotated.cores, np.ones(len(kept), bool)),
+            ("as annotated, those kept", each.annotated.cores, kept),
             ("refined", each.refined.cores, np.ones(len(kept), bool)),
             ("refined, those kept", each.refined.cores, kept),
         ):
             given = taxonomy.close_upwards(cores[of])
             f1 = Ratio(2 * (given & truth[of]).sum(axis=1), given.sum(axis=1) + truth[of].sum(axis=1))
             rows[f"{name}, {said}"] = {"F1": estimate(f1), "texts": exactly(int(of.sum()))}
-        candidates = (each.candidates & truth).sum(axis=1), truth.sum(axis=1)
+        candidates = (each.annotated.candidates & truth).sum(axis=1), truth.sum(axis=1)
         rows[f"{name}, candidates"] = {"recall": estimate(Ratio(*candidates))}
     return rows
 
 
-def sections(answers: Mapping[str, Answers], labelled: Mapping[str, Labelled], made: Made) -> list[Section]:
-    """Shows the levels of the taxonomy, terms of classes, what could not be read, and what some texts are given."""
-    taxonomy, full = made.corpus.taxonomy, labelled[FULL]
-    levels = [
-        (f"level {level}", int(of.sum()), _level_f1(answers[FULL], made, of), _level_f1(answers[SUPERVISED], made, of))
-        for level in range(taxonomy.depth)
-        for of in [taxonomy.levels == level]
-    ]
-    silent = np.isin(np.arange(len(taxonomy)), list(made.world.silent))
-    levels.append(
-        (
-            "classes without a document",
-            int(silent.sum()),
-            *(_level_f1(answers[name], made, silent) for name in (FULL, SUPERVISED)),
-        )
-    )
-    named = [(taxonomy.names[number], " ".join(full.terms[number][1:])) for number in taxonomy.leaves[:SHOWN]]
-    said = full.annotations
+def labelled_by(study: Study, names: tuple[str, ...]) -> dict[str, Labelled]:
+    """Returns the core classes of each of some methods that finds some of its own."""
+    return {name: getattr(study, stage) for name in names if (stage := METHODS[name].labelled)}
+
+
+def sections(answers: Mapping[str, Answers], study: Study, truth: Bool[np.ndarray, "N C"] | None) -> list[Section]:
+    """Shows the levels of the taxonomy, what could not be read, and where classes stay without a document."""
+    shown: list[Section] = []
+    by_level = {name: answers[name] for name in (FULL, SUPERVISED) if name in answers}
+    if by_level and len(study.test.texts):
+        rows = [
+            (said, int(of.sum()), *(_pair_f1(each.sets[:, of], study.test.labels[:, of]) for each in by_level.values()))
+            for said, of in _groups(study, truth).items()
+        ]
+        header = ("", "classes", *(f"F1 of {name}" for name in by_level))
+        shown.append(Table("Figures by level, seed 0", header, rows))
+    if FULL in answers:
+        shown.append(Facts("What became of the documents, seed 0", _counts(study)))
+        shown.append(tree.tree_of(study.corpus.taxonomy, study.labelled, answers[FULL], study.test, "Taxonomy, seed 0"))
+    return shown
+
+
+def _groups(study: Study, truth: Bool[np.ndarray, "N C"] | None) -> dict[str, Bool[np.ndarray, "C"]]:
+    """Classes by level, and those with few texts or none among the documents to learn from."""
+    taxonomy = study.corpus.taxonomy
+    groups = {f"level {level}": taxonomy.levels == level for level in range(taxonomy.depth)}
+    if truth is not None:
+        counts, tested = truth.sum(axis=0), study.test.labels.any(axis=0)
+        groups["classes without a document"] = tested & (counts == 0)
+        groups[f"rare classes, of 1 to {RARE - 1} documents"] = tested & (counts > 0) & (counts < RARE)
+    return groups
+
+
+def _counts(study: Study) -> dict[str, object]:
+    taxonomy, labelled = study.corpus.taxonomy, study.labelled
     counts = {
+        "documents": len(study.corpus.texts),
+        "documents learnt from, those that are most certain": int(labelled.refined.kept.sum()),
+        "documents written for paths": len(study.documents),
+        "classes that are no document's core": int((~labelled.refined.cores.any(axis=0)).sum()),
+        "of these, on no path of a written document": _unreachable(study),
+        "classes": len(taxonomy),
+    }
+    if (said := labelled.annotated.report) is None:
+        return counts | {"core classes were picked": "by similarity; a model would pick them among the candidates"}
+    unknown = [f"{name} ({count})" for name, count in list(said.unknown.items())[:SHOWN]]
+    return counts | {
         "documents without a class": f"{said.without_class} of {said.documents}",
         "classes named that were no candidates": sum(said.outside.values()),
-        "names of no class": ", ".join(f"{name} ({count})" for name, count in list(said.unknown.items())[:SHOWN])
-        or "none",
+        "names of no class": ", ".join(unknown) or "none",
     }
-    return [
-        Table("Figures by level, seed 0", ("", "classes", f"F1 of {FULL}", f"F1 of {SUPERVISED}"), levels),
-        Table("Terms of the first leaves, seed 0", ("class", "terms of the model and of the corpus"), named),
-        Facts("What the model answered about documents, seed 0", counts),
-    ]
 
 
-def _level_f1(answers: Answers, made: Made, classes: Bool[np.ndarray, "C"]) -> float:
-    """The F1 of all pairs of text and class, of some classes."""
-    given, true = answers.sets[:, classes], made.test.labels[:, classes]
+def _unreachable(study: Study) -> int:
+    reached = study.labelled.refined.cores.any(axis=0)
+    reached = study.corpus.taxonomy.close_upwards(reached)
+    for document in study.documents:
+        reached[list(document.path)] = True
+    return int((~reached).sum())
+
+
+def _pair_f1(given: Bool[np.ndarray, "N c"], true: Bool[np.ndarray, "N c"]) -> float:
+    """The F1 of all pairs of text and class."""
     return float(2 * (given & true).sum() / max(given.sum() + true.sum(), 1))

@@ -1,7 +1,8 @@
-"""The classifier on frozen embeddings of texts: ``d W C^T``, with C from embeddings of class names, trained with W."""
+"""The classifier on states of texts from a frozen network: ``d W C^T``, with C from embeddings of class names."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,33 @@ from jaxalign.models.matching import MatchingHead
 class Lessons(NamedTuple):
     """What a classifier learns from: texts of which some classes are known, others not, and what each text counts."""
 
+    texts: Sequence[str]
     embeddings: Float[np.ndarray, "N D"]
     labels: Float[np.ndarray, "N C"]
     where: Bool[np.ndarray, "N C"]
     weights: Float[np.ndarray, "N"]
+
+
+class Learnt(NamedTuple):
+    """What a classifier says of texts: the probability of each class by itself, and its parameters."""
+
+    probabilities: Float[np.ndarray, "N C"]
+    params: Any
+
+
+class LearnFn(Protocol):
+    """``learn(name, lessons, texts, embeddings)``: a classifier that learns from lessons, and what it says of texts."""
+
+    def __call__(
+        self, name: str, lessons: Lessons, texts: Sequence[str], embeddings: Float[np.ndarray, "N D"]
+    ) -> Learnt: ...
+
+
+def labelled_lessons(
+    texts: Sequence[str], embeddings: Float[np.ndarray, "N D"], labels: Bool[np.ndarray, "N C"]
+) -> Lessons:
+    """Returns the lessons of texts all of whose classes are known."""
+    return Lessons(texts, embeddings, labels.astype(np.float32), np.ones_like(labels), np.ones(len(labels), np.float32))
 
 
 def join(cores: Lessons, generated: Lessons) -> Lessons:
@@ -29,25 +53,32 @@ def join(cores: Lessons, generated: Lessons) -> Lessons:
     """
     weight = len(cores.weights) / max(len(generated.weights), 1) if len(cores.weights) else 1.0
     weighted = generated._replace(weights=np.full(len(generated.weights), weight, np.float32))
-    return Lessons(*(np.concatenate(pair) for pair in zip(cores, weighted, strict=True)))
+    texts = [*cores.texts, *generated.texts]
+    return Lessons(texts, *(np.concatenate(pair) for pair in zip(cores[1:], weighted[1:], strict=True)))
 
 
-def learn(
-    lessons: Lessons, class_embeddings: Float[np.ndarray, "C E"], seed: int, *, steps: int, learning_rate: float
-) -> dict[str, Array]:
-    """Returns the parameters of a head after so many steps of Adam on all lessons, with a line down to 0."""
+def learn_head(
+    name: str,
+    lessons: Lessons,
+    texts: Sequence[str],
+    embeddings: Float[np.ndarray, "N D"],
+    *,
+    class_embeddings: Float[np.ndarray, "C E"],
+    seed: int,
+    steps: int,
+    learning_rate: float,
+) -> Learnt:
+    """Learns a head in so many steps of Adam on all lessons, with a line down to 0; texts are known by embeddings."""
     head = MatchingHead(*class_embeddings.shape)
     params = head.init(jax.random.key(seed), jnp.zeros((1, lessons.embeddings.shape[1])))["params"]
     params = {**params, "class_embeddings": jnp.asarray(class_embeddings, jnp.float32)}
-    return _fit(head, params, lessons, jnp.float32(learning_rate), steps)
+    params = _fit(head, params, lessons._replace(texts=()), jnp.float32(learning_rate), steps)
+    return Learnt(np.asarray(_probabilities(head, params, jnp.asarray(embeddings))), params)
 
 
-def probabilities(
-    params: dict[str, Array], embeddings: Float[np.ndarray, "N D"], num_classes: int
-) -> Float[np.ndarray, "N C"]:
-    """Returns the probability of each class by itself."""
-    head = MatchingHead(num_classes, params["class_embeddings"].shape[1])
-    return np.asarray(jax.nn.sigmoid(head.apply({"params": params}, jnp.asarray(embeddings))))
+@functools.partial(jax.jit, static_argnums=0)
+def _probabilities(head: MatchingHead, params: dict[str, Array], embeddings) -> Float[Array, "N C"]:
+    return jax.nn.sigmoid(head.apply({"params": params}, embeddings))
 
 
 @functools.partial(jax.jit, static_argnames=("head", "steps"))

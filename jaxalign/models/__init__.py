@@ -10,26 +10,29 @@ from jaxalign.models.comparisons import (
     verdict_logps,
 )
 from jaxalign.models.config import (
-    ClassifierConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
-    HeadConfig,
     LanguageModelConfig,
-    ModelConfig,
     NetworkConfig,
     Origin,
-    RewardConfig,
     RopeScaling,
-    backbone_config,
 )
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
 from jaxalign.models.encoder_decoder import EncoderDecoder
 from jaxalign.models.encoder_decoder_reward import EncoderDecoderRewardModel
+from jaxalign.models.head_config import (
+    ClassifierConfig,
+    HeadConfig,
+    MatchingConfig,
+    ModelConfig,
+    RewardConfig,
+    backbone_config,
+)
 from jaxalign.models.lora import apply_lora, init_lora, lora_loss, merge_lora
 from jaxalign.models.lora_config import LoraConfig
-from jaxalign.models.matching import MatchingClassifier, MatchingConfig, init_matching_params
+from jaxalign.models.matching import MatchingClassifier, init_matching_params
 from jaxalign.models.pooling import pool_states
 from jaxalign.models.probe import Probe, embed_rows, embed_texts, fit_probe, probe_logits
 from jaxalign.models.quantization import dequantize_base, quantize_base
@@ -95,16 +98,17 @@ REWARD_MODELS = {
     EncoderDecoderConfig: EncoderDecoderRewardModel,
 }
 CLASSIFIERS = {DecoderConfig: Classifier, EncoderConfig: Classifier}
+MATCHING = {DecoderConfig: MatchingClassifier, EncoderConfig: MatchingClassifier}
+HEADS = {RewardConfig: REWARD_MODELS, ClassifierConfig: CLASSIFIERS, MatchingConfig: MATCHING}
 
 
 def build(
     config: ModelConfig,
-) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel | Classifier:
+) -> Decoder | Encoder | EncoderDecoder | RewardModel | EncoderDecoderRewardModel | Classifier | MatchingClassifier:
     """Returns the Flax module that a config describes: ``init`` makes its parameters, ``apply`` runs it.
 
     Args:
       config: that of a network, a ``RewardConfig``, which puts a scalar reward on a network, or a
-        ``ClassifierConfig``, which puts one logit for each class there.
+        ``ClassifierConfig`` or ``MatchingConfig``, which put one logit for each class there.
     """
-    modules = {RewardConfig: REWARD_MODELS, ClassifierConfig: CLASSIFIERS}.get(type(config), NETWORKS)
-    return modules[type(backbone_config(config))](config)
+    return HEADS.get(type(config), NETWORKS)[type(backbone_config(config))](config)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxalign.models.config import ClassifierConfig
+from jaxalign.models.head_config import ClassifierConfig
 from jaxalign.models.layers import project
 from jaxalign.models.pooling import backbone_part, build_backbone, check_length, row_hidden, row_state
 from jaxalign.typing import Params
@@ -66,7 +66,7 @@ def class_probabilities(
     probability of its own.
 
     Args:
-      model: a classifier, as ``models.build`` makes it of a ``ClassifierConfig`` with C labels.
+      model: a classifier, as ``models.build`` makes it of a ``ClassifierConfig`` or ``MatchingConfig`` with C labels.
       params: its parameters.
       tokens: ``[B, L]``, one text in each row.
       mask: ``[B, L]``, True for real tokens.

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxalign.models.config import RewardConfig
 from jaxalign.models.encoder_decoder import EncoderDecoder
+from jaxalign.models.head_config import RewardConfig
 from jaxalign.models.pooling import pool_states
 from jaxalign.models.reward import RewardHead
 from jaxalign.models.streams import Streams, unshifted_streams

@@ -15,9 +15,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxalign.models.config import RewardConfig
 from jaxalign.models.decoder import Decoder
 from jaxalign.models.encoder import Encoder
+from jaxalign.models.head_config import RewardConfig
 from jaxalign.models.layers import project
 from jaxalign.models.pooling import backbone_part, build_backbone, check_length, row_hidden, row_state
 from jaxalign.models.streams import Streams, rows_of_streams, unshifted_streams

@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_annotation",
             "report_annotations",
         ],
+        "answers": ["Answer", "describe_paths", "one_path", "set_paths"],
         "corpus_terms": [
             "CorpusTerms",
             "class_bm25",

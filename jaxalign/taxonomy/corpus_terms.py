@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Real
 
 from jaxalign.taxonomy.taxonomy import Taxonomy
 from jaxalign.taxonomy.term_counts import TermCounts
+from jaxalign.taxonomy.vectors import unit_rows
 
 AffinityFn = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """``affinity_fn(popularity, distinctiveness, similarity)``, all ``[S, T]`` and 0 or more; higher for better terms."""
@@ -193,7 +194,7 @@ def find_corpus_terms(
     """
     _check(taxonomy, cores, counts, class_embeddings, term_embeddings)
     tables = _class_tables(taxonomy, cores, counts)
-    units = [_unit_rows(each) for each in (class_embeddings, term_embeddings)]
+    units = [unit_rows(each) for each in (class_embeddings, term_embeddings)]
     found: list[list[dict[str, float]]] = [[] for _ in taxonomy.names]
     for family in dict.fromkeys([taxonomy.roots, *filter(None, taxonomy.children)]):
         members = np.array([number for number in family if tables.documents[number]], int)
@@ -265,12 +266,6 @@ def _share_out(affinities: np.ndarray, most: int) -> np.ndarray:
     top &= affinities > 0
     wanted = np.where(top, affinities, -np.inf)
     return top & (np.arange(len(top))[:, None] == wanted.argmax(axis=0))
-
-
-def _unit_rows(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)
 
 
 def _check(taxonomy, cores, counts, class_embeddings, term_embeddings) -> None:

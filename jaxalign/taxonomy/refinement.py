@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from jaxalign.taxonomy.vectors import unit_rows
+
 _ROWS_AT_ONCE = 4096
 
 
@@ -138,7 +140,7 @@ def refine_cores(
     _check(embeddings, classes, candidates, most, share)
     count = len(classes.vectors)
     has_vector = classes.documents > 0
-    vectors = jnp.asarray(_unit_rows(classes.vectors))
+    vectors = jnp.asarray(unit_rows(classes.vectors))
     cores, confidences = np.zeros((len(embeddings), count), bool), np.zeros(len(embeddings), np.float32)
     rows = min(_ROWS_AT_ONCE, len(embeddings))
     for start in range(0, len(embeddings), rows or 1):
@@ -146,7 +148,7 @@ def refine_cores(
         where = np.broadcast_to(has_vector, (len(embeddings[block]), count))
         where = where if candidates is None else where & candidates[block]
         padding = ((0, rows - len(where)), (0, 0))
-        units = np.pad(_unit_rows(embeddings[block]), padding)
+        units = np.pad(unit_rows(embeddings[block]), padding)
         found = _refine_block(units, vectors, np.pad(where, padding), most=most)
         cores[block], confidences[block] = (np.asarray(each)[: len(where)] for each in found)
     return RefinedCores(cores, confidences, _most_confident(confidences, cores.any(axis=1), share))
@@ -163,11 +165,6 @@ def _most_confident(confidences: np.ndarray, real: np.ndarray, share: float) -> 
     if not real.any() or not share:
         return np.zeros(len(real), bool)
     return real & (confidences >= np.quantile(confidences[real], 1 - share))
-
-
-def _unit_rows(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)
 
 
 def _check(embeddings, classes, candidates, most, share) -> None:

@@ -13,6 +13,7 @@ from jaxalign.training.objectives.distillation import (
     make_calibration_loss,
     make_distillation_loss,
 )
+from jaxalign.training.objectives.matching import make_matching_loss
 from jaxalign.training.objectives.policy import (
     make_dpo_loss,
     make_ranking_loss,
@@ -42,6 +43,7 @@ __all__ = [
     "make_distillation_loss",
     "make_dpo_loss",
     "make_eval_step",
+    "make_matching_loss",
     "make_ranking_loss",
     "make_reward_loss",
     "make_reward_ranking_loss",

@@ -48,8 +48,13 @@ def test_costs_add_up(toy):
 
 def test_the_report(toy):
     page = (toy[0].output / "report.html").read_text()
-    for title in ("Figures by level", "Terms of the first leaves", "What the model answered about documents"):
-        assert title in page
+    titles = (
+        "Figures by level",
+        "Terms of the first leaves",
+        "What the model answered about documents",
+        "Taxonomy, seed 0",
+    )
+    assert all(title in page for title in titles)
 
 
 def test_other_tasks_are_refused(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import tiny
 
 from jaxalign import losses, models, sharding
+from jaxalign.io import hf
+from jaxalign.io.run import model_config
 
 LABELS = ("animals", "dogs", "plants", "stones")
 EMBEDDINGS = np.random.default_rng(3).standard_normal((4, 5)).astype(np.float32)
@@ -21,7 +23,8 @@ CASES = {
 
 def make(name):
     config = CASES[name]
-    model = models.MatchingClassifier(config)
+    model = models.build(config)
+    assert type(model) is models.MatchingClassifier
     backbone_model, backbone = tiny.init(config.backbone)
     params = models.init_matching_params(model, jax.random.key(0), backbone, jnp.asarray(EMBEDDINGS))
     return model, params, backbone_model, backbone
@@ -48,6 +51,14 @@ def test_logits_by_hand(name):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(tiny.forward(model, params, np.where(mask, tokens, 7), mask=mask), logits)
     assert tiny.forward(model, params, tokens, mask=mask & False).tolist() == [[0] * 4] * 2
+
+
+def test_probabilities_are_of_each_class_by_itself():
+    model, params, _, _ = make("encoder-mean")
+    tokens, mask = rows()
+    logits = np.asarray(tiny.forward(model, params, tokens, mask=mask), np.float64)
+    found = jax.jit(models.class_probabilities, static_argnums=0)(model, params, tokens, mask)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-4, atol=1e-6)
 
 
 def test_start():
@@ -81,11 +92,24 @@ def test_parameters_have_logical_axes():
     assert specs["interaction"].spec[0] == "fsdp" and specs["class_embeddings"].is_fully_replicated
 
 
+def test_its_config_is_that_of_a_head(tmp_path):
+    config = CASES["encoder-mean"]
+    assert models.backbone_config(config) == tiny.ENCODER and config.multi_label and config.family == "bert"
+    model_config.save_config(tmp_path, config)
+    assert model_config.load_config(tmp_path) == config
+    with pytest.raises(ValueError, match="no classifier that matches.*save_hierarchy_model"):
+        hf.save_pretrained(tmp_path / "out", config, make("encoder-mean")[1])
+    lora = models.LoraConfig(2, 4.0)
+    adapter = models.init_lora(jax.random.key(0), make("encoder-mean")[1], lora)
+    with pytest.raises(ValueError, match="no classifier that matches.*save_hierarchy_model"):
+        hf.save_adapter(tmp_path / "out", config, adapter, lora)
+
+
 def test_what_cannot_be_is_told():
     with pytest.raises(ValueError, match="two or more classes, each once"):
         models.MatchingConfig(tiny.ENCODER, ("a", "a"), 5)
     with pytest.raises(ValueError, match="use 'last' or 'mean'"):
         models.MatchingConfig(tiny.PLAIN, LABELS, 5)
-    model = models.MatchingClassifier(dataclasses.replace(CASES["encoder-mean"], class_width=6))
+    model = models.build(dataclasses.replace(CASES["encoder-mean"], class_width=6))
     with pytest.raises(ValueError, match=r"of 4 classes with class_width 6, got \(4, 5\)"):
         models.init_matching_params(model, jax.random.key(0), {}, jnp.asarray(EMBEDDINGS))

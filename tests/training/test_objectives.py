@@ -172,6 +172,9 @@ def test_classifiers_learn_from_one_class_or_from_several(params, problem_type):
     assert tuple(metrics["accuracy"]) == (right[batch.where].sum(), 5)
     assert metrics["tokens"].numerator == mask.sum()
     other = batch._replace(labels=classes if model.config.multi_label else np.eye(3, dtype=np.float32)[classes])
+    matching = models.build(models.MatchingConfig(CONFIG, ("a", "b", "c"), 4, pooling="last"))
+    with pytest.raises(ValueError, match=r"a classifier of class embeddings learns from labels \[B, C\].*got .*\(6,\)"):
+        training.make_classification_loss(matching)(params, batch._replace(labels=np.zeros(6, np.int32)), None)
     with pytest.raises(ValueError, match=rf"{problem_type}' learns from labels \[B.*got labels of shape \(6"):
         value_of(training.make_classification_loss(model), params, other)
 

@@ -46,7 +46,7 @@ def fit(
     """The network after ``tuning.epochs``, with the weights of the epoch that was best on the development part."""
     several = targets.ndim == 2
     split = split_rows(rarest(labels) if several else labels, tuning.dev_share, seed)
-    lengths = reading.row_lengths(tuning, start)
+    lengths = reading.row_lengths(tuning.text_lengths, start.backbone)
     encoded = data.encode_texts(texts, start.tokenizer, max_tokens=lengths[-1], labels=targets)
     network = with_head(start, classes, several, jax.random.key(seed))
     if launch.is_main():
@@ -62,7 +62,7 @@ def fit(
 
 def with_head(start: Start, classes: tuple[str, ...], several: bool, key: Array) -> Policy:
     """A classifier with a fresh head, which reads the state that transformers' classifier of the family reads."""
-    problem_type = models.config.PROBLEM_TYPES[several]
+    problem_type = models.head_config.PROBLEM_TYPES[several]
     model = models.build(models.ClassifierConfig(start.backbone.model.config, classes, problem_type))
     return Policy(model, _init(model, key, start.backbone.params))
 

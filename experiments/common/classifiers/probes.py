@@ -55,7 +55,7 @@ def _embed(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Fl
 
 
 def _read(start: Start, tuning: ClassifierTraining, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
-    lengths = reading.row_lengths(tuning, start)
+    lengths = reading.row_lengths(tuning.text_lengths, start.backbone)
     encoded = data.encode_texts(texts, start.tokenizer, max_tokens=lengths[-1])
     read = functools.partial(models.embed_texts, start.backbone.model, start.backbone.params, normalize=True)
     return reading.read_texts(read, encoded, lengths)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.common.classifiers.settings import ClassifierTraining, Start
+from experiments.common.task import Policy
 from jaxalign import data
 from jaxalign.data import EncodedTexts
 from jaxalign.typing import TextBatch
@@ -13,10 +13,10 @@ from jaxalign.typing import TextBatch
 BATCH = 64  # texts that are read at once
 
 
-def row_lengths(tuning: ClassifierTraining, start: Start) -> tuple[int, ...]:
+def row_lengths(text_lengths: Sequence[int], network: Policy) -> tuple[int, ...]:
     """The lengths of rows in tokens, as far as the network has positions for them."""
-    most = int(min(start.backbone.model.config.max_length, tuning.text_lengths[-1]))
-    return (*(length for length in tuning.text_lengths if length < most), most)
+    most = int(min(network.model.config.max_length, text_lengths[-1]))
+    return (*(length for length in text_lengths if length < most), most)
 
 
 def select(texts: EncodedTexts, rows: Int[np.ndarray, "n"]) -> EncodedTexts:

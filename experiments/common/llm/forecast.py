@@ -30,7 +30,13 @@ _OPTION = re.compile(r"^Options: .*; (.+)$|^([A-Z])\) ", re.MULTILINE)
 
 
 def announce(
-    flags: LanguageModel, engine: Engine, run: Callable[[Engine], object], *, times: int, simulated: bool
+    flags: LanguageModel,
+    engine: Engine,
+    run: Callable[[Engine], object],
+    *,
+    times: int,
+    simulated: bool,
+    write: Callable[[str, int], str] | None = None,
 ) -> None:
     """Prints what ``times`` such runs ask for at most, and what is in the file already, if a real model is asked.
 
@@ -40,13 +46,15 @@ def announce(
       run: asks the engine that it is given everything that the experiment asks.
       times: repetitions of ``run``.
       simulated: the engine is a simulated model, of which nothing is printed.
+      write: writes what the stand-in answers to a prompt within so many tokens, so that the experiment can read it;
+        None for texts with aspects and options.
     """
     if simulated or flags.replay is not None:
         return
     prompts: list[str] = []
     ledger = Ledger()
     thinking = flags.server.thinking_tokens if flags.endpoint else 0
-    writer, scorer = _writer(ledger, prompts, thinking), _scorer(engine, ledger, prompts, thinking)
+    writer, scorer = _writer(ledger, prompts, thinking, write or _longest), _scorer(engine, ledger, prompts, thinking)
     documents = Metered(writer, lambda prompt, seed: {})
     stand_in = dataclasses.replace(engine, generate=writer, score_options=scorer, documents=documents, ledger=ledger)
     with contextlib.redirect_stderr(io.StringIO()):  # what the run says, it will say again
@@ -69,13 +77,13 @@ def _described(ledger: Ledger) -> str:
     return f"; the budget of this run is {ledger.budget}." if ledger.budget.limits else "."
 
 
-def _writer(ledger: Ledger, prompts: list[str], thinking: int):
+def _writer(ledger: Ledger, prompts: list[str], thinking: int, write: Callable[[str, int], str]):
     def generate(asked: Sequence[str], *, n: int = 1, max_tokens: int = 256, **_: Any) -> list[list[str]]:
         prompts.extend(asked)
         longest = max_tokens + thinking
         answers = [Answer(("",), ("",), guess_tokens(prompt), longest) for prompt in asked for _ in range(n)]
         ledger.add(usage_of(answers), Usage())
-        return [[_longest(prompt, max_tokens)] * n for prompt in asked]
+        return [[write(prompt, max_tokens)] * n for prompt in asked]
 
     return generate
 

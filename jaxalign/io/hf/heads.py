@@ -6,8 +6,8 @@ from typing import Any
 from jaxalign.io.hf.families import FAMILIES, Classifier
 from jaxalign.io.hf.json_files import without
 from jaxalign.io.hf.parts import refuse
-from jaxalign.models import ClassifierConfig, EncoderConfig, HeadConfig, NetworkConfig, RewardConfig
-from jaxalign.models.config import PROBLEM_TYPES
+from jaxalign.models import ClassifierConfig, EncoderConfig, HeadConfig, MatchingConfig, NetworkConfig, RewardConfig
+from jaxalign.models.head_config import PROBLEM_TYPES
 
 REWARD_LABELS = ("REWARD",)
 HEAD_KEYS = ("id2label", "label2id", "num_labels", "problem_type")  # they describe a classifier's head
@@ -31,6 +31,7 @@ def read_head(keys: Mapping[str, Any], network: NetworkConfig) -> HeadConfig:
 
 def write_head(config: HeadConfig, keys: dict[str, Any], was_classifier: bool) -> dict[str, Any]:
     """The keys of config.json with what they say of the head, which stays as it is where it says what is so."""
+    check_class(config)
     keys = keys | {"architectures": [_classifier(config).architecture]}
     stated = read_head(keys, config.backbone) if was_classifier else None
     if isinstance(config, RewardConfig):
@@ -43,6 +44,16 @@ def write_head(config: HeadConfig, keys: dict[str, Any], was_classifier: bool) -
     names = {str(number): label for number, label in enumerate(labels)}
     numbers = {label: number for number, label in enumerate(labels)}
     return without(keys, HEAD_KEYS) | {"id2label": names, "label2id": numbers} | problem
+
+
+def check_class(config: HeadConfig) -> None:
+    """ValueError for a head that neither transformers nor peft have a class for."""
+    if isinstance(config, MatchingConfig):
+        raise ValueError(
+            "transformers has no classifier that matches with embeddings of classes; write this one with "
+            "jaxalign.io.hierarchy_model.save_hierarchy_model, or its backbone alone (config.backbone, "
+            "params['backbone'])"
+        )
 
 
 def _meaning(config: ClassifierConfig) -> tuple[tuple[str, ...], str]:

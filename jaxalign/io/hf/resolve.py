@@ -12,6 +12,8 @@ FILES = [
     "model.safetensors.index.json",
     "adapter_config.json",
     "adapter_model.safetensors",
+    "class_matching.safetensors",  # these two beside the encoder of a hierarchical classifier
+    "taxonomy.json",
     *tokenizer_files.FILES,
 ]
 """Patterns of what is fetched."""

@@ -17,6 +17,7 @@ import numpy as np
 from jaxalign import models
 from jaxalign.io.hf.config import without_runtime
 from jaxalign.io.hf.families import FAMILIES
+from jaxalign.io.hf.heads import check_class
 from jaxalign.io.hf.names import linear
 from jaxalign.models import ModelConfig
 from jaxalign.sharding.rules import STACK
@@ -81,6 +82,7 @@ def slots(config: ModelConfig, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> li
     family = FAMILIES[config.family]
     names, prefixes = dict(family.names), dict.fromkeys(family.names, "")
     if isinstance(config, models.HeadConfig):
+        check_class(config)
         names = {f"backbone/{path}": name for path, name in family.names.items()}
         prefixes = dict.fromkeys(names, family.classifier.prefix)
         names |= linear(HEADS[type(config)], family.classifier.head)

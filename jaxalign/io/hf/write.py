@@ -67,6 +67,23 @@ def save_pretrained(
         parameters, or too large for ``dtype``; or the tokenizer has more tokens than it.
       FileExistsError: ``directory`` holds something other than an export.
     """
+    with exporting(directory, config, params, tokenizer, dtype=dtype, max_shard_bytes=max_shard_bytes, card=card):
+        pass  # nothing beside it
+    return pathlib.Path(directory)
+
+
+@contextlib.contextmanager
+def exporting(
+    directory: str | pathlib.Path,
+    config: ModelConfig,
+    params: Params,
+    tokenizer: Any = None,
+    *,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    max_shard_bytes: int | float = 5e9,
+    card: ModelCard = PLAIN_CARD,
+) -> Iterator[pathlib.Path]:
+    """:func:`save_pretrained` that gives the written folder before it gets its name, so that files can be added."""
     directory = pathlib.Path(directory)
     leaves = flax.traverse_util.flatten_dict(params, sep="/")
     if "unembedding" in leaves and getattr(config, "tied_embeddings", False):
@@ -91,7 +108,7 @@ def save_pretrained(
         (folder / "README.md").write_text(render_card(card, config, num_params, dtype), encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
-    return directory
+        yield folder
 
 
 def _check(config, leaves, expected):

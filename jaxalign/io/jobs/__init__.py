@@ -2,7 +2,7 @@
 
     jobs.write_completions("samples.jsonl", model, params, tokenizer, prompts, key, ...)  # samples of prompts
     jobs.score_file(records, reward_fn, encode_fn, "scores.jsonl", ...)  # rewards of responses
-    jobs.classify_file(texts, probabilities_fn, tokenizer, classes, "classes.jsonl", ...)  # classes of texts
+    jobs.classify_file(texts, probabilities_fn, tokenizer, classes.describe, "classes.jsonl", ...)  # classes of texts
     records = jobs.stored_records("pairs.jsonl", provenance, make)  # records that a run makes once
     task = jobs.kept_task("run", "values", task, make, ...)  # a stage of AttrPrompt, which a person may edit
     jobs.write_document_file("documents.jsonl", generate, requests, ...)  # generated documents

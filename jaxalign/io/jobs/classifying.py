@@ -6,7 +6,8 @@ One line a text, in the order of the texts, so that nothing is lost and nothing 
      "probabilities": {"World": 0.1, "Sports": 0.9}}
     {"index": 1, "row": 2, "id": "b", "record": "<hash>", "model": "<name>", "skipped": "text: it is empty, ..."}
 
-A classifier of several labels writes ``"labels"``, those of a probability of at least one half. ``index`` counts texts
+A classifier of several labels writes ``"labels"``, those of a probability of at least one half (:class:`Classes`);
+other fields of classes are the caller's. ``index`` counts texts
 from 0, ``row`` the rows that they were read from, skipped ones included. ``record`` is a hash of the text, and
 ``model`` is what the caller says: a file is never continued with other data or another model. Beside it stands
 ``<file>.settings.json``, where the caller names what the classes depend on.
@@ -32,6 +33,9 @@ from jaxalign.typing import TextBatch
 ProbabilitiesFn = Callable[[TextBatch], Any]
 """``probabilities_fn(batch) -> [B, C]``: the probability of each class, in [0, 1]."""
 
+DescribeFn = Callable[[Float[np.ndarray, "C"]], Mapping[str, Any]]
+"""``describe_fn(probabilities) -> fields``: what the line of one text says of its classes, as JSON."""
+
 FORMAT = 1  # of the lines
 BATCHES_AT_ONCE = 16  # batches of texts between two writes: what a killed run computes again at most
 
@@ -46,6 +50,19 @@ class Classes(NamedTuple):
 
     names: tuple[str, ...]
     several: bool = False
+
+    def describe(self, probabilities: Float[np.ndarray, "C"]) -> dict[str, Any]:
+        """Returns what a line says of a text: its class, or its classes, and the probability of each.
+
+        Args:
+          probabilities: ``[C]``, in the order of ``names``.
+        """
+        each = dict(zip(self.names, map(float, probabilities), strict=True))
+        if self.several:
+            said = {"labels": [name for name, probability in each.items() if probability >= 0.5]}
+        else:
+            said = {"label": self.names[int(np.argmax(probabilities))]}
+        return {**said, "probabilities": each}
 
 
 class ClassifyingReport(NamedTuple):
@@ -70,7 +87,7 @@ def classify_file(
     texts: Sequence[TextRow],
     probabilities_fn: ProbabilitiesFn,
     tokenizer: Tokenizer,
-    classes: Classes,
+    describe_fn: DescribeFn,
     out: str | os.PathLike,
     *,
     model: str,
@@ -87,7 +104,8 @@ def classify_file(
       texts: the texts.
       probabilities_fn: gives the probability of each class of a :class:`~jaxalign.typing.TextBatch`.
       tokenizer: of the classifier.
-      classes: their names, and whether a text may have several.
+      describe_fn: makes the fields of a text's line of its probabilities, such as :meth:`Classes.describe`; what it
+        depends on belongs to ``settings``.
       out: the file of JSON lines, with the fields that stand in this module's docstring.
       model: what identifies ``probabilities_fn`` and ``tokenizer``, for instance a hash of weights and config.
       batch_size: texts in a batch.
@@ -122,7 +140,7 @@ def classify_file(
             ):
                 if isinstance(result, str) and not skip_bad_rows:
                     raise ValueError(f"{place_of(identities[index])}: {result}. Correct it, or skip bad rows")
-                lines.append(identities[index] | _line(result, classes))
+                lines.append(identities[index] | _line(result, describe_fn))
                 file.append(json.dumps(lines[-1]), f"text {index}")
             progress.update(len(lines), {}, 0.0)
     problems = [f"{place_of(line)}: {line['skipped']}" for line in lines if "skipped" in line]
@@ -173,15 +191,10 @@ def _probabilities(texts: EncodedTexts, probabilities_fn, row_lengths, batch_siz
     return found[np.argsort(np.concatenate(order))]
 
 
-def _line(result: _Result | str, classes: Classes) -> dict[str, Any]:
+def _line(result: _Result | str, describe_fn: DescribeFn) -> dict[str, Any]:
     if isinstance(result, str):
         return {"skipped": result}
-    probabilities = dict(zip(classes.names, map(float, result.probabilities), strict=True))
-    if classes.several:
-        said = {"labels": [name for name, probability in probabilities.items() if probability >= 0.5]}
-    else:
-        said = {"label": classes.names[int(np.argmax(result.probabilities))]}
-    return {"truncated": result.truncated, **said, "probabilities": probabilities}
+    return {"truncated": result.truncated, **describe_fn(result.probabilities)}
 
 
 def _identity(index: int, text: TextRow, model: str, rows: Sequence[int] | None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["figures", "pages"],
+    ["figures", "pages", "sections", "tree"],
     {
-        "pages": [
+        "pages": ["format_number", "metric_series", "without_secrets", "write_report"],
+        "sections": [
             "Code",
             "Curves",
             "Estimate",
@@ -21,10 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Section",
             "Table",
             "Texts",
-            "format_number",
-            "metric_series",
-            "without_secrets",
-            "write_report",
         ],
+        "tree": ["Node", "Tree"],
     },
 )

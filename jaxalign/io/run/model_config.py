@@ -11,6 +11,7 @@ from jaxalign.models import (
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
+    MatchingConfig,
     ModelConfig,
     Origin,
     RewardConfig,
@@ -24,6 +25,7 @@ KNOWN = (
     EncoderDecoderConfig,
     RewardConfig,
     ClassifierConfig,
+    MatchingConfig,
     RopeScaling,
     Origin,
 )

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxalign import losses, numerics
 from jaxalign.data.batches.counts import count_tokens
+from jaxalign.models import ClassifierConfig, MatchingConfig
 from jaxalign.numerics import Ratio
 from jaxalign.typing import LossFn, Metrics, Params, TextBatch
 
@@ -24,7 +25,8 @@ def make_classification_loss(model) -> LossFn:
     There is no dropout, which transformers' BERT has at 0.1 while it learns.
 
     Args:
-      model: a classifier (:class:`jaxalign.models.ClassifierConfig`), whose ``problem_type`` decides.
+      model: a classifier (:class:`jaxalign.models.ClassifierConfig`), whose ``problem_type`` decides; or one that
+        matches with embeddings of classes (:class:`jaxalign.models.MatchingConfig`), where a text may have several.
 
     Returns:
       ``loss_fn(params, batch, key) -> (loss, metrics)``; ``key`` is not used. ``batch`` is a
@@ -42,8 +44,8 @@ def _classification_loss(model, params: Params, batch: TextBatch, key) -> tuple[
     if (batch.labels.ndim == 2) != several:
         expected = "[B, C], chances of each class" if several else "[B], one class for each text"
         raise ValueError(
-            f"a classifier of problem_type {model.config.problem_type!r} learns from labels {expected}, got labels of "
-            f"shape {batch.labels.shape}; encode them so, or change problem_type"
+            f"{_kind(model.config)} learns from labels {expected}, got labels of shape {batch.labels.shape}; encode "
+            "them so, or build another classifier (models.ClassifierConfig with another problem_type)"
         )
     logits = model.apply({"params": params}, batch.tokens, mask=batch.mask)
     loss_fn = losses.sigmoid_cross_entropy_loss if several else losses.softmax_cross_entropy_loss
@@ -53,3 +55,8 @@ def _classification_loss(model, params: Params, batch: TextBatch, key) -> tuple[
     else:
         right = jnp.argmax(logits, axis=-1) == batch.labels
     return loss, {"accuracy": numerics.ratio(1.0 * right, where=batch.where), "tokens": count_tokens(batch)}
+
+
+def _kind(config: ClassifierConfig | MatchingConfig) -> str:
+    named = isinstance(config, ClassifierConfig)
+    return f"a classifier of problem_type {config.problem_type!r}" if named else "a classifier of class embeddings"

@@ -21,7 +21,8 @@ def by_length(batch):
 
 def classify(out, texts=TEXTS, probabilities_fn=by_length, classes=CLASSES, batch_size=2, **options):
     options = dict(model="m", row_lengths=(3, 7), show=False) | options
-    return classifying.classify_file(texts, probabilities_fn, Letters(), classes, out, batch_size=batch_size, **options)
+    fns = probabilities_fn, Letters(), classes.describe
+    return classifying.classify_file(texts, *fns, out, batch_size=batch_size, **options)
 
 
 @pytest.fixture(autouse=True)
