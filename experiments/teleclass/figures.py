@@ -56,7 +56,7 @@ def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) 
 def _each(metric: Callable, values: np.ndarray, *, labels: Bool[np.ndarray, "N C"], ancestors=None, **options):
     """Returns the metric of each text by itself, to resample."""
     more = () if ancestors is None else (ancestors,)
-    return _by_text(metric, tuple(options.items()))(jnp.asarray(values), jnp.asarray(labels), *more)
+    return _by_text(metric, tuple(options.items()))(jnp.asarray(values), jnp.asarray(labels, jnp.float32), *more)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 Terms = Sequence[Sequence[str]]
 """Those of each class, in the order of the taxonomy."""
 MOST_CORES = 3  # of a document, as in the authors' code: with all gaps a document of many classes keeps most of them
+LEAST = 5  # times that a term must stand in the documents of a class
 
 
 class Corpus(NamedTuple):
@@ -90,8 +91,10 @@ def corpus_terms(corpus: Corpus, cores: Bool[np.ndarray, "N C"]) -> Terms:
     """Returns the terms that the corpus has for each class."""
     index = teleclass.index_texts(corpus.texts)
     counts = teleclass.count_terms(index, corpus.mine(corpus.texts))
+    frequent = counts.terms_in_texts.sum(axis=0) >= LEAST  # others would be embedded for nothing
+    counts = teleclass.count_terms(index, np.array(counts.terms)[frequent].tolist())
     embeddings = corpus.embed(corpus.taxonomy.names), corpus.embed(counts.terms)
-    return teleclass.find_corpus_terms(corpus.taxonomy, cores, counts, *embeddings).terms
+    return teleclass.find_corpus_terms(corpus.taxonomy, cores, counts, *embeddings, min_count=LEAST).terms
 
 
 def similarities(corpus: Corpus, terms: Terms, embeddings: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
