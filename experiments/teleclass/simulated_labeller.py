@@ -56,16 +56,13 @@ class SimulatedLabeller:
 
     @functools.cached_property
     def _words(self) -> Mapping[str, tuple[int, float]]:
-        """The class of each word, and the chance that the word is understood."""
-        taxonomy, known = self.world.taxonomy, self.world.known
-        owned = {
-            word: (number, self.glance if word in known[number] else self.guess)
-            for number, words in enumerate(self.world.terms)
-            for word in words
-        }
-        unique = {name for name, numbers in self._classes.items() if len(numbers) == 1}
-        names = {name: (number, self.glance) for number, name in enumerate(taxonomy.names) if name in unique}
-        return owned | names
+        """The class of each word, and the chance that the word is understood; a name of two classes says of neither."""
+        world, chances = self.world, {}
+        for number, name in enumerate(world.taxonomy.names):
+            own = [*world.known[number], *world.ideas[number], *([name] if len(self._classes[name]) == 1 else [])]
+            chances |= dict.fromkeys(world.terms[number], (number, self.guess))
+            chances |= dict.fromkeys(own, (number, self.glance))
+        return chances
 
     @functools.cached_property
     def _classes(self) -> Mapping[str, Sequence[int]]:
