@@ -77,7 +77,7 @@ FILES = dataclasses.replace(
     DEFAULT,
     task="files",
     num_texts=(0, 0),
-    training=Training(learning_rate=0.003),
+    training=Training(steps=150),
     seeds=1,
     output=pathlib.Path("runs/teleclass-files"),
 )
