@@ -18,6 +18,9 @@ from jaxalign.typing import Params
 Row = Mapping[str, Estimate]
 """Held-out figures of one policy, by name."""
 
+EstimateFn = Callable[[Ratio], Estimate]
+"""``estimate(per_prompt)``: :func:`estimate`, or :func:`point`."""
+
 
 class Policy(NamedTuple):
     """A model and its parameters."""
@@ -53,6 +56,11 @@ def estimate(per_prompt: Ratio) -> Estimate:
     low, high = metrics.bootstrap_interval(jax.random.key(0), parts)
     value = np.sum(parts.numerator) / np.sum(parts.denominator)
     return Estimate(float(value), float(low), float(high))
+
+
+def point(per_prompt: Ratio) -> Estimate:
+    """Returns the ratio over all prompts alone, for the intervals of several seeds, which take its place."""
+    return exactly(float(np.sum(per_prompt.numerator) / np.sum(per_prompt.denominator)))
 
 
 def exactly(value: float) -> Estimate:

@@ -27,7 +27,8 @@ def _shuffle(source: Source, seed: int) -> Source:
     of = np.arange(len(taxonomy))  # whose name each class gets
     for level in range(taxonomy.depth):
         (numbers,) = np.nonzero(taxonomy.levels == level)
-        of[numbers] = rng.permutation(numbers)
+        order = rng.permutation(numbers)
+        of[order] = np.roll(order, 1)  # no class of several keeps its own
     has = {int(name): number for number, name in enumerate(of)}
     renamed = Taxonomy(tuple(taxonomy.names[n] for n in of), taxonomy.parents, taxonomy.ids)
     first = {path[-1]: path for path in reversed(taxonomy.paths)}

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from experiments.common.report import Figures
-from experiments.common.task import Row, estimate, exactly
+from experiments.common.task import EstimateFn, Row, estimate, exactly
 from experiments.teleclass import tree
 from experiments.teleclass.methods import FULL, METHODS, SUPERVISED, Answers
 from experiments.teleclass.pipeline import Labelled
@@ -23,9 +23,16 @@ SHOWN = 8  # names of no class
 RARE = 10  # texts to learn from, below which a class is rare
 
 
-def table(answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy) -> Figures:
-    """Returns the figures of each method on the test texts."""
-    return {name: _row(each, test.labels, taxonomy) for name, each in answers.items()}
+def table(
+    answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy, estimate: EstimateFn = estimate
+) -> Figures:
+    """Returns the figures of each method on the test texts.
+
+    Args:
+      estimate: makes a figure of one number for each text; :func:`experiments.common.task.point` has no interval, where
+        that over seeds will stand in its place.
+    """
+    return {name: _row(each, test.labels, taxonomy, estimate) for name, each in answers.items()}
 
 
 def against(figures: Figures) -> Figures:
@@ -36,7 +43,7 @@ def against(figures: Figures) -> Figures:
     }
 
 
-def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Row:
+def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy, estimate: EstimateFn) -> Row:
     """Example-F1 and hierarchical F1 of the set, P@k and MRR of the ranking as the paper and its code have them."""
     one = functools.partial(_each, labels=labels)
     ancestors = jnp.asarray(taxonomy.ancestors)
@@ -67,7 +74,12 @@ def _by_text(metric: Callable, options: tuple):
     return jax.jit(lambda values, labels, *more: jax.vmap(lambda *row: one(*row, *more))(values, labels))
 
 
-def pseudo_labels(labelled: Mapping[str, Labelled], truth: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Figures:
+def pseudo_labels(
+    labelled: Mapping[str, Labelled],
+    truth: Bool[np.ndarray, "N C"],
+    taxonomy: Taxonomy,
+    estimate: EstimateFn = estimate,
+) -> Figures:
     """Returns how right core classes are before and after refinement, closed upwards, of all and of those kept."""
     rows = {}
     for name, each in labelled.items():

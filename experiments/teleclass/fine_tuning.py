@@ -122,7 +122,8 @@ def name_vectors(network: Policy, tokenizer: data.HfTokenizer, taxonomy: Taxonom
     encoded = data.encode_texts(taxonomy.names, tokenizer, max_tokens=network.model.config.max_length)
     length = int(encoded.lengths.max())
     (batch,) = data.ordered_text_batches(encoded, batch_size=len(encoded), row_lengths=[length])
-    hidden = network.model.apply({"params": network.params}, batch.tokens, mask=batch.mask)
+    real = jnp.asarray(batch.mask)
+    hidden = network.model.apply({"params": network.params}, jnp.asarray(batch.tokens), mask=real)
     behind = np.pad(batch.mask[:, 1:], ((0, 0), (0, 1)))  # real tokens that another one follows
     words = batch.mask & behind & (np.arange(length)[None] > 0)
     return np.asarray(models.pool_states(hidden, jnp.asarray(words), "mean"))
