@@ -169,16 +169,16 @@ def run_seed(config: Config, setting: Setting, seed: int, engine: Engine | None,
     study, truth = open_study(config, setting, seed, engine, ledger)
     names = config.methods or methods.possible(model=study.engine is not None, labels=truth is not None)
     answers = {name: methods.answer(study, name) for name in names}
-    tables, estimate = {}, task.estimate if config.seeds == 1 else task.point
+    tables, estimates = {}, task.estimates if config.seeds == 1 else task.points
     if len(study.test.texts):
-        tables[TEXTS] = figures.table(answers, study.test, study.corpus.taxonomy, estimate)
+        tables[TEXTS] = figures.table(answers, study.test, study.corpus.taxonomy, estimates)
         tables |= {AGAINST: figures.against(tables[TEXTS])} if FULL in names and len(names) > 1 else {}
     if truth is not None and (labelled := figures.labelled_by(study, names)):
-        tables[CORES] = figures.pseudo_labels(labelled, truth, study.corpus.taxonomy, estimate)
+        tables[CORES] = figures.pseudo_labels(labelled, truth, study.corpus.taxonomy, estimates)
     for control in config.controls:
         changed, _ = open_study(config, setting, seed, engine, ledger, control)
         found = {name: methods.answer(changed, name) for name in CONTROLLED}
-        tables[control] = figures.table(found, changed.test, changed.corpus.taxonomy, estimate)
+        tables[control] = figures.table(found, changed.test, changed.corpus.taxonomy, estimates)
     if setting.encoder is not None and FULL in answers:
         network = study.learn if config.training.classifier == "fine-tuned" else setting.encoder
         exporting.write_classes(study, answers[FULL], config.output / f"seed-{seed}")

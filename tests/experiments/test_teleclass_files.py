@@ -118,7 +118,7 @@ def test_documents_without_labels(folder, tmp_path):
 
 
 def test_fine_tuning_learns_and_goes_on(folder, tmp_path):
-    tuned = "--classifier fine-tuned --epochs 12 --batch 16 --fine-tuning-rate 3e-3 --pooling first".split()
+    tuned = "--classifier fine-tuned --epochs 6 --batch 8 --fine-tuning-rate 3e-3 --pooling first".split()
     flags = [*tuned, *given(folder), "--methods", SUPERVISED, FULL, NAMES]
     found = run(folder, tmp_path / "run", *flags)
     best, names = (found[f"{teleclass.TEXTS}/{row}/Example-F1"] for row in (SUPERVISED, NAMES))
