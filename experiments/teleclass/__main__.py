@@ -179,11 +179,15 @@ def run_seed(config: Config, setting: Setting, seed: int, engine: Engine | None,
         changed, _ = open_study(config, setting, seed, engine, ledger, control)
         found = {name: methods.answer(changed, name) for name in CONTROLLED}
         tables[control] = figures.table(found, changed.test, changed.corpus.taxonomy, estimates)
+    sections = figures.sections(answers, study, truth) if seed == 0 else []
+    tuned = config.training.classifier == "fine-tuned"
+    if tuned and seed == 0:
+        sections.append(Facts("Texts that were cut in fine-tuning, seed 0", study.learn.truncated))
     if setting.encoder is not None and FULL in answers:
-        network = study.learn if config.training.classifier == "fine-tuned" else setting.encoder
+        network = study.learn if tuned else setting.encoder
         exporting.write_classes(study, answers[FULL], config.output / f"seed-{seed}")
         exporting.export(study, answers[FULL], network, config.output / f"seed-{seed}/model")
-    return tables, figures.sections(answers, study, truth) if seed == 0 else []
+    return tables, sections
 
 
 def open_study(config: Config, setting: Setting, seed: int, engine: Engine | None, ledger: Ledger, control: str = ""):
