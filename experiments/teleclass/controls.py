@@ -1,7 +1,7 @@
 """Settings in which a method should do worse, or no worse, if it works for the reasons it is said to."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
 
 import numpy as np
 
@@ -44,14 +44,15 @@ def _strip(source: Source, seed: int) -> Source:
     names = source.taxonomy.names
 
     def stripped(texts: Texts | None) -> Texts | None:
-        return texts and texts._replace(texts=_masked(texts.texts, names))
+        return texts and texts._replace(texts=_masked(tuple(texts.texts), names))
 
-    texts = _masked([each.text for each in source.documents or ()], names)
+    texts = _masked(tuple(each.text for each in source.documents or ()), names)
     documents = source.documents and [
         each._replace(text=text) for each, text in zip(source.documents, texts, strict=True)
     ]
     return dataclasses.replace(source, corpus=stripped(source.corpus), test=stripped(source.test), documents=documents)
 
 
-def _masked(texts: Sequence[str], names: Sequence[str]) -> list[str]:
+@functools.lru_cache(maxsize=8)  # seeds divide the same documents
+def _masked(texts: tuple[str, ...], names: tuple[str, ...]) -> list[str]:
     return [mask_words(text, names) for text in texts]
