@@ -1,7 +1,7 @@
 """What an alignment experiment needs to know of its data: the seam between a method and a world."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ from jaxalign.typing import Params
 
 Row = Mapping[str, Estimate]
 """Held-out figures of one policy, by name."""
+
+EstimatesFn = Callable[[Mapping[Any, Ratio]], dict[Any, Estimate]]
+"""``estimates(per_prompt)``: :func:`estimates`, or :func:`points`."""
 
 
 class Policy(NamedTuple):
@@ -49,9 +52,34 @@ class Task(NamedTuple):
 
 def estimate(per_prompt: Ratio) -> Estimate:
     """Returns the ratio over all prompts with its 95 % bootstrap interval, prompts being resampled."""
-    parts = Ratio(*(jnp.asarray(part, jnp.float32) for part in per_prompt))
-    low, high = metrics.bootstrap_interval(jax.random.key(0), parts)
-    value = np.sum(parts.numerator) / np.sum(parts.denominator)
+    return estimates({"": per_prompt})[""]
+
+
+def estimates(per_prompt: Mapping[Any, Ratio]) -> dict[Any, Estimate]:
+    """Does what :func:`estimate` does for many ratios; those over as many prompts share their resamples, and are fast.
+
+    Args:
+      per_prompt: ratios ``[N]`` by name; N may differ from one to the next.
+    """
+    parts = {name: np.asarray(tuple(ratio), np.float32) for name, ratio in per_prompt.items()}
+    found = {}
+    for number in {part.shape[1] for part in parts.values()}:
+        names = [name for name, part in parts.items() if part.shape[1] == number]
+        together = Ratio(*np.stack([parts[name] for name in names], axis=-1))
+        ends = metrics.bootstrap_interval(jax.random.key(0), Ratio(*map(jnp.asarray, together)))
+        values = together.numerator.sum(axis=0) / together.denominator.sum(axis=0)
+        found |= dict(zip(names, map(_estimate, values, *map(np.asarray, ends)), strict=True))
+    return {name: found[name] for name in parts}
+
+
+def points(per_prompt: Mapping[Any, Ratio]) -> dict[Any, Estimate]:
+    """Returns the ratios over all prompts alone, for the intervals of several seeds, which take their place."""
+    return {
+        name: exactly(float(np.sum(ratio.numerator) / np.sum(ratio.denominator))) for name, ratio in per_prompt.items()
+    }
+
+
+def _estimate(value, low, high) -> Estimate:
     return Estimate(float(value), float(low), float(high))
 
 

@@ -32,7 +32,7 @@ import dataclasses
 import pathlib
 from typing import Literal, NamedTuple
 
-from experiments.common import machines, origin, report
+from experiments.common import machines, origin, report, task
 from experiments.common.fields import Count, CountOrNone, check_names, flattened
 from experiments.common.llm import accounts, forecast
 from experiments.common.llm.engine import Engine, open_engine
@@ -77,7 +77,7 @@ FILES = dataclasses.replace(
     DEFAULT,
     task="files",
     num_texts=(0, 0),
-    training=Training(learning_rate=0.003),
+    training=Training(steps=150),
     seeds=1,
     output=pathlib.Path("runs/teleclass-files"),
 )
@@ -169,21 +169,25 @@ def run_seed(config: Config, setting: Setting, seed: int, engine: Engine | None,
     study, truth = open_study(config, setting, seed, engine, ledger)
     names = config.methods or methods.possible(model=study.engine is not None, labels=truth is not None)
     answers = {name: methods.answer(study, name) for name in names}
-    tables = {}
+    tables, estimates = {}, task.estimates if config.seeds == 1 else task.points
     if len(study.test.texts):
-        tables[TEXTS] = figures.table(answers, study.test, study.corpus.taxonomy)
+        tables[TEXTS] = figures.table(answers, study.test, study.corpus.taxonomy, estimates)
         tables |= {AGAINST: figures.against(tables[TEXTS])} if FULL in names and len(names) > 1 else {}
     if truth is not None and (labelled := figures.labelled_by(study, names)):
-        tables[CORES] = figures.pseudo_labels(labelled, truth, study.corpus.taxonomy)
+        tables[CORES] = figures.pseudo_labels(labelled, truth, study.corpus.taxonomy, estimates)
     for control in config.controls:
         changed, _ = open_study(config, setting, seed, engine, ledger, control)
         found = {name: methods.answer(changed, name) for name in CONTROLLED}
-        tables[control] = figures.table(found, changed.test, changed.corpus.taxonomy)
+        tables[control] = figures.table(found, changed.test, changed.corpus.taxonomy, estimates)
+    sections = figures.sections(answers, study, truth) if seed == 0 else []
+    tuned = config.training.classifier == "fine-tuned"
+    if tuned and seed == 0:
+        sections.append(Facts("Texts that were cut in fine-tuning, seed 0", study.learn.truncated))
     if setting.encoder is not None and FULL in answers:
-        network = study.learn if config.training.classifier == "fine-tuned" else setting.encoder
+        network = study.learn if tuned else setting.encoder
         exporting.write_classes(study, answers[FULL], config.output / f"seed-{seed}")
         exporting.export(study, answers[FULL], network, config.output / f"seed-{seed}/model")
-    return tables, figures.sections(answers, study, truth) if seed == 0 else []
+    return tables, sections
 
 
 def open_study(config: Config, setting: Setting, seed: int, engine: Engine | None, ledger: Ledger, control: str = ""):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from experiments.common.report import Figures
-from experiments.common.task import Row, estimate, exactly
+from experiments.common.task import EstimatesFn, estimates, exactly
 from experiments.teleclass import tree
 from experiments.teleclass.methods import FULL, METHODS, SUPERVISED, Answers
 from experiments.teleclass.pipeline import Labelled
@@ -23,9 +23,27 @@ SHOWN = 8  # names of no class
 RARE = 10  # texts to learn from, below which a class is rare
 
 
-def table(answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy) -> Figures:
-    """Returns the figures of each method on the test texts."""
-    return {name: _row(each, test.labels, taxonomy) for name, each in answers.items()}
+def table(
+    answers: Mapping[str, Answers], test: Test, taxonomy: Taxonomy, estimates: EstimatesFn = estimates
+) -> Figures:
+    """Returns the figures of each method on the test texts.
+
+    Args:
+      estimates: makes figures of a number for each text; :func:`experiments.common.task.points` has no intervals, where
+        those over seeds will stand in their place.
+    """
+    ratios = {
+        (name, metric): ratio
+        for name, each in answers.items()
+        for metric, ratio in _ratios(each, test.labels, taxonomy).items()
+    }
+    rows: dict[str, dict] = {name: {} for name in answers}
+    for (name, metric), figure in estimates(ratios).items():
+        rows[name][metric] = figure
+    return {
+        name: row | {"tokens": exactly(answers[name].tokens), "unread": exactly(answers[name].unread)}
+        for name, row in rows.items()
+    }
 
 
 def against(figures: Figures) -> Figures:
@@ -36,20 +54,18 @@ def against(figures: Figures) -> Figures:
     }
 
 
-def _row(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Row:
+def _ratios(answers: Answers, labels: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> dict[str, Ratio]:
     """Example-F1 and hierarchical F1 of the set, P@k and MRR of the ranking as the paper and its code have them."""
     one = functools.partial(_each, labels=labels)
     ancestors = jnp.asarray(taxonomy.ancestors)
     return {
-        "Example-F1": estimate(one(metrics.example_f1_metric, answers.sets)),
-        "P@1": estimate(one(metrics.attainable_precision_metric, answers.scores, topn=1)),
-        "P@3": estimate(one(metrics.attainable_precision_metric, answers.scores, topn=3)),
-        "P@3, code": estimate(one(metrics.precision_metric, answers.scores, topn=3)),
-        "MRR": estimate(one(metrics.label_mrr_metric, answers.scores)),
-        "MRR, code": estimate(one(metrics.filtered_mrr_metric, answers.scores)),
-        "hierarchical F1": estimate(one(metrics.hierarchical_metrics, answers.sets, ancestors=ancestors)["f1"]),
-        "tokens": exactly(answers.tokens),
-        "unread": exactly(answers.unread),
+        "Example-F1": one(metrics.example_f1_metric, answers.sets),
+        "P@1": one(metrics.attainable_precision_metric, answers.scores, topn=1),
+        "P@3": one(metrics.attainable_precision_metric, answers.scores, topn=3),
+        "P@3, code": one(metrics.precision_metric, answers.scores, topn=3),
+        "MRR": one(metrics.label_mrr_metric, answers.scores),
+        "MRR, code": one(metrics.filtered_mrr_metric, answers.scores),
+        "hierarchical F1": one(metrics.hierarchical_metrics, answers.sets, ancestors=ancestors)["f1"],
     }
 
 
@@ -67,9 +83,14 @@ def _by_text(metric: Callable, options: tuple):
     return jax.jit(lambda values, labels, *more: jax.vmap(lambda *row: one(*row, *more))(values, labels))
 
 
-def pseudo_labels(labelled: Mapping[str, Labelled], truth: Bool[np.ndarray, "N C"], taxonomy: Taxonomy) -> Figures:
+def pseudo_labels(
+    labelled: Mapping[str, Labelled],
+    truth: Bool[np.ndarray, "N C"],
+    taxonomy: Taxonomy,
+    estimates: EstimatesFn = estimates,
+) -> Figures:
     """Returns how right core classes are before and after refinement, closed upwards, of all and of those kept."""
-    rows = {}
+    ratios, texts = {}, {}
     for name, each in labelled.items():
         kept = each.refined.kept
         for said, cores, of in (
@@ -78,12 +99,12 @@ def pseudo_labels(labelled: Mapping[str, Labelled], truth: Bool[np.ndarray, "N C
             ("refined", each.refined.cores, np.ones(len(kept), bool)),
             ("refined, those kept", each.refined.cores, kept),
         ):
-            given = taxonomy.close_upwards(cores[of])
-            f1 = Ratio(2 * (given & truth[of]).sum(axis=1), given.sum(axis=1) + truth[of].sum(axis=1))
-            rows[f"{name}, {said}"] = {"F1": estimate(f1), "texts": exactly(int(of.sum()))}
-        candidates = (each.annotated.candidates & truth).sum(axis=1), truth.sum(axis=1)
-        rows[f"{name}, candidates"] = {"recall": estimate(Ratio(*candidates))}
-    return rows
+            given, row = taxonomy.close_upwards(cores[of]), f"{name}, {said}"
+            both = 2 * (given & truth[of]).sum(axis=1), given.sum(axis=1) + truth[of].sum(axis=1)
+            ratios[row, "F1"], texts[row] = Ratio(*both), {"texts": exactly(int(of.sum()))}
+        found = (each.annotated.candidates & truth).sum(axis=1), truth.sum(axis=1)
+        ratios[f"{name}, candidates", "recall"] = Ratio(*found)
+    return {row: {figure: each} | texts.get(row, {}) for (row, figure), each in estimates(ratios).items()}
 
 
 def labelled_by(study: Study, names: tuple[str, ...]) -> dict[str, Labelled]:

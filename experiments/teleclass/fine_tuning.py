@@ -49,6 +49,11 @@ class FineTuner:
         self.config = models.MatchingConfig(network.model.config, taxonomy.ids, names.shape[1], settings.pooling)
         self._model = models.build(self.config)
         self._params = _init(self._model, jax.random.key(seed), network.params, names)
+        self._optimizer = training.adamw(settings.fine_tuning_rate, weight_decay=settings.weight_decay)
+        mesh = machines.mesh()
+        make_step = training.train_step_maker(self._optimizer, mesh=mesh, rules=machines.RULES)
+        self._step = make_step(training.make_matching_loss(self._model))
+        self.truncated: dict[str, int] = {}  # texts that were cut, by method
 
     def __call__(self, name: str, lessons: Lessons, texts: Sequence[str], embeddings) -> Learnt:
         """Trains on lessons and reads texts; the same call again continues the training in its folder."""
@@ -56,6 +61,7 @@ class FineTuner:
         weights = lessons.where * (lessons.weights / lessons.weights.max())[:, None]
         targets = np.concatenate([lessons.labels, weights], axis=1).astype(np.float32)
         encoded = data.encode_texts(lessons.texts, self.tokenizer, max_tokens=self.lengths[-1], labels=targets)
+        self.truncated[name] = encoded.truncated
         if launch.is_main():
             self._begin(directory, lessons, targets)
         params = machines.here(self._fit(directory, encoded))
@@ -71,13 +77,10 @@ class FineTuner:
             drop_remainder=False,
             **machines.share(),
         )
-        optimizer = training.adamw(s.fine_tuning_rate, weight_decay=s.weight_decay)
         params = jax.tree.map(jnp.copy, self._params)  # the first step uses its state up
         state = loop.fit(
-            training.make_train_step(
-                training.make_matching_loss(self._model), optimizer, mesh=mesh, rules=machines.RULES
-            ),
-            training.init_state(params, optimizer, mesh=mesh, rules=machines.RULES),
+            self._step,
+            training.init_state(params, self._optimizer, mesh=mesh, rules=machines.RULES),
             batches,
             key=jax.random.key(self._seed),
             num_steps=s.epochs * -(-len(encoded) // s.batch),
@@ -122,7 +125,8 @@ def name_vectors(network: Policy, tokenizer: data.HfTokenizer, taxonomy: Taxonom
     encoded = data.encode_texts(taxonomy.names, tokenizer, max_tokens=network.model.config.max_length)
     length = int(encoded.lengths.max())
     (batch,) = data.ordered_text_batches(encoded, batch_size=len(encoded), row_lengths=[length])
-    hidden = network.model.apply({"params": network.params}, batch.tokens, mask=batch.mask)
+    real = jnp.asarray(batch.mask)
+    hidden = network.model.apply({"params": network.params}, jnp.asarray(batch.tokens), mask=real)
     behind = np.pad(batch.mask[:, 1:], ((0, 0), (0, 1)))  # real tokens that another one follows
     words = batch.mask & behind & (np.arange(length)[None] > 0)
     return np.asarray(models.pool_states(hidden, jnp.asarray(words), "mean"))

@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float
 from jaxalign import losses
 from jaxalign.models.matching import MatchingHead
 
+BLOCK = 512  # texts, to a multiple of which lessons are filled up
+
 
 class Lessons(NamedTuple):
     """What a classifier learns from: texts of which some classes are known, others not, and what each text counts."""
@@ -72,8 +74,15 @@ def learn_head(
     head = MatchingHead(*class_embeddings.shape)
     params = head.init(jax.random.key(seed), jnp.zeros((1, lessons.embeddings.shape[1])))["params"]
     params = {**params, "class_embeddings": jnp.asarray(class_embeddings, jnp.float32)}
-    params = _fit(head, params, lessons._replace(texts=()), jnp.float32(learning_rate), steps)
+    params = _fit(head, params, _padded(lessons), jnp.float32(learning_rate), steps)
     return Learnt(np.asarray(_probabilities(head, params, jnp.asarray(embeddings))), params)
+
+
+def _padded(lessons: Lessons) -> Lessons:
+    """Fills rows up that count nothing, so that lessons of about as many texts share a program."""
+    rows = ((0, -len(lessons.labels) % BLOCK), (0, 0))
+    padded = [np.pad(each, rows[: each.ndim]) for each in lessons[1:]]
+    return Lessons((), *padded)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -37,6 +37,6 @@ class Training:
     learning_rate: Rate = 0.03  # of a head at its start, before a line to 0
     epochs: Count = 5  # of fine-tuning
     batch: Count = 64  # documents of a step of fine-tuning
-    fine_tuning_rate: Rate = 5e-5  # constant
-    weight_decay: Rate = 5e-6
+    fine_tuning_rate: Rate = 5e-5  # of AdamW, constant
+    weight_decay: Rate = 5e-6  # of fine-tuning, of matrices
     text_lengths: tuple[Count, ...] = (4, 8, 16, 32, 64, 128)  # tokens of rows, growing; longer texts are cut

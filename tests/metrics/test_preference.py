@@ -108,7 +108,18 @@ def test_bootstrap_of_a_paired_difference_is_narrower_than_its_parts():
     np.testing.assert_allclose(difference, [0.1, 0.1], atol=1e-5)
 
 
-@pytest.mark.parametrize("shapes", [((0,), (0,)), ((3,), (4,)), ((), ()), ((2, 2), (2, 2))])
+@pytest.mark.parametrize("shapes", [((0,), (0,)), ((3,), (4,)), ((), ()), ((2, 2), (2, 3))])
 def test_bootstrap_wants_one_entry_per_prompt(shapes):
-    with pytest.raises(ValueError, match=r"\[N\] with N >= 1, got shapes"):
+    with pytest.raises(ValueError, match=r"\[N\] or .* with N >= 1, got shapes"):
         metrics.bootstrap_interval(KEY, Ratio(*map(jnp.ones, shapes)))
+
+
+def test_several_metrics_share_their_resamples():
+    rng = np.random.default_rng(5)
+    numerators, denominators = jnp.asarray(rng.random((2, 30, 3, 2)), jnp.float32)
+    together = metrics.bootstrap_interval(KEY, Ratio(numerators, 1 + denominators), num_resamples=300)
+    assert together.low.shape == together.high.shape == (3, 2)
+    for place in np.ndindex(3, 2):
+        alone = Ratio(numerators[:, *place], 1 + denominators[:, *place])
+        interval = metrics.bootstrap_interval(KEY, alone, num_resamples=300)
+        np.testing.assert_allclose((together.low[place], together.high[place]), interval, rtol=1e-6)
