@@ -66,7 +66,7 @@ class Config:
     num_documents: CountOrNone = 5  # that the model writes for each path
     methods: tuple[str, ...] = ()  # rows of the table; none: all that are possible
     controls: tuple[str, ...] = ()  # settings in which it should fail, or no worse: experiments/teleclass/controls.py
-    training: Training = Training()  # of the classifier
+    training: Training = Training(learning_rate=0.03)  # of the classifier
     llm: LanguageModel = LanguageModel()  # the model that is asked; made: not needed
     seeds: Count = 5  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/teleclass")  # the folder of the run; the same command continues it

@@ -34,7 +34,7 @@ class Training:
     network: str = ""  # fine-tuned: the network that learns; empty: the encoder
     pooling: Literal["mean", "first"] = "mean"  # of the network: first is BERT's first token through its pooler
     steps: Count = 300  # of a head, on all documents each
-    learning_rate: Rate = 0.03  # of a head at its start, before a line to 0
+    learning_rate: Rate = 0.01  # of a head at its start, before a line to 0
     epochs: Count = 5  # of fine-tuning
     batch: Count = 64  # documents of a step of fine-tuning
     fine_tuning_rate: Rate = 5e-5  # of AdamW, constant
