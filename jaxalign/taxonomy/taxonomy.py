@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Int
 from jaxalign.prompting import letters
 
 Classes = tuple[int, ...]
+MOST_PATHS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,15 @@ class Taxonomy:
 
     @functools.cached_property
     def paths(self) -> tuple[Classes, ...]:
-        """Every way from a root down to a leaf, in the order of a walk that takes children in ascending order."""
+        """Every way from a root down to a leaf, in the order of a walk that takes children in ascending order.
+
+        ValueError where there are more than a million: with several parents on each level they double and double.
+        """
+        if (count := self._count_paths()) > MOST_PATHS:
+            raise ValueError(
+                f"there are {count:,} ways from a root down to a leaf, and at most {MOST_PATHS:,} are listed; give "
+                "classes fewer parents, or name the ways that you want"
+            )
         return tuple(path for root in self.roots for path in self._paths_below((root,)))
 
     def sibling_sets(self, number: int) -> tuple[Classes, ...]:
@@ -159,6 +168,13 @@ class Taxonomy:
     @functools.cached_property
     def _numbers(self) -> Mapping[str, int]:
         return {id: number for number, id in enumerate(self.ids)}
+
+    def _count_paths(self) -> int:
+        below = [1] * len(self)
+        for number in np.argsort(-self.levels, kind="stable").tolist():
+            if self.children[number]:
+                below[number] = sum(below[child] for child in self.children[number])
+        return sum(below[root] for root in self.roots)
 
     def _paths_below(self, path: Classes) -> Iterator[Classes]:
         if not self.children[path[-1]]:

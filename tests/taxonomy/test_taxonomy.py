@@ -115,3 +115,13 @@ def test_unknown_ids_get_a_hint():
 
 def test_readable_name():
     assert readable_name("grocery__gourmet_food_") == "grocery gourmet food"
+
+
+def test_ways_that_double_on_each_level_are_counted_and_not_listed():
+    """Each level has two classes, both below both of the level above."""
+    levels = 40
+    parents = [(), (), *((2 * level, 2 * level + 1) for level in range(levels - 1) for _ in range(2))]
+    taxonomy = Taxonomy(tuple(f"class {n}" for n in range(2 * levels)), tuple(parents))
+    with pytest.raises(ValueError, match=f"there are {2**levels:,} ways .* at most 1,000,000 are listed"):
+        taxonomy.paths  # noqa: B018
+    assert taxonomy.ancestors[-1].sum() == 2 * levels - 1

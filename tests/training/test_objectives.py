@@ -179,6 +179,28 @@ def test_classifiers_learn_from_one_class_or_from_several(params, problem_type):
         value_of(training.make_classification_loss(model), params, other)
 
 
+def test_classes_are_matched_with_what_is_known_of_each_text(params):
+    """The sum over known classes, each text as often as its weight says, and twice all weights are the same loss."""
+    model = models.build(models.MatchingConfig(CONFIG, ("a", "b", "c"), 4, pooling="last"))
+    params = models.init_matching_params(model, KEY, params, jax.random.normal(KEY, (3, 4)))
+    rng = np.random.default_rng(1)
+    labels, known = rng.integers(0, 2, (5, 3)), rng.random((5, 3)) < 0.7
+    known[1], weights = False, np.array([0.25, 0.25, 0.5, 0.5, 0.125])
+    targets = np.concatenate([labels, known * weights[:, None]], axis=1).astype(np.float32)
+    batch = TextBatch(rng.integers(0, 32, (5, 4)), np.ones((5, 4), bool), targets, np.arange(5) != 3)
+    logits = np.asarray(jax.jit(lambda p, b: model.apply({"params": p}, b.tokens, mask=b.mask))(params, batch))
+    each = np.sum(known * (softplus(logits) - labels * logits), axis=1)
+    counted = known.any(axis=1) & batch.where
+    loss, metrics = value_of(training.make_matching_loss(model), params, batch)
+    np.testing.assert_allclose(loss.value, (weights * each)[counted].sum() / weights[counted].sum(), rtol=1e-5)
+    twice = batch._replace(labels=targets * np.repeat([1, 2], 3).astype(np.float32))
+    np.testing.assert_allclose(value_of(training.make_matching_loss(model), params, twice)[0].value, loss.value)
+    has = (labels > 0) & known & batch.where[:, None]
+    assert tuple(metrics["hits"]) == ((logits > 0)[has].sum(), has.sum())
+    with pytest.raises(ValueError, match=r"expected labels \[B, 6\].*put the weights behind the chances"):
+        training.make_matching_loss(model)(params, batch._replace(labels=targets[:, :3]), None)
+
+
 def test_losses_that_differ_in_bound_arrays_share_a_program(params, batch):
     """A teacher of other weights is another argument; another share of own texts is another program."""
     make_step = training.train_step_maker(optimizer := training.adamw(1e-3))
