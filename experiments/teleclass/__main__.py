@@ -133,7 +133,7 @@ def main(config: Config) -> dict[str, float]:
         flattened(config),
         experiment="teleclass",
         may_differ=("output", "seeds", "methods", "controls"),
-        files=dict.fromkeys(("taxonomy", "corpus", "test", "terms", "phrases", "documents"), ("*.txt", "*.json")),
+        files=dict.fromkeys(("taxonomy", "corpus", "test", "terms", "phrases", "documents"), ("**/*.txt", "**/*.json")),
         models=(*config.llm.files, "encoder", "network"),
     )
     made = config.task == "made"

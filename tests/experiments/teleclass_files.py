@@ -54,6 +54,31 @@ def write(folder, count=48, tested=24):
     return folder
 
 
+def write_authors_layout(folder):
+    """The same in the layout of the authors' repository, with what their model answered."""
+    taxonomy = made().taxonomy
+    edges = [f"{parent}\t{child}\n" for child, parents in enumerate(taxonomy.parents) for parent in parents]
+    written = teleclass.write_path_documents(labeller().generate, taxonomy, count=1).documents
+    paths = {f"{n}": {"with ancestors": [str(c) for c in each.path]} for n, each in enumerate(written)}
+    files = {
+        "labels.txt": "".join(f"{n}\t{name}\n" for n, name in enumerate(taxonomy.names)),
+        "label_hierarchy.txt": "".join(edges),
+        "train/llm_enrichment.txt": "".join(
+            f"{name}:{','.join(terms[:4])}\n" for name, terms in zip(taxonomy.names, made().terms, strict=True)
+        ),
+        "train/generated_docs.txt": "".join(f"{n}\t{each.text}\n" for n, each in enumerate(written)),
+        "train/generated_doc2label.json": json.dumps(paths),
+    }
+    for part, each in (("train", texts(24)), ("test", texts(12, test=True))):
+        files[f"{part}/corpus.txt"] = "".join(f"d{n}\t{text}\n" for n, (text, _) in enumerate(each))
+        gold = (f"d{n}\t{','.join(map(str, labels))}\n" for n, (_, labels) in enumerate(each))
+        files[f"{part}/doc2labels.txt"] = "".join(sorted(gold, reverse=True))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
 def write_encoder(folder):
     """An encoder of random weights that knows the words of the world."""
     words = [*made().vectors]

@@ -133,6 +133,21 @@ def test_fine_tuning_learns_and_goes_on(folder, tmp_path):
         run(folder, tmp_path / "run", *flags, "--corpus", str(short))
 
 
+def test_the_papers_presets_read_the_authors_files(folder, tmp_path):
+    (tmp_path / "data").mkdir()
+    data = teleclass_files.write_authors_layout(tmp_path / "data")
+    small = ["--classifier", "head", "--encoder", str(folder / "encoder"), "--network", "", *SMALL]
+    words = ["amazon-531", "--taxonomy", str(data), *small, "--methods", FULL, NAMES, "--output", str(tmp_path / "run")]
+    config, _ = machines.command_line(teleclass.PRESETS, words)
+    found = teleclass.main(config)
+    assert 0 <= found[f"{teleclass.TEXTS}/{FULL}/Example-F1"] <= 1
+    assert found[f"{teleclass.CORES}/{FULL}, refined/texts"] == 24
+    corpus = data / "train/corpus.txt"
+    corpus.write_text(corpus.read_text().replace("d0\t", "d0\tother "))
+    with pytest.raises(ValueError, match=r"train/corpus\.txt"):
+        teleclass.main(config)
+
+
 def test_what_is_missing_is_said(folder, tmp_path):
     with pytest.raises(ValueError, match="terms: nothing was given, and there is no model.*--terms"):
         run(folder, tmp_path / "a", "--methods", FULL)
