@@ -11,6 +11,7 @@ from jaxalign.taxonomy import PathDocument, Taxonomy
 
 SHUFFLED, STRIPPED = "class names shuffled", "class names taken out of documents"
 CONTROLS = (SHUFFLED, STRIPPED)
+TRIES = 100
 
 
 def change(source: Source, control: str, seed: int) -> Source:
@@ -24,11 +25,12 @@ def _shuffle(source: Source, seed: int) -> Source:
     What is said of a class is wrong then, so that nothing can be learnt but which classes there are.
     """
     taxonomy, rng = source.taxonomy, np.random.default_rng(seed)
-    of = np.arange(len(taxonomy))  # whose name each class gets
-    for level in range(taxonomy.depth):
-        (numbers,) = np.nonzero(taxonomy.levels == level)
-        order = rng.permutation(numbers)
-        of[order] = np.roll(order, 1)  # no class of several keeps its own
+    drawn = (_draw_names(taxonomy, rng) for _ in range(TRIES))
+    of = next((each for each in drawn if _are_told_apart(taxonomy, each)), None)
+    if of is None:
+        raise ValueError(
+            f"{SHUFFLED}: in {TRIES} draws two classes below one parent always got the same name; drop this control"
+        )
     has = {int(name): number for number, name in enumerate(of)}
     renamed = Taxonomy(tuple(taxonomy.names[n] for n in of), taxonomy.parents, taxonomy.ids)
     first = {path[-1]: path for path in reversed(taxonomy.paths)}
@@ -37,6 +39,23 @@ def _shuffle(source: Source, seed: int) -> Source:
     ]
     terms = source.terms and [source.terms[n] for n in of]
     return dataclasses.replace(source, taxonomy=renamed, terms=terms, documents=documents)
+
+
+def _draw_names(taxonomy: Taxonomy, rng: np.random.Generator) -> np.ndarray:
+    """Draws whose name each class gets, of those on its level."""
+    of = np.arange(len(taxonomy))
+    for level in range(taxonomy.depth):
+        (numbers,) = np.nonzero(taxonomy.levels == level)
+        order = rng.permutation(numbers)
+        of[order] = np.roll(order, 1)  # no class of several keeps its own
+    return of
+
+
+def _are_told_apart(taxonomy: Taxonomy, of: np.ndarray) -> bool:
+    """Says whether siblings have different names, which two classes of one name may lose when they are moved."""
+    names = [taxonomy.names[number].casefold() for number in of]
+    families = (taxonomy.roots, *taxonomy.children)
+    return all(len({names[each] for each in family}) == len(family) for family in families)
 
 
 def _strip(source: Source, seed: int) -> Source:

@@ -173,3 +173,18 @@ def test_the_real_reviews(shared_data):
     assert len(source.notes) == 2 and all(glued in note for note in source.notes)
     train, test = source.split(0.25, (0, 0), 0)
     assert len(train.texts) + len(test.texts) == 6865
+
+
+def test_shuffled_names_tell_siblings_apart():
+    """Two classes of one name are drawn again where they would stand below one parent."""
+    parents = ((), (), (0,), (0,), (1,), (1,))
+    taxonomy = Taxonomy(("a", "b", "toys", "food", "toys", "care"), parents, tuple("012345"))
+    source = Source(taxonomy, Texts(["x"], None), None)
+    for seed in range(8):
+        names = controls.change(source, controls.SHUFFLED, seed).taxonomy.names
+        assert names[2] != names[3] and names[4] != names[5] and names.count("toys") == 2
+    alike = Taxonomy(("a", "b", "toys", "toys"), ((), (), (0,), (1,)), tuple("0123"))
+    assert (
+        controls.change(Source(alike, Texts(["x"], None), None), controls.SHUFFLED, 0).taxonomy.names[2:]
+        == ("toys",) * 2
+    )
