@@ -3,7 +3,6 @@
 import pathlib
 
 import numpy as np
-from jaxalign.io.hierarchy_model import HierarchyModel, save_hierarchy_model
 
 from experiments.common.report import write_predictions
 from experiments.teleclass.encoding import Encoder
@@ -12,6 +11,7 @@ from experiments.teleclass.methods import Answers
 from experiments.teleclass.study import Study
 from jaxalign import models
 from jaxalign.io.cluster import launch
+from jaxalign.io.hierarchy_model import HierarchyModel, save_hierarchy_model
 
 CORES, PREDICTIONS = "cores.jsonl", "predictions.jsonl"
 
