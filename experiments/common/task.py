@@ -67,7 +67,8 @@ def estimates(per_prompt: Mapping[Any, Ratio]) -> dict[Any, Estimate]:
         names = [name for name, part in parts.items() if part.shape[1] == number]
         together = Ratio(*np.stack([parts[name] for name in names], axis=-1))
         ends = metrics.bootstrap_interval(jax.random.key(0), Ratio(*map(jnp.asarray, together)))
-        values = together.numerator.sum(axis=0) / together.denominator.sum(axis=0)
+        with np.errstate(invalid="ignore"):  # a ratio over nothing is NaN
+            values = together.numerator.sum(axis=0) / together.denominator.sum(axis=0)
         found |= dict(zip(names, map(_estimate, values, *map(np.asarray, ends)), strict=True))
     return {name: found[name] for name in parts}
 
