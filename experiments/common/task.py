@@ -75,9 +75,11 @@ def estimates(per_prompt: Mapping[Any, Ratio]) -> dict[Any, Estimate]:
 
 def points(per_prompt: Mapping[Any, Ratio]) -> dict[Any, Estimate]:
     """Returns the ratios over all prompts alone, for the intervals of several seeds, which take their place."""
-    return {
-        name: exactly(float(np.sum(ratio.numerator) / np.sum(ratio.denominator))) for name, ratio in per_prompt.items()
-    }
+    with np.errstate(invalid="ignore"):  # a ratio over nothing is NaN
+        return {
+            name: exactly(float(np.sum(ratio.numerator) / np.sum(ratio.denominator)))
+            for name, ratio in per_prompt.items()
+        }
 
 
 def _estimate(value, low, high) -> Estimate:

@@ -32,6 +32,8 @@ import dataclasses
 import pathlib
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from experiments.common import machines, origin, report, task
 from experiments.common.fields import Count, CountOrNone, check_names, flattened
 from experiments.common.llm import accounts, forecast
@@ -167,7 +169,7 @@ def read(config: Config) -> Setting:
 def run_seed(config: Config, setting: Setting, seed: int, engine: Engine | None, ledger: Ledger):
     """Returns figures by table and method, and what the report shows beside them."""
     study, truth = open_study(config, setting, seed, engine, ledger)
-    names = config.methods or methods.possible(model=study.engine is not None, labels=truth is not None)
+    names = rows_of(config, study, truth)
     answers = {name: methods.answer(study, name) for name in names}
     tables, estimates = {}, task.estimates if config.seeds == 1 else task.points
     if len(study.test.texts):
@@ -188,6 +190,17 @@ def run_seed(config: Config, setting: Setting, seed: int, engine: Engine | None,
         exporting.write_classes(study, answers[FULL], config.output / f"seed-{seed}")
         exporting.export(study, answers[FULL], network, config.output / f"seed-{seed}/model")
     return tables, sections
+
+
+def rows_of(config: Config, study: Study, truth: np.ndarray | None) -> tuple[str, ...]:
+    """Returns the methods to run: without texts to test on the one that is exported, as nobody would see others."""
+    if not study.test.texts:
+        if config.controls:
+            raise ValueError(
+                "--controls: expected labelled documents to test on, got none; pass --label, or no control"
+            )
+        return config.methods or (FULL,)
+    return config.methods or methods.possible(model=study.engine is not None, labels=truth is not None)
 
 
 def open_study(config: Config, setting: Setting, seed: int, engine: Engine | None, ledger: Ledger, control: str = ""):
@@ -217,8 +230,7 @@ def announce(config: Config, setting: Setting, engine: Engine) -> None:
     def run(stand_in: Engine) -> None:
         for control in ("", *config.controls):
             study, truth = open_study(config, setting, 0, stand_in, stand_in.ledger, control)
-            names = CONTROLLED if control else config.methods or methods.possible(model=True, labels=truth is not None)
-            methods.ask(study, names)
+            methods.ask(study, CONTROLLED if control else rows_of(config, study, truth))
 
     forecast.announce(config.llm, engine, run, times=config.seeds, simulated=False, write=write_longest)
 

@@ -37,7 +37,7 @@ class RewardConfig:
 
     @property
     def head_bias(self) -> bool:
-        """Whether the head has a bias: on an encoder it does, on a decoder it does not, as in transformers.
+        """Says whether the head has a bias: on an encoder it does, on a decoder it does not, as in transformers.
 
         A bias shifts all rewards alike, so that no preference depends on it.
         """
@@ -87,12 +87,12 @@ class ClassifierConfig:
 
     @property
     def multi_label(self) -> bool:
-        """Whether a text may have several classes, or none."""
+        """Says whether a text may have several classes, or none."""
         return self.problem_type == "multi_label_classification"
 
     @property
     def head_bias(self) -> bool:
-        """Whether the head has biases: on an encoder it does, on a decoder it does not, as in transformers."""
+        """Says whether the head has biases: on an encoder it does, on a decoder it does not, as in transformers."""
         return isinstance(self.backbone, EncoderConfig)
 
 
@@ -122,7 +122,7 @@ class MatchingConfig:
 
     @property
     def multi_label(self) -> bool:
-        """Whether a text may have several classes, or none: it always may."""
+        """Says whether a text may have several classes, or none: it always may."""
         return True
 
 

@@ -112,9 +112,11 @@ def test_a_budget_ends_a_run_that_goes_on(folder, tmp_path, server, capsys):
 
 def test_documents_without_labels(folder, tmp_path):
     """What somebody has who needs this: no figure, a classifier, and the classes of the documents."""
-    assert run(folder, tmp_path / "run", *given(folder), "--methods", FULL, labels=False) == {}
+    assert run(folder, tmp_path / "run", *given(folder), labels=False) == {}
     assert len(lines(tmp_path / "run/seed-0/cores.jsonl")) == 48
     assert (tmp_path / "run/seed-0/model/taxonomy.json").is_file()
+    with pytest.raises(ValueError, match="--controls: expected labelled documents to test on"):
+        run(folder, tmp_path / "other", *given(folder), "--controls", teleclass.controls.SHUFFLED, labels=False)
 
 
 def test_fine_tuning_learns_and_goes_on(folder, tmp_path):

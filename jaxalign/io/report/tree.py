@@ -81,7 +81,7 @@ class Tree:
 
     @property
     def linked(self) -> bool:
-        """Whether some node stands below several, so that there are links."""
+        """Says whether some node stands below several, so that there are links."""
         return any(len(node.parents) > 1 for node in self.nodes)
 
     def path(self, place: int) -> str:
