@@ -1,0 +1,37 @@
+"""Planning for long texts in one turn (arXiv 2410.06203): articles with intermediate steps, and what is learnt of them.
+
+    record = planning.from_row({"x": "Bees", "article": "# Life\\nBees live in colonies.", "outline": ["Life"]})
+    planning.planned_article_task(record, parts=["outline"])  # x -> I + y, for supervised fine-tuning
+    planning.parse_output(text, ["outline"]).article  # what a model wrote, without its plan
+
+Names load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "grammar": [
+            "OPENING",
+            "ParsedOutput",
+            "parse_output",
+            "parse_plan",
+            "render_article",
+            "render_part",
+            "render_plan",
+        ],
+        "outlines": ["article_headings", "parse_outline", "render_outline"],
+        "records": ["PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
+        "tasks": [
+            "FORMATTERS",
+            "WORDING",
+            "Formatter",
+            "Wording",
+            "article_task",
+            "continuation_task",
+            "plan_task",
+            "planned_article_task",
+        ],
+    },
+)
