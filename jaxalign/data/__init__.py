@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "batches.comparison_rows": ["all_pairs", "comparison_batches", "hard_verdict", "soft_verdict"],
         "batches.counts": ["count_tokens", "padding_share"],
         "batches.lists": ["list_batches"],
+        "batches.mixtures": ["mixture_batches"],
         "batches.packed_lists": ["RowShape", "fit_row", "packed_list_batches"],
         "batches.packing": ["first_fit", "sft_batches"],
         "batches.pair_rows": ["PairStream", "pair_batches", "probability_record"],

@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_part",
             "render_plan",
         ],
+        "local_writer": ["as_chat", "make_local_writer"],
         "outlines": ["article_headings", "parse_outline", "render_outline"],
         "records": ["PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
         "tasks": [
@@ -32,6 +33,18 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "continuation_task",
             "plan_task",
             "planned_article_task",
+        ],
+        "writing": [
+            "AskFn",
+            "Budget",
+            "Draft",
+            "WriteFn",
+            "WrittenArticle",
+            "make_budget_stop",
+            "make_writer",
+            "write_articles",
+            "write_in_turns",
+            "write_planned_articles",
         ],
     },
 )

@@ -160,7 +160,9 @@ def check_parts(parts: Sequence[str]) -> None:
 
 def _block(name: str, text: str) -> str:
     if found := _MARK.search(text):
-        raise ValueError(f"the {name} has the mark {found.group()!r} in it, which would end it; write it in another way")
+        raise ValueError(
+            f"the {name} has the mark {found.group()!r} in it, which would end it; write it in another way"
+        )
     return f"<{name}>\n{text}\n</{name}>"
 
 

@@ -58,7 +58,9 @@ def render_outline(outline: Sequence[Heading]) -> str:
     return "\n".join(f"{'#' * heading.level} {heading.title}" for heading in outline)
 
 
-_ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<number>\d+(?:\.\d+)*)[.)]?|[IVX]+\.|[A-Za-z][.)]|[-*•])[ \t]+(?P<title>\S.*)")
+_ITEM = re.compile(
+    r"(?P<indent>[ \t]*)(?:(?P<number>\d+(?:\.\d+)*)[.)]?|[IVX]+\.|[A-Za-z][.)]|[-*•])[ \t]+(?P<title>\S.*)"
+)
 
 
 def _level(item: re.Match, margins: Sequence[int]) -> int:

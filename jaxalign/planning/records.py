@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Fact(NamedTuple):
     references: tuple[str, ...] = ()
 
 
+@typing.no_type_check  # values come from files, and __post_init__ judges them in words that name the field
 @dataclasses.dataclass(frozen=True)
 class PlannedArticle:
     """An article, what is asked for, and the steps between.
@@ -144,7 +146,9 @@ def _fact(value: Any) -> Fact:
     if isinstance(value, str):
         value = Fact(value)
     elif isinstance(value, Mapping):
-        _check(set(value) <= {"text", "references"} and "text" in value, "key_information", "text and references", value)
+        _check(
+            set(value) <= {"text", "references"} and "text" in value, "key_information", "text and references", value
+        )
         value = Fact(value["text"], tuple(value.get("references") or ()))
     _check(isinstance(value, Fact), "key_information", "facts with text and references", value)
     one_line = isinstance(value.text, str) and len(value.text.strip().splitlines()) == 1
