@@ -22,8 +22,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_plan",
         ],
         "local_writer": ["as_chat", "make_local_writer"],
+        "matching": ["match_words"],
         "outlines": ["article_headings", "parse_outline", "render_outline"],
-        "records": ["PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
+        "records": ["FIELDS", "PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
+        "structure": ["BACK_MATTER", "CitedSentence", "StructureReport", "from_kilt", "from_structure"],
         "tasks": [
             "FORMATTERS",
             "WORDING",
