@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "records": ["FIELDS", "PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
         "scores": ["StepScores", "score_plans", "score_step"],
         "selection": ["WritingReport", "WrittenSteps", "choose_best", "write_steps"],
-        "shapes": ["Range", "Shape", "length_score", "step_length", "structure_score"],
+        "shapes": ["SHAPE", "Range", "Shape", "length_score", "step_length", "structure_score"],
         "structure": ["BACK_MATTER", "CitedSentence", "StructureReport", "from_kilt", "from_structure"],
         "tasks": [
             "FORMATTERS",

@@ -1,7 +1,7 @@
 """The prompts of the teacher, which writes the steps of an existing article: pure text.
 
-Articles stand between lines of tildes, more of them than any text of the prompt has in a row, so that no article can end
-its own place or begin another one. Steps of examples stand in the form that :func:`~jaxalign.planning.parse_step` reads.
+Articles stand between lines of tildes, more of them than any text of the prompt has in a row, so that no article can
+end its own place or begin another one. Steps of examples have the form that :func:`~jaxalign.planning.parse_step` reads.
 
 The wording is ours; the paper's prompts were not at hand.
 """
@@ -46,7 +46,7 @@ def render_step(part: str, article: str, examples: Sequence[PlannedArticle] = ()
     Raises:
       ValueError: the article is blank, an example lacks the step, or there is no such step.
 
-    >>> print(render_step("outline", "# Life\\nBees live.")[-50:])
+    >>> print(render_step("outline", "# Life\\nBees live.")[-47:])
     Article:
     ~~~
     # Life

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jaxalign.planning.entailment import EntailFn
 from jaxalign.planning.grammar import check_parts, render_part
 from jaxalign.planning.records import PARTS, PlannedArticle
-from jaxalign.planning.shapes import Shape, length_score, step_length, structure_score
+from jaxalign.planning.shapes import SHAPE, Shape, length_score, step_length, structure_score
 
 
 class StepScores(NamedTuple):
@@ -42,7 +42,7 @@ class StepScores(NamedTuple):
 
 
 def score_step(
-    records: Sequence[PlannedArticle], part: str, *, entail: EntailFn, shape: Shape = Shape()
+    records: Sequence[PlannedArticle], part: str, *, entail: EntailFn, shape: Shape = SHAPE
 ) -> tuple[StepScores, ...]:
     """Scores one step of each record; candidates of one article are records with the same article.
 
@@ -77,7 +77,7 @@ def score_step(
 
 
 def score_plans(
-    records: Sequence[PlannedArticle], *, entail: EntailFn, parts: Sequence[str] = PARTS, shape: Shape = Shape()
+    records: Sequence[PlannedArticle], *, entail: EntailFn, parts: Sequence[str] = PARTS, shape: Shape = SHAPE
 ) -> tuple[Mapping[str, StepScores], ...]:
     """Scores every step that each record has, whoever made it: true steps and a teacher's are compared so.
 

@@ -16,7 +16,7 @@ from jaxalign.planning.parsing import parse_step
 from jaxalign.planning.prompts import render_step
 from jaxalign.planning.records import PARTS, PlannedArticle
 from jaxalign.planning.scores import StepScores, score_step
-from jaxalign.planning.shapes import Shape
+from jaxalign.planning.shapes import SHAPE, Shape
 from jaxalign.prompting.options import check_counts, check_temperature
 from jaxalign.typing import GenerateFn
 
@@ -85,7 +85,7 @@ def write_steps(
     parts: Sequence[str] = PARTS,
     num_candidates: int = 4,
     examples: Sequence[PlannedArticle] = (),
-    shape: Shape = Shape(),
+    shape: Shape = SHAPE,
     teacher: str = "teacher",
     temperature: float = 0.7,
     max_tokens: int = 1024,

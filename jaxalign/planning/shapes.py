@@ -38,6 +38,10 @@ class Shape(NamedTuple):
     key_information: Range = (5.0, 28.0)
 
 
+SHAPE = Shape()
+"""The lengths that are usual in FreshWiki."""
+
+
 def length_score(length: float, wanted: tuple[float, float]) -> float:
     """Scores a length with the first half of a sine: 1 for what is wanted, 0 for nothing and for twice as much.
 
