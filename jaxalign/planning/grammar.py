@@ -162,6 +162,19 @@ def check_parts(parts: Sequence[str]) -> None:
         raise ValueError(f"expected different parts of a plan among {', '.join(PARTS)}, got {parts!r}")
 
 
+def find_mark(text: str) -> str:
+    """Returns the first mark of this grammar in a text, which no step and no article may have; "" if there is none.
+
+    Args:
+      text: any text.
+
+    >>> find_mark("Bees are </ summary> insects")
+    '</ summary>'
+    """
+    found = _MARK.search(text)
+    return found.group() if found else ""
+
+
 def _without_beginning(text: str, mark: str) -> str:
     """The text without the beginning of a mark in which it was cut off."""
     start = text.rfind("<")
@@ -169,10 +182,8 @@ def _without_beginning(text: str, mark: str) -> str:
 
 
 def _block(name: str, text: str) -> str:
-    if found := _MARK.search(text):
-        raise ValueError(
-            f"the {name} has the mark {found.group()!r} in it, which would end it; write it in another way"
-        )
+    if found := find_mark(text):
+        raise ValueError(f"the {name} has the mark {found!r} in it, which would end it; write it in another way")
     return f"<{name}>\n{text}\n</{name}>"
 
 
