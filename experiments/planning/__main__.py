@@ -119,7 +119,9 @@ def main(config: Config) -> dict[str, float]:
     told = {"ROUGE": metrics.rouge_settings()} if not made else {}
     said = {"caption": report.spread(config.seeds, "articles"), "told": told | setting.models.told()}
     shown = [*runs[0][1], *setting.models.bills()]
-    return report.report_tables(run, f"Planning: {config.task}", tables, **said, sections=shown)
+    width, layers = config.student.size
+    network = config.student.student or f"a decoder from scratch: width {width}, {layers} layers"
+    return report.report_tables(run, f"Planning: {config.task}", tables, **said, sections=shown, model=network)
 
 
 def read(config: Config, ledger: Ledger) -> Setting:

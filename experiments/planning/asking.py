@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.common.task import Policy
-from experiments.planning.methods import WAYS
+from experiments.planning.methods import DIRECT, PLANNED, TURNS, WAYS
 from jaxalign import data, planning
 from jaxalign.data import HfTokenizer
 from jaxalign.io import keys, line_file
-from jaxalign.planning import Budget, Wording, WrittenArticle
+from jaxalign.planning import Budget, Wording, WriteFn, WrittenArticle
 from jaxalign.typing import Prompt
 
 FORMAT = 1  # of a line of written articles
@@ -63,15 +63,10 @@ def write(
         "prompt_tokens": manner.prompt_tokens,
     }
     keys.begin(path, {keys.FORMAT: FORMAT, **key})
-    writer = planning.make_local_writer(
-        policy.model,
-        policy.params,
-        manner.tokenizer,
-        as_prompt=manner.as_prompt,
-        num_slots=manner.at_once,
-        max_prompt_tokens=manner.prompt_tokens,
-    )
+    writer = _writer(policy, manner)
     rows = line_file.read_rows(path) if path.exists() else []
+    if len(rows) < len(xs):
+        _warm_up(policy, manner, way, xs[0])
     with line_file.Writer(path) as file:
         while len(rows) < len(xs):
             chunk, before = xs[len(rows) : len(rows) + manner.at_once], time.monotonic()
@@ -81,6 +76,27 @@ def write(
                 rows.append({"x": x, **article._asdict(), "plan": dict(article.plan), "seconds": seconds})
                 file.append(json.dumps(rows[-1], ensure_ascii=False), "an article")
     return Written([_article(row) for row in rows], sum(row["seconds"] for row in rows))
+
+
+def _writer(policy: Policy, manner: Manner, **options: Any) -> WriteFn:
+    return planning.make_local_writer(
+        policy.model,
+        policy.params,
+        manner.tokenizer,
+        as_prompt=manner.as_prompt,
+        num_slots=manner.at_once,
+        max_prompt_tokens=manner.prompt_tokens,
+        **options,
+    )
+
+
+def _warm_up(policy: Policy, manner: Manner, way: str, x: str) -> None:
+    """Compiles what is about to run, so that the seconds of the articles are those of writing them."""
+    briefly = _writer(policy, manner, make_stop=lambda *_: lambda tokens: 1)
+    plan, article = manner.budget
+    turns = {PLANNED: [(plan, article)], DIRECT: [(0, article)], TURNS: [(plan, 0), (0, article)]}
+    for room in turns[way]:
+        briefly([x], budget=Budget(*room))
 
 
 def _article(row: Mapping[str, Any]) -> WrittenArticle:

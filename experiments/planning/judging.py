@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.task import Row, exactly
-from jaxalign import planning
+from jaxalign import metrics, planning
 from jaxalign.data import PreferencePair
-from jaxalign.judge import JudgeFn, JudgeTask
+from jaxalign.judge import JudgeFn, Judgement, JudgeTask
 from jaxalign.numerics import Ratio
+from jaxalign.prompting import Orders
 
 ASPECTS: Mapping[str, JudgeTask] = MappingProxyType(
     {
@@ -29,6 +30,15 @@ ASPECTS: Mapping[str, JudgeTask] = MappingProxyType(
 )
 """What the paper's raters were asked about; the wording is ours."""
 RAW, MATCHED = "raw", "length-matched"
+TENTH = 0.1
+
+
+def prefer_longer(pairs: Sequence[PreferencePair]) -> list[Judgement]:
+    """Judges by length alone: a text that is longer by more than a tenth wins. Every other judge is read beside it."""
+    lengths = np.array([(len(pair.first.split()), len(pair.second.split())) for pair in pairs]).reshape(-1, 2)
+    alike = np.asarray(metrics.length_matched(*jnp.asarray(lengths.T), tolerance=TENTH))
+    shares = np.where(alike, 0.5, 0.5 + 0.5 * np.sign(lengths[:, 0] - lengths[:, 1]))
+    return [Judgement(float(share), Orders(float(share), float(share))) for share in shares]
 
 
 class SideBySide(NamedTuple):

@@ -8,7 +8,7 @@ from experiments.common.encoding import Encoder
 from experiments.common.fields import is_url
 from experiments.common.llm import accounts
 from experiments.common.llm.engine import Engine, counting, open_engine
-from experiments.planning.judging import ASPECTS
+from experiments.planning.judging import ASPECTS, prefer_longer
 from experiments.planning.sources import Source
 from experiments.planning.worlds import Ground
 from jaxalign import judge
@@ -75,7 +75,7 @@ def open_models(config: "Config", ledger: Ledger) -> Models:
 
 def judges(models: Models, ground: Ground) -> dict[str, JudgeFn]:
     """Returns a judge for each aspect, beside the one that prefers the longer text."""
-    found: dict[str, JudgeFn] = {LENGTH: judge.judge_by_length, **ground.judges}
+    found: dict[str, JudgeFn] = {LENGTH: prefer_longer, **ground.judges}
     if models.judge is not None:
         found |= {
             aspect: judge.make_direct_judge(models.judge.score_options, asked) for aspect, asked in ASPECTS.items()

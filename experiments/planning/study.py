@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from jaxtyping import Array
 
 from experiments.common import report, stages
@@ -56,8 +57,16 @@ def tables(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) 
     """Returns figures by table and method."""
     records = study.ground.test
     found = {name: study.ground.evaluate(each.articles, records) for name, each in study.written.items()}
-    together = estimates({(name, figure): ratio for name, row in found.items() for figure, ratio in row.items()})
-    made = {HELD_OUT: {name: {figure: together[name, figure] for figure in row} for name, row in found.items()}}
+    # A figure of nothing, such as the order of headings that nobody shares, is left out.
+    ratios = {
+        (name, figure): ratio
+        for name, row in found.items()
+        for figure, ratio in row.items()
+        if float(np.sum(ratio.denominator))
+    }
+    made: dict[str, dict] = {HELD_OUT: {name: {} for name in found}}
+    for (name, figure), value in estimates(ratios).items():
+        made[HELD_OUT][name][figure] = value
     if study.ground.along is not None:
         made[ALONG] = {name: study.ground.along(each.articles, records) for name, each in study.written.items()}
     if BASELINE in study.written:

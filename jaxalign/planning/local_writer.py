@@ -8,6 +8,7 @@ from jaxalign import sampling
 from jaxalign.data import Tokenizer, encode_continued
 from jaxalign.planning.writing import Budget, Draft, WriteFn, make_budget_stop
 from jaxalign.sampling import Rule
+from jaxalign.sampling.jobs import StopFn
 from jaxalign.typing import Params, Prompt
 
 
@@ -21,6 +22,7 @@ def make_local_writer(
     num_slots: int = 16,
     max_prompt_tokens: int | None = None,
     seed: int = 0,
+    make_stop: Callable[..., StopFn] = make_budget_stop,
 ) -> WriteFn:
     """Makes a writer of a model in this process.
 
@@ -34,6 +36,7 @@ def make_local_writer(
       max_prompt_tokens: room for a prompt with its prefix, the same for each call, so that few programs are compiled;
         None is the longest prompt of a call.
       seed: of the sampling; a text depends on it and on its place among the prompts.
+      make_stop: makes what ends a text, of ``decode``, the budget and the prefix.
 
     Raises:
       ValueError: (when called) a prompt that is too long, or more than the model's positions.
@@ -46,12 +49,12 @@ def make_local_writer(
             params,
             [sampling.Job(number, row, (0,)) for number, row in enumerate(rows)],
             jax.random.key(seed),
-            num_slots=min(num_slots, max(len(rows), 1)),
+            num_slots=num_slots,
             max_prompt_tokens=max_prompt_tokens or max(map(len, rows), default=1),
             max_new_tokens=budget.plan + budget.article,
             eos_id=tokenizer.end_ids,
             rule=rule,
-            stop=make_budget_stop(tokenizer.decode, budget, prefix),
+            stop=make_stop(tokenizer.decode, budget, prefix),
         )
         written = {each.job: each.tokens for each in completions}
         return [
