@@ -52,7 +52,7 @@ class Config:
     """One run; every field is a flag."""
 
     task: Literal["made", "files"] = "made"  # articles of a made grammar, or from files
-    num_articles: tuple[CountOrNone, CountOrNone] = (4000, 200)  # to learn from, and to test on; files: 0 takes all
+    num_articles: tuple[CountOrNone, CountOrNone] = (2800, 256)  # to learn from, and to test on; files: 0 takes all
     files: Files = Files()  # files: which are read
     parts: tuple[Part, ...] = planning.PARTS  # files: the steps of a plan, in order
     taught_by: Teacher = Teacher()  # files: who writes them
@@ -69,13 +69,20 @@ FILES = dataclasses.replace(
     DEFAULT,
     task="files",
     num_articles=(0, 0),
-    student=Student(size=(256, 6), vocab_size=8192),
+    student=Student(size=(256, 6), vocab_size=8192, batch=(1, 0), learning_rate=1e-4),
     methods=(BASELINE, "T1 + T4: direct", "T1 + T4: plan first"),
     output=pathlib.Path("runs/planning-files"),
 )
 PAPER = dataclasses.replace(
     FILES,
-    student=Student(prompt_tokens=4096, plan_tokens=1024, article_tokens=4096, target_tokens=30_000_000, batch=(16, 0)),
+    student=Student(
+        prompt_tokens=4096,
+        plan_tokens=1024,
+        article_tokens=4096,
+        target_tokens=30_000_000,
+        batch=(16, 0),
+        learning_rate=1e-5,
+    ),
     methods=(BASELINE, "T1 + T4: direct", "T1 + T4: plan first", "T4: direct", "T2 + T3: several turns"),
 )
 PRESETS = {

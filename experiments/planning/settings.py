@@ -41,12 +41,12 @@ class Student:
     """Flags of the model that learns, and of what it may read and write."""
 
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
-    size: tuple[Count, Count] = (64, 3)  # width and layers of a student from scratch
+    size: tuple[Count, Count] = (96, 2)  # width and layers of a student from scratch
     vocab_size: Count = 2048  # tokens of the tokenizer that a student from scratch gets
-    prompt_tokens: Count = 1024  # of a prompt, with the plan that it may have; longer ones lose their beginning
-    plan_tokens: Count = 512  # of a plan
-    article_tokens: Count = 1024  # of an article
-    target_tokens: Count = 200_000  # that each mixture learns from: responses, without prompts
-    batch: tuple[Count, CountOrNone] = (1, 0)  # packed rows of a step, and tokens of each; 0: as the longest may have
-    learning_rate: Rate = 1e-4  # at its peak
+    prompt_tokens: Count = 1024  # files: of a prompt, with the plan that it may have; longer ones lose their beginning
+    plan_tokens: Count = 512  # files: of a plan
+    article_tokens: Count = 1024  # files: of an article
+    target_tokens: Count = 350_000  # that each mixture learns from: responses, without prompts
+    batch: tuple[Count, CountOrNone] = (2, 256)  # packed rows of a step, and tokens of each; 0: as the longest may have
+    learning_rate: Rate = 3e-3  # at its peak
     adapter: Adapter = Adapter()

@@ -64,6 +64,11 @@ def _recall(said: Sections, true: Sections) -> tuple[int, int]:
     return len(_facts(said) & _facts(true)), len(_facts(true))
 
 
+def right_facts(article: str, true: str) -> tuple[int, int]:
+    """Returns how many facts of an article are right, in their section, and how many it states."""
+    return _precision(_sections(article), _sections(true))
+
+
 def _precision(said: Sections, true: Sections) -> tuple[int, int]:
     return len(_facts(said) & _facts(true)), len(_facts(said))
 

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, stages
 from experiments.common.task import Policy, Row
-from experiments.planning import figures, sources, world, world_figures
+from experiments.planning import figures, made_judge, sources, world, world_figures
 from experiments.planning.asking import Manner
 from experiments.planning.learning import Dials, Material
 from experiments.planning.methods import HEADINGS, SHUFFLED, Lesson
@@ -22,6 +22,8 @@ from jaxalign.typing import EmbedFn
 
 if TYPE_CHECKING:
     from experiments.planning.__main__ import Config
+
+AT_ONCE = 64  # made articles that are written side by side
 
 AlongFn = Callable[[Sequence[WrittenArticle], Sequence[PlannedArticle]], Row]
 """``along(written, records)``: a figure for each stretch of the articles."""
@@ -45,8 +47,18 @@ def make(config: "Config", seed: int, key: Array) -> Ground:
     """Makes a world of articles with a hidden plan, and a student that knows nothing."""
     made = world.make_world(seed, num_train=config.num_articles[0], num_test=config.num_articles[1])
     start = stages.new_policy(config.student.size, made.tokenizer, sum(made.limits), key)
-    manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], at_once=64)
-    return Ground(made.train, made.test, start, manner, world_figures.evaluate, made.parts, [])
+    manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], at_once=AT_ONCE)
+    judges = {"facts and length": made_judge.make_judge(made.test), "facts": made_judge.make_judge(made.test, 0.0)}
+    return Ground(
+        made.train,
+        made.test,
+        start,
+        manner,
+        world_figures.evaluate,
+        planning.PARTS,
+        [],
+        judges=MappingProxyType(judges),
+    )
 
 
 def read(config: "Config", source: sources.Source, seed: int, embed: EmbedFn | None, key: Array) -> Ground:
