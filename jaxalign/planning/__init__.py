@@ -12,6 +12,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "controls": ["headings_only", "shuffle_order", "shuffle_plans"],
+        "entailment": ["EmbedFn", "EntailFn", "make_embedding_entailment", "make_model_entailment"],
         "grammar": [
             "OPENING",
             "ParsedOutput",
@@ -22,8 +24,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "render_plan",
         ],
         "local_writer": ["as_chat", "make_local_writer"],
+        "matching": ["match_words"],
         "outlines": ["article_headings", "parse_outline", "render_outline"],
-        "records": ["PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
+        "parsing": ["ParsedStep", "StepReason", "parse_step"],
+        "prompts": ["ENTAILMENT_OPTIONS", "render_entailment", "render_step"],
+        "records": ["FIELDS", "PARTS", "Fact", "Heading", "PlannedArticle", "from_row", "to_row"],
+        "scores": ["StepScores", "score_plans", "score_step"],
+        "selection": ["WritingReport", "WrittenSteps", "choose_best", "write_steps"],
+        "shapes": ["SHAPE", "Range", "Shape", "length_score", "step_length", "structure_score"],
+        "structure": ["BACK_MATTER", "CitedSentence", "StructureReport", "from_kilt", "from_structure"],
         "tasks": [
             "FORMATTERS",
             "WORDING",

@@ -12,10 +12,11 @@ and then the article::
     </article>
 
 The grammar is ours; the paper's was not at hand. Whatever is not exactly this has no article: a mark that is missing,
-doubled or out of its place, or a text between two blocks. Only the closing mark of the article may be missing, where a
-limit of tokens cut it off.
+doubled, misspelt or out of its place, or a text between two blocks. Only the closing mark of the article may be
+missing, where a limit of tokens cut it off.
 """
 
+import difflib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ ARTICLE = "article"
 OPENING = f"<{ARTICLE}>\n"
 """With this an answer that has no plan begins: a model that always plans can be made to write at once."""
 
+_ALIKE = re.compile(r"<\s*/?\s*([a-z_]+)\s*>", re.IGNORECASE)
 _MARK = re.compile(rf"<\s*(/?)\s*({'|'.join((*PARTS, ARTICLE))})\s*>", re.IGNORECASE)
 
 Reason = Literal["", "unfinished thinking", "cut off in the plan", "another form", "empty"]
@@ -126,6 +128,8 @@ def parse_output(text: str, parts: Sequence[str] = ()) -> ParsedOutput:
         return ParsedOutput("", blocks, "empty" if not said.strip() else "another form")
     if article is None:
         return ParsedOutput("", blocks, "cut off in the plan" if parts else "empty")
+    if any(difflib.get_close_matches(mark[1].lower(), (*PARTS, ARTICLE)) for mark in _ALIKE.finditer(article)):
+        return ParsedOutput("", blocks, "another form")
     return ParsedOutput(article, blocks, "" if article else "empty", finished=reason == "")
 
 
@@ -158,11 +162,28 @@ def check_parts(parts: Sequence[str]) -> None:
         raise ValueError(f"expected different parts of a plan among {', '.join(PARTS)}, got {parts!r}")
 
 
+def find_mark(text: str) -> str:
+    """Returns the first mark of this grammar in a text, which no step and no article may have; "" if there is none.
+
+    Args:
+      text: any text.
+
+    >>> find_mark("Bees are </ summary> insects")
+    '</ summary>'
+    """
+    found = _MARK.search(text)
+    return found.group() if found else ""
+
+
+def _without_beginning(text: str, mark: str) -> str:
+    """The text without the beginning of a mark in which it was cut off."""
+    start = text.rfind("<")
+    return text[:start].rstrip() if start >= 0 and mark.startswith(text[start:].lower()) else text
+
+
 def _block(name: str, text: str) -> str:
-    if found := _MARK.search(text):
-        raise ValueError(
-            f"the {name} has the mark {found.group()!r} in it, which would end it; write it in another way"
-        )
+    if found := find_mark(text):
+        raise ValueError(f"the {name} has the mark {found!r} in it, which would end it; write it in another way")
     return f"<{name}>\n{text}\n</{name}>"
 
 
@@ -172,6 +193,8 @@ def _read(said: str, names: Sequence[str]) -> tuple[dict[str, str], str]:
     places = [0, *itertools.chain.from_iterable(mark.span() for mark in marks), len(said)]
     between = [said[start:end] for start, end in zip(places[::2], places[1::2], strict=True)]
     expected = [(slash, name) for name in names for slash in ("", "/")]
+    if len(marks) < len(expected):
+        between[-1] = _without_beginning(between[-1], "<{}{}>".format(*expected[len(marks)]))
     blocks: dict[str, str] = {}
     if between[0].strip():
         return blocks, "another form"

@@ -84,13 +84,17 @@ class PlannedArticle:
         return tuple(part for part in PARTS if getattr(self, part))
 
 
+FIELDS = tuple(field.name for field in dataclasses.fields(PlannedArticle))
+"""The names of the fields of a record."""
+
+
 def to_row(record: PlannedArticle) -> dict[str, Any]:
     """Returns the record as JSON can hold it; :func:`from_row` gives the record back.
 
     Args:
       record: an article with its steps.
     """
-    row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    row = {name: getattr(record, name) for name in FIELDS}
     row["outline"] = [heading._asdict() for heading in record.outline]
     row["key_information"] = [
         {"text": fact.text, "references": list(fact.references)} for fact in record.key_information
@@ -116,9 +120,8 @@ def from_row(row: Mapping[str, Any]) -> PlannedArticle:
     >>> from_row({"x": "Bees", "article": "Bees fly.", "outline": ["Flight"]}).outline
     (Heading(title='Flight', level=1),)
     """
-    names = [field.name for field in dataclasses.fields(PlannedArticle)]
-    if unknown := sorted(set(row) - set(names)):
-        raise ValueError(f"unknown fields {unknown}; a planned article has {', '.join(names)}")
+    if unknown := sorted(set(row) - set(FIELDS)):
+        raise ValueError(f"unknown fields {unknown}; a planned article has {', '.join(FIELDS)}")
     if missing := [name for name in ("x", "article") if row.get(name) is None]:
         raise ValueError(f"{missing[0]}: expected a text, got none")
     given = {name: value for name, value in row.items() if value is not None}

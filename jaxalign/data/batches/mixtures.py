@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import grain
 import numpy as np
+from jaxtyping import Int
 
 from jaxalign.data.batches import pipeline
 from jaxalign.data.batches.packing import example_lengths, first_fit, make_token_batch
@@ -14,7 +15,7 @@ from jaxalign.typing import TokenBatch
 
 def mixture_batches(
     tasks: Sequence[EncodedLists],
-    weights: Sequence[float],
+    weights: Sequence[float | int],
     *,
     batch_size: int,
     row_length: int,
@@ -71,7 +72,7 @@ def mixture_batches(
     return pipeline.to_dataset(stream, num_epochs=num_epochs, num_workers=num_workers)
 
 
-def draw_mixture(bounds: Sequence[int], shares: Sequence[float], count: int, rng: np.random.Generator) -> np.ndarray:
+def draw_mixture(bounds, shares, count: int, rng: np.random.Generator) -> Int[np.ndarray, "count"]:
     """Draws ``count`` examples: the task of each by its share, and within a task one permutation after the other.
 
     Args:
@@ -108,7 +109,7 @@ def _process_batch(lists: EncodedLists, row_length: int, rows: slice, packs: Seq
     return make_token_batch(lists, packs[rows], row_length, rows.stop - rows.start)
 
 
-def _shares(weights: Sequence[float], count: int) -> np.ndarray:
+def _shares(weights: Sequence[float | int], count: int) -> np.ndarray:
     values = np.asarray(weights, float)
     if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or not values.sum():
         raise ValueError(f"expected one weight of at least 0 for each of {count} tasks, not all 0, got {list(weights)}")

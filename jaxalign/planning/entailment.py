@@ -1,0 +1,108 @@
+"""Whether one text follows from another: the scorers that coherence is made of."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxalign.metrics import split_sentences
+from jaxalign.planning.prompts import ENTAILMENT_OPTIONS, render_entailment
+from jaxalign.prompting import option_probabilities
+from jaxalign.typing import ScoreOptionsFn
+
+EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
+"""``embed(texts)``: an embedding of each text, of any length."""
+
+_LEADING_MARK = re.compile(r"^[ \t]*(?:#{1,6}|[-–*•])[ \t]+", re.MULTILINE)
+
+
+@runtime_checkable
+class EntailFn(Protocol):
+    """Says of N pairs of texts how far each hypothesis follows from its premise.
+
+    It returns one number in [0, 1] for each pair; NaN where it could not be read.
+    """
+
+    def __call__(self, premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]: ...
+
+
+def make_embedding_entailment(embed: EmbedFn, *, unsupported: float = 0.2, supported: float = 0.6) -> EntailFn:
+    """Makes a scorer of embeddings: the average over a hypothesis's sentences of how far the premise supports each.
+
+    A sentence's support is its highest cosine with a sentence of the premise, or with the sum of two of them, since a
+    summary's sentence often says what two sentences say. Cosines up to ``unsupported`` count 0 and those from
+    ``supported`` count 1: sentences about one subject are alike without one of them following from the other.
+
+    Headings and items of lists are sentences of their own, without their marks.
+
+    Args:
+      embed: gives each text an embedding, ``[N, D]``; every different sentence is embedded once for each call.
+      unsupported: the cosine up to which a sentence has no support.
+      supported: the cosine from which a sentence is supported, above ``unsupported``. Both defaults suit
+        all-MiniLM-L6-v2.
+
+    Returns:
+      A scorer; a hypothesis without a sentence has NaN, and with a premise without any it has 0.
+
+    Raises:
+      ValueError: the cosines are out of order.
+    """
+    if not -1 <= unsupported < supported <= 1:
+        raise ValueError(f"expected -1 <= unsupported < supported <= 1, got {unsupported} and {supported}")
+
+    def entail(premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]:
+        split = {text: _sentences(text) for text in dict.fromkeys((*premises, *hypotheses))}
+        vectors = _unit_vectors(embed, list(dict.fromkeys(each for sentences in split.values() for each in sentences)))
+        rows = {text: [vectors[each] for each in sentences] for text, sentences in split.items()}
+        pairs = zip(premises, hypotheses, strict=True)
+        cosines = (_highest_cosines(rows[premise], rows[hypothesis]) for premise, hypothesis in pairs)
+        shares = (np.clip((each - unsupported) / (supported - unsupported), 0, 1) for each in cosines)
+        return np.array([share.mean() if len(share) else math.nan for share in shares])
+
+    return entail
+
+
+def make_model_entailment(score_options: ScoreOptionsFn) -> EntailFn:
+    """Makes a scorer of a language model, which is asked whether each hypothesis follows: the probability of Yes.
+
+    Args:
+      score_options: scores " Yes" and " No" as answers to prompts.
+
+    Returns:
+      A scorer; where the model's scores cannot be read, NaN.
+    """
+
+    def entail(premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]:
+        prompts = [render_entailment(*pair) for pair in zip(premises, hypotheses, strict=True)]
+        scores = score_options(prompts, [ENTAILMENT_OPTIONS] * len(prompts)) if prompts else []
+        chances = map(option_probabilities, scores)
+        return np.array([math.nan if each is None else each[0] for each in chances])
+
+    return entail
+
+
+def _sentences(text: str) -> list[str]:
+    return split_sentences(_LEADING_MARK.sub("", text))
+
+
+def _unit_vectors(embed: EmbedFn, texts: Sequence[str]) -> dict[str, Float[np.ndarray, "D"]]:
+    if not texts:
+        return {}
+    vectors = np.asarray(embed(texts), np.float64)
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return dict(zip(texts, vectors / np.where(norms > 0, norms, 1), strict=True))
+
+
+def _highest_cosines(
+    premise: Sequence[Float[np.ndarray, "D"]], hypothesis: Sequence[Float[np.ndarray, "D"]]
+) -> Float[np.ndarray, "N"]:
+    """For each sentence of a hypothesis the highest cosine with one sentence of a premise, or the sum of two."""
+    if not premise or not hypothesis:
+        return np.full(len(hypothesis), -1.0)
+    rows = np.stack(premise)
+    # |u + v|^2 = 2 + 2 u.v for unit vectors; u + u has the direction of u, so the diagonal is each one alone.
+    norms = np.sqrt(np.maximum(2 + 2 * rows @ rows.T, 1e-12))
+    return np.array([((each[:, None] + each[None]) / norms).max() for each in np.stack(hypothesis) @ rows.T])
