@@ -25,7 +25,7 @@ _ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs no fig eq e.g i.e cf al appr
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+\S")
 _BREAK = re.compile(
     r"""
-    (?P<end> [.!?]+ ["'”’)\]]* )  # the stop, and what closes with it
+    (?<![.!?]) (?P<end> [.!?]++ ["'”’)\]]*+ )  # the stop, and what closes with it; a long run of stops is tried once
     \s+ (?= ["'“‘(\[]* [A-Z0-9] )  # the next sentence begins
     """,
     re.VERBOSE,

@@ -72,6 +72,79 @@ def test_equals_the_library_on_real_texts(shared_data):
     assert low < total.value < high
 
 
+# Eighteen sentences without a stop, of three words that no other has.
+SENTENCES = [f"a{i} b{i} c{i}" for i in range(18)]
+# The last eight stand in pairs as before, each the wrong way round; the first ten have other neighbours.
+REORDERED = [17, 16, 15, 14, 13, 12, 11, 10, 7, 8, 9, 6, 5, 3, 4, 1, 2, 0]
+
+
+def lines(order, sentences_a_line):
+    sentences = [SENTENCES[i] for i in order]
+    parts = (sentences[i : i + sentences_a_line] for i in range(0, len(order), sentences_a_line))
+    return "\n".join(" ".join(part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "sentences_a_line, expected",
+    [
+        # Each sentence finds itself.
+        (1, 1.0),
+        # Of a pair that is the wrong way round one sentence is in common order: four of eighteen are lost.
+        (2, 14 / 18),
+        # In the complete text three of eighteen are in common order: 7 8 9.
+        (18, 3 / 18),
+    ],
+)
+def test_the_same_text_reordered(sentences_a_line, expected):
+    """ROUGE-Lsum hangs on the line breaks: .78 with them, .17 flat, though the words are the same."""
+    text, reference = lines(REORDERED, sentences_a_line), lines(range(18), sentences_a_line)
+    assert sorted(text.split()) == sorted(reference.split())
+    ours = values(metrics.rouge([text], [reference], types=["rougeLsum"]))["rougeLsum"]
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    theirs = RougeScorer(["rougeLsum"], use_stemmer=True).score(reference, text)["rougeLsum"]
+    np.testing.assert_allclose(theirs, expected, rtol=1e-6)
+
+
+def test_rouge_lsum_equals_the_library_on_real_sentences_reordered(shared_data):
+    """With our sentences as lines; a flat text is split here, and not in the library."""
+    texts = pyarrow.parquet.read_table(shared_data / "freshwiki" / "articles.parquet")["summary"].to_pylist()[:10]
+    sentences = [metrics.split_sentences(text) for text in texts]
+    changed = [" ".join(each[::-1][: len(each) // 2 + 1]) for each in sentences]
+    ours = metrics.rouge(changed, texts, types=["rougeLsum"])["rougeLsum"]
+    scorer = RougeScorer(["rougeLsum"], use_stemmer=True)
+    for index, (each, text) in enumerate(zip(sentences, changed, strict=True)):
+        split = scorer.score("\n".join(each), "\n".join(metrics.split_sentences(text)))["rougeLsum"]
+        flat = scorer.score(" ".join(each), text)["rougeLsum"]
+        np.testing.assert_allclose([part.value[index] for part in ours], split, rtol=1e-6)
+        assert len(each) < 3 or flat.fmeasure < split.fmeasure
+
+
+def test_settings_name_what_changes_the_figures():
+    with_stemmer, without = metrics.rouge_settings(), metrics.rouge_settings(use_stemmer=False)
+    assert "stemmer: Porter" in with_stemmer and "stemmer: none" in without
+    assert all("split_sentences" in text and "a-z and 0-9" in text for text in (with_stemmer, without))
+
+
+@pytest.mark.parametrize(
+    "text, paragraphs, sentences",
+    [
+        (
+            "# Life\nBorn. Grew.\nLeft.\n\n\n Died. ",
+            ["Born. Grew.\nLeft.", " Died. "],
+            ["Born.", "Grew.", "Left.", "Died."],
+        ),
+        # A heading parts paragraphs without an empty line; a hash without a space is no heading.
+        ("One.\n  ### Two ##\nThree.\n#4 hit", ["One.", "Three.\n#4 hit"], ["One.", "Three.", "#4 hit"]),
+        ("***\n\n...\n\n- one\n- two", ["- one\n- two"], ["- one", "- two"]),
+        ("# Only\n## Headings", [], []),
+        (" \n", [], []),
+    ],
+)
+def test_paragraphs_and_their_sentences(text, paragraphs, sentences):
+    assert metrics.split_paragraphs(text) == paragraphs
+    assert metrics.prose_sentences(text) == sentences
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
