@@ -2,11 +2,10 @@
 
 import collections
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from experiments.attrprompt.comparison import AGAINST_BEST, BY_COST, GOLD, HEADLINES, Real, Texts, headline, texts_of
 from experiments.attrprompt.methods import ATTRPROMPT, SIMPROMPT, Written
@@ -19,8 +18,8 @@ from experiments.common.task import exactly
 from jaxalign import attributes, metrics
 from jaxalign.attributes import LENGTH, ClassAttribute, Task
 from jaxalign.io.report import Curves, Estimate, Facts, Groups, Section, Table
+from jaxalign.typing import EmbedFn
 
-EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 DIVERSITY = "diversity, at equal documents"
 SHOWN = 20  # documents of each class and method
 SUBSAMPLES = 10  # of as many documents as the smallest set has, over which diversity is averaged

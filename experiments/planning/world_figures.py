@@ -66,7 +66,7 @@ def _recall(said: Sections, true: Sections) -> tuple[int, int]:
 
 def right_facts(article: str, true: str) -> tuple[int, int]:
     """Returns how many facts of an article are right, in their section, and how many it states."""
-    return _precision(_sections(article), _sections(true))
+    return _precision(split(article), split(true))
 
 
 def _precision(said: Sections, true: Sections) -> tuple[int, int]:

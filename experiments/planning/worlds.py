@@ -45,6 +45,10 @@ class Ground(NamedTuple):
 
 def make(config: "Config", seed: int, key: Array) -> Ground:
     """Makes a world of articles with a hidden plan, and a student that knows nothing."""
+    if 0 in config.num_articles:
+        raise ValueError(
+            f"--num-articles: made articles have no end; expected at least 1 of each, got {config.num_articles}"
+        )
     made = world.make_world(seed, num_train=config.num_articles[0], num_test=config.num_articles[1])
     start = stages.new_policy(config.student.size, made.tokenizer, sum(made.limits), key)
     manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], at_once=AT_ONCE)

@@ -10,9 +10,8 @@ from experiments.teleclass.learning import Lessons, labelled_lessons
 from jaxalign import taxonomy as teleclass
 from jaxalign.taxonomy import Taxonomy
 from jaxalign.taxonomy.vectors import unit_rows
-from jaxalign.typing import GenerateFn
+from jaxalign.typing import EmbedFn, GenerateFn
 
-EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 Terms = Sequence[Sequence[str]]
 """Those of each class, in the order of the taxonomy."""
 MOST_CORES = 3  # of a document, as in the authors' code: with all gaps a document of many classes keeps most of them

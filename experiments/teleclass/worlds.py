@@ -12,12 +12,13 @@ from experiments.common.llm.chance import rng_of
 from experiments.teleclass import authors_files, reading, world
 from experiments.teleclass.fine_tuning import FineTuner
 from experiments.teleclass.learning import LearnFn, labelled_lessons, learn_head
-from experiments.teleclass.pipeline import Corpus, EmbedFn, sets_of
+from experiments.teleclass.pipeline import Corpus, sets_of
 from experiments.teleclass.settings import Files, Training
 from experiments.teleclass.source import Source, Texts
 from experiments.teleclass.study import Given, Test
 from jaxalign import taxonomy as teleclass
 from jaxalign.taxonomy import split_words
+from jaxalign.typing import EmbedFn
 
 COMMON = 0.1  # of the texts: a word that more of them have is a candidate for the terms of no class
 

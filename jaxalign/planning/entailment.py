@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,10 +11,7 @@ from jaxtyping import Float
 from jaxalign.metrics import split_sentences
 from jaxalign.planning.prompts import ENTAILMENT_OPTIONS, render_entailment
 from jaxalign.prompting import option_probabilities
-from jaxalign.typing import ScoreOptionsFn
-
-EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
-"""``embed(texts)``: an embedding of each text, of any length."""
+from jaxalign.typing import EmbedFn, ScoreOptionsFn
 
 _LEADING_MARK = re.compile(r"^[ \t]*(?:#{1,6}|[-–*•])[ \t]+", re.MULTILINE)
 

@@ -8,7 +8,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jaxalign.planning.entailment import EntailFn
 from jaxalign.planning.grammar import check_parts
@@ -142,7 +142,7 @@ def write_steps(
     return WrittenSteps(tuple(written), _report(written, asked, counts))
 
 
-def _ask(generate: GenerateFn, prompts: Sequence[str], options: Mapping[str, float]) -> list[list[str | None]]:
+def _ask(generate: GenerateFn, prompts: Sequence[str], options: Mapping[str, Any]) -> list[list[str | None]]:
     """As many answers to each prompt as were asked for; None where one is missing."""
     answers = generate(prompts, **options) if prompts else []
     n = options["n"]

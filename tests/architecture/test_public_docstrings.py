@@ -7,8 +7,8 @@ import re
 import pytest
 
 SUBPACKAGES = (
-    "attributes augment data ensemble judge losses metrics models prompting protein sampling sharding taxonomy "
-    "training".split()
+    "attributes augment data ensemble judge losses metrics models planning prompting protein sampling sharding "
+    "taxonomy training".split()
 )
 SUBPACKAGES += ["io.cluster", "io.hf", "io.jobs", "io.llm", "io.report", "io.run"]
 # A model is any module with the methods that the function calls.

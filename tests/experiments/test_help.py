@@ -17,11 +17,12 @@ from experiments.judge import __main__ as judge
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.lipo import __main__ as lipo
 from experiments.plad import __main__ as plad
+from experiments.planning import __main__ as planning
 from experiments.rrm import __main__ as rrm
 from experiments.teleclass import __main__ as teleclass
 
 EXPERIMENTS = (
-    *(attrprompt, ease, hemenet, judge, label_preferences, lipo, plad, reward_model, rrm, teleclass),
+    *(attrprompt, ease, hemenet, judge, label_preferences, lipo, plad, planning, reward_model, rrm, teleclass),
     text_classifier,
 )
 ROOT = pathlib.Path(__file__).parents[2]

@@ -1,5 +1,6 @@
 """experiments.planning: a toy run of the made world, and runs on files with and without a teacher."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,11 +8,12 @@ import pytest
 from experiments.common import machines
 from experiments.common.fields import replace
 from experiments.planning import __main__ as planning_run
-from experiments.planning import judging, made_judge, world
+from experiments.planning import figures, judging, made_judge, world
 from experiments.planning.figures import NO_ARTICLE, pad
 from experiments.planning.methods import BASELINE, METHODS, lessons
+from experiments.planning.models import Models, warnings
 from experiments.planning.study import ALONG, COST, HELD_OUT, PADDED, SIDE_BY_SIDE
-from jaxalign import data, planning
+from jaxalign import data, models, planning
 from jaxalign.io import hf
 from jaxalign.planning import PlannedArticle, WrittenArticle
 from tests.experiments import planning_files
@@ -28,6 +30,7 @@ def made(tmp_path_factory):
         num_articles=(40, 6),
         size=(16, 1),
         target_tokens=1500,
+        batch=(8, 256),
         methods=(BASELINE, PLANNED, TURNS, SHUFFLED),
         output=tmp_path_factory.mktemp("planning"),
     )
@@ -47,7 +50,7 @@ def test_a_toy_run_has_all_tables_and_a_report(made):
     }  # fmt: skip
     # Each lesson learnt from as many target tokens, to within a row.
     learnt = [found[f"{COST}/{name}/learnt: target tokens"] for name in rows[COST]]
-    assert 1500 <= min(learnt) and max(learnt) < 1500 + 2 * 256
+    assert 1500 <= min(learnt) and max(learnt) < 1500 + 8 * 256
     page = (config.output / "report.html").read_text()
     for text in (PLANNED, "Articles side by side", "Loss on targets", "true key information", "asked for"):
         assert text in page
@@ -85,8 +88,6 @@ def test_an_export_writes_what_the_run_wrote(made):
     folder = config.output / "seed-0/T1/hf"
     student, params = hf.load_pretrained(folder)
     made_world = world.make_world(0, num_train=40, num_test=6)
-    from jaxalign import models
-
     write = planning.make_local_writer(
         models.build(student), params, data.load_tokenizer(folder), max_prompt_tokens=made_world.limits[0]
     )
@@ -112,7 +113,8 @@ def test_files_with_a_teacher_and_a_judge(tmp_path, monkeypatch, capsys):
         server.chat = planning_files.chat
         words = ["files", "--data", str(articles), "--x-column", "title", "--article-column", "text"]
         words += ["--teacher", server.url, "--teacher-name", "m", "--model", str(judge), "--size", "16", "1"]
-        words += "--vocab-size 300 --target-tokens 600 --prompt-tokens 256 --plan-tokens 24 --article-tokens 32".split()
+        words += "--vocab-size 300 --target-tokens 600 --prompt-tokens 256 --plan-tokens 24".split()
+        words += "--article-tokens 32 --batch 8 0".split()
         words += ["--methods", BASELINE, PLANNED, "--encoder", str(judge), "--output", str(tmp_path / "run")]
         config, _ = machines.command_line(planning_run.PRESETS, words)
         found = planning_run.main(config)
@@ -176,22 +178,14 @@ def test_an_article_that_is_missing_loses_without_a_judge():
 
 
 def test_a_judge_that_cannot_be_read_is_no_vote():
-    found = judging.compare(
-        {"a": lambda pairs: [each._replace(probability=None) if hasattr(each, "_replace") else _unread(each) for each in judging.prefer_longer(pairs)]},
-        ["x"], ["a b"], ["a"],
-    )  # fmt: skip
+    def judge(pairs):
+        return [dataclasses.replace(each, probability=None) for each in judging.prefer_longer(pairs)]
+
+    found = judging.compare({"a": judge}, ["x"], ["a b"], ["a"])
     assert found.rates["a", "raw"].denominator.tolist() == [0] and found.unread == 2
 
 
-def _unread(judgement):
-    import dataclasses
-
-    return dataclasses.replace(judgement, probability=None)
-
-
 def test_a_judge_that_wrote_the_data_is_told():
-    from experiments.planning.models import Models, warnings
-
     class Engine:
         name = "m"
 
@@ -202,8 +196,6 @@ def test_a_judge_that_wrote_the_data_is_told():
 
 
 def test_figures_of_the_true_articles_are_full_and_of_none_are_empty():
-    from experiments.planning import figures
-
     records = [
         planning.from_row({"x": animal, "article": planning_files.article(animal), "outline": ["Life", "Work"]})
         for animal in planning_files.ANIMALS[:3]
