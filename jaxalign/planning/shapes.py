@@ -25,7 +25,8 @@ _FINISHED = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s*$")
 class Shape(NamedTuple):
     """The wanted length of each step, for each 1,000 words of the article.
 
-    The defaults are what 90 % of the articles of FreshWiki have: the lead, headings and cited sentences of 75 of them.
+    The defaults hold for the lead, the headings and the cited sentences of nearly all articles of FreshWiki: 72, 72 and
+    74 of 75.
 
     Attributes:
       summary: words.
@@ -33,9 +34,9 @@ class Shape(NamedTuple):
       key_information: facts.
     """
 
-    summary: Range = (30.0, 200.0)
-    outline: Range = (3.0, 12.5)
-    key_information: Range = (5.0, 28.0)
+    summary: Range = (15.0, 300.0)
+    outline: Range = (2.5, 16.0)
+    key_information: Range = (3.0, 35.0)
 
 
 SHAPE = Shape()
