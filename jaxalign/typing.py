@@ -8,6 +8,7 @@ N lanes of R tokens for a packed row's responses, L tokens of a row, C classes.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxalign.numerics import Ratio
@@ -127,6 +128,23 @@ RewardFn = Callable[[ListBatch], Any]
 
 PreferenceFn = Callable[[ListBatch], Any]
 """``preference_fn(batch) -> [B, K, K]``: at [i, j] the probability that response i, shown first, beats response j."""
+
+EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"] | Float[Array, "N D"]]
+"""``embed(texts) -> [N, D]``: a vector for each text, alike in direction where the texts are alike in meaning."""
+
+
+@runtime_checkable
+class SupportFn(Protocol):
+    """Says how well sources support claims, by an entailment model, embeddings or words.
+
+    It takes claims and for each of them its sources, which may be many or none, and returns a number in [0, 1] for each
+    claim, ``[len(claims)]``: 1 where the sources say all that the claim says.
+    """
+
+    def __call__(
+        self, claims: Sequence[str], sources: Sequence[Sequence[str]]
+    ) -> Float[np.ndarray, "N"] | Float[Array, "N"]: ...
+
 
 Prompt = str | Sequence[Mapping[str, str]]
 """A text, or a chat of {"role", "content"} to which the answer is the next turn."""

@@ -19,12 +19,12 @@ from jaxalign.numerics import Ratio
 
 ASPECTS: Mapping[str, JudgeTask] = MappingProxyType(
     {
-        "organisation": JudgeTask("Which article has its sections and paragraphs in the better order?"),
-        "relevance": JudgeTask("Which article keeps better to the subject, without digressions and repetitions?"),
+        "organisation": JudgeTask("Which response has its sections and paragraphs in the better order?"),
+        "relevance": JudgeTask("Which response keeps better to the subject, without digressions and repetitions?"),
         "verifiability": JudgeTask(
-            "Which article states more facts that a reader could check, such as names and dates?"
+            "Which response states more facts that a reader could check, such as names and dates?"
         ),
-        "coherence": JudgeTask("Which article reads better as one text, each sentence following from those before?"),
+        "coherence": JudgeTask("Which response reads better as one text, each sentence following from those before?"),
     }
 )
 """What the paper's raters were asked about; the wording is ours."""

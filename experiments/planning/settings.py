@@ -42,6 +42,7 @@ class Student:
 
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
     size: tuple[Count, Count] = (64, 3)  # width and layers of a student from scratch
+    vocab_size: Count = 2048  # tokens of the tokenizer that a student from scratch gets
     prompt_tokens: Count = 1024  # of a prompt, with the plan that it may have; longer ones lose their beginning
     plan_tokens: Count = 512  # of a plan
     article_tokens: Count = 1024  # of an article

@@ -35,12 +35,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from experiments.common import machines, origin, report, task
+from experiments.common.encoding import Encoder
 from experiments.common.fields import Count, CountOrNone, check_names, flattened
 from experiments.common.llm import accounts, forecast
 from experiments.common.llm.engine import Engine, open_engine
 from experiments.common.llm.server import LanguageModel
 from experiments.teleclass import controls, exporting, figures, methods, worlds
-from experiments.teleclass.encoding import Encoder
 from experiments.teleclass.methods import FULL, METHODS, NAMES, PATHS
 from experiments.teleclass.settings import Files, Training
 from experiments.teleclass.simulated_labeller import SimulatedLabeller

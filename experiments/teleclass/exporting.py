@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
+from experiments.common.encoding import Encoder
 from experiments.common.report import write_predictions
-from experiments.teleclass.encoding import Encoder
 from experiments.teleclass.fine_tuning import FineTuner
 from experiments.teleclass.methods import Answers
 from experiments.teleclass.study import Study

@@ -12,6 +12,7 @@ from jaxalign.metrics.calibration import (
     expected_calibration_error,
     reliability_table,
 )
+from jaxalign.metrics.citations import CitationScores, citation_metrics, remove_citations
 from jaxalign.metrics.classification import (
     TWENTY_THRESHOLDS,
     FmaxTable,
@@ -28,6 +29,15 @@ from jaxalign.metrics.diversity import (
     self_repetition,
     vocabulary_size,
 )
+from jaxalign.metrics.faithfulness import faithfulness_along, faithfulness_metric
+from jaxalign.metrics.headings import (
+    content_headings,
+    heading_recall_metric,
+    normalize_heading,
+    outline_order_metric,
+    soft_heading_recall,
+    soft_heading_recall_metric,
+)
 from jaxalign.metrics.hierarchy import (
     attainable_precision_metric,
     example_f1_metric,
@@ -37,6 +47,13 @@ from jaxalign.metrics.hierarchy import (
 )
 from jaxalign.metrics.identity import IDENTITY_BINS, within_identity
 from jaxalign.metrics.length_control import LengthControlled, instruction_difficulty, length_controlled_win_rate
+from jaxalign.metrics.lengths import (
+    count_paragraphs,
+    count_words,
+    length_ratio_metric,
+    length_score_metric,
+    split_units,
+)
 from jaxalign.metrics.likelihood import likelihood_edges, likelihood_table
 from jaxalign.metrics.multilabel import LabelCounts, label_counts, label_ranking_metrics
 from jaxalign.metrics.pairs import (
@@ -62,6 +79,7 @@ from jaxalign.metrics.regression import (
     rmse,
     squared_error_metric,
 )
+from jaxalign.metrics.repetition import repeated_sentences_metric, repetition_metric
 from jaxalign.metrics.shares import (
     AttributeShares,
     ReferenceDistance,
@@ -73,14 +91,25 @@ from jaxalign.metrics.shares import (
 )
 from jaxalign.metrics.similarity import average_pairwise_similarity, inter_class_similarity, intra_class_similarity
 from jaxalign.metrics.subsets import overall_accuracy, section_accuracies, subset_accuracies
+from jaxalign.metrics.support import make_embedding_support, word_support
 from jaxalign.metrics.temperature import fit_temperature
-from jaxalign.metrics.text import ROUGE_TYPES, RougeScores, rouge, split_sentences, split_words
+from jaxalign.metrics.text import (
+    ROUGE_TYPES,
+    RougeScores,
+    prose_sentences,
+    rouge,
+    rouge_settings,
+    split_paragraphs,
+    split_sentences,
+    split_words,
+)
 
 __all__ = [
     "IDENTITY_BINS",
     "ROUGE_TYPES",
     "TWENTY_THRESHOLDS",
     "AttributeShares",
+    "CitationScores",
     "FmaxTable",
     "Interval",
     "LabelCounts",
@@ -101,14 +130,21 @@ __all__ = [
     "bootstrap_interval",
     "brier_score_metric",
     "choice_change_metric",
+    "citation_metrics",
+    "content_headings",
+    "count_paragraphs",
+    "count_words",
     "distance_to_reference",
     "distinct_n",
     "exact_fmax",
     "example_f1_metric",
     "expected_calibration_error",
+    "faithfulness_along",
+    "faithfulness_metric",
     "filtered_mrr_metric",
     "fit_temperature",
     "fmax_table",
+    "heading_recall_metric",
     "hierarchical_metrics",
     "instruction_difficulty",
     "inter_class_similarity",
@@ -121,27 +157,41 @@ __all__ = [
     "label_ranking_metrics",
     "length_controlled_win_rate",
     "length_matched",
+    "length_ratio_metric",
+    "length_score_metric",
     "likelihood_edges",
     "likelihood_table",
     "longer_wins_metric",
     "macro_average_precision",
+    "make_embedding_support",
     "mrr_metric",
     "ndcg_metric",
+    "normalize_heading",
     "normalized_entropy",
+    "outline_order_metric",
     "overall_accuracy",
     "pairwise_accuracy_metric",
     "pearson_moments",
     "position_bias_metric",
     "precision_metric",
     "preference_accuracy_metric",
+    "prose_sentences",
     "reliability_table",
+    "remove_citations",
+    "repeated_sentences_metric",
+    "repetition_metric",
     "rmse",
     "rouge",
+    "rouge_settings",
     "section_accuracies",
     "self_repetition",
     "side_by_side_verdict",
+    "soft_heading_recall",
+    "soft_heading_recall_metric",
     "spearman_rho_metric",
+    "split_paragraphs",
     "split_sentences",
+    "split_units",
     "split_words",
     "squared_error_metric",
     "subset_accuracies",
@@ -150,4 +200,5 @@ __all__ = [
     "vocabulary_size",
     "win_rate_metric",
     "within_identity",
+    "word_support",
 ]

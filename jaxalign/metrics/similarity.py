@@ -7,14 +7,15 @@ the rows, on the host, with sums in float64. Parts of a data set do not add up: 
 A row of zeros has no direction. It is in no pair, and the denominator says how many pairs there were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxalign.numerics import Ratio
+from jaxalign.typing import EmbedFn
 
 Embeddings = Float[np.ndarray, "N D"] | Float[Array, "N D"]
 # "_": a wrong length is told by _class_sums, in its own words.
@@ -119,7 +120,7 @@ def _class_sums(embeddings: Embeddings, labels: Labels) -> _ClassSums:
     names, classes = np.unique(labels, return_inverse=True)
     vectors, rows = np.zeros((len(names), embeddings.shape[1])), np.zeros(len(names), int)
     for start in range(0, len(embeddings), _ROWS_AT_ONCE):
-        units, real = _unit_vectors(embeddings[start : start + _ROWS_AT_ONCE], start)
+        units, real = unit_vectors(embeddings[start : start + _ROWS_AT_ONCE], start)
         block = classes[start : start + _ROWS_AT_ONCE][real]
         rows += np.bincount(block, minlength=len(names))
         # Sums over runs of one class: several times as fast as np.add.at.
@@ -130,15 +131,42 @@ def _class_sums(embeddings: Embeddings, labels: Labels) -> _ClassSums:
     return _ClassSums(vectors, rows)
 
 
-def _unit_vectors(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows at length 1 in float64, and which are not zero; ``start`` is the first one's number, for the error."""
-    rows = rows.astype(np.float64)
+def unit_vectors(rows: Embeddings, start: int = 0) -> tuple[Float[np.ndarray, "N D"], Bool[np.ndarray, "N"]]:
+    """Returns the rows at length 1 in float64, and which of them are not zero; rows of zeros stay what they are.
+
+    Args:
+      rows: ``[N, D]``, of any lengths.
+      start: the number of the first row, for the error.
+
+    Raises:
+      ValueError: if an embedding is not finite.
+    """
+    rows = np.asarray(rows, np.float64)
     norms = np.sqrt(_squared_norms(rows))
     if not np.isfinite(norms).all():
         row = start + int(np.argmin(np.isfinite(norms)))
         raise ValueError(f"expected finite embeddings, got row {row} with a norm that is not; look at its text")
     real = norms > 0
     return rows / np.where(real, norms, 1)[:, None], real
+
+
+def embed_distinct(texts: Iterable[str], embed: EmbedFn) -> dict[str, Float[np.ndarray, "D"]]:
+    """Returns the embedding of each different text at length 1 (or 0), from one call; without texts there is none.
+
+    Args:
+      texts: in any order, with repetitions.
+      embed: makes ``[N, D]`` of N texts.
+
+    Raises:
+      ValueError: if it gives another number of rows, or one that is not finite.
+    """
+    different = list(dict.fromkeys(texts))
+    if not different:
+        return {}
+    rows = np.asarray(embed(different))
+    if rows.ndim != 2 or len(rows) != len(different):
+        raise ValueError(f"expected embeddings [{len(different)}, D], one row a text, got shape {rows.shape}")
+    return dict(zip(different, unit_vectors(rows)[0], strict=True))
 
 
 def _squared_norms(vectors: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ scripts.
 """
 
 import functools
+import itertools
 import re
 import sys
 import unicodedata
@@ -21,6 +22,7 @@ ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 # Titles, and Latin and other shorthand that a name, a number or a clause follows. "etc." is none: it ends sentences.
 _ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs no fig eq e.g i.e cf al approx capt gen sen rep gov".split())
+_HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+\S")
 _BREAK = re.compile(
     r"""
     (?P<end> [.!?]+ ["'”’)\]]* )  # the stop, and what closes with it
@@ -77,6 +79,23 @@ def rouge(
     return {name: RougeScores(*_columns([row[name] for row in rows])) for name in types}
 
 
+def rouge_settings(*, use_stemmer: bool = True) -> str:
+    """Returns what a ROUGE figure of :func:`rouge` depends on besides the texts, to be printed beside it.
+
+    Args:
+      use_stemmer: as :func:`rouge` was given it.
+
+    >>> print(rouge_settings())
+    rouge-score; words: runs of a-z and 0-9 in lower case; stemmer: Porter; rougeLsum: lines and the sentences in them
+    by rules (split_sentences)
+    """
+    stemmer = "Porter" if use_stemmer else "none"
+    return (
+        f"rouge-score; words: runs of a-z and 0-9 in lower case; stemmer: {stemmer}; "
+        "rougeLsum: lines and the sentences in them by rules (split_sentences)"
+    )
+
+
 def split_sentences(text: str) -> list[str]:
     """Returns the sentences of an English text, by fixed rules: no model, no data to download, the same everywhere.
 
@@ -98,6 +117,35 @@ def split_sentences(text: str) -> list[str]:
                 start = found.end()
         sentences.append(line[start:])
     return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def split_paragraphs(text: str) -> list[str]:
+    """Returns the paragraphs of a text in Markdown: runs of lines between blank lines and headings.
+
+    Headings, lines such as ``## Title``, are left out, and so is what has no letter or digit, such as a rule.
+
+    Args:
+      text: an article; empty ones give nothing.
+
+    >>> split_paragraphs("# Life\\nShe was born.\\nShe grew.\\n\\nShe left.\\n***")
+    ['She was born.\\nShe grew.', 'She left.\\n***']
+    """
+    lines = ("" if _HEADING.match(line) else line for line in text.splitlines())
+    blocks = ("\n".join(block) for blank, block in itertools.groupby(lines, lambda line: not line.strip()) if not blank)
+    return [block for block in blocks if any(map(str.isalnum, block))]
+
+
+def prose_sentences(article: str) -> list[str]:
+    """Returns the sentences of an article without its headings, by the rules of :func:`split_sentences`.
+
+    Args:
+      article: a text with headings such as ``## Title``; sentences without a letter or digit are left out.
+
+    >>> prose_sentences("# Life\\nShe was born. She grew.")
+    ['She was born.', 'She grew.']
+    """
+    sentences = (sentence for block in split_paragraphs(article) for sentence in split_sentences(block))
+    return [sentence for sentence in sentences if any(map(str.isalnum, sentence))]
 
 
 def split_words(text: str) -> list[str]:
@@ -139,13 +187,26 @@ def _is_abbreviation(before: str, end: str) -> bool:
     return initial or word.lower() in _ABBREVIATIONS or re.fullmatch(r"([A-Za-z]\.)+[A-Za-z]", word) is not None
 
 
+def check_texts(name: str, values: Sequence[str]) -> None:
+    """Refuses what is no sequence of strings.
+
+    Args:
+      name: what the caller names them, for the error.
+      values: the texts.
+
+    Raises:
+      TypeError: if a single string is given for a sequence of them, or an entry is no string.
+    """
+    if isinstance(values, str):
+        raise TypeError(f"expected a sequence of strings as {name}, got the single string {values[:40]!r}; wrap it")
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(f"expected strings as {name}, got {value!r} at index {index}")
+
+
 def _check(texts, references, types):
     for name, values in (("texts", texts), ("references", references), ("types", types)):
-        if isinstance(values, str):
-            raise TypeError(f"expected a sequence of strings as {name}, got the single string {values[:40]!r}; wrap it")
-        for index, value in enumerate(values):
-            if not isinstance(value, str):
-                raise TypeError(f"expected strings as {name}, got {value!r} at index {index}")
+        check_texts(name, values)
     if len(texts) != len(references):
         raise ValueError(f"expected one reference per text, got {len(texts)} texts and {len(references)} references")
     unknown = [name for name in types if not re.fullmatch(r"rouge([1-9]|L|Lsum)", name)]

@@ -202,6 +202,11 @@ class HfTokenizer:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether chats have a form of their own, as those of models that were trained on chats."""
+        return self._chat_template is not None
+
     @functools.cached_property
     def vocabulary(self) -> Mapping[str, int]:
         """The id of every token; two models whose tokenizers have equal ones can be compared token by token."""

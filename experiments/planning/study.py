@@ -1,0 +1,89 @@
+"""One seed: every lesson is learnt once, every method asked once, and what comes of it as tables and texts."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxtyping import Array
+
+from experiments.common import report, stages
+from experiments.common.task import EstimatesFn
+from experiments.planning import asking, figures, judging, learning, methods, worlds
+from experiments.planning import sections as shown
+from experiments.planning.asking import Written
+from experiments.planning.methods import BASELINE, METHODS
+from experiments.planning.worlds import Ground
+from jaxalign.judge import JudgeFn
+from jaxalign.planning import WrittenArticle
+
+if TYPE_CHECKING:
+    from experiments.planning.__main__ import Config
+
+HELD_OUT, ALONG, COST = "held-out articles", "supported by words, along the text", "cost of an article"
+SIDE_BY_SIDE = f"wins against {BASELINE}"
+PADDED = f"{BASELINE}, padded"
+"""What a judge should not prefer: the baseline with a sentence that says nothing behind each of its own."""
+
+
+class Study(NamedTuple):
+    """What one seed has written."""
+
+    ground: Ground
+    written: Mapping[str, Written]  # by method
+    learnt: Mapping[str, Mapping[str, int]]  # what each method's student was shown
+    folders: Mapping[str, pathlib.Path]  # of the lessons
+
+
+def run(config: "Config", ground: Ground, directory: pathlib.Path, seed: int, key: Array) -> Study:
+    """Trains a student on each lesson, and asks it in each way."""
+    xs = [record.x for record in ground.test]
+    written, learnt, folders = {}, {}, {}
+    for lesson, group in methods.lessons(config.methods or tuple(METHODS)).items():
+        place = folders[lesson.name] = directory / _folder(lesson.name)
+        stuff = worlds.material(ground, lesson, seed)
+        how = worlds.dials(config.student, stuff.limits, seed)
+        policy, told = learning.learn(ground.start, stuff, lesson.mixture, how, place, key)
+        for method in group:
+            file = place / f"{_folder(method.way)}.jsonl"
+            written[method.name] = asking.write(policy, ground.manner, method.way, stuff.parts, xs, file)
+            learnt[method.name] = told
+        if seed == 0 and not config.student.adapter.lora_rank:
+            stages.export(place / "hf", policy, ground.manner.tokenizer)
+    return Study(ground, {name: written[name] for name in METHODS if name in written}, learnt, folders)
+
+
+def tables(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> dict[str, report.Figures]:
+    """Returns figures by table and method."""
+    records = study.ground.test
+    found = {name: study.ground.evaluate(each.articles, records) for name, each in study.written.items()}
+    together = estimates({(name, figure): ratio for name, row in found.items() for figure, ratio in row.items()})
+    made = {HELD_OUT: {name: {figure: together[name, figure] for figure in row} for name, row in found.items()}}
+    if study.ground.along is not None:
+        made[ALONG] = {name: study.ground.along(each.articles, records) for name, each in study.written.items()}
+    if BASELINE in study.written:
+        made[SIDE_BY_SIDE] = _side_by_side(study, judges, estimates)
+    made[COST] = {name: figures.cost(each, study.learnt[name]) for name, each in study.written.items()}
+    return made
+
+
+def sections(study: Study) -> list:
+    """Returns what the report shows beside the tables: losses, reasons, and texts side by side."""
+    written = {name: each.articles for name, each in study.written.items()}
+    losses = report.Curve("Loss on targets", "loss", study.folders, "nats a token")
+    return [report.draw(losses), *shown.draw(written, study.ground.test, figures.reasons(written))]
+
+
+def _side_by_side(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> report.Figures:
+    texts = {name: _texts(each.articles) for name, each in study.written.items()}
+    baseline = texts.pop(BASELINE)
+    texts[PADDED] = [figures.pad(text) for text in baseline]
+    xs = [record.x for record in study.ground.test]
+    return {name: judging.row(judging.compare(judges, xs, each, baseline), estimates) for name, each in texts.items()}
+
+
+def _texts(articles: Sequence[WrittenArticle]) -> list[str]:
+    return [each.article for each in articles]
+
+
+def _folder(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")
