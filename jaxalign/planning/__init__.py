@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "controls": ["headings_only", "shuffle_order", "shuffle_plans"],
-        "entailment": ["EmbedFn", "EntailFn", "make_embedding_entailment", "make_model_entailment"],
+        "entailment": ["EntailFn", "make_embedding_entailment", "make_model_entailment"],
         "grammar": [
             "OPENING",
             "ParsedOutput",

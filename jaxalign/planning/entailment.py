@@ -2,19 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxalign.metrics import split_sentences
+from jaxalign.metrics.similarity import embed_distinct
 from jaxalign.planning.prompts import ENTAILMENT_OPTIONS, render_entailment
 from jaxalign.prompting import option_probabilities
-from jaxalign.typing import ScoreOptionsFn
-
-EmbedFn = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
-"""``embed(texts)``: an embedding of each text, of any length."""
+from jaxalign.typing import EmbedFn, ScoreOptionsFn
 
 _LEADING_MARK = re.compile(r"^[ \t]*(?:#{1,6}|[-–*•])[ \t]+", re.MULTILINE)
 
@@ -48,20 +46,19 @@ def make_embedding_entailment(embed: EmbedFn, *, midpoint: float = 0.45, width: 
       A scorer; a hypothesis without a sentence has NaN, and with a premise without any it has 0 within rounding.
 
     Raises:
-      ValueError: the width is not above 0.
+      ValueError: the width is not above 0; or, in a call, an embedding is missing or not finite.
     """
     if not width > 0:
         raise ValueError(f"width: expected a number above 0, got {width}")
 
     def entail(premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]:
         split = {text: _sentences(text) for text in dict.fromkeys((*premises, *hypotheses))}
-        vectors = _unit_vectors(embed, list(dict.fromkeys(each for sentences in split.values() for each in sentences)))
+        vectors = embed_distinct((each for sentences in split.values() for each in sentences), embed)
         rows = {text: [vectors[each] for each in sentences] for text, sentences in split.items()}
         pairs = zip(premises, hypotheses, strict=True)
         cosines = (_highest_cosines(rows[premise], rows[hypothesis]) for premise, hypothesis in pairs)
-        supports = (
-            (1 + np.tanh((each - midpoint) / (2 * width))) / 2 for each in cosines
-        )  # as above, without overflow
+        # The logistic function, in a form that does not overflow.
+        supports = ((1 + np.tanh((each - midpoint) / (2 * width))) / 2 for each in cosines)
         return np.array([support.mean() if len(support) else math.nan for support in supports])
 
     return entail
@@ -88,14 +85,6 @@ def make_model_entailment(score_options: ScoreOptionsFn) -> EntailFn:
 
 def _sentences(text: str) -> list[str]:
     return split_sentences(_LEADING_MARK.sub("", text))
-
-
-def _unit_vectors(embed: EmbedFn, texts: Sequence[str]) -> dict[str, Float[np.ndarray, "D"]]:
-    if not texts:
-        return {}
-    vectors = np.asarray(embed(texts), np.float64)
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return dict(zip(texts, vectors / np.where(norms > 0, norms, 1), strict=True))
 
 
 def _highest_cosines(

@@ -14,7 +14,7 @@ from jaxalign.planning.grammar import render_part
 from jaxalign.planning.outlines import article_headings
 from jaxalign.planning.records import Heading, PlannedArticle
 
-Range = tuple[float, float]
+Range = tuple[float | int, float | int]
 """The least and the greatest of what is wanted; a single length is twice the same number."""
 
 _FEWEST_WORDS = 4  # of a sentence
@@ -43,7 +43,7 @@ SHAPE = Shape()
 """The lengths that are usual in FreshWiki."""
 
 
-def length_score(length: float, wanted: tuple[float, float]) -> float:
+def length_score(length: float | int, wanted: tuple[float | int, float | int]) -> float:
     """Scores a length with the first half of a sine: 1 for what is wanted, 0 for nothing and for twice as much.
 
     It is ``sin(pi / 2 * r)``, where r is the length over the nearer end of the range that is wanted; 1 within the
