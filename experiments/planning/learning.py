@@ -29,6 +29,10 @@ MIXTURES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 """Shares of the examples by task; T2 + T3 learns to write in several turns."""
 
 
+FEWEST = 64
+"""Examples of an epoch for each row of a batch, however few articles there are."""
+
+
 class Material(NamedTuple):
     """What all mixtures of a run learn from."""
 
@@ -71,9 +75,11 @@ def truncated(tasks: Sequence[EncodedLists]) -> tuple[int, int]:
 
 def make_batches(tasks: Sequence[EncodedLists], mixture: Mapping[str, float], dials: Dials) -> grain.IterDataset:
     """Returns the endless stream of a mixture."""
+    examples = sum(len(task.response_starts) - 1 for task in tasks)
     return data.mixture_batches(
         tasks,
         list(mixture.values()),
+        examples_per_epoch=max(examples, FEWEST * dials.batch[0]),
         batch_size=dials.batch[0],
         row_length=dials.batch[1],
         seed=dials.seed,

@@ -50,7 +50,8 @@ def make(config: "Config", seed: int, key: Array) -> Ground:
             f"--num-articles: made articles have no end; expected at least 1 of each, got {config.num_articles}"
         )
     made = world.make_world(seed, num_train=config.num_articles[0], num_test=config.num_articles[1])
-    start = stages.new_policy(config.student.size, made.tokenizer, sum(made.limits), key)
+    room = made.limits[0] + sum(made.budget)
+    start = stages.new_policy(config.student.size, made.tokenizer, room, key)
     manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], at_once=AT_ONCE)
     judges = {"facts and length": made_judge.make_judge(made.test), "facts": made_judge.make_judge(made.test, 0.0)}
     return Ground(

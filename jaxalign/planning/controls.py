@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 
 from jaxalign.planning.records import PARTS, Heading, PlannedArticle
+from jaxalign.planning.scores import forget_steps
 
 
 def shuffle_plans(records: Sequence[PlannedArticle], *, seed: int = 0) -> tuple[PlannedArticle, ...]:
@@ -45,7 +46,7 @@ def headings_only(records: Sequence[PlannedArticle]) -> tuple[PlannedArticle, ..
     """
     if lacking := [record.id or record.x for record in records if not record.outline]:
         raise ValueError(f"expected an outline in each record, got none in {lacking}; leave these records out")
-    return tuple(_forget(record, ("summary", "key_information"), {}) for record in records)
+    return tuple(forget_steps(record, ("summary", "key_information")) for record in records)
 
 
 def shuffle_order(records: Sequence[PlannedArticle], *, seed: int = 0) -> tuple[PlannedArticle, ...]:
@@ -79,17 +80,5 @@ def _reorder(record: PlannedArticle, rng: random.Random) -> PlannedArticle:
         sections[-1].append(heading)
     outline = tuple(heading for section in rng.sample(sections, len(sections)) for heading in section)
     facts = tuple(rng.sample(record.key_information, len(record.key_information)))
-    changed = {"outline": outline, "key_information": facts}
-    return dataclasses.replace(record, **changed, scores=_scores_without(record, changed))
-
-
-def _forget(record: PlannedArticle, parts: Sequence[str], values: dict) -> PlannedArticle:
-    empty = {part: "" if part == "summary" else () for part in parts}
-    makers = {name: maker for name, maker in record.provenance.items() if name not in parts}
-    return dataclasses.replace(record, **empty, scores=_scores_without(record, parts), provenance=makers)
-
-
-def _scores_without(record: PlannedArticle, parts: Sequence[str]) -> dict[str, float]:
-    """The scores that are of none of these steps: their totals, and what begins with their name and a blank."""
-    prefixes = tuple(f"{part} " for part in parts)
-    return {name: score for name, score in record.scores.items() if name not in parts and not name.startswith(prefixes)}
+    scores = forget_steps(record, ("outline", "key_information")).scores
+    return dataclasses.replace(record, outline=outline, key_information=facts, scores=scores)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxalign.metrics import split_sentences
+from jaxalign.metrics.similarity import embed_distinct
 from jaxalign.planning.prompts import ENTAILMENT_OPTIONS, render_entailment
 from jaxalign.prompting import option_probabilities
 from jaxalign.typing import EmbedFn, ScoreOptionsFn
@@ -26,38 +27,39 @@ class EntailFn(Protocol):
     def __call__(self, premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]: ...
 
 
-def make_embedding_entailment(embed: EmbedFn, *, unsupported: float = 0.2, supported: float = 0.6) -> EntailFn:
+def make_embedding_entailment(embed: EmbedFn, *, midpoint: float = 0.45, width: float = 0.07) -> EntailFn:
     """Makes a scorer of embeddings: the average over a hypothesis's sentences of how far the premise supports each.
 
-    A sentence's support is its highest cosine with a sentence of the premise, or with the sum of two of them, since a
-    summary's sentence often says what two sentences say. Cosines up to ``unsupported`` count 0 and those from
-    ``supported`` count 1: sentences about one subject are alike without one of them following from the other.
+    A sentence's likeness is its highest cosine with a sentence of the premise, or with the sum of two of them, since a
+    summary's sentence often says what two sentences say. Its support is
+    ``1 / (1 + exp((midpoint - likeness) / width))``: sentences about one subject are alike without following from each
+    other.
 
     Headings and items of lists are sentences of their own, without their marks.
 
     Args:
       embed: gives each text an embedding, ``[N, D]``; every different sentence is embedded once for each call.
-      unsupported: the cosine up to which a sentence has no support.
-      supported: the cosine from which a sentence is supported, above ``unsupported``. Both defaults suit
-        all-MiniLM-L6-v2.
+      midpoint: the likeness that counts one half.
+      width: how fast support grows around it, above 0. Both defaults were chosen for all-MiniLM-L6-v2.
 
     Returns:
-      A scorer; a hypothesis without a sentence has NaN, and with a premise without any it has 0.
+      A scorer; a hypothesis without a sentence has NaN, and with a premise without any it has 0 within rounding.
 
     Raises:
-      ValueError: the cosines are out of order.
+      ValueError: the width is not above 0; or, in a call, an embedding is missing or not finite.
     """
-    if not -1 <= unsupported < supported <= 1:
-        raise ValueError(f"expected -1 <= unsupported < supported <= 1, got {unsupported} and {supported}")
+    if not width > 0:
+        raise ValueError(f"width: expected a number above 0, got {width}")
 
     def entail(premises: Sequence[str], hypotheses: Sequence[str]) -> Float[np.ndarray, "N"]:
         split = {text: _sentences(text) for text in dict.fromkeys((*premises, *hypotheses))}
-        vectors = _unit_vectors(embed, list(dict.fromkeys(each for sentences in split.values() for each in sentences)))
+        vectors = embed_distinct((each for sentences in split.values() for each in sentences), embed)
         rows = {text: [vectors[each] for each in sentences] for text, sentences in split.items()}
         pairs = zip(premises, hypotheses, strict=True)
         cosines = (_highest_cosines(rows[premise], rows[hypothesis]) for premise, hypothesis in pairs)
-        shares = (np.clip((each - unsupported) / (supported - unsupported), 0, 1) for each in cosines)
-        return np.array([share.mean() if len(share) else math.nan for share in shares])
+        # The logistic function, in a form that does not overflow.
+        supports = ((1 + np.tanh((each - midpoint) / (2 * width))) / 2 for each in cosines)
+        return np.array([support.mean() if len(support) else math.nan for support in supports])
 
     return entail
 
@@ -83,14 +85,6 @@ def make_model_entailment(score_options: ScoreOptionsFn) -> EntailFn:
 
 def _sentences(text: str) -> list[str]:
     return split_sentences(_LEADING_MARK.sub("", text))
-
-
-def _unit_vectors(embed: EmbedFn, texts: Sequence[str]) -> dict[str, Float[np.ndarray, "D"]]:
-    if not texts:
-        return {}
-    vectors = np.asarray(embed(texts), np.float64)
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return dict(zip(texts, vectors / np.where(norms > 0, norms, 1), strict=True))
 
 
 def _highest_cosines(

@@ -1,7 +1,7 @@
 """The prompts of the teacher, which writes the steps of an existing article: pure text.
 
-Articles stand between lines of tildes, more of them than any text of the prompt has in a row, so that no article can
-end its own place or begin another one. Steps of examples have the form that :func:`parse_step` reads.
+Articles stand between lines of tildes, more of them than any text of the prompt has in a row, so that no article ends
+its own place or begins another one. Examples of steps have the form that :func:`~jaxalign.planning.parse_step` reads.
 
 The wording is ours; the paper's prompts were not at hand.
 """

@@ -3,6 +3,7 @@
 Source: arXiv 2410.06203, where a candidate's score is that of its length times that of entailment, in both directions.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -101,3 +102,19 @@ def score_plans(
         for place, each in zip(places, found, strict=True):
             scores[place][part] = each
     return tuple(scores)
+
+
+def forget_steps(record: PlannedArticle, parts: Sequence[str]) -> PlannedArticle:
+    """Returns the record without these steps, and without what its scores and provenance say of them.
+
+    Args:
+      record: an article; it may lack the steps already.
+      parts: which steps.
+    """
+    prefixes = tuple(f"{part} " for part in parts)
+    scores = {
+        name: score for name, score in record.scores.items() if name not in parts and not name.startswith(prefixes)
+    }
+    makers = {name: maker for name, maker in record.provenance.items() if name not in parts}
+    empty = {part: "" if part == "summary" else () for part in parts}
+    return dataclasses.replace(record, **empty, scores=scores, provenance=makers)

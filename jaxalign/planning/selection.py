@@ -8,14 +8,14 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from jaxalign.planning.entailment import EntailFn
 from jaxalign.planning.grammar import check_parts
 from jaxalign.planning.parsing import parse_step
 from jaxalign.planning.prompts import render_step
 from jaxalign.planning.records import PARTS, PlannedArticle
-from jaxalign.planning.scores import StepScores, score_step
+from jaxalign.planning.scores import StepScores, forget_steps, score_step
 from jaxalign.planning.shapes import SHAPE, Shape
 from jaxalign.prompting.options import check_counts, check_temperature
 from jaxalign.typing import GenerateFn
@@ -55,7 +55,7 @@ class WrittenSteps(NamedTuple):
     report: WritingReport
 
 
-def choose_best(candidates: Sequence[Candidate], scores: Sequence[float]) -> Candidate | None:
+def choose_best(candidates: Sequence[Candidate], scores: Sequence[float | int]) -> Candidate | None:
     """Returns the candidate with the highest score; of several equal ones the first.
 
     Args:
@@ -142,7 +142,7 @@ def write_steps(
     return WrittenSteps(tuple(written), _report(written, asked, counts))
 
 
-def _ask(generate: GenerateFn, prompts: Sequence[str], options: Mapping[str, Any]) -> list[list[str | None]]:
+def _ask(generate: GenerateFn, prompts: Sequence[str], options: Mapping[str, float | int]) -> list[list[str | None]]:
     """As many answers to each prompt as were asked for; None where one is missing."""
     answers = generate(prompts, **options) if prompts else []
     n = options["n"]
@@ -173,14 +173,14 @@ def _keep(
     record: PlannedArticle, part: str, scored: Sequence[tuple[PlannedArticle, StepScores]], teacher: str
 ) -> PlannedArticle:
     """The record with its best candidate, or without the step; scores and provenance of an earlier step go."""
-    own = {name: score for name, score in record.scores.items() if name != part and not name.startswith(f"{part} ")}
-    makers = {name: maker for name, maker in record.provenance.items() if name != part}
+    bare = forget_steps(record, (part,))
     best = choose_best(scored, [scores.total for _, scores in scored])
     if best is None:
-        empty = "" if part == "summary" else ()
-        return dataclasses.replace(record, **{part: empty}, scores=own, provenance=makers)
+        return bare
     candidate, scores = best
-    return dataclasses.replace(candidate, scores=own | scores.by_name(part), provenance=makers | {part: teacher})
+    return dataclasses.replace(
+        candidate, scores={**bare.scores, **scores.by_name(part)}, provenance={**bare.provenance, part: teacher}
+    )
 
 
 def _report(records: Sequence[PlannedArticle], asked: Mapping[str, int], counts: Mapping[str, dict]) -> WritingReport:

@@ -14,7 +14,7 @@ from jaxalign.planning.grammar import render_part
 from jaxalign.planning.outlines import article_headings
 from jaxalign.planning.records import Heading, PlannedArticle
 
-Range = tuple[float, float]
+Range = tuple[float | int, float | int]
 """The least and the greatest of what is wanted; a single length is twice the same number."""
 
 _FEWEST_WORDS = 4  # of a sentence
@@ -25,7 +25,8 @@ _FINISHED = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s*$")
 class Shape(NamedTuple):
     """The wanted length of each step, for each 1,000 words of the article.
 
-    The defaults are what 90 % of the articles of FreshWiki have: the lead, headings and cited sentences of 75 of them.
+    The defaults hold for the lead, the headings and the cited sentences of nearly all articles of FreshWiki: 72, 72 and
+    74 of 75.
 
     Attributes:
       summary: words.
@@ -33,16 +34,16 @@ class Shape(NamedTuple):
       key_information: facts.
     """
 
-    summary: Range = (30.0, 200.0)
-    outline: Range = (3.0, 12.5)
-    key_information: Range = (5.0, 28.0)
+    summary: Range = (15.0, 300.0)
+    outline: Range = (2.5, 16.0)
+    key_information: Range = (3.0, 35.0)
 
 
 SHAPE = Shape()
 """The lengths that are usual in FreshWiki."""
 
 
-def length_score(length: float, wanted: tuple[float, float]) -> float:
+def length_score(length: float | int, wanted: tuple[float | int, float | int]) -> float:
     """Scores a length with the first half of a sine: 1 for what is wanted, 0 for nothing and for twice as much.
 
     It is ``sin(pi / 2 * r)``, where r is the length over the nearer end of the range that is wanted; 1 within the
