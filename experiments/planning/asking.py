@@ -1,5 +1,6 @@
 """Articles that students write, each in a file that a killed run continues."""
 
+import functools
 import json
 import pathlib
 import time
@@ -65,8 +66,9 @@ def write(
     keys.begin(path, {keys.FORMAT: FORMAT, **key})
     writer = _writer(policy, manner)
     rows = line_file.read_rows(path) if path.exists() else []
-    if len(rows) < len(xs):
-        _warm_up(policy, manner, way, xs[0])
+    if len(rows) == len(xs):
+        return _written(rows)
+    _warm_up(policy, manner, way, xs[0])
     with line_file.Writer(path) as file:
         while len(rows) < len(xs):
             chunk, before = xs[len(rows) : len(rows) + manner.at_once], time.monotonic()
@@ -75,7 +77,28 @@ def write(
             for x, article in zip(chunk, articles, strict=True):
                 rows.append({"x": x, **article._asdict(), "plan": dict(article.plan), "seconds": seconds})
                 file.append(json.dumps(rows[-1], ensure_ascii=False), "an article")
-    return Written([_article(row) for row in rows], sum(row["seconds"] for row in rows))
+    return _written(rows)
+
+
+def check_room(manner: Manner, way: str, parts: Sequence[str], xs: Sequence[str]) -> None:
+    """Refuses questions for which the prompts have no room, before anybody learns anything.
+
+    Raises:
+      ValueError: naming the flag.
+    """
+    wording, plan = manner.wording, manner.budget.plan
+    prompts = {
+        DIRECT: [(wording.ask_article(x) + planning.OPENING, 0) for x in xs],
+        PLANNED: [(wording.ask_planned_article(x, parts), 0) for x in xs],
+        TURNS: [(wording.ask_continuation(x, "") + planning.OPENING, plan) for x in xs],
+    }[way]
+    encode = functools.partial(data.encode_continued, continuation="", tokenizer=manner.tokenizer)
+    longest = max(len(encode(manner.as_prompt(prompt))) + more for prompt, more in prompts)
+    if longest > manner.prompt_tokens:
+        raise ValueError(
+            f"--prompt-tokens {manner.prompt_tokens}: a prompt has up to {longest} tokens ({way}); raise it, or "
+            "leave that article out"
+        )
 
 
 def _writer(policy: Policy, manner: Manner, **options: Any) -> WriteFn:
@@ -97,6 +120,10 @@ def _warm_up(policy: Policy, manner: Manner, way: str, x: str) -> None:
     turns = {PLANNED: [(plan, article)], DIRECT: [(0, article)], TURNS: [(plan, 0), (0, article)]}
     for room in turns[way]:
         briefly([x], budget=Budget(*room))
+
+
+def _written(rows: Sequence[Mapping[str, Any]]) -> Written:
+    return Written([_article(row) for row in rows], sum(row["seconds"] for row in rows))
 
 
 def _article(row: Mapping[str, Any]) -> WrittenArticle:

@@ -67,9 +67,12 @@ def along(written: Sequence[WrittenArticle], records: Sequence[PlannedArticle]) 
     found = metrics.faithfulness_along(
         [each.article for each in written], known, metrics.word_support, threshold=SUPPORTED_WORDS
     )
-    with np.errstate(invalid="ignore"):  # a quarter without a sentence is NaN
-        shares = np.sum(found.numerator, axis=0) / np.sum(found.denominator, axis=0)
-    return {f"quarter {number}": exactly(float(share)) for number, share in enumerate(shares, 1)}
+    sums = zip(*(np.asarray(part).sum(axis=0).tolist() for part in found), strict=True)
+    return {
+        f"quarter {number}": exactly(supported / sentences)
+        for number, (supported, sentences) in enumerate(sums, 1)
+        if sentences
+    }
 
 
 def shortcomings(written: Sequence[WrittenArticle]) -> dict[str, Ratio]:

@@ -39,7 +39,11 @@ def run(config: "Config", ground: Ground, directory: pathlib.Path, seed: int, ke
     """Trains a student on each lesson, and asks it in each way."""
     xs = [record.x for record in ground.test]
     written, learnt, folders = {}, {}, {}
-    for lesson, group in methods.lessons(config.methods or tuple(METHODS)).items():
+    lessons = methods.lessons(config.methods or tuple(METHODS))
+    for lesson, group in lessons.items():
+        for method in group:
+            asking.check_room(ground.manner, method.way, worlds.parts_of(ground, lesson), xs)
+    for lesson, group in lessons.items():
         place = folders[lesson.name] = directory / _folder(lesson.name)
         stuff = worlds.material(ground, lesson, seed)
         how = worlds.dials(config.student, stuff.limits, seed)

@@ -19,6 +19,9 @@ BACK_MATTER = frozenset(
 )
 """Titles of sections that list things instead of telling them."""
 
+FEWEST_WORDS = 4
+"""Of a fact."""
+
 _CITATION = re.compile(r"[ \t]*\[\d+\]")
 _SECTION = re.compile(r"^(?=#{1,6} )", re.MULTILINE)
 
@@ -42,7 +45,8 @@ class StructureReport(NamedTuple):
       back_matter: sections that list things, which were left out.
       cut_sections: sections behind the limit of words.
       facts: cited sentences that were kept.
-      left_out_facts: cited sentences that were not, since their section had enough or was left out.
+      left_out_facts: cited sentences that were not: their section had enough or was left out, they are repeated, or
+        have fewer words than :data:`FEWEST_WORDS`, as those that a splitter cut off do.
     """
 
     back_matter: int
@@ -71,7 +75,7 @@ def from_structure(
 
     Args:
       title: what is asked for: x.
-      lead: the summary.
+      lead: the summary; it becomes one paragraph.
       body: the sections, with lines of ``# Title``; text before the first heading is kept.
       sentences: of the body; those with references are key information.
       max_words: the longest article; None for all of it. A first section that is longer is kept, cut at a paragraph.
@@ -97,7 +101,7 @@ def from_structure(
     record = PlannedArticle(
         title,
         article,
-        summary=_first_sentences(_CITATION.sub("", lead).strip(), lead_sentences),
+        summary=_first_sentences(_squeezed(lead), lead_sentences),
         outline=article_headings(article),
         key_information=facts,
         provenance={"summary": provenance, "outline": provenance} | ({"key_information": provenance} if facts else {}),
@@ -185,7 +189,8 @@ def _facts(sections: Sequence[str], cited: Sequence[CitedSentence], limit: int |
     for sentence in cited:
         claim = _squeezed(sentence.text)
         place = next((place for place, text in enumerate(texts) if claim in text), None)
-        if place is not None and (limit is None or counts[place] < limit):
+        new = len(claim.split()) >= FEWEST_WORDS and all(claim != fact.text for fact in facts)
+        if place is not None and new and (limit is None or counts[place] < limit):
             counts[place] += 1
             facts.append(Fact(claim, sentence.references))
     return tuple(facts)

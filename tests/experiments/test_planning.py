@@ -113,7 +113,7 @@ def test_files_with_a_teacher_and_a_judge(tmp_path, monkeypatch, capsys):
         server.chat = planning_files.chat
         words = ["files", "--data", str(articles), "--x-column", "title", "--article-column", "text"]
         words += ["--teacher", server.url, "--teacher-name", "m", "--model", str(judge), "--size", "16", "1"]
-        words += "--vocab-size 300 --target-tokens 600 --prompt-tokens 256 --plan-tokens 24".split()
+        words += "--vocab-size 300 --target-tokens 600 --prompt-tokens 768 --plan-tokens 24".split()
         words += "--article-tokens 32 --batch 8 0".split()
         words += ["--methods", BASELINE, PLANNED, "--encoder", str(judge), "--output", str(tmp_path / "run")]
         config, _ = machines.command_line(planning_run.PRESETS, words)
