@@ -1,7 +1,7 @@
 """Planning inside one turn (arXiv 2410.06203): students that learn to plan a long text before they write it.
 
     ./tools/run experiments.planning          # articles of a made grammar with a hidden plan; a few minutes on a CPU
-    ./tools/run experiments.planning table    # the same, five seeds
+    ./tools/run experiments.planning table    # every mixture, plans of others and outlines alone; five seeds
     ./tools/run experiments.planning files --data FILE --student DIR     # your articles; --teacher DIR|URL, --encoder
     ./tools/run experiments.planning freshwiki --data FOLDER --student DIR --encoder DIR   # real articles, short ones
     ./tools/run experiments.planning scinews --data FILE --test FILE --student DIR --teacher URL --teacher-name NAME
@@ -43,6 +43,7 @@ from jaxalign.io.llm.service import Ledger
 from jaxalign.io.report import Facts
 from jaxalign.io.run import run_folder
 
+MAIN = (BASELINE, "T4: direct", "T4: plan first", "T1 + T4: direct", "T1 + T4: plan first", "T2 + T3: several turns")
 TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
 """Tokens of the rows in which the encoder reads sentences; longer ones are cut."""
 
@@ -57,7 +58,7 @@ class Config:
     parts: tuple[Part, ...] = planning.PARTS  # files: the steps of a plan, in order
     taught_by: Teacher = Teacher()  # files: who writes them
     student: Student = Student()  # the model that learns
-    methods: tuple[str, ...] = ()  # rows of the tables, such as "T1 + T4: direct"; none: all
+    methods: tuple[str, ...] = MAIN  # rows of the tables, experiments/planning/methods.py has all; none: all
     encoder: str = ""  # files: a sentence encoder, of headings and sentences; none: figures that need it are left out
     llm: LanguageModel = LanguageModel()  # files: the judge of articles side by side; none: length alone judges
     seeds: Count = 1  # repetitions of everything, of which figures are means
@@ -87,7 +88,7 @@ PAPER = dataclasses.replace(
 )
 PRESETS = {
     "default": DEFAULT,
-    "table": dataclasses.replace(DEFAULT, seeds=5, output=pathlib.Path("runs/planning-table")),
+    "table": dataclasses.replace(DEFAULT, methods=(), seeds=5, output=pathlib.Path("runs/planning-table")),
     "files": FILES,
     "freshwiki": dataclasses.replace(
         FILES,

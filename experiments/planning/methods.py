@@ -40,7 +40,7 @@ class Method(NamedTuple):
 
 
 _BOTH = [Method(Lesson(mixture), way) for mixture in MIXTURES if "T2" not in mixture for way in (DIRECT, PLANNED)]
-_CONTROLS = [Method(Lesson("T1 + T4", plans), way) for plans in (SHUFFLED, HEADINGS) for way in (DIRECT, PLANNED)]
+_CONTROLS = [Method(Lesson("T4", plans), PLANNED) for plans in (SHUFFLED, HEADINGS)]
 METHODS: Mapping[str, Method] = MappingProxyType(
     {method.name: method for method in (*_BOTH, Method(Lesson("T2 + T3"), TURNS), *_CONTROLS)}
 )
