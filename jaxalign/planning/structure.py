@@ -78,7 +78,7 @@ def from_structure(
       lead: the summary; it becomes one paragraph.
       body: the sections, with lines of ``# Title``; text before the first heading is kept.
       sentences: of the body; those with references are key information.
-      max_words: the longest article; None for all of it. A first section that is longer is kept, cut at a paragraph.
+      max_words: the longest article; None for all of it. A first section that is longer is cut behind a sentence.
       facts_per_section: the most facts of each section, the first ones; None for all.
       lead_sentences: the most sentences of the summary, the first ones; None for all.
       provenance: who says so, for instance the name of a data set.
@@ -163,18 +163,25 @@ def _within(sections: Sequence[str], max_words: int | None) -> Iterator[str]:
         if max_words is None or total <= max_words:
             yield section
         elif not number or not "\n\n".join(sections[:number]).strip("# \n"):
-            yield _first_paragraphs(section, max_words)
+            yield _beginning(section, max_words)
             return
         else:
             return
 
 
-def _first_paragraphs(section: str, max_words: int) -> str:
-    """As many paragraphs as fit, and one at least."""
-    lines = [line for line in section.splitlines() if line.strip()]
-    totals = itertools.accumulate(len(line.split()) for line in lines)
-    fit = sum(total <= max_words for total in totals)
-    return "\n\n".join(lines[: max(fit, 2 if lines[0].startswith("#") else 1)])
+def _beginning(section: str, max_words: int) -> str:
+    """As many sentences as fit, and one at least behind the heading."""
+    end, words = 0, 0
+    for sentence in split_sentences(section):
+        words += len(sentence.split())
+        if words > max_words and section[:end].strip("# \n") and not _is_heading(section[:end]):
+            break
+        end = section.index(sentence, end) + len(sentence)
+    return section[:end]
+
+
+def _is_heading(text: str) -> bool:
+    return bool(article_headings(text)) and "\n" not in text.strip()
 
 
 def _first_sentences(text: str, limit: int | None) -> str:

@@ -105,11 +105,11 @@ def test_structure_by_hand():
     assert (cut.cut_sections, cut.left_out_facts) == (1, 4)
 
 
-def test_a_first_section_that_is_too_long_ends_with_a_paragraph():
-    record, _ = planning.from_structure("x", "y", "# One\na b c\n\nd e f\n\ng h i\n# Two\nz", max_words=9)
-    assert record.article == "# One\n\na b c\n\nd e f"
-    record, _ = planning.from_structure("x", "y", "# One\na b c\n\nd e f", max_words=2)
-    assert record.article == "# One\n\na b c"
+def test_a_first_section_that_is_too_long_ends_with_a_sentence():
+    body = "# One\nA b c. D e f.\n\nG h i.\n# Two\nz"
+    for max_words, article in ((8, "# One\nA b c. D e f."), (7, "# One\nA b c."), (2, "# One\nA b c.")):
+        record, report = planning.from_structure("x", "y", body, max_words=max_words)
+        assert record.article == article and report.cut_sections == 1
     with pytest.raises(ValueError, match="no section that tells anything"):
         planning.from_structure("x", "y", "# References\n[1] u")
 
