@@ -93,7 +93,7 @@ PRESETS = {
     "freshwiki": dataclasses.replace(
         FILES,
         files=Files(layout="freshwiki", max_words=300, facts_per_section=2, lead_sentences=2),
-        student=Student(prompt_tokens=512, plan_tokens=384, article_tokens=512, target_tokens=60_000, batch=(1, 1408)),
+        student=Student(prompt_tokens=512, plan_tokens=384, article_tokens=640, target_tokens=40_000, batch=(1, 1024)),
         output=pathlib.Path("runs/planning-freshwiki"),
     ),
     "scinews": dataclasses.replace(
