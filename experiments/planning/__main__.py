@@ -12,7 +12,8 @@ behind a plan that is given, T2 for the plan alone. Each mixture learns from as 
 the article at once, for a plan first, or in several turns. What is cut off inside a plan is an empty article, and no
 text of a plan is ever scored. Steps of plans are those of the articles' own structure (lead, headings, cited
 sentences), or a teacher writes candidates of each, of which the best by length, form and coherence is kept:
-OUTPUT/seed-0 has them in records.jsonl. ``--model`` (``--endpoint``) names a judge that compares articles side by side.
+OUTPUT/seed-0 has them in records.jsonl. ``--model`` (``--endpoint``) names a judge that compares articles side by side; ``--requests FILE`` has
+prompts with lengths (LongBench-Write's), of which a table says how near students come.
 
 Claims (ROUGE-Lsum of the paper): direct 44.14 on SciNews and 41.28 on Wikipedia; T1 + T4 asked directly 46.61 and
 45.67, several turns 43.73; T4 alone, asked directly, 34.28 on Wikipedia. experiments/RESULTS.md has what came out here.
@@ -116,7 +117,7 @@ def main(config: Config) -> dict[str, float]:
         flattened(config),
         experiment="planning",
         may_differ=("output", "seeds", "methods"),
-        files={"data": ("*.parquet",), "test": ("*.parquet",)},
+        files={"data": ("*.parquet",), "test": ("*.parquet",), "requests": ()},
         models=(*config.llm.files, "student", "teacher", "encoder"),
     )
     made = config.task == "made"

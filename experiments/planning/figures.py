@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.common.task import Row, exactly
 from experiments.planning.asking import Written
+from experiments.planning.sources import Request
 from jaxalign import metrics, planning
 from jaxalign.numerics import Ratio
 from jaxalign.planning import PlannedArticle, WrittenArticle
@@ -39,6 +40,7 @@ def evaluate(
     outlines = [_titles(planning.article_headings(text)) for text in texts]
     true = [_titles(record.outline) for record in records]
     lengths, wanted = ([metrics.count_words(text) for text in side] for side in (texts, gold))
+    paragraphs = [metrics.count_paragraphs(text) for text in texts]
     known = [sources_of(record) for record in records]
     found = {f"ROUGE-{name.removeprefix('rouge')}": scores[name].f1 for name in metrics.ROUGE_TYPES}
     found["heading recall"] = metrics.heading_recall_metric(outlines, true)
@@ -56,6 +58,7 @@ def evaluate(
         ),
         "repetition": metrics.repetition_metric(texts),
         "words": Ratio(jnp.asarray(lengths, jnp.float32), jnp.ones(len(lengths))),
+        "paragraphs": Ratio(jnp.asarray(paragraphs, jnp.float32), jnp.ones(len(paragraphs))),
         "length score": metrics.length_score_metric(lengths, wanted),
         **shortcomings(written),
     }
@@ -72,6 +75,19 @@ def along(written: Sequence[WrittenArticle], records: Sequence[PlannedArticle]) 
         f"quarter {number}": exactly(supported / sentences)
         for number, (supported, sentences) in enumerate(sums, 1)
         if sentences
+    }
+
+
+def against_requests(written: Sequence[WrittenArticle], requests: Sequence[Request]) -> dict[str, Ratio]:
+    """Returns how near articles come to the length that was asked for."""
+    texts, wanted = [each.article for each in written], [request.length for request in requests]
+    lengths = [metrics.count_words(text) for text in texts]
+    return {
+        "words": Ratio(jnp.asarray(lengths, jnp.float32), jnp.ones(len(lengths))),
+        "words for each that was asked for": metrics.length_ratio_metric(lengths, wanted),
+        "length score": metrics.length_score_metric(lengths, wanted),
+        "repetition": metrics.repetition_metric(texts),
+        **shortcomings(written),
     }
 
 

@@ -17,12 +17,20 @@ UNRESOLVED = "[ERROR"
 """The beginning of a reference that FreshWiki could not resolve."""
 
 
+class Request(NamedTuple):
+    """A prompt that asks for a text of some length."""
+
+    x: str
+    length: int  # words, or characters of Chinese
+
+
 class Source(NamedTuple):
     """Articles to learn from and to test on, and what was left out on the way, in words."""
 
     records: list[PlannedArticle]
     test: list[PlannedArticle] | None  # None: a share of the records
     notes: list[str]
+    requests: tuple[Request, ...] = ()
 
     def split(self, share: float, seed: int) -> tuple[list[PlannedArticle], list[PlannedArticle]]:
         """Returns the articles to learn from and those to test on, drawn by the seed where no file has the latter.
@@ -54,7 +62,8 @@ def read(files: Files) -> Source:
     both = {record.x for record in records} & {record.x for record in test or ()}
     if both:
         raise ValueError(f"{files.test}: {len(both)} articles are learnt from too, such as {min(both)[:60]!r}")
-    return Source(records, test, [*notes, *more])
+    requests = () if files.requests is None else tuple(data.read_file(files.requests, read_request)[0])
+    return Source(records, test, [*notes, *more], requests)
 
 
 def _read(path: pathlib.Path, files: Files) -> tuple[list[PlannedArticle], list[str]]:
@@ -64,6 +73,13 @@ def _read(path: pathlib.Path, files: Files) -> tuple[list[PlannedArticle], list[
         return _of_structure(path, files, [(*planning.from_kilt(row), ()) for row in _rows(path)])
     names = {files.x_column: "x", files.article_column: "article"}
     return data.read_file(path, functools.partial(_record, names))[0], []
+
+
+def read_request(row: Mapping[str, Any]) -> Request:
+    prompt, length = row.get("prompt"), row.get("length")
+    if not isinstance(prompt, str) or not prompt.strip() or not isinstance(length, int) or length < 1:
+        raise ValueError(f"expected a prompt and a length of at least 1, got {prompt!r} and {length!r}")
+    return Request(prompt, length)
 
 
 def _record(names: Mapping[str, str], row: Mapping[str, Any]) -> PlannedArticle:

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array
@@ -15,12 +15,14 @@ from experiments.planning.asking import Written
 from experiments.planning.methods import BASELINE, METHODS
 from experiments.planning.worlds import Ground
 from jaxalign.judge import JudgeFn
+from jaxalign.numerics import Ratio
 from jaxalign.planning import WrittenArticle
 
 if TYPE_CHECKING:
     from experiments.planning.__main__ import Config
 
 HELD_OUT, ALONG, COST = "held-out articles", "supported by words, along the text", "cost of an article"
+REQUESTS = "texts of a length that was asked for"
 SIDE_BY_SIDE = f"wins against {BASELINE}"
 PADDED = f"{BASELINE}, padded"
 """What a judge should not prefer: the baseline with a sentence that says nothing behind each of its own."""
@@ -33,44 +35,43 @@ class Study(NamedTuple):
     written: Mapping[str, Written]  # by method
     learnt: Mapping[str, Mapping[str, int]]  # what each method's student was shown
     folders: Mapping[str, pathlib.Path]  # of the lessons
+    requested: Mapping[str, Written]  # by method, where lengths were asked for
 
 
 def run(config: "Config", ground: Ground, directory: pathlib.Path, seed: int, key: Array) -> Study:
     """Trains a student on each lesson, and asks it in each way."""
-    xs = [record.x for record in ground.test]
-    written, learnt, folders = {}, {}, {}
+    xs, asked = [record.x for record in ground.test], [request.x for request in ground.requests]
+    written, learnt, folders, requested = {}, {}, {}, {}
     lessons = methods.lessons(config.methods or tuple(METHODS))
     for lesson, group in lessons.items():
         for method in group:
-            asking.check_room(ground.manner, method.way, worlds.parts_of(ground, lesson), xs)
+            asking.check_room(ground.manner, method.way, worlds.parts_of(ground, lesson), [*xs, *asked])
     for lesson, group in lessons.items():
         place = folders[lesson.name] = directory / _folder(lesson.name)
         stuff = worlds.material(ground, lesson, seed)
-        how = worlds.dials(config.student, stuff.limits, seed)
-        policy, told = learning.learn(ground.start, stuff, lesson.mixture, how, place, key)
+        dials = worlds.dials(config.student, stuff.limits, seed)
+        policy, told = learning.learn(ground.start, stuff, lesson.mixture, dials, place, key)
         for method in group:
-            file = place / f"{_folder(method.way)}.jsonl"
-            written[method.name] = asking.write(policy, ground.manner, method.way, stuff.parts, xs, file)
             learnt[method.name] = told
+            how = policy, ground.manner, method.way, stuff.parts
+            written[method.name] = asking.write(*how, xs, place / f"{_folder(method.way)}.jsonl")
+            if asked:
+                file = place / f"{_folder(method.way)}-requests.jsonl"
+                requested[method.name] = asking.write(*how, asked, file)
         if seed == 0 and not config.student.adapter.lora_rank:
             stages.export(place / "hf", policy, ground.manner.tokenizer)
-    return Study(ground, {name: written[name] for name in METHODS if name in written}, learnt, folders)
+    return Study(ground, *(_ordered(each) for each in (written, learnt)), folders, _ordered(requested))
 
 
 def tables(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> dict[str, report.Figures]:
     """Returns figures by table and method."""
     records = study.ground.test
     found = {name: study.ground.evaluate(each.articles, records) for name, each in study.written.items()}
-    # A figure of nothing, such as the order of headings that nobody shares, is left out.
-    ratios = {
-        (name, figure): ratio
-        for name, row in found.items()
-        for figure, ratio in row.items()
-        if float(np.sum(ratio.denominator))
-    }
-    made: dict[str, dict] = {HELD_OUT: {name: {} for name in found}}
-    for (name, figure), value in estimates(ratios).items():
-        made[HELD_OUT][name][figure] = value
+    made = {HELD_OUT: _estimated(found, estimates)}
+    if study.requested:
+        requests = study.ground.requests
+        asked = {name: figures.against_requests(each.articles, requests) for name, each in study.requested.items()}
+        made[REQUESTS] = _estimated(asked, estimates)
     if study.ground.along is not None:
         made[ALONG] = {name: study.ground.along(each.articles, records) for name, each in study.written.items()}
     if BASELINE in study.written:
@@ -84,6 +85,24 @@ def sections(study: Study) -> list:
     written = {name: each.articles for name, each in study.written.items()}
     losses = report.Curve("Loss on targets", "loss", study.folders, "nats a token")
     return [report.draw(losses), *shown.draw(written, study.ground.test, figures.reasons(written))]
+
+
+def _estimated(found: Mapping[str, Mapping[str, Ratio]], estimates: EstimatesFn) -> report.Figures:
+    """The figures with their intervals, without those of nothing, such as the order of headings that nobody shares."""
+    ratios = {
+        (name, figure): ratio
+        for name, row in found.items()
+        for figure, ratio in row.items()
+        if float(np.sum(ratio.denominator))
+    }
+    made: dict[str, dict] = {name: {} for name in found}
+    for (name, figure), value in estimates(ratios).items():
+        made[name][figure] = value
+    return made
+
+
+def _ordered(by_method: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: by_method[name] for name in METHODS if name in by_method}
 
 
 def _side_by_side(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> report.Figures:

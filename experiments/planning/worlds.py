@@ -39,6 +39,7 @@ class Ground(NamedTuple):
     evaluate: figures.EvaluateFn
     parts: tuple[str, ...]
     notes: list[str]
+    requests: tuple[sources.Request, ...] = ()
     along: AlongFn | None = None  # figures along the text
     judges: Mapping[str, JudgeFn] = MappingProxyType({})  # that know the truth, of a made world
 
@@ -87,7 +88,7 @@ def read(config: "Config", source: sources.Source, seed: int, embed: EmbedFn | N
     as_prompt = planning.as_chat if tokenizer.has_chat_template else _plain
     manner = Manner(tokenizer, planning.WORDING, as_prompt, budget, student.prompt_tokens)
     evaluate = functools.partial(figures.evaluate, embed=embed)
-    return Ground(train, test, start, manner, evaluate, config.parts, source.notes, figures.along)
+    return Ground(train, test, start, manner, evaluate, config.parts, source.notes, source.requests, figures.along)
 
 
 def with_steps(ground: Ground, parts: Sequence[str]) -> Ground:

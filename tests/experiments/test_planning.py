@@ -8,11 +8,11 @@ import pytest
 from experiments.common import machines
 from experiments.common.fields import replace
 from experiments.planning import __main__ as planning_run
-from experiments.planning import figures, judging, made_judge, world
+from experiments.planning import figures, judging, made_judge, sources, world
 from experiments.planning.figures import NO_ARTICLE, pad
 from experiments.planning.methods import BASELINE, METHODS, lessons
 from experiments.planning.models import Models, warnings
-from experiments.planning.study import COST, HELD_OUT, PADDED, SIDE_BY_SIDE
+from experiments.planning.study import COST, HELD_OUT, PADDED, REQUESTS, SIDE_BY_SIDE
 from jaxalign import data, models, planning
 from jaxalign.io import hf
 from jaxalign.planning import PlannedArticle, WrittenArticle
@@ -116,7 +116,19 @@ def test_files_with_a_teacher_and_a_judge(tmp_path, monkeypatch, capsys):
         words += ["--teacher", server.url, "--teacher-name", "m", "--model", str(judge), "--size", "16", "1"]
         words += "--vocab-size 300 --target-tokens 50 --prompt-tokens 768 --plan-tokens 24".split()
         words += "--article-tokens 32 --batch 8 0".split()
-        words += ["--methods", BASELINE, PLANNED, "--encoder", str(judge), "--output", str(tmp_path / "run")]
+        requests = tmp_path / "requests.jsonl"
+        requests.write_text('{"prompt": "Write 20 words.", "length": 20}\n')
+        words += [
+            "--requests",
+            str(requests),
+            "--methods",
+            BASELINE,
+            PLANNED,
+            "--encoder",
+            str(judge),
+            "--output",
+            str(tmp_path / "run"),
+        ]
         config, _ = machines.command_line(planning_run.PRESETS, words)
         found = planning_run.main(config)
     said = capsys.readouterr().err
@@ -126,6 +138,7 @@ def test_files_with_a_teacher_and_a_judge(tmp_path, monkeypatch, capsys):
         record.provenance["summary"].startswith("m") and 0 <= record.scores["summary"] <= 1 for record in records
     )
     assert f"{HELD_OUT}/{BASELINE}/ROUGE-Lsum" in found
+    assert 0 <= found[f"{REQUESTS}/{PLANNED}/length score"] <= 1
     assert f"{SIDE_BY_SIDE}/{PADDED}/coherence, raw" in found and f"{SIDE_BY_SIDE}/{PLANNED}/length, raw" in found
     page = (tmp_path / "run/report.html").read_text()
     assert "Candidates of the teacher" in page and "refused" in page and "stemmer: Porter" in page
@@ -208,3 +221,8 @@ def test_figures_of_the_true_articles_are_full_and_of_none_are_empty():
     assert figures.along(gold, records)["quarter 4"].value == 1 and figures.along(none, records) == {}
     assert empty["supported, by words"].denominator.sum() == 0
     assert figures.reasons({"a": none, "b": gold}) == [("", "cut off in the plan"), ("a", 3), ("b", 0)]
+
+
+def test_real_requests_are_read(shared_data):
+    requests = data.read_file(shared_data / "longbench_write" / "prompts.parquet", sources.read_request)[0]
+    assert len(requests) == 168 and min(request.length for request in requests) >= 100
