@@ -12,8 +12,8 @@ behind a plan that is given, T2 for the plan alone. Each mixture learns from as 
 the article at once, for a plan first, or in several turns. What is cut off inside a plan is an empty article, and no
 text of a plan is ever scored. Steps of plans are those of the articles' own structure (lead, headings, cited
 sentences), or a teacher writes candidates of each, of which the best by length, form and coherence is kept:
-OUTPUT/seed-0 has them in records.jsonl. ``--model`` (``--endpoint``) names a judge that compares articles side by side; ``--requests FILE`` has
-prompts with lengths (LongBench-Write's), of which a table says how near students come.
+OUTPUT/seed-0 has them in records.jsonl. ``--model`` (``--endpoint``) names a judge that compares articles side by side;
+``--requests FILE`` has prompts with lengths (LongBench-Write's), of which a table says how near students come.
 
 Claims (ROUGE-Lsum of the paper): direct 44.14 on SciNews and 41.28 on Wikipedia; T1 + T4 asked directly 46.61 and
 45.67, several turns 43.73; T4 alone, asked directly, 34.28 on Wikipedia. experiments/RESULTS.md has what came out here.
@@ -62,6 +62,7 @@ class Config:
     methods: tuple[str, ...] = MAIN  # rows of the tables, experiments/planning/methods.py has all; none: all
     encoder: str = ""  # files: a sentence encoder, of headings and sentences; none: figures that need it are left out
     llm: LanguageModel = LanguageModel()  # files: the judge of articles side by side; none: length alone judges
+    judged: CountOrNone = 0  # articles that are compared side by side, the first ones of the test; 0: all
     seeds: Count = 1  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/planning")  # the folder of the run; the same command continues in it
 
@@ -116,7 +117,7 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         flattened(config),
         experiment="planning",
-        may_differ=("output", "seeds", "methods"),
+        may_differ=("output", "seeds", "methods", "model", "endpoint", "judged"),
         files={"data": ("*.parquet",), "test": ("*.parquet",), "requests": ()},
         models=(*config.llm.files, "student", "teacher", "encoder"),
     )
@@ -157,7 +158,7 @@ def run_seed(config: Config, setting: Setting, seed: int):
         print(f"seed {seed}: {line}", file=sys.stderr)
     notes = Facts("What was left out, and what to mind", {"": [*ground.notes, *warnings] or ["nothing"]})
     estimates = task.estimates if config.seeds == 1 else task.points
-    return study.tables(found, judges, estimates), [notes, *taught, *study.sections(found)]
+    return study.tables(found, judges, estimates, config.judged), [notes, *taught, *study.sections(found)]
 
 
 if __name__ == "__main__":

@@ -63,8 +63,10 @@ def run(config: "Config", ground: Ground, directory: pathlib.Path, seed: int, ke
     return Study(ground, *(_ordered(each) for each in (written, learnt)), folders, _ordered(requested))
 
 
-def tables(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> dict[str, report.Figures]:
-    """Returns figures by table and method."""
+def tables(
+    study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn, judged: int
+) -> dict[str, report.Figures]:
+    """Returns figures by table and method; so many articles are compared side by side, 0 for all."""
     records = study.ground.test
     found = {name: study.ground.evaluate(each.articles, records) for name, each in study.written.items()}
     made = {HELD_OUT: _estimated(found, estimates)}
@@ -75,7 +77,7 @@ def tables(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) 
     if study.ground.along is not None:
         made[ALONG] = {name: study.ground.along(each.articles, records) for name, each in study.written.items()}
     if BASELINE in study.written:
-        made[SIDE_BY_SIDE] = _side_by_side(study, judges, estimates)
+        made[SIDE_BY_SIDE] = _side_by_side(study, judges, estimates, judged or None)
     made[COST] = {name: figures.cost(each, study.learnt[name]) for name, each in study.written.items()}
     return made
 
@@ -105,11 +107,13 @@ def _ordered(by_method: Mapping[str, Any]) -> dict[str, Any]:
     return {name: by_method[name] for name in METHODS if name in by_method}
 
 
-def _side_by_side(study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn) -> report.Figures:
-    texts = {name: _texts(each.articles) for name, each in study.written.items()}
+def _side_by_side(
+    study: Study, judges: Mapping[str, JudgeFn], estimates: EstimatesFn, judged: int | None
+) -> report.Figures:
+    texts = {name: _texts(each.articles[:judged]) for name, each in study.written.items()}
     baseline = texts.pop(BASELINE)
     texts[PADDED] = [figures.pad(text) for text in baseline]
-    xs = [record.x for record in study.ground.test]
+    xs = [record.x for record in study.ground.test[:judged]]
     return {name: judging.row(judging.compare(judges, xs, each, baseline), estimates) for name, each in texts.items()}
 
 

@@ -8,18 +8,20 @@ import pytest
 from experiments.common import machines
 from experiments.common.fields import replace
 from experiments.planning import __main__ as planning_run
-from experiments.planning import figures, judging, made_judge, sources, world
+from experiments.planning import asking, figures, judging, made_judge, sources, world, worlds
 from experiments.planning.figures import NO_ARTICLE, pad
 from experiments.planning.methods import BASELINE, METHODS, lessons
 from experiments.planning.models import Models, warnings
 from experiments.planning.study import COST, HELD_OUT, PADDED, REQUESTS, SIDE_BY_SIDE
 from jaxalign import data, models, planning
 from jaxalign.io import hf
-from jaxalign.planning import PlannedArticle, WrittenArticle
+from jaxalign.planning import Budget, PlannedArticle, WrittenArticle
 from tests.experiments import planning_files
 from tests.io.llm import chat_server
 
-PLANNED, TURNS, SHUFFLED = "T1 + T4: plan first", "T2 + T3: several turns", "T4, shuffled plans: plan first"
+PLANNED, TURNS = "T1 + T4: plan first", "T2 + T3: several turns"
+OTHERS = "T4, shuffled plans: plan first"
+MANNER = asking.Manner(None, world.WORDING, str, Budget(50, 80), 64)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def made(tmp_path_factory):
         size=(16, 1),
         target_tokens=500,
         batch=(8, 256),
-        methods=(BASELINE, PLANNED, TURNS, SHUFFLED),
+        methods=(BASELINE, PLANNED, TURNS),
         output=tmp_path_factory.mktemp("planning"),
     )
     return config, planning_run.main(config)
@@ -44,9 +46,9 @@ def lines(path):
 def test_a_toy_run_has_all_tables_and_a_report(made):
     config, found = made
     rows = {name: {key.split("/")[1] for key in found if key.startswith(f"{name}/")} for name in (HELD_OUT, COST)}
-    assert rows[HELD_OUT] == rows[COST] == {BASELINE, PLANNED, TURNS, SHUFFLED}
+    assert rows[HELD_OUT] == rows[COST] == {BASELINE, PLANNED, TURNS}
     assert {key.split("/")[1] for key in found if key.startswith(f"{SIDE_BY_SIDE}/")} == {
-        PLANNED, TURNS, SHUFFLED, PADDED,
+        PLANNED, TURNS, PADDED,
     }  # fmt: skip
     # Each lesson learnt from as many target tokens, to within a row.
     learnt = [found[f"{COST}/{name}/learnt: target tokens"] for name in rows[COST]]
@@ -96,6 +98,19 @@ def test_an_export_writes_what_the_run_wrote(made):
     assert [each.article for each in again] == [
         row["article"] for row in lines(config.output / "seed-0/T1/direct.jsonl")
     ]
+
+
+def test_lessons_differ_in_the_plans_that_they_learn_from():
+    records = world.make_world(3, num_train=8, num_test=1).train
+    ground = worlds.Ground(records, [], None, MANNER, None, planning.PARTS, [])
+    lesson_of = {name: method.lesson for name, method in METHODS.items()}
+    true, others = (worlds.material(ground, lesson_of[name], 0) for name in ("T4: plan first", OTHERS))
+    assert true.records == records and [r.article for r in others.records] == [r.article for r in records]
+    assert all(
+        mine.summary != its.summary or mine.outline != its.outline
+        for mine, its in zip(records, others.records, strict=True)
+    )
+    assert worlds.parts_of(ground, lesson_of["T4, headings alone: plan first"]) == ("outline",)
 
 
 def test_lessons_are_learnt_once_for_all_ways_to_ask():
