@@ -95,7 +95,14 @@ PRESETS = {
     "freshwiki": dataclasses.replace(
         FILES,
         files=Files(layout="freshwiki", max_words=300, facts_per_section=2, lead_sentences=2),
-        student=Student(prompt_tokens=512, plan_tokens=384, article_tokens=640, target_tokens=40_000, batch=(1, 1024)),
+        student=Student(
+            prompt_tokens=512,
+            plan_tokens=384,
+            article_tokens=640,
+            target_tokens=40_000,
+            batch=(1, 1024),
+            learning_rate=1e-4,
+        ),
         output=pathlib.Path("runs/planning-freshwiki"),
     ),
     "scinews": dataclasses.replace(
@@ -153,12 +160,15 @@ def run_seed(config: Config, setting: Setting, seed: int):
     sources.write_records(directory / "records.jsonl", ground.train)
     found = study.run(config, ground, directory, seed, learn_key)
     judges = models.judges(setting.models, ground)
+    estimates = task.estimates if config.seeds == 1 else task.points
+    tables = study.tables(found, judges, estimates, config.judged)
     warnings = models.warnings(setting.models, ground.train)
     for line in (*ground.notes, *warnings):
         print(f"seed {seed}: {line}", file=sys.stderr)
+    if setting.encoder is not None and setting.encoder.truncated:
+        warnings.append(f"{setting.encoder.truncated} sentences were cut, to be read by the encoder")
     notes = Facts("What was left out, and what to mind", {"": [*ground.notes, *warnings] or ["nothing"]})
-    estimates = task.estimates if config.seeds == 1 else task.points
-    return study.tables(found, judges, estimates, config.judged), [notes, *taught, *study.sections(found)]
+    return tables, [notes, *taught, *study.sections(found)]
 
 
 if __name__ == "__main__":

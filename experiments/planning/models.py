@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.common.encoding import Encoder
 from experiments.common.fields import is_url
@@ -30,12 +30,16 @@ class Models(NamedTuple):
     teacher: Engine | None
     judge: Engine | None
 
-    def told(self) -> dict[str, str]:
-        """Returns who they are, for the report's opening."""
-        return {
+    def told(self) -> dict[str, Any]:
+        """Returns who they are, and what the judge is asked, for the report's opening."""
+        said: dict[str, Any] = {
             role: "nobody" if engine is None else engine.name
             for role, engine in (("teacher", self.teacher), ("judge", self.judge))
         }
+        if self.judge is None:
+            return said
+        asked = {f"judge, {aspect}": asked.question for aspect, asked in ASPECTS.items()}
+        return said | asked | {"judge, options": f"A or B, in both orders, {self.judge.scored_by()}"}
 
     def bills(self) -> list[Table]:
         """Returns what they were asked for."""
