@@ -28,7 +28,7 @@ def evaluate(written: Sequence[WrittenArticle], records: Sequence[PlannedArticle
       share of true sections that are there with as many lines; ``exact`` is 1 for an article that is right to the
       letter, and ``no article`` is 1 where a reason is given for its absence.
     """
-    pairs = [(each, record) for each, record in zip(written, records, strict=True)]
+    pairs = list(zip(written, records, strict=True))
     sections = [(split(each.article), split(record.article)) for each, record in pairs]
     return {
         **{name: _ratio(count(*pair) for pair in sections) for name, count in _COUNTS.items()},
