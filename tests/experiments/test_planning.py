@@ -8,7 +8,7 @@ import pytest
 from experiments.common import machines
 from experiments.common.fields import replace
 from experiments.planning import __main__ as planning_run
-from experiments.planning import asking, figures, judging, made_judge, sources, world, worlds
+from experiments.planning import asking, figures, judging, made_judge, world, worlds
 from experiments.planning.figures import NO_ARTICLE, pad
 from experiments.planning.methods import BASELINE, METHODS, lessons
 from experiments.planning.models import Models, warnings
@@ -236,8 +236,3 @@ def test_figures_of_the_true_articles_are_full_and_of_none_are_empty():
     assert figures.along(gold, records)["quarter 4"].value == 1 and figures.along(none, records) == {}
     assert empty["supported, by words"].denominator.sum() == 0
     assert figures.reasons({"a": none, "b": gold}) == [("", "cut off in the plan"), ("a", 3), ("b", 0)]
-
-
-def test_real_requests_are_read(shared_data):
-    requests = data.read_file(shared_data / "longbench_write" / "prompts.parquet", sources.read_request)[0]
-    assert len(requests) == 168 and min(request.length for request in requests) >= 100
