@@ -20,6 +20,8 @@ SUPPORTED_WORDS, SUPPORTED_COSINE = 0.3, 0.5
 
 Of sentences of a FreshWiki lead, .45 and .76 have as much by the article's own cited sentences, and .02 by another's.
 """
+FLOOR = 0.25
+"""The cosine of headings that counts as none: by STORM's definition any outline has .7 of any other's."""
 PADDING = "It should also be noted that this is a point of some importance in this context."
 NOT_ENDED = "without an end"
 NO_ARTICLE = "no article"
@@ -46,6 +48,7 @@ def evaluate(
     found["heading recall"] = metrics.heading_recall_metric(outlines, true)
     if embed is not None:
         found["soft heading recall"] = metrics.soft_heading_recall_metric(outlines, true, embed)
+        found["soft, above a floor"] = metrics.soft_heading_recall_metric(outlines, true, embed, floor=FLOOR)
         cosine = metrics.make_embedding_support(embed)
         found["supported, by cosine"] = metrics.faithfulness_metric(texts, known, cosine, threshold=SUPPORTED_COSINE)
     return found | {
