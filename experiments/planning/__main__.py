@@ -19,7 +19,8 @@ Claims (ROUGE-Lsum of the paper): direct 44.14 on SciNews and 41.28 on Wikipedia
 45.67, several turns 43.73; T4 alone, asked directly, 34.28 on Wikipedia. experiments/RESULTS.md has what came out here.
 
 Departures: the paper's prompts, ratios and scores of candidates were not at hand, so these are ours, and no table is
-matched; T2 is ours. Weights of a mixture are shares of the examples. Texts are the most likely ones.
+matched; T2 is ours. Weights of a mixture are shares of the examples. Texts are the most likely ones, or drawn at
+``--temperature``, each in files of their own, so that a trained run can be asked in another way.
 """
 
 import dataclasses
@@ -124,7 +125,7 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         flattened(config),
         experiment="planning",
-        may_differ=("output", "seeds", "methods", "model", "endpoint", "judged"),
+        may_differ=("output", "seeds", "methods", "model", "endpoint", "judged", "temperature"),
         files={"data": ("*.parquet",), "test": ("*.parquet",), "requests": ()},
         models=(*config.llm.files, "student", "teacher", "encoder"),
     )

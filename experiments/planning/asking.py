@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from experiments.common.task import Policy
 from experiments.planning.methods import DIRECT, PLANNED, TURNS, WAYS
-from jaxalign import data, planning
+from jaxalign import data, planning, sampling
 from jaxalign.data import HfTokenizer
 from jaxalign.io import keys, line_file
 from jaxalign.planning import Budget, Wording, WriteFn, WrittenArticle
@@ -27,6 +27,7 @@ class Manner(NamedTuple):
     as_prompt: Callable[[str], Prompt]
     budget: Budget
     prompt_tokens: int
+    temperature: float = 0.0
     at_once: int = AT_ONCE
 
 
@@ -62,6 +63,7 @@ def write(
         "parts": list(parts),
         "budget": list(manner.budget),
         "prompt_tokens": manner.prompt_tokens,
+        "temperature": manner.temperature,
     }
     keys.begin(path, {keys.FORMAT: FORMAT, **key})
     writer = _writer(policy, manner)
@@ -109,6 +111,7 @@ def _writer(policy: Policy, manner: Manner, **options: Any) -> WriteFn:
         as_prompt=manner.as_prompt,
         num_slots=manner.at_once,
         max_prompt_tokens=manner.prompt_tokens,
+        rule=sampling.sample(sampling.temperature(manner.temperature)) if manner.temperature else sampling.greedy,
         **options,
     )
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import Annotated, Literal
 
-from experiments.common.fields import Count, CountOrNone, Rate, Share
+from experiments.common.fields import Count, CountOrNone, Range, Rate, Share
 from experiments.common.stages import Adapter
 
 Part = Literal["summary", "outline", "key_information"]
@@ -49,6 +49,7 @@ class Student:
     prompt_tokens: Count = 1024  # files: of a prompt, with the plan that it may have; longer ones lose their beginning
     plan_tokens: Count = 512  # files: of a plan
     article_tokens: Count = 1024  # files: of an article
+    temperature: Annotated[float, Range(0)] = 0.0  # of articles; 0: the most likely tokens, which small models repeat
     target_tokens: Count = 350_000  # that each mixture learns from: responses, without prompts
     batch: tuple[Count, CountOrNone] = (2, 256)  # packed rows of a step, and tokens of each; 0: as the longest may have
     learning_rate: Rate = 3e-3  # at its peak

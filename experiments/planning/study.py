@@ -54,10 +54,10 @@ def run(config: "Config", ground: Ground, directory: pathlib.Path, seed: int, ke
         for method in group:
             learnt[method.name] = told
             how = policy, ground.manner, method.way, stuff.parts
-            written[method.name] = asking.write(*how, xs, place / f"{_folder(method.way)}.jsonl")
+            file = _folder(method.way) + (f"-at-{warmth}" if (warmth := config.student.temperature) else "")
+            written[method.name] = asking.write(*how, xs, place / f"{file}.jsonl")
             if asked:
-                file = place / f"{_folder(method.way)}-requests.jsonl"
-                requested[method.name] = asking.write(*how, asked, file)
+                requested[method.name] = asking.write(*how, asked, place / f"{file}-requests.jsonl")
         if seed == 0 and not config.student.adapter.lora_rank:
             stages.export(place / "hf", policy, ground.manner.tokenizer)
     return Study(ground, *(_ordered(each) for each in (written, learnt)), folders, _ordered(requested))

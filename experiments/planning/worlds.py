@@ -53,7 +53,7 @@ def make(config: "Config", seed: int, key: Array) -> Ground:
     made = world.make_world(seed, num_train=config.num_articles[0], num_test=config.num_articles[1])
     room = made.limits[0] + sum(made.budget)
     start = stages.new_policy(config.student.size, made.tokenizer, room, key)
-    manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], at_once=AT_ONCE)
+    manner = Manner(made.tokenizer, made.wording, str, made.budget, made.limits[0], config.student.temperature, AT_ONCE)
     judges = {"facts and length": made_judge.make_judge(made.test), "facts": made_judge.make_judge(made.test, 0.0)}
     return Ground(
         made.train,
@@ -86,7 +86,7 @@ def read(config: "Config", source: sources.Source, seed: int, embed: EmbedFn | N
         )
     budget = Budget(student.plan_tokens, student.article_tokens)
     as_prompt = planning.as_chat if tokenizer.has_chat_template else _plain
-    manner = Manner(tokenizer, planning.WORDING, as_prompt, budget, student.prompt_tokens)
+    manner = Manner(tokenizer, planning.WORDING, as_prompt, budget, student.prompt_tokens, student.temperature)
     evaluate = functools.partial(figures.evaluate, embed=embed)
     return Ground(train, test, start, manner, evaluate, config.parts, source.notes, source.requests, figures.along)
 

@@ -35,7 +35,7 @@ def make_local_writer(
       num_slots: texts that are written side by side.
       max_prompt_tokens: room for a prompt with its prefix, the same for each call, so that few programs are compiled;
         None is the longest prompt of a call.
-      seed: of the sampling; a text depends on it and on its place among the prompts.
+      seed: of the sampling; a text depends on it and on its prompt, not on the other prompts.
       make_stop: makes what ends a text, of ``decode``, the budget and the prefix.
 
     Raises:
@@ -43,11 +43,12 @@ def make_local_writer(
     """
 
     def write(prompts: Sequence[str], *, budget: Budget, prefix: str = "") -> list[Draft]:
-        rows = [encode_continued(as_prompt(prompt), prefix, tokenizer) for prompt in prompts]
+        rows = [tuple(encode_continued(as_prompt(prompt), prefix, tokenizer)) for prompt in prompts]
+        numbers = sampling.job_numbers(rows)
         completions = sampling.run_jobs(
             model,
             params,
-            [sampling.Job(number, row, (0,)) for number, row in enumerate(rows)],
+            [sampling.Job(number, row, (0,)) for row, number in numbers.items()],
             jax.random.key(seed),
             num_slots=num_slots,
             max_prompt_tokens=max_prompt_tokens or max(map(len, rows), default=1),
@@ -58,8 +59,8 @@ def make_local_writer(
         )
         written = {each.job: each.tokens for each in completions}
         return [
-            Draft(prefix + tokenizer.decode(written[number]), len(row), len(written[number]))
-            for number, row in enumerate(rows)
+            Draft(prefix + tokenizer.decode(written[numbers[row]]), len(row), len(written[numbers[row]]))
+            for row in rows
         ]
 
     return write

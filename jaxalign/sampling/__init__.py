@@ -1,7 +1,7 @@
 """Text from language models: K samples from one prefilled prompt, rules to draw and to choose by, endless jobs."""
 
 from jaxalign.sampling.generate import Samples, generate
-from jaxalign.sampling.jobs import Completion, Job, run_jobs
+from jaxalign.sampling.jobs import Completion, Job, job_numbers, run_jobs
 from jaxalign.sampling.rules import (
     Candidates,
     Rule,
@@ -29,6 +29,7 @@ __all__ = [
     "best_of_n",
     "generate",
     "greedy",
+    "job_numbers",
     "knockout",
     "min_p",
     "repetition_penalty",

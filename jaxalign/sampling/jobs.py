@@ -7,6 +7,7 @@ tokens are almost equally likely).
 """
 
 import functools
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -54,6 +55,28 @@ class Completion(NamedTuple):
     tokens: tuple[int, ...]  # the stop token included, or all that a stop string was found in
     logps: tuple[float, ...]  # nats under the model at temperature 1
     finish: Literal["stop_token", "stop_string", "length"]
+
+
+def job_numbers(prompts: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
+    """Returns a number of 32 bits for each distinct prompt, by its tokens, so that neighbours change no sample.
+
+    Of two prompts with one hash the later one takes the next number that is free.
+
+    Args:
+      prompts: token ids; equal ones get one number.
+
+    >>> len(job_numbers([(1, 2), (3,), (1, 2)]))
+    2
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    taken: set[int] = set()
+    for prompt in dict.fromkeys(prompts):
+        number = zlib.crc32(np.asarray(prompt, np.int64).tobytes())
+        while number in taken:
+            number = (number + 1) % 2**32
+        taken.add(number)
+        numbers[prompt] = number
+    return numbers
 
 
 def never(tokens: Sequence[int]) -> int | None:

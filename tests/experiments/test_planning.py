@@ -85,6 +85,18 @@ def test_a_cut_file_of_articles_goes_on_where_it_was_cut(made):
         assert old == new
 
 
+def test_a_trained_run_is_asked_in_another_way(made):
+    """Drawn texts stand beside the likeliest ones; nothing is trained again."""
+    config, _ = made
+    folder = config.output / "seed-0/T1"
+    trained = (folder / "metrics.jsonl").stat().st_mtime_ns
+    planning_run.main(replace(config, temperature=0.7, methods=(BASELINE,)))
+    drawn, likeliest = lines(folder / "direct-at-0.7.jsonl"), lines(folder / "direct.jsonl")
+    assert [row["x"] for row in drawn] == [row["x"] for row in likeliest]
+    assert [row["article"] for row in drawn] != [row["article"] for row in likeliest]
+    assert (folder / "metrics.jsonl").stat().st_mtime_ns == trained
+
+
 def test_an_export_writes_what_the_run_wrote(made):
     config, _ = made
     folder = config.output / "seed-0/T1/hf"

@@ -183,3 +183,8 @@ def test_programs_of_several_cpu_devices_go_one_at_a_time(monkeypatch):
     monkeypatch.setattr(array, "block_until_ready", lambda self: blocked.append(1) or wait(self))
     done = run(all_jobs(), params=params, num_slots=16, stride=16)
     assert len(blocked) == len(done) > 1
+
+
+def test_prompts_of_one_hash_get_numbers_of_their_own(monkeypatch):
+    monkeypatch.setattr(sampling.jobs.zlib, "crc32", lambda data: 7)
+    assert sampling.job_numbers([(1,), (2,), (1,)]) == {(1,): 7, (2,): 8}

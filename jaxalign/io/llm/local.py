@@ -8,7 +8,6 @@ A prompt runs through the network once for all its samples, and once for all its
 into batches of few static shapes. What a prompt gets does not depend on its batch (up to rounding).
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -52,7 +51,7 @@ def make_generate(model, params: Params, tokenizer: Tokenizer, *, num_slots: int
         rows = [tuple(encode_continued(prompt, "", tokenizer)) for prompt in prompts]
         for place, row in enumerate(rows):
             _check_room(model.config, place, row, max_tokens)
-        numbers = _numbers(rows)
+        numbers = sampling.job_numbers(rows)
         longest = max(map(len, rows), default=1)
         stops = sampling.Stops(stop, tokenizer.decode, getattr(tokenizer, "special_ids", {}))
         completions = sampling.run_jobs(
@@ -152,22 +151,6 @@ def _longest(encoded: EncodedOptions) -> int:
 def _bucket(length: int, shortest: int) -> int:
     """The next power of two, at least ``shortest``."""
     return max(1 << (max(length, 1) - 1).bit_length(), shortest)
-
-
-def _numbers(rows: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
-    """A number of 32 bits for each distinct prompt, by its tokens, so that neighbours change nothing.
-
-    But for the later one of two prompts with one hash, which takes the next number that is free.
-    """
-    numbers: dict[tuple[int, ...], int] = {}
-    taken: set[int] = set()
-    for row in dict.fromkeys(rows):
-        number = zlib.crc32(np.asarray(row, np.int64).tobytes())
-        while number in taken:
-            number = (number + 1) % 2**32
-        taken.add(number)
-        numbers[row] = number
-    return numbers
 
 
 def _check_room(config: models.LanguageModelConfig, place: int, prompt: Sequence[int], new: int) -> None:

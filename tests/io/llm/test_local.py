@@ -182,8 +182,3 @@ def test_at_temperature_0_texts_are_the_likeliest(generate, policy, tokenizer):
 def test_a_prompt_without_room_is_an_error(generate):
     with pytest.raises(ValueError, match="up to 90 follow"):
         generate(PROMPTS[:1], max_tokens=90)
-
-
-def test_prompts_of_one_hash_get_numbers_of_their_own(monkeypatch):
-    monkeypatch.setattr(llm.local.zlib, "crc32", lambda data: 7)
-    assert llm.local._numbers([(1,), (2,), (1,)]) == {(1,): 7, (2,): 8}
