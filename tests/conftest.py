@@ -7,7 +7,7 @@ import gc
 import os
 import pathlib
 
-from tests import compiled, processes
+from tests import checked, compiled, processes
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
@@ -30,6 +30,7 @@ import pytest
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # machines are shared, and tests hold no timings
 hypothesis.settings.load_profile("no clock")
+checked.install()  # before anything of jaxalign is imported
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 

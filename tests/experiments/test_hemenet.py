@@ -1,6 +1,7 @@
 """experiments.hemenet at toy size: every method, real files, and a second run that repeats nothing."""
 
 import dataclasses
+import json
 import re
 import shutil
 
@@ -83,12 +84,35 @@ def of_files(tmp_path_factory, shared_data):
 
 
 def copy(source, folder, annotations="*.*"):
-    """A folder of data with the structures above."""
-    for part, names in {"structures": STRUCTURES, "annotations": [annotations]}.items():
+    """A folder of data with the structures above and what the annotations say of them, and of one in fifty others.
+
+    All that was published is read in tests/protein.
+    """
+    for part in "structures", "annotations":
         (folder / part).mkdir(parents=True)
-        for path in (path for name in names for path in (source / part).glob(name)):
-            shutil.copy(path, folder / part)
+    for name in STRUCTURES:
+        shutil.copy(source / "structures" / name, folder / "structures")
+    chain_map = json.loads((source / "annotations" / "chain_to_uniprot.json").read_text())
+    known = {name.partition(".")[0] for name in STRUCTURES}
+    uniprots = {uniprot for entry, chains in chain_map.items() if code(entry) in known for uniprot in chains.values()}
+    known |= {code(entry) for entry, chains in chain_map.items() if uniprots & set(chains.values())}  # labels by these
+    for path in (source / "annotations").glob(annotations):
+        if path.suffix == ".json":
+            text = json.dumps(dict(kept(chain_map.items(), lambda item: code(item[0]) in known)))
+        else:
+            lines = path.read_text().splitlines(keepends=True)
+            text = "".join(lines[:3] + kept(lines[3:], lambda line: code(line) in known))
+        (folder / "annotations" / path.name).write_text(text)
     return folder
+
+
+def code(entry):
+    """That of the PDB, with which names of entries and chains begin."""
+    return entry[:4].lower()
+
+
+def kept(rows, is_known):
+    return [row for number, row in enumerate(rows) if is_known(row) or number % 50 == 0]
 
 
 def test_real_files_from_structures_to_a_trained_network(of_files):

@@ -73,9 +73,10 @@ def init(config, seed=0):
 
     def draw(path, leaf):
         centre = 1.0 if path[-1].key == "scale" and not unit_offset else 0.0
-        return jnp.asarray(centre + 0.3 * rng.standard_normal(leaf.shape), jnp.float32)
+        return (centre + 0.3 * rng.standard_normal(leaf.shape)).astype(np.float32)
 
-    return model, jax.tree.map_with_path(draw, shapes(config))
+    # jnp.asarray would compile a program for each shape.
+    return model, jax.device_put(jax.tree.map_with_path(draw, shapes(config)))
 
 
 @functools.cache
@@ -115,4 +116,4 @@ def list_batch(vocab_size, *, b=2, k=3, p=7, r=5, left_padded=False, seed=0):
         where=where,
         reference_logps=np.zeros((b, k), np.float32),
     )
-    return jax.tree.map(jnp.asarray, batch)
+    return jax.device_put(batch)

@@ -99,6 +99,10 @@ def outputs(config, params):
     return models.build(config).apply({"params": params}, *tokens)
 
 
+apply_lora = jax.jit(models.apply_lora, static_argnums=2)
+merge_lora = jax.jit(models.merge_lora, static_argnums=2)
+
+
 def shapes_of_adapter(params, lora):
     return jax.eval_shape(functools.partial(models.init_lora, config=lora), jax.random.key(0), params)
 
@@ -109,9 +113,9 @@ def random_adapter(params, lora):
 
     def draw(path, leaf):
         centre = 0.0 if "_lora_" in path[-1].key else 1.0
-        return jnp.asarray(centre + 0.25 * rng.standard_normal(leaf.shape), jnp.float32)
+        return (centre + 0.25 * rng.standard_normal(leaf.shape)).astype(np.float32)
 
-    return jax.tree.map_with_path(draw, shapes_of_adapter(params, lora))
+    return jax.device_put(jax.tree.map_with_path(draw, shapes_of_adapter(params, lora)))
 
 
 def assert_same(actual, expected):
@@ -133,7 +137,7 @@ def test_peft_loads_what_is_written(name, kind, load, tmp_path):
     loaded = peft.PeftModel.from_pretrained(model, out).eval()
     expected = torch_outputs(loaded)
     assert np.abs(expected - before).max() > 0.1
-    np.testing.assert_allclose(outputs(config, models.apply_lora(params, adapter, lora)), expected, atol=1e-4)
+    np.testing.assert_allclose(outputs(config, apply_lora(params, adapter, lora)), expected, atol=1e-4)
     again, read = hf.load_adapter(out, config)
     assert again == lora
     assert_same(read, adapter)
@@ -158,7 +162,7 @@ def test_what_peft_writes_is_loaded(name, kind, load, tmp_path):
     assert np.abs(expected - before).max() > 0.03
     model.save_pretrained(tmp_path)
     lora, adapter = hf.load_adapter(tmp_path, config)
-    np.testing.assert_allclose(outputs(config, models.apply_lora(params, adapter, lora)), expected, atol=1e-4)
+    np.testing.assert_allclose(outputs(config, apply_lora(params, adapter, lora)), expected, atol=1e-4)
     assert jax.tree.structure(adapter) == jax.tree.structure(shapes_of_adapter(params, lora))
 
 
@@ -166,14 +170,14 @@ def test_what_peft_writes_is_loaded(name, kind, load, tmp_path):
 def test_transformers_loads_the_merged_model(name, load, tmp_path):
     config, params = load(name)
     adapter = random_adapter(params, LORA["dora"])
-    merged = models.merge_lora(params, adapter, LORA["dora"])
+    merged = merge_lora(params, adapter, LORA["dora"])
     hf.save_pretrained(tmp_path / "out", config, merged)
     loaded, info = type(torch_model(name)).from_pretrained(
         tmp_path / "out", output_loading_info=True, attn_implementation="eager"
     )
     assert not any(info.values())
     loaded.config.pad_token_id = 0  # a classifier asks for one, and there was no tokenizer
-    applied = outputs(config, models.apply_lora(params, adapter, LORA["dora"]))
+    applied = outputs(config, apply_lora(params, adapter, LORA["dora"]))
     np.testing.assert_allclose(applied, torch_outputs(loaded.eval()), atol=1e-4)
 
 
@@ -224,7 +228,7 @@ def test_fully_trained_parameters(tmp_path):
     tokens = TOKENS % 61
     with torch.no_grad():
         expected = model(torch.tensor(tokens)).pooler_output.numpy()
-    applied = models.apply_lora(params, adapter, lora)
+    applied = apply_lora(params, adapter, lora)
     run = jax.jit(models.build(ENCODER).apply, static_argnames="method")
     first = run({"params": applied}, jnp.asarray(tokens))[:, 0]
     actual = run({"params": applied}, first, method="pool_first")

@@ -96,9 +96,8 @@ def randomise(model, seed: int) -> None:
 def random_params(config: models.ModelConfig):
     """Parameters of a model that starts here, random in the same way."""
     generator = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(0.3 * generator.standard_normal(leaf.shape), jnp.float32), shapes(config)
-    )
+    draw = lambda leaf: (0.3 * generator.standard_normal(leaf.shape)).astype(np.float32)  # noqa: E731
+    return jax.device_put(jax.tree.map(draw, shapes(config)))  # jnp.asarray would compile a program for each shape
 
 
 @functools.cache
