@@ -16,9 +16,7 @@ class Files:
 
     data: pathlib.Path | None = None  # a .parquet file or JSON lines of articles; freshwiki: its folder
     test: pathlib.Path | None = None  # likewise, to test on; none: a share of the articles
-    requests: pathlib.Path | None = (
-        None  # rows of prompt and length in words, such as LongBench-Write's; none: not asked
-    )
+    requests: pathlib.Path | None = None  # rows of a prompt and a length in words; none: no length is asked for
     layout: Literal["records", "freshwiki", "kilt"] = "records"  # how the files are made
     x_column: str = "x"  # records: what is asked for, such as a title or a source text
     article_column: str = "article"  # records: the text that answers it

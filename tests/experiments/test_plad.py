@@ -30,7 +30,7 @@ def small_world():
 
 
 def toy(output, **fields):
-    sequences = dict(teacher_size=(16, 1), num_prompts=32, output=output)
+    sequences = dict(teacher_size=(16, 1), num_prompts=64, output=output)
     return replace(plad.PRESETS["default"], **TOY | sequences | fields)
 
 
@@ -54,7 +54,7 @@ def test_methods_have_figures_and_costs(finished):
     assert values["cost/PLaD ranking/tokens"] > 0
     # Methods on the warm student's texts share what they cost; a second round samples as much again, or about that.
     cost = lambda method, figure: values[f"cost/{method}/{figure}"]  # noqa: E731
-    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 32
+    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 64
     assert cost("PLaD two rounds", "tokens sampled") > cost("PLaD ranking", "tokens sampled")
     assert cost("PLaD ranking", "seconds of sampling") > 0
     assert "cost/reverse KL/tokens sampled" not in values
