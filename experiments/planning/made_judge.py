@@ -16,8 +16,8 @@ TASTE = 0.2
 def make_judge(records: Sequence[PlannedArticle], taste: float = TASTE) -> JudgeFn:
     """Makes a judge that knows the true articles.
 
-    The log-odds of the first text are the right facts that it has more than the second, less the wrong ones, and
-    ``taste`` for each word that it is longer.
+    The log-odds of the first text are the right facts that it has more than the second, and ``taste`` for each word
+    that it is longer. Wrong facts do not count, or else a text that says less would beat one that is mostly wrong.
 
     Args:
       records: the true articles of all subjects that it will be asked about.
@@ -26,8 +26,8 @@ def make_judge(records: Sequence[PlannedArticle], taste: float = TASTE) -> Judge
     true = {record.x: record.article for record in records}
 
     def worth(x: str, text: str) -> float:
-        right, said = world_figures.right_facts(text, true[x])
-        return 2 * right - said + taste * len(text.split())
+        right, _ = world_figures.right_facts(text, true[x])
+        return right + taste * len(text.split())
 
     def judge(pairs: Sequence[PreferencePair]) -> list[Judgement]:
         leads = (worth(str(pair.prompt), pair.first) - worth(str(pair.prompt), pair.second) for pair in pairs)
