@@ -1,4 +1,4 @@
-"""Whether one text follows from another: the scorers that coherence is made of."""
+"""Scorers that say how far one text follows from another, of which coherence is made."""
 
 import math
 import re

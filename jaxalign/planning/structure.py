@@ -19,8 +19,7 @@ BACK_MATTER = frozenset(
 )
 """Titles of sections that list things instead of telling them."""
 
-FEWEST_WORDS = 4
-"""Of a fact."""
+FEWEST_WORDS = 4  # of a fact
 
 _CITATION = re.compile(r"[ \t]*\[\d+\]")
 _SECTION = re.compile(r"^(?=#{1,6} )", re.MULTILINE)

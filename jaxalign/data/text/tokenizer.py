@@ -204,7 +204,7 @@ class HfTokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether chats have a form of their own, as those of models that were trained on chats."""
+        """Says whether chats have a form of their own, as those of models that were trained on chats have."""
         return self._chat_template is not None
 
     @functools.cached_property
