@@ -1,7 +1,6 @@
 """The sequence world as a task: lists are sampled from the SFT policy, labels come from the true reward."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -72,7 +71,10 @@ def make_task(*, seed: int, num_prompts: int, list_size: int) -> Task:
 def true_labels(records: list[PreferenceRecord], texts: list[list[str]]) -> list[list[float]]:
     """Makes LiPO's labels by a judge who knows the truth, with Bradley-Terry noise."""
     wins = [sequences.preference_matrix(row) for row in true_rewards(records, texts)]
-    return np.asarray(losses.labels_from_preferences(jnp.asarray(np.stack(wins)))).tolist()
+    return np.asarray(_labels_from_preferences(np.stack(wins))).tolist()
+
+
+_labels_from_preferences = jax.jit(losses.labels_from_preferences)  # operation by operation it is 20 small programs
 
 
 def true_rewards(records: list[PreferenceRecord], texts: list[list[str]]) -> np.ndarray:
