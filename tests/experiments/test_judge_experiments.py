@@ -1,6 +1,5 @@
 """experiments.judge, ease and label_preferences at toy size: every method runs; figures, files, reports are there."""
 
-import functools
 import json
 import math
 import shutil
@@ -14,7 +13,6 @@ import pytest
 from experiments.common import alpacaeval_task
 from experiments.common.fields import replace
 from experiments.common.judging.methods import METHODS
-from experiments.common.llm import reliability
 from experiments.common.rewards import real_lists
 from experiments.ease import __main__ as ease
 from experiments.ease.methods import MATCHED as MATCHED_ENSEMBLE
@@ -24,7 +22,7 @@ from experiments.judge.results import MATCHED
 from experiments.label_preferences import __main__ as label_preferences
 from experiments.label_preferences.list_labels import label
 from experiments.label_preferences.worlds import all_pairs
-from jaxalign import data, losses, metrics
+from jaxalign import data, losses
 from jaxalign.data import PreferenceRecord
 from jaxalign.io import hf, llm
 from jaxalign.judge import Judgement
@@ -32,12 +30,6 @@ from jaxalign.prompting import Orders
 from tests.experiments.test_judging_survives import check_forecast
 from tests.io.llm import chat_server, test_local
 from tests.io.report.test_pages import browse
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    monkeypatch.setattr(reliability, "RESAMPLES", 20)
-    monkeypatch.setattr(metrics, "bootstrap_interval", functools.partial(metrics.bootstrap_interval, num_resamples=20))
 
 
 def toy_judge(output, **fields):

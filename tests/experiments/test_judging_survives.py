@@ -1,7 +1,6 @@
 """A judge on a server: whatever ends a run, the same command goes on, pays nothing twice and has the same figures."""
 
 import contextlib
-import functools
 import os
 import pathlib
 import re
@@ -10,9 +9,7 @@ import signal
 import pytest
 
 from experiments.common.fields import replace
-from experiments.common.llm import reliability
 from experiments.judge import __main__ as judge
-from jaxalign import metrics
 from jaxalign.io import llm
 from jaxalign.io.llm import runs
 from tests.experiments import judging_server
@@ -23,9 +20,6 @@ from tests.io.llm import chat_server
 def environment():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.setattr(reliability, "RESAMPLES", 20)
-        few = functools.partial(metrics.bootstrap_interval, num_resamples=20)
-        patch.setattr(metrics, "bootstrap_interval", few)
         yield
 
 

@@ -1,6 +1,5 @@
 """What experiments make of a model that cannot be read: no answer, no vote, and numbers that say so."""
 
-import functools
 import json
 import math
 
@@ -9,7 +8,6 @@ import pytest
 
 from experiments.common.fields import replace
 from experiments.common.judging.methods import TASKS, JudgeSetup
-from experiments.common.llm import reliability
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine, count_words, counting
 from experiments.ease import __main__ as ease
@@ -19,7 +17,7 @@ from experiments.judge import __main__ as judge
 from experiments.judge import figures as judge_figures
 from experiments.judge.results import run_methods
 from experiments.label_preferences import __main__ as label_preferences
-from jaxalign import data, ensemble, metrics
+from jaxalign import data, ensemble
 from jaxalign.data import PreferencePair, Question
 from jaxalign.ensemble import BootstrapConfig, FewShot
 from jaxalign.io import hf
@@ -29,12 +27,6 @@ from jaxalign.typing import OptionScore
 from tests.io.llm import chat_server, test_local
 
 NAMES = ("Ann", "Bob", "Cid")
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    monkeypatch.setattr(reliability, "RESAMPLES", 20)
-    monkeypatch.setattr(metrics, "bootstrap_interval", functools.partial(metrics.bootstrap_interval, num_resamples=20))
 
 
 def engine_of(text, logp):
