@@ -10,7 +10,7 @@ that similarity alone cannot tell. What policies make of it is not put in.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 SMALL, LARGE = 0, 1
 MODELS = ("small", "large")
@@ -110,29 +110,26 @@ def topic_weights(rng: np.random.Generator, num_topics: int, times: Float[np.nda
 
 
 def qualities(
-    world: World, questions: Int[np.ndarray, "B"], topics: Int[np.ndarray, "B M"], good: Bool[np.ndarray, "B M"]
-) -> Float[np.ndarray, "B 2"]:
+    world: World, questions: Int[np.ndarray, "B"], helps: Num[np.ndarray, "B"], harms: Num[np.ndarray, "B"]
+) -> Float[np.ndarray, "B m"]:
     """Computes the chance that each model's answer is good, the small one's with examples, the large one's without.
 
     Args:
       questions: which.
-      topics: of each example; -1 where there is none.
-      good: True for examples whose own answer was good.
+      helps: how many of the examples are of the same topic and good answers.
+      harms: how many are not.
     """
     odds = world.skills[world.topics[questions]] - world.difficulties[questions][:, None]
-    there = topics >= 0
-    helps = there & good & (topics == world.topics[questions][:, None])
-    gained = SATURATION * (1 - np.exp(-HELP * helps.sum(1) / SATURATION))
-    odds[:, SMALL] += gained - HARM * (there & ~helps).sum(1)
+    odds[:, SMALL] += SATURATION * (1 - np.exp(-HELP * helps / SATURATION)) - HARM * harms
     return 1 / (1 + np.exp(-odds))
 
 
-def answer_embeddings(world: World, traffic: Traffic, rows: Int[np.ndarray, "B"], good: Bool[np.ndarray, "B"]):
-    """Returns the embeddings of answers, ``[B, D]``, which show whether they were good through some noise."""
-    sign = np.where(good, 1.0, -1.0)[:, None]
-    return unit(
-        world.questions[traffic.questions[rows]] + TRACE * sign * world.trace + TRACE_NOISE * traffic.answers[rows]
-    )
+def answer_embeddings(
+    world: World, questions: Int[np.ndarray, "*batch"], good: Bool[np.ndarray, "*batch"], noise: np.ndarray
+) -> Float[np.ndarray, "*batch D"]:
+    """Returns the embeddings of answers, which show through some noise whether they are good."""
+    sign = np.where(good, 1.0, -1.0)[..., None]
+    return unit(world.questions[questions] + TRACE * sign * world.trace + TRACE_NOISE * noise)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "load": ["cost_penalties", "update_load"],
         "policy_value": ["logged_value", "routing_regret"],
         "replay_buffer": [
-            "Feedback",
+            "RouterFeedback",
             "ReplayBuffer",
             "add_feedback",
             "forget_feedback",

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxalign import losses, numerics
-from jaxalign.serving.replay_buffer import Feedback, ReplayBuffer, sample_rows, set_priorities
+from jaxalign.serving.replay_buffer import RouterFeedback, ReplayBuffer, sample_rows, set_priorities
 from jaxalign.serving.router import router_logits
 from jaxalign.typing import Params
 
@@ -38,7 +38,7 @@ def init_router_state(params: Params, optimizer: optax.GradientTransformation) -
     return RouterState(params, optimizer.init(params), jnp.int32(0))
 
 
-def feedback_differences(logits: Float[Array, "E B M"], feedback: Feedback) -> Float[Array, "E B"]:
+def feedback_differences(logits: Float[Array, "E B M"], feedback: RouterFeedback) -> Float[Array, "E B"]:
     """Computes the logit of each outcome: that of the rated model, or the difference between the compared ones.
 
     Args:
@@ -51,7 +51,7 @@ def feedback_differences(logits: Float[Array, "E B M"], feedback: Feedback) -> F
 
 
 def router_loss(
-    params: Params, feedback: Feedback, weights: Float[Array, "B E"], *, reduce_fn=numerics.masked_mean
+    params: Params, feedback: RouterFeedback, weights: Float[Array, "B E"], *, reduce_fn=numerics.masked_mean
 ) -> tuple[Any, Float[Array, "B"]]:
     r"""Computes the cross-entropy of ratings and preferences under one scale of quality.
 

@@ -14,7 +14,7 @@ UNKNOWN_PRIORITY = 1.0
 SMALLEST_PRIORITY = 1e-3
 
 
-class Feedback(NamedTuple):
+class RouterFeedback(NamedTuple):
     """What users or judges said."""
 
     contexts: Float[Array, "B F"]  # that the router saw
@@ -24,14 +24,14 @@ class Feedback(NamedTuple):
     users: Int[Array, "B"]  # whose request it was, so that it can be forgotten
 
 
-BLANK = Feedback(0.0, -1, -1, 0.0, -1)
+BLANK = RouterFeedback(0.0, -1, -1, 0.0, -1)
 """A row without feedback."""
 
 
 class ReplayBuffer(NamedTuple):
     """The latest feedback, at most C rows; new rows take the place of the oldest."""
 
-    feedback: Feedback  # [C, ...]
+    feedback: RouterFeedback  # [C, ...]
     bootstrap: Float[Array, "C E"]  # how often each member of the ensemble counts each row
     priorities: Float[Array, "C"]  # 0 for rows without feedback
     added: Int[Array, ""]  # rows that were ever added
@@ -50,12 +50,12 @@ def init_buffer(capacity: int, width: int, members: int) -> ReplayBuffer:
     """
     if min(capacity, width, members) < 1:
         raise ValueError(f"expected a capacity, width and members of at least 1, got {capacity}, {width}, {members}")
-    shapes = Feedback((capacity, width), *((capacity,),) * 4)
-    feedback = Feedback(*(jnp.full(shape, blank) for shape, blank in zip(shapes, BLANK, strict=True)))
+    shapes = RouterFeedback((capacity, width), *((capacity,),) * 4)
+    feedback = RouterFeedback(*(jnp.full(shape, blank) for shape, blank in zip(shapes, BLANK, strict=True)))
     return ReplayBuffer(feedback, jnp.zeros((capacity, members)), jnp.zeros(capacity), jnp.int32(0))
 
 
-def add_feedback(buffer: ReplayBuffer, feedback: Feedback, where: Bool[Array, "B"], key: PRNGKeyArray) -> ReplayBuffer:
+def add_feedback(buffer: ReplayBuffer, feedback: RouterFeedback, where: Bool[Array, "B"], key: PRNGKeyArray) -> ReplayBuffer:
     """Adds rows to a buffer.
 
     Args:

@@ -16,7 +16,7 @@ def rows(values, users=None):
     values = jnp.asarray(values, jnp.float32)
     ints = jnp.zeros(len(values), jnp.int32)
     users = ints if users is None else jnp.asarray(users, jnp.int32)
-    return serving.Feedback(values[:, None] * jnp.ones((1, 2)), ints, ints - 1, values, users)
+    return serving.RouterFeedback(values[:, None] * jnp.ones((1, 2)), ints, ints - 1, values, users)
 
 
 def add(buffer, values, where=None, users=None):

@@ -116,4 +116,4 @@ def test_an_empty_buffer_teaches_nothing(params):
 def feedback(contexts, models, opponents, outcomes):
     users = jnp.zeros(len(models), jnp.int32)
     ints = (jnp.asarray(column, jnp.int32) for column in (models, opponents))
-    return serving.Feedback(jnp.asarray(contexts, jnp.float32), *ints, jnp.asarray(outcomes, jnp.float32), users)
+    return serving.RouterFeedback(jnp.asarray(contexts, jnp.float32), *ints, jnp.asarray(outcomes, jnp.float32), users)
