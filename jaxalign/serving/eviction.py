@@ -63,7 +63,7 @@ def keep_greedily(values: Float[Array, "N"], sizes: Float[Array, "N"], capacity:
     return jnp.zeros_like(greedy).at[order].set(jnp.where(other > worth, with_single, greedy))
 
 
-def evict_examples(table: ExampleTable, capacity_bytes: float, time: float) -> Int[np.ndarray, "N"]:
+def evict_examples(table: ExampleTable, capacity_bytes: float | int, time: ArrayLike) -> Int[np.ndarray, "N"]:
     """Names the examples to forget so that the others fit into a number of bytes.
 
     None is named while all fit. Of equal density, an example that was used or inserted later stays (ours), so that new

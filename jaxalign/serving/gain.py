@@ -19,7 +19,6 @@ from jaxalign.serving.table import ExampleTable
 DECAY = 0.9  # an hour's factor
 
 
-@jax.jit
 def record_uses(
     table: ExampleTable,
     ids: Int[Array, "N"] | Int[np.ndarray, "N"],
@@ -31,7 +30,7 @@ def record_uses(
     """Adds uses of examples to their gains and offloads; several uses of one example add up.
 
     The result does not depend on the order of calls: a use that is reported late counts for what is left of it. It is
-    compiled once for each N and capacity.
+    compiled once for each N and capacity, and does not copy the embeddings.
 
     Args:
       table: the examples.
@@ -45,22 +44,10 @@ def record_uses(
     Returns:
       The table with these uses.
     """
-    known = (ids >= 0) & table.live.at[ids].get(mode="fill", fill_value=False)
-    rows = jnp.where(known, ids, table.live.shape[0])  # behind the table, where reads give 0 and writes are dropped
-    time = jnp.float32(time)
-    updated = table.updated.at[rows].max(time, mode="drop")
-    newest = _read(updated, rows)
-    fades, counts = _left(_read(table.updated, rows), newest), _left(time, newest)
-    judged = ~jnp.isnan(qualities)
-    missing = jnp.where(judged, 1 - jnp.clip(jnp.where(judged, qualities, 1), 0, 1), 0)
-
-    def add(values, new):
-        # Uses of one example all set the same number before each adds its own.
-        faded = values.at[rows].set(_read(values, rows) * fades, mode="drop")
-        return faded.at[rows].add(new * counts, mode="drop")
-
-    gain = add(table.gain, missing * jnp.clip(costs, 0, 1))
-    return table._replace(gain=gain, offloads=add(table.offloads, offloaded.astype(jnp.float32)), updated=updated)
+    use = tuple(map(jnp.asarray, (ids, qualities, costs, offloaded)))
+    fields = table.live, table.gain, table.offloads, table.updated
+    gain, offloads, updated = _add_uses(*fields, *use, jnp.float32(time))
+    return table._replace(gain=gain, offloads=offloads, updated=updated)
 
 
 def gains_at(table: ExampleTable, time: ArrayLike) -> Float[Array, "C"]:
@@ -86,6 +73,24 @@ def offloads_at(table: ExampleTable, time: ArrayLike) -> Float[Array, "C"]:
 def _left(since: Float[Array, "..."], time: ArrayLike) -> Float[Array, "..."]:
     """The share that is left at a time; a time before ``since`` takes nothing off."""
     return DECAY ** jnp.maximum(jnp.float32(time) - since, 0)
+
+
+@jax.jit
+def _add_uses(live, gain, offloads, updated, ids, qualities, costs, offloaded, time):
+    known = (ids >= 0) & live.at[ids].get(mode="fill", fill_value=False)
+    rows = jnp.where(known, ids, live.shape[0])  # behind the table, where reads give 0 and writes are dropped
+    now = updated.at[rows].max(time, mode="drop")
+    newest = _read(now, rows)
+    fades, counts = _left(_read(updated, rows), newest), _left(time, newest)
+    judged = ~jnp.isnan(qualities)
+    missing = jnp.where(judged, 1 - jnp.clip(jnp.where(judged, qualities, 1), 0, 1), 0)
+
+    def add(values, new):
+        # Uses of one example all set the same number before each adds its own.
+        faded = values.at[rows].set(_read(values, rows) * fades, mode="drop")
+        return faded.at[rows].add(new * counts, mode="drop")
+
+    return add(gain, missing * jnp.clip(costs, 0, 1)), add(offloads, offloaded.astype(jnp.float32)), now
 
 
 def _read(values: Float[Array, "C"], rows: Int[Array, "N"]) -> Float[Array, "N"]:

@@ -22,6 +22,7 @@ MOST_REPLAYS = 5  # of one example
 BOUND = 0.05  # offloads per replay under which replay has stopped to pay (ours)
 MEMORY = 0.9  # what one replay leaves of the weight of those before it (ours)
 RECOVERY = 0.99  # what an hour leaves of the knowledge that replay does not pay (ours)
+_CHANGED = ("quality", "size", "tokens", "responses", "gain", "replays")  # by a replay
 
 
 class ReplayPlan(NamedTuple):
@@ -88,12 +89,12 @@ def plan_random_replays(
     return _first(jnp.where(table.live & (table.replays < most), draws, -jnp.inf), budget)
 
 
-@jax.jit
 def record_replays(table: ExampleTable, replays: Replays) -> tuple[ExampleTable, Int[Array, "N"]]:
     """Keeps the best response of each replay where it is better than the example's, so that quality only grows.
 
     A replay sets the gain to 0 (ours): the uses so far spoke for the old response. The model that replays is the one
-    that wrote the example, so its cost stays. Replays of one example in a batch count one after the other.
+    that wrote the example, so its cost stays. Replays of one example in a batch count one after the other. It is
+    compiled once for each N, n and capacity.
 
     Args:
       table: the examples.
@@ -103,31 +104,35 @@ def record_replays(table: ExampleTable, replays: Replays) -> tuple[ExampleTable,
       The table, and ``[N]`` int32: which of its n responses each replay brought into the table, whose text the caller's
       store must take over; -1 where the old one stays.
     """
+    fields = {name: getattr(table, name) for name in _CHANGED}
+    fields, kept = _record_replays(table.live, fields, Replays(*map(jnp.asarray, replays)))
+    return table._replace(**fields), kept
 
-    def record(table, replay: Replays):
+
+@jax.jit
+def _record_replays(live, fields, replays: Replays):
+    def record(fields, replay: Replays):
         row = jnp.maximum(replay.ids, 0)
-        known = (replay.ids >= 0) & (replay.ids < table.live.shape[0]) & table.live.at[row].get(mode="clip")
+        known = (replay.ids >= 0) & live.at[row].get(mode="fill", fill_value=False)
         qualities = jnp.where(jnp.isnan(replay.qualities), -jnp.inf, jnp.minimum(replay.qualities, 1))
         best = jnp.argmax(qualities).astype(jnp.int32)
-        better = known & (qualities[best] > table.quality.at[row].get(mode="clip"))
+        better = known & (qualities[best] > fields["quality"].at[row].get(mode="clip"))
         vector = replay.responses[best].astype(jnp.float32)
         length = jnp.linalg.norm(vector)
         new = {
-            "quality": (better, qualities[best]),
-            "size": (better, replay.sizes[best]),
-            "tokens": (better, replay.tokens[best]),
-            "responses": (better, vector / jnp.where(length > 0, length, 1)),
-            "gain": (known, 0.0),
+            "quality": qualities[best],
+            "size": replay.sizes[best],
+            "tokens": replay.tokens[best],
+            "responses": vector / jnp.where(length > 0, length, 1),
         }
-        behind = table.live.shape[0]
-        fields = {
-            name: getattr(table, name).at[jnp.where(when, row, behind)].set(value, mode="drop")
-            for name, (when, value) in new.items()
-        }
-        counts = table.replays.at[jnp.where(known, row, behind)].add(1, mode="drop")
-        return table._replace(**fields, replays=counts), jnp.where(better, best, NONE)
+        behind = live.shape[0]  # where writes are dropped
+        changed, seen = jnp.where(better, row, behind), jnp.where(known, row, behind)
+        fields = fields | {name: fields[name].at[changed].set(value, mode="drop") for name, value in new.items()}
+        fields["gain"] = fields["gain"].at[seen].set(0.0, mode="drop")
+        fields["replays"] = fields["replays"].at[seen].add(1, mode="drop")
+        return fields, jnp.where(better, best, NONE)
 
-    return jax.lax.scan(record, table, Replays(*map(jnp.asarray, replays)))
+    return jax.lax.scan(record, fields, replays)
 
 
 def init_replay_rule(time: ArrayLike) -> ReplayRule:

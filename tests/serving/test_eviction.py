@@ -34,17 +34,17 @@ def walk(values, sizes, capacity):
 
 
 def test_small_instances_reach_half_of_the_exact_value():
-    """300 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
+    """200 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
     rng = np.random.default_rng(0)
     shares = []
-    for _ in range(300):
+    for _ in range(200):
         values, sizes = rng.integers(0, 20, 8).astype(float), rng.integers(1, 30, 8).astype(float)
         capacity = float(rng.integers(1, 100))
         kept, best = keep(values, sizes, capacity), exact_value(values, sizes, capacity)
         assert values[kept].sum() >= values[walk(values, sizes, capacity)].sum()
         if best > 0:
             shares.append(values[kept].sum() / best)
-    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 200
+    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 150
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -70,7 +70,7 @@ def test_zeros():
     assert keep(np.zeros(3), np.ones(3), 2).tolist() == [True, True, False]
 
 
-def test_examples_with_fewest_offloads_go(monkeypatch):
+def test_examples_with_fewest_offloads_go():
     table, _ = serving.insert_examples(serving.init_table(4, capacity=8), new_examples(4, hours=[0, 0, 0, 9]))
     offloads = np.array([3, 1, 2, 0, 0, 0, 0, 0], np.float32)
     table = table._replace(offloads=jnp.asarray(offloads))
