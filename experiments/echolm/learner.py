@@ -35,7 +35,7 @@ class Dials(NamedTuple):
     asked: float  # share of the requests in doubt for which a second answer is had
     probed: float  # share of the requests of which some candidates are tried one by one
     learn_every: int  # requests
-    budget: int  # tokens of examples in a prompt
+    example_tokens: int  # of all examples in a prompt
     replays: int  # examples that are replayed at a time, where a method does
     store_bytes: float  # of all examples
 

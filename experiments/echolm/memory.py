@@ -19,7 +19,7 @@ class Memory:
         self.dials = dials
         self.index = serving.exact_index(width, capacity=1024)
         self.state = learner.init_state(start, width, self.index)
-        self.questions, self.good = np.zeros(0, int), np.zeros(0, bool)
+        self.questions, self.good = np.full(1, -1), np.zeros(1, bool)
         self.rng = np.random.default_rng(0)
 
     def next_key(self) -> jax.Array:
@@ -39,7 +39,7 @@ class Memory:
     def choose(self, queries: Float[np.ndarray, "B D"], hits: serving.Hits) -> serving.Chosen:
         """The later stages: which candidates are shown."""
         policy, table = self.state.policy, self.state.table
-        tried, chosen = learner.choose(policy, table, self.next_key(), queries, hits, budget=self.dials.budget)
+        tried, chosen = learner.choose(policy, table, self.next_key(), queries, hits, budget=self.dials.example_tokens)
         self.tried = np.asarray(tried)
         return jax.tree.map(np.asarray, chosen)
 
@@ -58,11 +58,17 @@ class Memory:
         """Keeps answers as examples."""
         count = len(questions)
         sizes = SIZE * np.exp(SIZE_SPREAD * self.rng.normal(size=count))
-        zeros = np.zeros(count, np.int32)
         rows = serving.NewExamples(
-            zeros, zeros, sizes, (sizes / 4).astype(np.int32), np.full(count, 0.5), np.ones(count), np.full(count, hours),
-            requests, responses,
-        )  # fmt: skip
+            partition=np.zeros(count, np.int32),
+            user=np.zeros(count, np.int32),
+            size=sizes,
+            tokens=(sizes / 4).astype(np.int32),
+            quality=np.full(count, 0.5),  # nobody has judged it
+            cost=np.ones(count),
+            hours=np.full(count, hours),
+            requests=requests,
+            responses=responses,
+        )
         table, ids = serving.insert_examples(self.state.table, rows)
         index = self.index.insert(self.state.index, ids, requests)
         self.state = self.state._replace(table=table, index=index)

@@ -24,6 +24,15 @@ HELP, HARM, SATURATION = 1.0, 0.2, 2.4
 REUSED_OTHER = 0.05  # the quality of an answer to another question
 
 
+class Drift(NamedTuple):
+    """How popular each of K topics is over time, which goes from 0 to 1."""
+
+    base: Float[np.ndarray, "K"]  # logits
+    phase: Float[np.ndarray, "K"]  # of a wave that is added to them
+    speed: Float[np.ndarray, "K"]  # waves
+    starts: Float[np.ndarray, "K"]  # before which a topic is not asked about
+
+
 class World(NamedTuple):
     """Q questions in K topics, embedded in D dimensions, and two models."""
 
@@ -33,6 +42,7 @@ class World(NamedTuple):
     skills: Float[np.ndarray, "K M"]  # log-odds
     difficulties: Float[np.ndarray, "Q"]
     trace: Float[np.ndarray, "D"]  # unit, the direction of good answers
+    drift: Drift
 
 
 class Traffic(NamedTuple):
@@ -66,23 +76,27 @@ def make_world(seed: int, *, width: int = 64, num_topics: int = 24, subjects: in
         skills.astype(np.float32),
         rng.normal(0, 0.7, num_topics * count).astype(np.float32),
         unit(trace[None])[0],
+        make_drift(rng, num_topics),
     )
 
 
-def make_traffic(world: World, seed: int, arrivals: Float[np.ndarray, "N"], tokens: Int[np.ndarray, "N 2"]) -> Traffic:
+def make_traffic(
+    world: World,
+    seed: int,
+    times: Float[np.ndarray, "N"],
+    arrivals: Float[np.ndarray, "N"],
+    tokens: Int[np.ndarray, "N 2"],
+) -> Traffic:
     """Draws the requests that arrive at these times.
 
-    Topics are of unequal weight, which drifts; a quarter of them are not asked about before a third or two thirds of
-    the time are over.
-
     Args:
+      times: from 0 to 1, by which topics come and go.
       arrivals: seconds, in order.
       tokens: of prompt and answer.
     """
     rng = np.random.default_rng([seed, 1])
     total, num_topics = len(arrivals), len(world.skills)
-    weights = topic_weights(rng, num_topics, np.arange(total) / total)
-    topics = (rng.random((total, 1)) < weights.cumsum(1)).argmax(1)
+    topics = (rng.random((total, 1)) < topic_weights(world.drift, times).cumsum(1)).argmax(1)
     per_topic = len(world.topics) // num_topics
     within = world.popularity.reshape(num_topics, per_topic).cumsum(1)
     questions = topics * per_topic + (rng.random((total, 1)) < within[topics]).argmax(1)
@@ -97,15 +111,20 @@ def make_traffic(world: World, seed: int, arrivals: Float[np.ndarray, "N"], toke
     )
 
 
-def topic_weights(rng: np.random.Generator, num_topics: int, times: Float[np.ndarray, "N"]) -> np.ndarray:
-    """Returns how likely each topic is at times in [0, 1], ``[N, K]``; rows sum to 1."""
-    base = -0.7 * np.log1p(rng.permutation(num_topics))
-    phase, speed = rng.random((2, num_topics))
-    starts = np.zeros(num_topics)
+def make_drift(rng: np.random.Generator, num_topics: int) -> Drift:
+    """Draws how popular topics are; a quarter are not asked about before a third or two thirds of the time are over."""
     late = rng.permutation(num_topics)[: num_topics // 4]
+    starts = np.zeros(num_topics)
     starts[late] = np.where(np.arange(len(late)) % 2, 1 / 3, 2 / 3)
-    logits = base + np.sin(2 * np.pi * (phase + (1 + speed) * times[:, None]))
-    weights = np.exp(logits) * (times[:, None] >= starts)
+    return Drift(
+        -0.7 * np.log1p(rng.permutation(num_topics)), rng.random(num_topics), 1 + rng.random(num_topics), starts
+    )
+
+
+def topic_weights(drift: Drift, times: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N K"]:
+    """Returns how likely each topic is at times from 0 to 1; rows sum to 1."""
+    times = np.asarray(times)[:, None]
+    weights = np.exp(drift.base + np.sin(2 * np.pi * (drift.phase + drift.speed * times))) * (times >= drift.starts)
     return weights / weights.sum(1, keepdims=True)
 
 

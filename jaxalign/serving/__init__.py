@@ -34,7 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "load": ["cost_penalties", "update_load"],
         "partitions": ["delete_from_partitions", "delete_partition", "insert_in_partition", "search_partitions"],
         "policy_value": ["logged_value", "routing_regret"],
-        "proxy": ["Feedback", "collect_feedback", "init_proxy", "make_proxy_loss", "proxy_utilities"],
+        "proxy": ["ProxyFeedback", "collect_feedback", "init_proxy", "make_proxy_loss", "proxy_utilities"],
         "rendering": ["ShownExample", "render_examples"],
         "replay": [
             "ReplayPlan",

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxalign import losses, numerics
-from jaxalign.serving.replay_buffer import RouterFeedback, ReplayBuffer, sample_rows, set_priorities
+from jaxalign.serving.replay_buffer import ReplayBuffer, RouterFeedback, sample_rows, set_priorities
 from jaxalign.serving.router import router_logits
 from jaxalign.typing import Params
 

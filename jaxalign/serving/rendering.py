@@ -67,7 +67,9 @@ def render_examples(instruction: str, examples: Sequence[ShownExample]) -> list[
         return [{"role": "user", "content": instruction}]
     request = _tagged("request", _escaped(instruction))
     shown = [
-        _tagged("example", f"{_tagged('request', _escaped(each.request))}\n{_tagged('response', _escaped(each.response))}")
+        _tagged(
+            "example", f"{_tagged('request', _escaped(each.request))}\n{_tagged('response', _escaped(each.response))}"
+        )
         for each in examples
     ]
     content = "\n\n".join([request, GUIDANCE, _tagged("examples", "\n".join(shown)), request])

@@ -55,7 +55,9 @@ def init_buffer(capacity: int, width: int, members: int) -> ReplayBuffer:
     return ReplayBuffer(feedback, jnp.zeros((capacity, members)), jnp.zeros(capacity), jnp.int32(0))
 
 
-def add_feedback(buffer: ReplayBuffer, feedback: RouterFeedback, where: Bool[Array, "B"], key: PRNGKeyArray) -> ReplayBuffer:
+def add_feedback(
+    buffer: ReplayBuffer, feedback: RouterFeedback, where: Bool[Array, "B"], key: PRNGKeyArray
+) -> ReplayBuffer:
     """Adds rows to a buffer.
 
     Args:
