@@ -17,8 +17,8 @@ def poisson(seed: int, count: int, load: float) -> tuple[Float[np.ndarray, "N"],
     Token counts are log-normal with the medians of the trace: 1,020 tokens of prompt and 129 of answer.
     """
     rng = np.random.default_rng([seed, 2])
-    gaps = rng.exponential(1 / (RATE * load), count)
-    gaps /= 1 + 0.5 * np.sin(2 * np.pi * 3 * np.arange(count) / count)
+    wave = 1 + 0.5 * np.sin(2 * np.pi * 3 * np.arange(count) / count)
+    gaps = rng.exponential(1 / (RATE * load), count) * np.sqrt(0.75) / wave  # the mean of 1 / wave is 1 / sqrt(0.75)
     tokens = np.exp(rng.normal(np.log([1020, 129]), [0.9, 0.8], (count, 2)))
     return gaps.cumsum(), np.clip(tokens, 2, [14_000, 1000]).astype(np.int64)
 

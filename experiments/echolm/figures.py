@@ -11,6 +11,7 @@ from jaxalign.io import report
 from jaxalign.numerics import Ratio
 
 WINDOW = 250  # requests of a point in a curve
+SWING_WINDOW = 50
 QUALITY, TO_SMALL, COST, P99 = "quality, points", "to the small model", "cost", "p99, s"
 FIRST, LAST = "regret, first fifth", "regret, last fifth"
 
@@ -62,12 +63,14 @@ def _ratio(values: np.ndarray, where: np.ndarray | None = None) -> Ratio:
 def swing(one: Served) -> float:
     """Returns how far the share of the small model swings beyond chance in the second half, as a standard deviation.
 
-    Windows of 50 requests are compared; what their binomial spread explains is taken off.
+    Windows of 50 requests are compared; what their binomial spread explains is taken off. Where there is none, it is 0.
     """
     half = one.models[len(one.models) // 2 :] == SMALL
-    windows = half[: len(half) // 50 * 50].reshape(-1, 50).mean(1)
+    if len(half) < SWING_WINDOW:
+        return 0.0
+    windows = half[: len(half) // SWING_WINDOW * SWING_WINDOW].reshape(-1, SWING_WINDOW).mean(1)
     share = windows.mean()
-    return float(np.sqrt(max(windows.var() - share * (1 - share) / 50, 0)))
+    return float(np.sqrt(max(windows.var() - share * (1 - share) / SWING_WINDOW, 0)))
 
 
 def curves(served: Mapping[str, Served], arrivals: np.ndarray) -> list[report.Curves]:
@@ -97,6 +100,6 @@ def curves(served: Mapping[str, Served], arrivals: np.ndarray) -> list[report.Cu
 
 
 def _windows(values: np.ndarray, window: int, reduce_fn) -> tuple[np.ndarray, np.ndarray]:
-    count = len(values) // window
+    count = len(values) // window  # a rest that is no whole window is not drawn
     reduced = reduce_fn(np.asarray(values, float)[: count * window].reshape(count, window))
     return window * (np.arange(count) + 0.5), reduced

@@ -19,8 +19,8 @@ THRESHOLDS = (0.0, 0.3, 0.45, 0.6, 0.75)
 EXPLORED = 0.2  # share of the batches in which a threshold is tried at random
 FEEDBACK = 4096  # rows that are kept for the router
 PAIRS = 1024  # that are kept for the proxy model
-OPTIMIZER = optax.adamw(2e-3, weight_decay=1e-2)
-UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=128, steps=6)
+OPTIMIZER = optax.adamw(1e-3, weight_decay=0.1)
+UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=256, steps=12, alpha=0.3)
 PROXY_LOSS = serving.make_proxy_loss()
 
 
@@ -125,7 +125,7 @@ def learn(policy: Policy, buffer, pairs, key):
     def loss(params):
         return PROXY_LOSS(params, pairs, key)[0].value
 
-    for _ in range(2):
+    for _ in range(4):
         updates, opt_state = OPTIMIZER.update(jax.grad(loss)(proxy), opt_state, proxy)
         proxy = optax.apply_updates(proxy, updates)
     return policy._replace(router=router, proxy=(proxy, opt_state)), buffer

@@ -110,17 +110,13 @@ class Memory:
         pairs = learner.add_pairs(self.state.table, self.state.pairs, queries, ids, labels.astype(np.float32))
         self.state = self.state._replace(pairs=pairs)
 
-    def record(self, ids, ratings, costs, offloaded, hours: float) -> None:
+    def record(self, ids, said, rated, costs, offloaded, hours: float) -> None:
         """Counts the uses of examples ``[B, M]``, and what the thresholds brought where answers were rated."""
-        spread = (np.broadcast_to(each[:, None], ids.shape).reshape(-1) for each in (ratings, costs, offloaded))
-        qualities, costs_each, offloads = spread
-        table = serving.record_uses(
-            self.state.table, ids.reshape(-1), qualities.astype(np.float32), costs_each, offloads, np.float32(hours)
-        )
-        known = ~np.isnan(ratings)
-        gains = np.where(known, ratings - self.dials.cost_weight * costs, 0).astype(np.float32)
-        tried = np.where(known, self.tried, -1)
-        thresholds = serving.record_gains(self.state.policy.thresholds, tried, gains)
+        qualities = np.where(rated, said, 1).astype(np.float32)  # what nobody judged adds nothing to a gain
+        each = (np.broadcast_to(one[:, None], ids.shape).reshape(-1) for one in (qualities, costs, offloaded))
+        table = serving.record_uses(self.state.table, ids.reshape(-1), *each, np.float32(hours))
+        gains = np.where(rated, said - self.dials.cost_weight * costs, 0).astype(np.float32)
+        thresholds = serving.record_gains(self.state.policy.thresholds, np.where(rated, self.tried, -1), gains)
         self.state = self.state._replace(table=table, policy=self.state.policy._replace(thresholds=thresholds))
 
     def plan_replays(self, hours: float, *, at_random: bool) -> Int[np.ndarray, "R"]:

@@ -22,6 +22,7 @@ BATCH = 8  # requests that are decided at once
 MAINTAIN_EVERY = 256  # requests
 REUSE = 0.8  # the cosine from which the semantic cache gives the nearest answer
 TRUTH = 0.9  # how often the word of a user or judge is true
+REPLAY_SAMPLES = 4  # answers of which a replay keeps the best
 VOTES = 16  # of a judge that tries one example: 8 samples, both orders
 PROBES = 4  # candidates of a request that are tried, each alone
 JUDGE_SCALE = 3.0  # of an effect on the log-odds, as a judge sees it
@@ -204,9 +205,8 @@ class Simulation:
             self.memory.add_feedback(routed.contexts, models, np.full(BATCH, -1), said, rated)
             cost += self._compare(rows, routed, outcome)
         if self.method.examples == "chosen":
-            ratings = np.where(rated, said, np.nan)
             offloaded = (models == SMALL) & (said | ~rated)
-            self.memory.record(chosen.ids, ratings, COSTS[models], offloaded, self.last / 3600)
+            self.memory.record(chosen.ids, said, rated, COSTS[models], offloaded, self.last / 3600)
             cost += self._probe(rows, hits)
         return cost
 
@@ -249,7 +249,7 @@ class Simulation:
         questions, _ = self.memory.look_up(ids)
         none = np.zeros(len(ids))
         chances = world.qualities(self.ground.world, questions, none, none)[:, LARGE]
-        good = self.rng.random((len(ids), serving.SAMPLES)) < chances[:, None]
+        good = self.rng.random((len(ids), REPLAY_SAMPLES)) < chances[:, None]
         noise = world.unit(self.rng.normal(size=(*good.shape, self.ground.world.questions.shape[1])))
         answers = world.answer_embeddings(self.ground.world, questions[:, None], good, noise)
         judged = np.where(good, 0.8, 0.2) + self.rng.normal(0, 0.15, good.shape)

@@ -21,6 +21,7 @@ TOPIC, SUBJECT, QUESTION, PHRASING = 1.0, 0.45, 0.45, 0.2
 TRACE, TRACE_NOISE = 0.6, 0.5  # of goodness in an answer's embedding, and what covers it
 HELP, HARM, SATURATION = 1.0, 0.2, 2.4
 """An example's effect on the log-odds: up, down, and what all of them together can bring at most."""
+SEEN, UNSEEN = 0.6, 0.3  # standard deviations of difficulty: what embeddings show, and what they do not
 REUSED_OTHER = 0.05  # the quality of an answer to another question
 
 
@@ -74,10 +75,16 @@ def make_world(seed: int, *, width: int = 64, num_topics: int = 24, subjects: in
         np.repeat(np.arange(num_topics), count),
         (popularity / popularity.sum(1, keepdims=True)).reshape(-1),
         skills.astype(np.float32),
-        rng.normal(0, 0.7, num_topics * count).astype(np.float32),
+        difficulty(rng, unit(vectors.reshape(-1, width))),
         unit(trace[None])[0],
         make_drift(rng, num_topics),
     )
+
+
+def difficulty(rng: np.random.Generator, questions: Float[np.ndarray, "Q D"]) -> Float[np.ndarray, "Q"]:
+    """Draws how hard questions are, in log-odds: for the most part it shows in their embeddings."""
+    seen = questions @ unit(rng.normal(size=(1, questions.shape[1])))[0]
+    return (SEEN * (seen - seen.mean()) / seen.std() + UNSEEN * rng.normal(size=len(seen))).astype(np.float32)
 
 
 def make_traffic(

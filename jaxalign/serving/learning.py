@@ -79,7 +79,12 @@ def router_loss(
 
 
 def make_router_update(
-    optimizer: optax.GradientTransformation, *, batch_size: int = 64, steps: int = 4, alpha: float = 0.6
+    optimizer: optax.GradientTransformation,
+    *,
+    batch_size: int = 64,
+    steps: int = 4,
+    alpha: float = 0.6,
+    beta: float = 1.0,
 ) -> UpdateFn:
     """Makes the function that lets a router learn from a buffer.
 
@@ -88,6 +93,8 @@ def make_router_update(
       batch_size: rows of each step, drawn by priority.
       steps: of one call; they are one compiled program.
       alpha: how far priorities count, as in :func:`jaxalign.serving.sample_rows`.
+      beta: how far weights make up for them. By default they do in full: the word of users is noisy, and rows that
+        contradict the rest would otherwise count most.
 
     Returns:
       ``update(state, buffer, key) -> (state, buffer, loss)``: the mean loss of the steps in nats. An empty buffer
@@ -96,7 +103,7 @@ def make_router_update(
 
     def step(carry, key):
         state, buffer = carry
-        rows, importance = sample_rows(buffer, key, batch_size, alpha=alpha)
+        rows, importance = sample_rows(buffer, key, batch_size, alpha=alpha, beta=beta)
         feedback = jax.tree.map(lambda column: column[rows], buffer.feedback)
         weights = buffer.bootstrap[rows] * importance[:, None]
         grad_fn = jax.value_and_grad(router_loss, has_aux=True)

@@ -19,7 +19,7 @@ from jaxalign.typing import Params
 
 
 class RouterConfig(NamedTuple):
-    """Sizes of a router. By default one for contexts of width 772 and two models has 0.49 M parameters."""
+    """Sizes of a router. By default one for contexts of width 772 and two models has 0.50 M parameters."""
 
     num_models: int = 2
     members: int = 8
@@ -42,10 +42,10 @@ class Member(nn.Module):
 
     @nn.compact
     def __call__(self, contexts: Float[Array, "*batch F"]) -> Float[Array, "*batch M"]:
-        hidden = nn.relu(nn.Dense(self.width)(contexts))
-        hidden = nn.relu(nn.Dense(self.width)(hidden))
-        # A model that nothing is known of begins at even odds, as seen by each member in its own way.
-        return nn.Dense(self.num_models)(hidden)
+        hidden = nn.relu(nn.Dense(self.width, name="first")(contexts))
+        hidden = nn.relu(nn.Dense(self.width, name="second")(hidden))
+        # What is linear in embeddings is learnt of little feedback by a linear part.
+        return nn.Dense(self.num_models, name="last")(hidden) + nn.Dense(self.num_models, name="linear")(contexts)
 
 
 def init_router(key: PRNGKeyArray, config: RouterConfig, width: int) -> Params:
@@ -68,7 +68,7 @@ def router_logits(params: Params, contexts: Float[Array, "B F"]) -> Float[Array,
       params: from :func:`init_router`.
       contexts: ``[B, F]``, from :func:`jaxalign.serving.router_contexts`.
     """
-    width, num_models = params["Dense_2"]["kernel"].shape[-2:]
+    width, num_models = params["last"]["kernel"].shape[-2:]
     member = Member(num_models, width)
     return jax.vmap(lambda one: member.apply({"params": one}, contexts))(params)
 
