@@ -150,9 +150,9 @@ def _detectors() -> tuple[Callable[[str], list[str]], ...]:
         # The library passes over a line with "example" anywhere in it, as code has it; a chat's line is a paragraph.
         line = re.sub("example", "", line, flags=re.IGNORECASE)
         quoted = [value for value in keywords.analyze_string(line) if value]
-        # Without quotes "the secret: patience" has the same form; one word with a digit is hardly prose.
+        # Without quotes "the secret: patience" has the same form; a word with a digit in it is hardly prose.
         bare = keywords.analyze_string(line, CONFIG_DENYLIST_REGEX_TO_GROUP)
-        bare = [value for value in bare if value and re.fullmatch(r"(?=\S*\d)\S{6,}", value.strip())]
+        bare = [value for value in bare if value and re.match(r"\s*(?=\S*\d)\S{6,}", value)]
         return [keywords.secret_type] if quoted or bare else []
 
     classes = get_mapping_from_secret_type_to_class().values()

@@ -71,9 +71,7 @@ def plan_replays(table: ExampleTable, time: ArrayLike, *, budget: int, most: int
 
 
 @functools.partial(jax.jit, static_argnames=("budget", "most"))
-def plan_random_replays(
-    key: PRNGKeyArray, table: ExampleTable, *, budget: int, most: int = MOST_REPLAYS
-) -> ReplayPlan:
+def plan_random_replays(key: PRNGKeyArray, table: ExampleTable, *, budget: int, most: int = MOST_REPLAYS) -> ReplayPlan:
     """Plans one replay of each of some examples that are drawn with equal chances: the baseline of equal budget.
 
     Args:

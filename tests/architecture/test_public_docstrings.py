@@ -7,7 +7,7 @@ import re
 import pytest
 
 SUBPACKAGES = (
-    "attributes augment data ensemble judge losses metrics models planning prompting protein sampling sharding "
+    "attributes augment data ensemble judge losses metrics models planning prompting protein sampling serving sharding "
     "taxonomy training".split()
 )
 SUBPACKAGES += ["io.cluster", "io.hf", "io.jobs", "io.llm", "io.report", "io.run"]

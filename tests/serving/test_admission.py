@@ -98,7 +98,7 @@ def test_refusals_are_counted():
 
 
 def test_real_texts_are_admitted(shared_data):
-    """Requests without personal data: of 200 none is refused; of 200 solved sums at most 2 are (numbers like phones)."""
+    """Requests without personal data: of 200 none is refused; of 200 solved sums at most 2 are."""
     intents = parquet.read_table(shared_data / "clinc150" / "test.parquet")["text"].to_pylist()[:5000:25]
     sums = parquet.read_table(shared_data / "routellm" / "gsm8k.parquet").slice(0, 200)
     report = serving.report_admissions(serving.admit(text, "label", finish_reason="stop") for text in intents)
