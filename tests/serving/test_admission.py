@@ -80,6 +80,19 @@ def test_only_complete_answers_of_some_length(request_text, response, finish_rea
     assert serving.admit(request_text, response, finish_reason=finish_reason).reasons == reasons
 
 
+def test_long_texts_are_searched_everywhere():
+    """In windows, whose borders neither hide a number nor make one of the digits of a longer one."""
+    card, number = "4111 1111 1111 1111", "31415926535897932384"
+    for before in range(900, 1050, 7):
+        text = "bees " * (before // 5) + "." * (before % 5) + " {} " + "fly home " * 200
+        assert serving.admit(text.format(card), "yes", finish_reason="stop").reasons == ("personal data: CREDIT_CARD",)
+        assert serving.admit(text.format(number), "yes", finish_reason="stop").admitted
+    unbroken = "x=1," * 700 + "ann@mail.test" + ",y=2" * 700
+    assert serving.admit(unbroken, "yes", finish_reason="stop").reasons == ("personal data: EMAIL",)
+    windows = list(admission._windows("bees fly " * 1000))
+    assert max(map(len, windows)) <= 1024 and len(windows) == 14  # 640 characters further each
+
+
 def test_lengths_and_kinds_can_be_set():
     text = "call me at (415) 555-2671"
     assert serving.admit(text, "yes", finish_reason="stop", personal_data=()).admitted

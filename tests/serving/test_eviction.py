@@ -34,17 +34,17 @@ def walk(values, sizes, capacity):
 
 
 def test_small_instances_reach_half_of_the_exact_value():
-    """200 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
+    """120 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
     rng = np.random.default_rng(0)
     shares = []
-    for _ in range(200):
+    for _ in range(120):
         values, sizes = rng.integers(0, 20, 8).astype(float), rng.integers(1, 30, 8).astype(float)
         capacity = float(rng.integers(1, 100))
         kept, best = keep(values, sizes, capacity), exact_value(values, sizes, capacity)
         assert values[kept].sum() >= values[walk(values, sizes, capacity)].sum()
         if best > 0:
             shares.append(values[kept].sum() / best)
-    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 150
+    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 100
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -81,8 +81,8 @@ def test_examples_with_fewest_offloads_go():
 
 
 def test_values_are_those_of_the_time_and_new_ones_go_last():
-    table, _ = serving.insert_examples(serving.init_table(4, capacity=4), new_examples(4, hours=[0, 10, 2, 1]))
-    table = table._replace(offloads=jnp.array([2.0, 1, 0, 0]))
+    table, _ = serving.insert_examples(serving.init_table(4, capacity=8), new_examples(4, hours=[0, 10, 2, 1]))
+    table = table._replace(offloads=jnp.zeros(8).at[:2].set(jnp.array([2.0, 1])))
     assert serving.evict_examples(table, 100, 10.0).tolist() == [0, 2, 3]  # 2 * .9^10 = .7
     assert serving.evict_examples(table, 300, 10.0).tolist() == [3]  # neither brought any; 3 is older than 2
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxalign import serving
-from jaxalign.serving import ReplayPlan, Replays
+from jaxalign.serving import ReplayPlan, Replays, replay
 from tests.serving.tables import new_examples
 
 
@@ -114,3 +114,14 @@ def test_replay_goes_on_while_it_brings_offloads():
     assert serving.replay_pays(rule, 20.0) and abs(float(rule.mean) - 0.125) < 0.02
     unchanged = serving.observe_replays(rule, 0.0, 0, 19.0)
     assert float(unchanged.mean) == pytest.approx(float(rule.mean))
+
+
+def test_one_program_for_each_shape(table):
+    programs = serving.plan_replays, replay._record_replays, serving.observe_replays
+    counts = []
+    for step in range(3):
+        plan = serving.plan_replays(table, float(step), budget=2)
+        table, _ = serving.record_replays(table, replays(plan.ids, np.full((2, 3), 0.6 + step / 10)))
+        serving.observe_replays(serving.init_replay_rule(float(step)), 1.0, step, float(step))
+        counts.append([program._cache_size() for program in programs])
+    assert counts[0] == counts[1] == counts[2]
