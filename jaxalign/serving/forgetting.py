@@ -55,13 +55,15 @@ def forget_user(
     ids = ids_of_user(state.table, partition, user)
     padded = pad_rows(ids, NONE)
     indices = {name: index.delete(each, padded) for name, each in state.indices.items()} if len(ids) else state.indices
-    gone = jnp.isin(state.plan.ids, padded) & state.plan.where
-    plan = ReplayPlan(jnp.where(gone, NONE, state.plan.ids), state.plan.where & ~gone)
+    planned = np.asarray(state.plan.ids)
+    stay = ~np.isin(planned, ids) & np.asarray(state.plan.where)
+    plan = ReplayPlan(jnp.asarray(np.where(stay, planned, NONE)), jnp.asarray(stay))
     buffers = tuple(_without_user(buffer, partition, user) for buffer in state.buffers)
     return ServingState(forget_examples(state.table, ids), indices, plan, buffers), ids
 
 
-def forget_rows(part: Part, gone: Bool[Array, "R"]) -> Part:
+@jax.jit
+def forget_rows(part: Part, gone: Bool[Array, "R"] | Bool[np.ndarray, "R"]) -> Part:
     """Sets rows to 0 in every array of a pytree.
 
     Args:

@@ -158,7 +158,8 @@ def observe_replays(rule: ReplayRule, gained: ArrayLike, replays: ArrayLike, tim
     return ReplayRule(stays * _mean_at(rule, time) + (1 - stays) * batch, jnp.float32(time))
 
 
-def replay_pays(rule: ReplayRule, time: ArrayLike, *, bound: float = BOUND) -> Bool[Array, ""]:
+@jax.jit
+def replay_pays(rule: ReplayRule, time: ArrayLike, *, bound: ArrayLike = BOUND) -> Bool[Array, ""]:
     """Says whether to replay at all: while a replay brings at least ``bound`` offloads in the running mean.
 
     Args:

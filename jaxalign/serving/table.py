@@ -5,6 +5,7 @@ none is free, the capacity doubles, so that a growing table needs few compiled p
 of the caller's, recent enough for float32 (after 10 years of hours it tells half a minute).
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -94,11 +95,11 @@ def insert_examples(table: ExampleTable, rows: NewExamples) -> tuple[ExampleTabl
     """
     rows = NewExamples(*map(np.asarray, rows))
     _check(rows, table.requests.shape[1])
-    count, live = len(rows.user), int(table.live.sum())
+    count, live = len(rows.user), np.count_nonzero(table.live)
     capacity = table.live.shape[0]
     while capacity - live < count:
         capacity *= 2
-    table = _grown(table, capacity)
+    table = table if capacity == len(table.live) else _grown(table, capacity)
     padded = NewExamples(*(pad_rows(field, 0) for field in rows))
     table, ids = _write(table, padded, np.int32(count))
     return table, np.asarray(ids)[:count]
@@ -134,8 +135,8 @@ def ids_of_user(table: ExampleTable, partition: int, user: int) -> Int[np.ndarra
       partition: the tenant; the same user id of another tenant is another user.
       user: the user's id.
     """
-    own = table.live & (table.partition == partition) & (table.user == user)
-    return np.flatnonzero(np.asarray(own)).astype(np.int32)
+    live, partitions, users = map(np.asarray, (table.live, table.partition, table.user))
+    return np.flatnonzero(live & (partitions == partition) & (users == user)).astype(np.int32)
 
 
 def pad_rows(rows: np.ndarray, fill: int) -> np.ndarray:
@@ -152,11 +153,10 @@ def pad_rows(rows: np.ndarray, fill: int) -> np.ndarray:
     return np.pad(rows, [(0, extra)] + [(0, 0)] * (rows.ndim - 1), constant_values=fill)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _grown(table: ExampleTable, capacity: int) -> ExampleTable:
-    extra = capacity - table.live.shape[0]
-    if not extra:
-        return table
-    return ExampleTable(*(jnp.concatenate([x, jnp.zeros((extra, *x.shape[1:]), x.dtype)]) for x in table))
+    extra = capacity - len(table.live)
+    return jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((extra, *x.shape[1:]), x.dtype)]), table)
 
 
 @jax.jit
