@@ -26,7 +26,7 @@ FACTS = 4  # numbers that the table knows of a candidate
 _TOKENS = 10.0  # log(1 + tokens) is below it up to 22,000 tokens
 
 
-class Feedback(NamedTuple):
+class ProxyFeedback(NamedTuple):
     """N pairs of a request and an example, and whether the example helped: what the proxy is trained on."""
 
     queries: Float[Array, "N D"]  # unit vectors
@@ -99,7 +99,7 @@ def collect_feedback(
     queries: Float[Array, "N D"] | Float[np.ndarray, "N D"],
     ids: Int[Array, "N"] | Int[np.ndarray, "N"],
     labels: Float[Array, "N"] | Float[np.ndarray, "N"],
-) -> Feedback:
+) -> ProxyFeedback:
     """Returns pairs for training with the examples as they are now; the table may change before they are used.
 
     Args:
@@ -111,18 +111,18 @@ def collect_feedback(
     rows = jnp.maximum(ids, 0)
     where = (ids >= 0) & table.live.at[rows].get(mode="fill", fill_value=False)
     vectors = _units(queries), table.requests[rows], table.responses[rows]
-    return Feedback(*vectors, _facts(table, rows), jnp.float32(labels), where)
+    return ProxyFeedback(*vectors, _facts(table, rows), jnp.float32(labels), where)
 
 
-def make_proxy_loss() -> Callable[[Params, Feedback, Array], tuple[Ratio, dict[str, Ratio]]]:
+def make_proxy_loss() -> Callable[[Params, ProxyFeedback, Array], tuple[Ratio, dict[str, Ratio]]]:
     """Makes the loss that trains the proxy, the binary cross-entropy of its logits, for ``training.make_train_step``.
 
     Returns:
-      ``loss_fn(params, batch, key) -> (loss, metrics)``: ``batch`` is :class:`Feedback`, ``key`` is not used, the loss
+      ``loss_fn(params, batch, key) -> (loss, metrics)``: ``batch`` is :class:`ProxyFeedback`, ``key`` is not used, the loss
       is in nats a pair, and ``accuracy`` is the share of pairs on the label's side of one half.
     """
 
-    def loss_fn(params, batch: Feedback, key):
+    def loss_fn(params, batch: ProxyFeedback, key):
         logits = _logits(params, batch.queries, batch.requests, batch.responses, batch.facts)
         losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
         right = ((logits > 0) == (batch.labels > 0.5)).astype(jnp.float32)

@@ -20,7 +20,10 @@ from jaxalign.io.keys import Key
 
 CONFIG, RUN = "config.json", "run.json"
 FORMAT = 1  # of a run's folder
-RESULTS = ("report.html", "labels.jsonl", "**/metrics.jsonl", "**/predictions.jsonl", "**/checkpoints/[0-9]*")
+RESULTS = (
+    *("report.html", "labels.jsonl", "**/metrics.jsonl", "**/predictions.jsonl", "**/served/*.npz"),
+    "**/checkpoints/[0-9]*",
+)
 ANSWERS = "answers.jsonl"
 """Answers of language models have keys of their own, and are no results of this or that run."""
 

@@ -1,0 +1,143 @@
+"""EchoLM, or IC-Cache (arXiv 2501.12689): answers of a large model as examples for a small one, and who answers what.
+
+    ./tools/run experiments.echolm          # a made world of requests, models and queues; a few minutes on a CPU
+    ./tools/run experiments.echolm load     # five times the load: bounded waiting, and a router that is blind to load
+    ./tools/run experiments.echolm table    # every method, five seeds
+    ./tools/run experiments.echolm table --trace FILE      # arrivals and lengths of a real service
+
+Requests arrive at two models behind queues. A method keeps answers of the large model as examples; for each request it
+finds similar ones, has a small network guess which of them help, shows those above a threshold that is learnt to the
+small model, and a router, an ensemble that learns from ratings and comparisons, sends the request to the small model
+with these examples or to the large one, by expected quality, cost and load. Feedback is partial and noisy. What models
+can do, which examples help and how often judges err is put in (``experiments/echolm/world.py``); what methods make of
+it is not. Methods meet the same requests and the same luck.
+
+Claims of the paper: 1.4 to 5.9 times the throughput and 28 to 71 % less latency at the quality of the large model;
+random examples hurt (37.4, 24.8 and 54.5 without, with random and with chosen ones on NL2Bash); reusing the nearest
+answer as it is loses (a win rate of 18 instead of 50 %). experiments/RESULTS.md has what came out here.
+
+Departures: there is no public code. The proxy model, the combination, the form of the router and all constants are
+ours; exploration is Thompson sampling from an ensemble.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from experiments.common import machines, origin, report, task
+from experiments.common.fields import Count, CountOrNone, Positive, check_names, flat, flattened
+from experiments.echolm import figures, grounds, study
+from experiments.echolm.learner import Dials
+from experiments.echolm.methods import (
+    CLASSIFIER,
+    ECHOLM,
+    GAIN_REPLAY,
+    LARGE_ONLY,
+    LOAD_BLIND,
+    METHODS,
+    MIXES,
+    ORACLE,
+    RANDOM_EXAMPLES,
+    RANDOM_REPLAY,
+    REUSE,
+    SMALL_CHOSEN,
+    SMALL_ONLY,
+    SMALL_RANDOM,
+)
+from experiments.echolm.settings import Policies
+from jaxalign.io import edge
+from jaxalign.io.report import Facts
+from jaxalign.io.run import run_folder
+
+SERVED, SWING = "Served requests", "How far the share of the small model swings beyond chance"
+DRAWN = (ECHOLM, LOAD_BLIND, SMALL_ONLY, SMALL_CHOSEN, LARGE_ONLY, REUSE, ORACLE)
+"""Methods that curves show: more could not be told apart."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run; every field is a flag."""
+
+    num_requests: tuple[Count, CountOrNone] = (600, 6000)  # earlier ones, the first examples; and those that are served
+    load: Positive = 1.0  # times 5.5 requests a second, or times the trace's own rate
+    trace: str = ""  # arrivals and lengths, a parquet file as of Azure's trace of 2023; none: they are drawn
+    policies: Policies = Policies()  # what the policies weigh
+    methods: tuple[str, ...] = ()  # rows of the table, experiments/echolm/methods.py has all; none: all
+    seeds: Count = 1  # repetitions of everything, of which figures are means
+    output: pathlib.Path = pathlib.Path("runs/echolm")  # the folder of the run; the same command continues in it
+
+
+DEFAULT = Config(
+    methods=(
+        *(ECHOLM, RANDOM_EXAMPLES, SMALL_ONLY, SMALL_RANDOM, SMALL_CHOSEN, LARGE_ONLY),
+        *(MIXES[1], REUSE, CLASSIFIER, ORACLE),
+    )
+)
+PRESETS = {
+    "default": DEFAULT,
+    "load": dataclasses.replace(
+        DEFAULT, load=5.0, methods=(ECHOLM, LOAD_BLIND, LARGE_ONLY, SMALL_ONLY), output=pathlib.Path("runs/echolm-load")
+    ),
+    "replay": dataclasses.replace(
+        DEFAULT, methods=(ECHOLM, GAIN_REPLAY, RANDOM_REPLAY), seeds=5, output=pathlib.Path("runs/echolm-replay")
+    ),
+    "table": dataclasses.replace(DEFAULT, methods=(), seeds=5, output=pathlib.Path("runs/echolm-table")),
+}
+
+
+def main(config: Config) -> dict[str, float]:
+    """Serves the traffic by every method and returns the figures; what was served is not served again."""
+    run = origin.begin(__package__, PRESETS, config)
+    check_names("methods", config.methods, METHODS)
+    run_folder.open_run(
+        config.output,
+        flattened(config),
+        experiment="echolm",
+        may_differ=("output", "seeds", "methods"),
+        files={"trace": ()},
+    )
+    seeds = [serve(config, seed) for seed in range(config.seeds)]
+    estimates = task.estimates if config.seeds == 1 else task.points
+    tables = report.summarise_tables([make_tables(served, estimates) for _, served in seeds])
+    ground, served = seeds[0]
+    drawn = {name: served[name] for name in DRAWN if name in served}
+    sections = figures.curves(drawn or served, ground.traffic.arrivals) + [describe(ground)]
+    caption = report.spread(config.seeds, "requests")
+    return report.report_tables(
+        run, "EchoLM: a made world", tables, caption=caption, sections=sections, model="two simulated models"
+    )
+
+
+def serve(config: Config, seed: int):
+    """Returns the ground of a seed, and what came of every method on it."""
+    ground = grounds.make(seed, config.num_requests, config.load, config.trace)
+    names = config.methods or tuple(METHODS)
+    directory = config.output / f"seed-{seed}/served"
+    return ground, study.serve(names, ground, Dials(**flat(config.policies)), seed, directory)
+
+
+def make_tables(served, estimates) -> dict[str, report.Figures]:
+    """Returns figures by table and method."""
+    swings = {name: {"standard deviation": task.exactly(figures.swing(one))} for name, one in served.items()}
+    return {SERVED: figures.rows(served, estimates), SWING: swings}
+
+
+def describe(ground: grounds.Ground) -> Facts:
+    """Returns what the traffic of the first seed was."""
+    traffic = ground.traffic
+    seconds = traffic.arrivals[-1] - traffic.arrivals[0]
+    return Facts(
+        "The traffic of seed 0",
+        {
+            "requests": f"{len(traffic.questions):,} in {seconds:,.0f} s",
+            "tokens of a prompt, mean": f"{np.mean(traffic.prompt_tokens):,.0f}",
+            "tokens of an answer, mean": f"{np.mean(traffic.answer_tokens):,.0f}",
+            "questions asked before": f"{1 - len(np.unique(traffic.questions)) / len(traffic.questions):.0%}",
+        },
+    )
+
+
+if __name__ == "__main__":
+    edge.explain_errors()
+    machines.run_alone(main, PRESETS, __doc__)
