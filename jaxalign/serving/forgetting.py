@@ -1,7 +1,7 @@
 """Deletion by user, in every structure that holds something of an example or a request.
 
 What was learnt from a user's data, the weights of the router and of the proxy model and averages over many requests, is
-not undone.
+not undone. Ids of users are those of the caller and unique among tenants, as feedback has no partition.
 """
 
 from collections.abc import Mapping
@@ -13,53 +13,56 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from jaxalign.serving.index import VectorIndex
+from jaxalign.serving.partitions import delete_from_partitions
+from jaxalign.serving.proxy import ProxyFeedback
 from jaxalign.serving.replay import ReplayPlan
-from jaxalign.serving.table import NONE, ExampleTable, forget_examples, ids_of_user, pad_rows
+from jaxalign.serving.replay_buffer import ReplayBuffer, blank_rows
+from jaxalign.serving.table import NONE, ExampleTable, forget_examples, ids_of_user
 
 Part = TypeVar("Part")
 
 
 class ServingState(NamedTuple):
-    """All that holds examples and requests, between two calls of the policies.
-
-    ``buffers`` are records that learning draws from, such as the router's replay buffer: named tuples with the field
-    ``users [R]`` and, where user ids are not unique among tenants, ``partitions [R]``; every array in them has R rows.
-    """
+    """All that holds examples and requests, between two calls of the policies."""
 
     table: ExampleTable
     indices: Mapping[int, Any]  # for each partition the state of its index
     plan: ReplayPlan  # what is to be replayed
-    buffers: tuple[Any, ...]
+    buffer: ReplayBuffer  # what the router learns from
+    pairs: ProxyFeedback  # what the proxy model learns from
 
 
 def forget_user(
     state: ServingState, index: VectorIndex, partition: int, user: int
 ) -> tuple[ServingState, Int[np.ndarray, "N"]]:
-    """Forgets a user's examples and requests: in the table, the indices, the replay plan and the buffers.
+    """Forgets a user's examples and requests: in the table, the indices, the replay plan, and what is learnt from.
 
-    An example may be in more than one index, such as its tenant's and the shared one: it is deleted from all.
+    An example may be in more than one index, such as its tenant's and the shared one: it is deleted from all. A pair of
+    another user's request with an example of this user goes too.
 
     Args:
       state: where they are; it stays as it is, so drop it and checkpoints of it.
       index: the functions that made the states of the indices.
-      partition: the tenant.
-      user: the user's id; the same id of another tenant is another user.
+      partition: the user's tenant.
+      user: the user's id.
 
     Returns:
       The state without the user, and the ids of the examples that were forgotten, whose texts and checkpoints the
       caller deletes. The ids will be given to new examples.
-
-    Raises:
-      ValueError: a buffer without ``users``, or with arrays of other lengths.
     """
     ids = ids_of_user(state.table, partition, user)
-    padded = pad_rows(ids, NONE)
-    indices = {name: index.delete(each, padded) for name, each in state.indices.items()} if len(ids) else state.indices
     planned = np.asarray(state.plan.ids)
     stay = ~np.isin(planned, ids) & np.asarray(state.plan.where)
-    plan = ReplayPlan(jnp.asarray(np.where(stay, planned, NONE)), jnp.asarray(stay))
-    buffers = tuple(_without_user(buffer, partition, user) for buffer in state.buffers)
-    return ServingState(forget_examples(state.table, ids), indices, plan, buffers), ids
+    gone = _of_user(state.pairs, user)
+    pairs = forget_rows(state.pairs, gone)
+    people = {name: jnp.where(gone, NONE, getattr(pairs, name)) for name in ("users", "owners")}  # 0 would be a user
+    return ServingState(
+        forget_examples(state.table, ids),
+        delete_from_partitions(index, state.indices, ids),
+        ReplayPlan(jnp.asarray(np.where(stay, planned, NONE)), jnp.asarray(stay)),
+        blank_rows(state.buffer, _of_user(state.buffer.feedback, user)),
+        pairs._replace(**people),
+    ), ids
 
 
 @jax.jit
@@ -86,14 +89,9 @@ def forget_rows(part: Part, gone: Bool[Array, "R"] | Bool[np.ndarray, "R"]) -> P
     return jax.tree_util.tree_map_with_path(clear, part)
 
 
-def _without_user(buffer: Any, partition: int, user: int) -> Any:
-    if not hasattr(buffer, "users"):
-        raise ValueError(
-            f"a buffer of type {type(buffer).__name__} has no field users, so nobody's rows can be found in it; keep "
-            "the user of each row beside it"
-        )
-    gone = jnp.asarray(buffer.users) == user
-    if hasattr(buffer, "partitions"):
-        gone &= jnp.asarray(buffer.partitions) == partition
-    cleared = forget_rows(buffer, gone)
-    return cleared._replace(users=jnp.where(gone, NONE, cleared.users))  # 0 would be a user
+def _of_user(records: Any, user: int) -> Bool[Array, "R"]:
+    """True for rows of a user's requests and, where records name the owners of their examples, of these."""
+    gone = records.users == user
+    if hasattr(records, "owners"):
+        gone |= (records.owners.reshape(len(gone), -1) == user).any(axis=-1)
+    return gone

@@ -36,7 +36,7 @@ def pairs(table, count, seed):
     rng = np.random.default_rng(seed)
     queries = rng.normal(size=(count, WIDTH)).astype(np.float32)
     ids = rng.integers(0, 512, count).astype(np.int32)
-    return queries, ids, helps(table, queries, ids)
+    return queries, ids, helps(table, queries, ids), np.zeros(count, np.int32)
 
 
 def test_it_learns_a_rule_that_cosine_does_not_see(params, table):
@@ -45,7 +45,7 @@ def test_it_learns_a_rule_that_cosine_does_not_see(params, table):
     state = training.init_state(jax.tree.map(jnp.copy, params), optimizer)  # the step donates them
     for seed in range(100):
         state, _ = step(state, serving.collect_feedback(table, *pairs(table, 256, seed)), jax.random.key(0))
-    queries, ids, labels = pairs(table, 1024, 1000)
+    queries, ids, labels, _ = pairs(table, 1024, 1000)
     cosines = np.sum(queries * np.asarray(table.requests)[ids], axis=-1) / np.linalg.norm(queries, axis=-1)
     hits = Hits(jnp.asarray(ids)[:, None], jnp.asarray(cosines)[:, None])
     utilities = serving.proxy_utilities(state.params, jnp.asarray(queries), hits, table)[:, 0]
@@ -65,7 +65,9 @@ def test_no_candidate_has_no_utility(params, table):
 def test_the_loss_by_hand(params, table):
     """With a last layer of 0 and a bias of ln 3 each probability is 3/4: -ln .75 for a 1, -ln .25 for a 0."""
     params = params | {"logit": {"kernel": 0 * params["logit"]["kernel"], "bias": jnp.log(jnp.array([3.0]))}}
-    batch = serving.collect_feedback(table, np.ones((4, WIDTH), np.float32), np.array([0, 1, -1, 700]), np.eye(4)[0])
+    queries, ids, users = np.ones((4, WIDTH), np.float32), np.array([0, 1, -1, 700]), np.array([5, 6, 7, 8])
+    batch = serving.collect_feedback(table, queries, ids, np.eye(4)[0], users)
+    assert batch.users.tolist() == [5, 6, -1, -1] and batch.owners.tolist() == [0, 0, -1, -1]
     loss, found = serving.make_proxy_loss()(params, batch, jax.random.key(0))
     assert batch.where.tolist() == [True, True, False, False] and loss.denominator == 2
     np.testing.assert_allclose(loss.numerator, -np.log(0.75) - np.log(0.25), rtol=1e-5)

@@ -75,8 +75,8 @@ def test_there_may_be_no_rows():
         ({"cost": [float("nan"), 0]}, "cost of new example 0 is nan"),
         ({"user": [0, -1]}, "user of new example 1 is -1"),
         ({"hours": [0, float("inf")]}, "hours of new example 1"),
-        ({"requests": np.zeros((2, 4), np.float32)}, "requests of new example 0 has length 0.0"),
-        ({"responses": np.ones((2, 3), np.float32)}, r"this table takes embeddings \[N, 4\]"),
+        ({"requests": np.zeros((2, 4), np.float32)}, "requests: expected finite numbers that are not all 0"),
+        ({"responses": np.ones((2, 3), np.float32)}, r"responses: expected \[N, 4\], got \[2, 3\]"),
         ({"requests": np.ones((1, 4), np.float32)}, "as many rows in each field"),
     ],
 )
