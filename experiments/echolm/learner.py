@@ -76,7 +76,7 @@ def init_state(key, width: int, index: serving.VectorIndex) -> State:
             serving.init_posterior(NUM_MODELS),
         ),
         serving.init_buffer(FEEDBACK, contexts, serving.RouterConfig().members),
-        serving.collect_feedback(table, np.ones((PAIRS, width), np.float32), none, np.zeros(PAIRS)),
+        serving.collect_feedback(table, np.ones((PAIRS, width), np.float32), none, np.zeros(PAIRS), none),
         table,
         index.init(),
         jnp.int32(0),
@@ -153,5 +153,6 @@ def doubt(posterior, models, confidences, key, *, share: float):
 @jax.jit
 def add_pairs(table, pairs: serving.ProxyFeedback, queries, ids, labels):
     """Keeps pairs of a request and an example; the oldest make room."""
-    new = serving.collect_feedback(table, queries, ids, labels)
+    users = jnp.zeros(len(labels), jnp.int32)  # the one user of this world
+    new = serving.collect_feedback(table, queries, ids, labels, users)
     return jax.tree.map(lambda old, latest: jnp.concatenate([old[len(latest) :], latest]), pairs, new)

@@ -9,7 +9,11 @@ NUM_SUMMARIES = 4
 
 
 def context_width(width: int) -> int:
-    """Returns how many numbers a context has for embeddings of a width."""
+    """Returns how many numbers a context has.
+
+    Args:
+      width: D, of the embeddings.
+    """
     return 2 * width + NUM_SUMMARIES
 
 

@@ -15,7 +15,11 @@ from jaxalign.serving.table import ExampleTable
 
 
 @jax.jit
-def keep_greedily(values: Float[Array, "N"], sizes: Float[Array, "N"], capacity: ArrayLike) -> Bool[Array, "N"]:
+def keep_greedily(
+    values: Float[Array, "N"] | Float[np.ndarray, "N"],
+    sizes: Float[Array, "N"] | Float[np.ndarray, "N"],
+    capacity: ArrayLike,
+) -> Bool[Array, "N"]:
     """Chooses items for a knapsack by density, passing over those that no longer fit; at least half of the best value.
 
     The choice is made twice, once beginning with the single item of highest value, and the better one returned: without
@@ -85,13 +89,12 @@ def evict_examples(table: ExampleTable, capacity_bytes: float | int, time: Array
     live, sizes = np.asarray(table.live), np.asarray(table.size, np.float64)
     if sizes[live].sum() <= capacity_bytes:
         return np.zeros(0, np.int32)
-    values = offloads_at(table, time)
-    latest = jnp.argsort(-jnp.where(table.live, table.updated, -jnp.inf), stable=True)
-    chosen = keep_greedily(values[latest], table.size[latest], jnp.float32(capacity_bytes))
+    values = np.asarray(offloads_at(table, time))
+    latest = np.argsort(-np.asarray(table.updated), kind="stable")
     kept = np.zeros(len(live), bool)
-    kept[np.asarray(latest)] = np.asarray(chosen)
+    kept[latest] = keep_greedily(values[latest], np.asarray(table.size)[latest], float(capacity_bytes))
     kept &= live
-    density = np.where(sizes > 0, np.asarray(values) / np.where(sizes > 0, sizes, 1), np.inf)
+    density = np.where(sizes > 0, values / np.where(sizes > 0, sizes, 1), np.inf)
     while sizes[kept].sum() > capacity_bytes:  # float32 rounded: see keep_greedily
         kept[np.argmin(np.where(kept, density, np.inf))] = False
     return np.flatnonzero(live & ~kept).astype(np.int32)

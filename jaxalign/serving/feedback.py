@@ -57,7 +57,11 @@ def wants_feedback(
 
 
 def init_posterior(num_models: int) -> BetaPosterior:
-    """Makes the posterior before any comparison."""
+    """Makes the posterior before any comparison.
+
+    Args:
+      num_models: how many models there are to choose from.
+    """
     return BetaPosterior(jnp.zeros(num_models), jnp.zeros(num_models))
 
 

@@ -50,6 +50,7 @@ def record_uses(
     return table._replace(gain=gain, offloads=offloads, updated=updated)
 
 
+@jax.jit
 def gains_at(table: ExampleTable, time: ArrayLike) -> Float[Array, "C"]:
     """Returns each example's decayed gain, ``[C]``; 0 in free rows.
 
@@ -60,6 +61,7 @@ def gains_at(table: ExampleTable, time: ArrayLike) -> Float[Array, "C"]:
     return table.gain * _left(table.updated, time)
 
 
+@jax.jit
 def offloads_at(table: ExampleTable, time: ArrayLike) -> Float[Array, "C"]:
     """Returns each example's decayed number of successful offloads, ``[C]``; 0 in free rows.
 

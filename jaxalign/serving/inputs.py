@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 Numbers = ArrayLike | Sequence
 """An array or nested lists of numbers."""
@@ -107,10 +107,10 @@ def pad_ids(ids: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
     return np.pad(ids, (0, power_of_two(len(ids)) - len(ids)), constant_values=-1)
 
 
-def pad_rows(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "M D"]:
-    """Returns vectors with as many rows of 0 behind them as make a power of two."""
-    spare = power_of_two(len(vectors)) - len(vectors)
-    return np.pad(vectors, ((0, spare), (0, 0))) if spare else vectors
+def pad_rows(rows: Shaped[np.ndarray, "N *rest"]) -> Shaped[np.ndarray, "M *rest"]:
+    """Returns rows, such as vectors, with as many of 0 behind them as make a power of two."""
+    spare = power_of_two(len(rows)) - len(rows)
+    return np.pad(rows, [(0, spare)] + [(0, 0)] * (rows.ndim - 1)) if spare else rows
 
 
 def unit(vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:

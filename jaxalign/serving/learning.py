@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxalign import losses, numerics
 from jaxalign.serving.replay_buffer import ReplayBuffer, RouterFeedback, sample_rows, set_priorities
 from jaxalign.serving.router import router_logits
-from jaxalign.typing import Params
+from jaxalign.typing import Params, ReduceFn
 
 
 class RouterState(NamedTuple):
@@ -51,7 +51,11 @@ def feedback_differences(logits: Float[Array, "E B M"], feedback: RouterFeedback
 
 
 def router_loss(
-    params: Params, feedback: RouterFeedback, weights: Float[Array, "B E"], *, reduce_fn=numerics.masked_mean
+    params: Params,
+    feedback: RouterFeedback,
+    weights: Float[Array, "B E"],
+    *,
+    reduce_fn: ReduceFn = numerics.masked_mean,
 ) -> tuple[Any, Float[Array, "B"]]:
     r"""Computes the cross-entropy of ratings and preferences under one scale of quality.
 

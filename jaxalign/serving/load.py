@@ -6,7 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike
 
 
-def update_load(average: Float[Array, ""], load: ScalarLike, elapsed: ScalarLike, *, half_life: float):
+def update_load(
+    average: Float[Array, ""], load: ScalarLike, elapsed: ScalarLike, *, half_life: float
+) -> Float[Array, ""]:
     r"""Updates the exponential moving average of the load, which is sampled at uneven times.
 
     .. math:: a \leftarrow w a + (1 - w)\,x, \quad w = 2^{-t / h}

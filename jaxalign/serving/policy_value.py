@@ -19,8 +19,8 @@ def routing_regret(
     Returns:
       ``[N]``, 0 or more; its running sum is the cumulative regret.
 
-    >>> print(routing_regret(jnp.array([[0.5, 0.9]]), jnp.array([0.0, 0.1]), jnp.array([0])))
-    [0.3]
+    >>> print(routing_regret(jnp.array([[0.5, 1.0]]), jnp.array([0.0, 0.25]), jnp.array([0])))
+    [0.25]
     """
     values = qualities - jnp.broadcast_to(penalties, qualities.shape)
     return values.max(-1) - values[jnp.arange(values.shape[0]), models]

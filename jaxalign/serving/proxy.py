@@ -17,8 +17,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxalign.numerics import Ratio, ratio
+from jaxalign.serving import inputs
 from jaxalign.serving.index import Hits
-from jaxalign.serving.table import ExampleTable
+from jaxalign.serving.table import NONE, ExampleTable
 from jaxalign.typing import Params
 
 HIDDEN = 64  # units of the first layer; the second has half as many (ours)
@@ -35,6 +36,8 @@ class ProxyFeedback(NamedTuple):
     facts: Float[Array, "N F"]
     labels: Float[Array, "N"]  # 0 to 1: 1 where the answer was better with the example
     where: Bool[Array, "N"]  # True for pairs that count
+    users: Int[Array, "N"]  # who sent the request, and
+    owners: Int[Array, "N"]  # whose example it is, so that both can be forgotten; -1 in pairs that do not count
 
 
 class Proxy(nn.Module):
@@ -87,7 +90,7 @@ def proxy_utilities(
       table: the examples.
     """
     rows = jnp.maximum(hits.ids, 0)
-    queries = jnp.broadcast_to(_units(queries)[:, None], (*rows.shape, queries.shape[-1]))
+    queries = jnp.broadcast_to(inputs.unit(queries)[:, None], (*rows.shape, queries.shape[-1]))
     logits = _logits(params, queries, table.requests[rows], table.responses[rows], _facts(table, rows))
     known = (hits.ids >= 0) & table.live.at[rows].get(mode="fill", fill_value=False)
     return jnp.where(known, jax.nn.sigmoid(logits), 0)
@@ -99,6 +102,7 @@ def collect_feedback(
     queries: Float[Array, "N D"] | Float[np.ndarray, "N D"],
     ids: Int[Array, "N"] | Int[np.ndarray, "N"],
     labels: Float[Array, "N"] | Float[np.ndarray, "N"],
+    users: Int[Array, "N"] | Int[np.ndarray, "N"],
 ) -> ProxyFeedback:
     """Returns pairs for training with the examples as they are now; the table may change before they are used.
 
@@ -107,19 +111,21 @@ def collect_feedback(
       queries: ``[N, D]``, the requests' embeddings, of any length above 0.
       ids: ``[N]``, the example of each pair; -1, and one that was forgotten meanwhile, does not count.
       labels: ``[N]``, 0 to 1: 1 where the example helped.
+      users: ``[N]``, who sent the request.
     """
     rows = jnp.maximum(ids, 0)
     where = (ids >= 0) & table.live.at[rows].get(mode="fill", fill_value=False)
-    vectors = _units(queries), table.requests[rows], table.responses[rows]
-    return ProxyFeedback(*vectors, _facts(table, rows), jnp.float32(labels), where)
+    vectors = inputs.unit(queries), table.requests[rows], table.responses[rows]
+    people = (jnp.where(where, each, NONE).astype(jnp.int32) for each in (users, table.user[rows]))
+    return ProxyFeedback(*vectors, _facts(table, rows), jnp.float32(labels), where, *people)
 
 
 def make_proxy_loss() -> Callable[[Params, ProxyFeedback, Array], tuple[Ratio, dict[str, Ratio]]]:
     """Makes the loss that trains the proxy, the binary cross-entropy of its logits, for ``training.make_train_step``.
 
     Returns:
-      ``loss_fn(params, batch, key) -> (loss, metrics)``: ``batch`` is :class:`ProxyFeedback`, ``key`` is not used, the loss
-      is in nats a pair, and ``accuracy`` is the share of pairs on the label's side of one half.
+      ``loss_fn(params, batch, key) -> (loss, metrics)``: ``batch`` is :class:`ProxyFeedback` and ``key`` is not used.
+      The loss is in nats a pair; ``accuracy`` is the share of pairs on the label's side of one half.
     """
 
     def loss_fn(params, batch: ProxyFeedback, key):
@@ -140,8 +146,3 @@ def _facts(table: ExampleTable, rows: Int[Array, "..."]) -> Float[Array, "... F"
     uses = table.offloads[rows]
     facts = table.quality[rows], table.cost[rows], jnp.log1p(table.tokens[rows]) / _TOKENS, uses / (1 + uses)
     return jnp.stack(facts, axis=-1)
-
-
-def _units(vectors: Float[Array, "N D"]) -> Float[Array, "N D"]:
-    length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / jnp.where(length > 0, length, 1)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
+from jaxalign.serving import inputs
 from jaxalign.serving.gain import gains_at
 from jaxalign.serving.table import NONE, ExampleTable
 
@@ -115,13 +116,11 @@ def _record_replays(live, fields, replays: Replays):
         qualities = jnp.where(jnp.isnan(replay.qualities), -jnp.inf, jnp.minimum(replay.qualities, 1))
         best = jnp.argmax(qualities).astype(jnp.int32)
         better = known & (qualities[best] > fields["quality"].at[row].get(mode="clip"))
-        vector = replay.responses[best].astype(jnp.float32)
-        length = jnp.linalg.norm(vector)
         new = {
             "quality": qualities[best],
             "size": replay.sizes[best],
             "tokens": replay.tokens[best],
-            "responses": vector / jnp.where(length > 0, length, 1),
+            "responses": inputs.unit(replay.responses[best]),
         }
         behind = live.shape[0]  # where writes are dropped
         changed, seen = jnp.where(better, row, behind), jnp.where(known, row, behind)
@@ -158,7 +157,8 @@ def observe_replays(rule: ReplayRule, gained: ArrayLike, replays: ArrayLike, tim
     return ReplayRule(stays * _mean_at(rule, time) + (1 - stays) * batch, jnp.float32(time))
 
 
-def replay_pays(rule: ReplayRule, time: ArrayLike, *, bound: float = BOUND) -> Bool[Array, ""]:
+@jax.jit
+def replay_pays(rule: ReplayRule, time: ArrayLike, *, bound: ArrayLike = BOUND) -> Bool[Array, ""]:
     """Says whether to replay at all: while a replay brings at least ``bound`` offloads in the running mean.
 
     Args:

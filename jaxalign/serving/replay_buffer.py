@@ -131,7 +131,16 @@ def forget_feedback(buffer: ReplayBuffer, user: Int[Array, ""] | int) -> ReplayB
       buffer: where from.
       user: the number that the feedback was added with.
     """
-    gone = buffer.feedback.users == user
+    return blank_rows(buffer, buffer.feedback.users == user)
+
+
+def blank_rows(buffer: ReplayBuffer, gone: Bool[Array, "C"]) -> ReplayBuffer:
+    """Makes rows as if there had been no feedback in them.
+
+    Args:
+      buffer: where the rows are.
+      gone: ``[C]``, True for these rows.
+    """
 
     def blank(column, empty):
         return jnp.where(gone.reshape(-1, *(1,) * (column.ndim - 1)), empty, column)

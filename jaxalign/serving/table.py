@@ -5,12 +5,15 @@ none is free, the capacity doubles, so that a growing table needs few compiled p
 of the caller's, recent enough for float32 (after 10 years of hours it tells half a minute).
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from jaxalign.serving import inputs
 
 CAPACITY = 1024  # rows of a new table
 NONE = -1  # stands for no example and, where a user is forgotten, for no user
@@ -94,12 +97,12 @@ def insert_examples(table: ExampleTable, rows: NewExamples) -> tuple[ExampleTabl
     """
     rows = NewExamples(*map(np.asarray, rows))
     _check(rows, table.requests.shape[1])
-    count, live = len(rows.user), int(table.live.sum())
+    count, live = len(rows.user), np.count_nonzero(table.live)
     capacity = table.live.shape[0]
     while capacity - live < count:
         capacity *= 2
-    table = _grown(table, capacity)
-    padded = NewExamples(*(pad_rows(field, 0) for field in rows))
+    table = table if capacity == len(table.live) else _grown(table, capacity)
+    padded = NewExamples(*map(inputs.pad_rows, rows))
     table, ids = _write(table, padded, np.int32(count))
     return table, np.asarray(ids)[:count]
 
@@ -123,7 +126,7 @@ def forget_examples(table: ExampleTable, ids: Rows) -> ExampleTable:
         raise ValueError(
             f"example {ids.max()} cannot be forgotten: the table has {capacity} rows. Pass the table that gave the id"
         )
-    return _clear(table, pad_rows(ids, NONE))
+    return _clear(table, inputs.pad_ids(ids))
 
 
 def ids_of_user(table: ExampleTable, partition: int, user: int) -> Int[np.ndarray, "N"]:
@@ -134,29 +137,14 @@ def ids_of_user(table: ExampleTable, partition: int, user: int) -> Int[np.ndarra
       partition: the tenant; the same user id of another tenant is another user.
       user: the user's id.
     """
-    own = table.live & (table.partition == partition) & (table.user == user)
-    return np.flatnonzero(np.asarray(own)).astype(np.int32)
+    live, partitions, users = map(np.asarray, (table.live, table.partition, table.user))
+    return np.flatnonzero(live & (partitions == partition) & (users == user)).astype(np.int32)
 
 
-def pad_rows(rows: np.ndarray, fill: int) -> np.ndarray:
-    """Pads an array with rows of ``fill`` to the next power of two, so that few shapes are compiled.
-
-    Args:
-      rows: ``[N, ...]``.
-      fill: what the new rows hold.
-
-    Returns:
-      ``[P, ...]``, P being the least power of two that is at least N and 1.
-    """
-    extra = (1 << max(len(rows) - 1, 0).bit_length()) - len(rows)
-    return np.pad(rows, [(0, extra)] + [(0, 0)] * (rows.ndim - 1), constant_values=fill)
-
-
+@functools.partial(jax.jit, static_argnums=1)
 def _grown(table: ExampleTable, capacity: int) -> ExampleTable:
-    extra = capacity - table.live.shape[0]
-    if not extra:
-        return table
-    return ExampleTable(*(jnp.concatenate([x, jnp.zeros((extra, *x.shape[1:]), x.dtype)]) for x in table))
+    extra = capacity - len(table.live)
+    return jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((extra, *x.shape[1:]), x.dtype)]), table)
 
 
 @jax.jit
@@ -168,16 +156,10 @@ def _write(table: ExampleTable, rows: NewExamples, count: Int[Array, ""]) -> tup
     zero = jnp.zeros(size)
     new = ExampleTable(
         jnp.ones(size, bool), rows.partition, rows.user, rows.size, rows.tokens, rows.quality, rows.cost, zero, zero,
-        rows.hours, zero, _units(rows.requests), _units(rows.responses),
+        rows.hours, zero, inputs.unit(rows.requests), inputs.unit(rows.responses),
     )  # fmt: skip
     table = jax.tree.map(lambda old, x: old.at[ids].set(x.astype(old.dtype), mode="drop"), table, new)
     return table, ids
-
-
-def _units(vectors: Float[Array, "P D"]) -> Float[Array, "P D"]:
-    vectors = vectors.astype(jnp.float32)
-    length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / jnp.where(length > 0, length, 1)  # rows of padding have length 0
 
 
 @jax.jit
@@ -200,13 +182,4 @@ def _check(rows: NewExamples, width: int) -> None:
                 f"{name} of new example {wrong[0]} is {field[wrong[0]]}; expected a finite number in [{low}, {high}]"
             )
     for name in ("requests", "responses"):
-        field = getattr(rows, name)
-        if field.shape[1:] != (width,):
-            raise ValueError(f"{name} have shape {field.shape}; this table takes embeddings [N, {width}]")
-        lengths = np.linalg.norm(field.astype(np.float64), axis=-1)
-        wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-        if wrong.size:
-            raise ValueError(
-                f"{name} of new example {wrong[0]} has length {lengths[wrong[0]]}; expected a finite one above 0: "
-                "embed a text that is not empty"
-            )
+        inputs.check_vectors(width, getattr(rows, name), name)

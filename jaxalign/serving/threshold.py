@@ -1,8 +1,8 @@
 """The least utility of an example, chosen by what it brings: the paper's dynamic utility threshold.
 
-Several thresholds are tried on sampled requests; the one with the best average efficiency gain is applied to all others.
-What is fixed here is ours: a sampled request gets each threshold with equal chances, and an average forgets, so that
-it follows a change. The caller defines the efficiency gain, for instance quality won minus the cost of the tokens.
+Several thresholds are tried on sampled requests; the one with the best average efficiency gain is applied to the
+others. What is fixed here is ours: a sampled request gets each threshold with equal chances, and an average forgets, so
+that it follows a change. The caller defines the efficiency gain, for instance quality won minus the cost of the tokens.
 Source: IC-Cache (arXiv 2501.12689), the example selector.
 """
 

@@ -36,7 +36,7 @@ def walk(utilities, vectors, tokens, where, threshold, budget, trade_off):
     budget=st.integers(0, 40),
     trade_off=st.sampled_from([0.3, 0.7, 1.0]),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_equals_a_naive_walk(seed, threshold, budget, trade_off):
     rng = np.random.default_rng(seed)
     utilities = rng.uniform(size=(2, K)).astype(np.float32)

@@ -1,6 +1,5 @@
 """Which examples stay: greedy choices against exact ones by scipy's integer programming."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize
@@ -20,9 +19,10 @@ def exact_value(values, sizes, capacity):
 
 
 def keep(values, sizes, capacity):
-    kept = serving.keep_greedily(jnp.asarray(values, jnp.float32), jnp.asarray(sizes, jnp.float32), float(capacity))
+    kept = serving.keep_greedily(values.astype(np.float32), sizes.astype(np.float32), float(capacity))
+    kept = np.asarray(kept)
     assert sizes[kept].sum() <= capacity
-    return np.asarray(kept)
+    return kept
 
 
 def walk(values, sizes, capacity):
@@ -34,17 +34,17 @@ def walk(values, sizes, capacity):
 
 
 def test_small_instances_reach_half_of_the_exact_value():
-    """200 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
+    """120 random instances of whole numbers, where all sums are exact; also never worse than the plain walk."""
     rng = np.random.default_rng(0)
     shares = []
-    for _ in range(200):
+    for _ in range(120):
         values, sizes = rng.integers(0, 20, 8).astype(float), rng.integers(1, 30, 8).astype(float)
         capacity = float(rng.integers(1, 100))
         kept, best = keep(values, sizes, capacity), exact_value(values, sizes, capacity)
         assert values[kept].sum() >= values[walk(values, sizes, capacity)].sum()
         if best > 0:
             shares.append(values[kept].sum() / best)
-    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 150
+    assert min(shares) >= 0.5 and np.mean(shares) > 0.95 and len(shares) > 100
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -73,7 +73,7 @@ def test_zeros():
 def test_examples_with_fewest_offloads_go():
     table, _ = serving.insert_examples(serving.init_table(4, capacity=8), new_examples(4, hours=[0, 0, 0, 9]))
     offloads = np.array([3, 1, 2, 0, 0, 0, 0, 0], np.float32)
-    table = table._replace(offloads=jnp.asarray(offloads))
+    table = table._replace(offloads=offloads)
     assert serving.evict_examples(table, 400, 0.0).tolist() == []
     assert serving.evict_examples(table, 399, 0.0).tolist() == [3]
     assert serving.evict_examples(table, 200, 0.0).tolist() == [1, 3]
@@ -81,8 +81,8 @@ def test_examples_with_fewest_offloads_go():
 
 
 def test_values_are_those_of_the_time_and_new_ones_go_last():
-    table, _ = serving.insert_examples(serving.init_table(4, capacity=4), new_examples(4, hours=[0, 10, 2, 1]))
-    table = table._replace(offloads=jnp.array([2.0, 1, 0, 0]))
+    table, _ = serving.insert_examples(serving.init_table(4, capacity=8), new_examples(4, hours=[0, 10, 2, 1]))
+    table = table._replace(offloads=np.array([2, 1] + [0] * 6, np.float32))
     assert serving.evict_examples(table, 100, 10.0).tolist() == [0, 2, 3]  # 2 * .9^10 = .7
     assert serving.evict_examples(table, 300, 10.0).tolist() == [3]  # neither brought any; 3 is older than 2
 

@@ -39,7 +39,7 @@ def test_no_text_leaves_its_place(instruction, request, response):
     content = serving.render_examples(instruction, [ShownExample(request, response)])[1]["content"]
     harmless = serving.render_examples("a", [ShownExample("b", "c")])[1]["content"]
     assert TAG.findall(content) == TAG.findall(harmless)
-    assert not re.search(r"<\s*\||</?s>|_of_turn>(?<=<start_of_turn>)|\[/?INST\]|<SYS>", content, re.IGNORECASE)
+    assert not re.search(r"<\s*\||</?s>|<(start|end)_of_turn>|\[/?INST\]|<SYS>", content, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("sign", HOSTILE)
