@@ -18,7 +18,7 @@ NUM_MODELS = 2
 THRESHOLDS = (0.0, 0.3, 0.45, 0.6, 0.75)
 EXPLORED = 0.2  # share of the batches in which a threshold is tried at random
 FEEDBACK = 4096  # rows that are kept for the router
-PAIRS = 1024  # that are kept for the proxy model
+PAIRS = 2048  # of a request and an example, that are kept for the proxy model
 OPTIMIZER = optax.adamw(1e-3, weight_decay=0.1)
 UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=256, steps=12, alpha=0.3)
 PROXY_LOSS = serving.make_proxy_loss()
@@ -54,7 +54,7 @@ class State(NamedTuple):
 
     policy: Policy
     buffer: serving.ReplayBuffer
-    pairs: serving.ProxyFeedback  # the latest, where True
+    pairs: serving.PairBuffer
     table: serving.ExampleTable
     index: serving.ExactState
     steps: jax.Array
@@ -67,7 +67,6 @@ def init_state(key, width: int, index: serving.VectorIndex) -> State:
     params = serving.init_router(router_key, serving.RouterConfig(NUM_MODELS), contexts)
     proxy = serving.init_proxy(proxy_key, width)
     table = serving.init_table(width, capacity=1024)
-    none = np.full(PAIRS, -1)
     return State(
         Policy(
             serving.init_router_state(params, OPTIMIZER),
@@ -76,7 +75,7 @@ def init_state(key, width: int, index: serving.VectorIndex) -> State:
             serving.init_posterior(NUM_MODELS),
         ),
         serving.init_buffer(FEEDBACK, contexts, serving.RouterConfig().members),
-        serving.collect_feedback(table, np.ones((PAIRS, width), np.float32), none, np.zeros(PAIRS), none),
+        serving.init_pairs(PAIRS, width),
         table,
         index.init(),
         jnp.int32(0),
@@ -123,7 +122,7 @@ def learn(policy: Policy, buffer, pairs, key):
     proxy, opt_state = policy.proxy
 
     def loss(params):
-        return PROXY_LOSS(params, pairs, key)[0].value
+        return PROXY_LOSS(params, pairs.pairs, key)[0].value
 
     for _ in range(4):
         updates, opt_state = OPTIMIZER.update(jax.grad(loss)(proxy), opt_state, proxy)
@@ -151,8 +150,7 @@ def doubt(posterior, models, confidences, key, *, share: float):
 
 
 @jax.jit
-def add_pairs(table, pairs: serving.ProxyFeedback, queries, ids, labels):
-    """Keeps pairs of a request and an example; the oldest make room."""
-    users = jnp.zeros(len(labels), jnp.int32)  # the one user of this world
-    new = serving.collect_feedback(table, queries, ids, labels, users)
-    return jax.tree.map(lambda old, latest: jnp.concatenate([old[len(latest) :], latest]), pairs, new)
+def add_pairs(table, pairs: serving.PairBuffer, queries, ids, labels):
+    """Keeps whether examples helped with requests."""
+    users = jnp.zeros(len(ids), jnp.int32)  # the one user of this world
+    return serving.add_pairs(pairs, serving.collect_feedback(table, queries, ids, labels, users))

@@ -96,12 +96,17 @@ class Memory:
         found = learner.doubt(posterior, models, confidences, key, share=self.dials.asked)
         return jax.tree.map(np.asarray, found)
 
-    def add_feedback(self, contexts, models, opponents, outcomes, where) -> None:
+    def add_feedback(self, routed: learner.Routed, models, opponents, outcomes, where) -> None:
         """Keeps ratings, whose opponent is -1, and comparisons."""
+        batch = len(models)
         feedback = serving.RouterFeedback(
-            contexts, models.astype(np.int32), opponents.astype(np.int32), outcomes.astype(np.float32),
-            np.zeros(len(models), np.int32),
-        )  # fmt: skip
+            contexts=routed.contexts,
+            models=models.astype(np.int32),
+            opponents=opponents.astype(np.int32),
+            outcomes=outcomes.astype(np.float32),
+            users=np.zeros(batch, np.int32),  # the one user of this world
+            owners=np.zeros((batch, learner.MOST_EXAMPLES), np.int32),
+        )
         policy, buffer = learner.add_feedback(self.state.policy, self.state.buffer, feedback, where, self.next_key())
         self.state = self.state._replace(policy=policy, buffer=buffer)
 

@@ -202,7 +202,7 @@ class Simulation:
         said = self._told(outcome.good)
         cost = np.zeros(BATCH)
         if routed is not None:
-            self.memory.add_feedback(routed.contexts, models, np.full(BATCH, -1), said, rated)
+            self.memory.add_feedback(routed, models, np.full(BATCH, -1), said, rated)
             cost += self._compare(rows, routed, outcome)
         if self.method.examples == "chosen":
             offloaded = (models == SMALL) & (said | ~rated)
@@ -215,7 +215,7 @@ class Simulation:
         asked, others = self.memory.doubt(outcome.models, routed.confidences)
         second = self.ground.traffic.luck[rows, others] < outcome.possible[np.arange(BATCH), others]
         better = np.where(outcome.good == second, self.rng.random(BATCH) < 0.5, outcome.good)
-        self.memory.add_feedback(routed.contexts, outcome.models, others, self._told(better), asked)
+        self.memory.add_feedback(routed, outcome.models, others, self._told(better), asked)
         return np.where(asked, COSTS[others], 0)
 
     def _probe(self, rows: Rows, hits) -> Float[np.ndarray, "B"]:

@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "learning": ["RouterState", "feedback_differences", "init_router_state", "make_router_update", "router_loss"],
         "library": ["library_index"],
         "load": ["cost_penalties", "update_load"],
+        "pair_buffer": ["PairBuffer", "add_pairs", "init_pairs"],
         "partitions": ["delete_from_partitions", "delete_partition", "insert_in_partition", "search_partitions"],
         "policy_value": ["logged_value", "routing_regret"],
         "proxy": ["ProxyFeedback", "collect_feedback", "init_proxy", "make_proxy_loss", "proxy_utilities"],

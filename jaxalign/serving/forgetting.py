@@ -16,7 +16,7 @@ from jaxalign.serving.index import VectorIndex
 from jaxalign.serving.partitions import delete_from_partitions
 from jaxalign.serving.proxy import ProxyFeedback
 from jaxalign.serving.replay import ReplayPlan
-from jaxalign.serving.replay_buffer import ReplayBuffer, blank_rows
+from jaxalign.serving.replay_buffer import ReplayBuffer, forget_feedback
 from jaxalign.serving.table import NONE, ExampleTable, forget_examples, ids_of_user
 
 Part = TypeVar("Part")
@@ -37,8 +37,8 @@ def forget_user(
 ) -> tuple[ServingState, Int[np.ndarray, "N"]]:
     """Forgets a user's examples and requests: in the table, the indices, the replay plan, and what is learnt from.
 
-    An example may be in more than one index, such as its tenant's and the shared one: it is deleted from all. A pair of
-    another user's request with an example of this user goes too.
+    An example may be in more than one index, such as its tenant's and the shared one: it is deleted from all. Feedback
+    and pairs of another user's request with an example of this user go too.
 
     Args:
       state: where they are; it stays as it is, so drop it and checkpoints of it.
@@ -53,14 +53,14 @@ def forget_user(
     ids = ids_of_user(state.table, partition, user)
     planned = np.asarray(state.plan.ids)
     stay = ~np.isin(planned, ids) & np.asarray(state.plan.where)
-    gone = _of_user(state.pairs, user)
+    gone = (state.pairs.users == user) | (state.pairs.owners == user)
     pairs = forget_rows(state.pairs, gone)
     people = {name: jnp.where(gone, NONE, getattr(pairs, name)) for name in ("users", "owners")}  # 0 would be a user
     return ServingState(
         forget_examples(state.table, ids),
         delete_from_partitions(index, state.indices, ids),
         ReplayPlan(jnp.asarray(np.where(stay, planned, NONE)), jnp.asarray(stay)),
-        blank_rows(state.buffer, _of_user(state.buffer.feedback, user)),
+        forget_feedback(state.buffer, user),
         pairs._replace(**people),
     ), ids
 
@@ -87,11 +87,3 @@ def forget_rows(part: Part, gone: Bool[Array, "R"] | Bool[np.ndarray, "R"]) -> P
         return jnp.where(where, jnp.zeros((), leaf.dtype), leaf)
 
     return jax.tree_util.tree_map_with_path(clear, part)
-
-
-def _of_user(records: Any, user: int) -> Bool[Array, "R"]:
-    """True for rows of a user's requests and, where records name the owners of their examples, of these."""
-    gone = records.users == user
-    if hasattr(records, "owners"):
-        gone |= (records.owners.reshape(len(gone), -1) == user).any(axis=-1)
-    return gone

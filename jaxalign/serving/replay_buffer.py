@@ -1,6 +1,6 @@
 """A prioritised replay buffer of feedback: ratings of one answer, and preferences between two.
 
-Letters: C rows of capacity, B rows of a batch, F numbers of context, E members of the router's ensemble.
+Letters: C rows of capacity, B rows of a batch, F numbers of context, O examples at most, E members of the ensemble.
 """
 
 from typing import NamedTuple
@@ -8,6 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from jaxalign.serving.combination import MOST_EXAMPLES
+from jaxalign.serving.table import NONE
 
 UNKNOWN_PRIORITY = 1.0
 """The priority of what was never learnt from: the loss of even odds is 0.69, so that it comes early."""
@@ -21,10 +24,11 @@ class RouterFeedback(NamedTuple):
     models: Int[Array, "B"]  # whose answer is rated, or compared as the first
     opponents: Int[Array, "B"]  # whose answer is compared as the second; -1 for a rating
     outcomes: Float[Array, "B"]  # a rating in [0, 1], or the chance that the first is better
-    users: Int[Array, "B"]  # whose request it was, so that it can be forgotten
+    users: Int[Array, "B"]  # whose request it was, and
+    owners: Int[Array, "B O"]  # whose examples its context has, so that both can be forgotten; -1 for none
 
 
-BLANK = RouterFeedback(0.0, -1, -1, 0.0, -1)
+BLANK = RouterFeedback(0.0, NONE, NONE, 0.0, NONE, NONE)
 """A row without feedback."""
 
 
@@ -37,20 +41,24 @@ class ReplayBuffer(NamedTuple):
     added: Int[Array, ""]  # rows that were ever added
 
 
-def init_buffer(capacity: int, width: int, members: int) -> ReplayBuffer:
+def init_buffer(capacity: int, width: int, members: int, *, max_examples: int = MOST_EXAMPLES) -> ReplayBuffer:
     """Makes an empty buffer.
 
     Args:
       capacity: C.
       width: F, numbers in a context.
       members: E, of the router's ensemble.
+      max_examples: O, the most examples of a request.
 
     Raises:
       ValueError: one of them is below 1.
     """
-    if min(capacity, width, members) < 1:
-        raise ValueError(f"expected a capacity, width and members of at least 1, got {capacity}, {width}, {members}")
-    shapes = RouterFeedback((capacity, width), *((capacity,),) * 4)
+    if min(capacity, width, members, max_examples) < 1:
+        raise ValueError(
+            "expected a capacity, a width, members and max_examples of at least 1, got "
+            f"{capacity}, {width}, {members}, {max_examples}"
+        )
+    shapes = RouterFeedback((capacity, width), *((capacity,),) * 4, (capacity, max_examples))
     feedback = RouterFeedback(*(jnp.full(shape, blank) for shape, blank in zip(shapes, BLANK, strict=True)))
     return ReplayBuffer(feedback, jnp.zeros((capacity, members)), jnp.zeros(capacity), jnp.int32(0))
 
@@ -125,22 +133,15 @@ def set_priorities(buffer: ReplayBuffer, rows: Int[Array, "B"], errors: Float[Ar
 
 
 def forget_feedback(buffer: ReplayBuffer, user: Int[Array, ""] | int) -> ReplayBuffer:
-    """Deletes a user's feedback: contexts and outcomes become 0, and the rows are never drawn.
+    """Deletes the feedback to a user's requests, and that to requests that were shown the user's examples.
+
+    Contexts hold embeddings of both. They and outcomes become 0, and the rows are never drawn.
 
     Args:
       buffer: where from.
       user: the number that the feedback was added with.
     """
-    return blank_rows(buffer, buffer.feedback.users == user)
-
-
-def blank_rows(buffer: ReplayBuffer, gone: Bool[Array, "C"]) -> ReplayBuffer:
-    """Makes rows as if there had been no feedback in them.
-
-    Args:
-      buffer: where the rows are.
-      gone: ``[C]``, True for these rows.
-    """
+    gone = (buffer.feedback.users == user) | (buffer.feedback.owners == user).any(-1)
 
     def blank(column, empty):
         return jnp.where(gone.reshape(-1, *(1,) * (column.ndim - 1)), empty, column)

@@ -22,17 +22,22 @@ def state_of(rows):
     for partition in (0, 1):
         own = PARTITIONS == partition
         indices[partition] = INDEX.insert(INDEX.init(), ids[own], rows.requests[own])
-    zeros = jnp.zeros(8, jnp.int32)
-    feedback = serving.RouterFeedback(jnp.asarray(rows.requests), zeros, zeros - 1, jnp.ones(8), jnp.asarray(USERS))
-    buffer = serving.add_feedback(serving.init_buffer(8, WIDTH, 2), feedback, jnp.ones(8, bool), jax.random.key(0))
-    neighbours = np.roll(ids, 1)  # the request of each user with the example of the one before
+    zeros, neighbours = jnp.zeros(8, jnp.int32), np.roll(ids, 1)  # each request with the example of the one before
+    owners = np.stack([USERS[neighbours], np.full(8, -1)], 1)
+    # A context with one example holds its embedding as it is.
+    contexts = np.concatenate([rows.requests, rows.requests[neighbours]], 1)
+    said = serving.RouterFeedback(contexts, zeros, zeros - 1, jnp.ones(8), jnp.asarray(USERS), owners)
+    buffer = serving.init_buffer(8, 2 * WIDTH, 2, max_examples=2)
+    buffer = serving.add_feedback(buffer, jax.tree.map(jnp.asarray, said), jnp.ones(8, bool), jax.random.key(0))
     pairs = serving.collect_feedback(table, rows.requests, neighbours, np.ones(8), USERS)
     return ServingState(table, indices, serving.plan_replays(table, 0.0, budget=8), buffer, pairs)
 
 
 def holds(state, vector):
     """True where a row of any array in the state is a vector, or a multiple of it."""
-    rows = [leaf.reshape(-1, WIDTH) for leaf in jax.tree.leaves(state) if leaf.ndim and leaf.shape[-1] == WIDTH]
+    rows = [
+        leaf.reshape(-1, WIDTH) for leaf in jax.tree.leaves(state) if leaf.ndim and leaf.shape[-1] in (WIDTH, 2 * WIDTH)
+    ]
     lengths = [np.linalg.norm(each, axis=-1) for each in rows]
     cosines = [
         np.abs(each @ vector) / np.where(length > 0, length, 1) for each, length in zip(rows, lengths, strict=True)
@@ -54,16 +59,10 @@ def test_no_trace_stays_and_others_keep_theirs():
     }  # fmt: skip
     assert before.plan.ids.tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
     assert host.plan.ids.tolist() == [7, 6, 5, 4, 3, -1, 1, -1] and host.plan.where.sum() == 6
-    assert host.buffer.feedback.users.tolist() == [-1, 2, -1, 2, 5, 6, 3, 3]
-    assert (host.buffer.priorities > 0).tolist() == (USERS != 1).tolist()
     # Rows 0 and 2 are requests of user 1; 1 and 3 are requests of others with an example of user 1.
-    assert host.pairs.where.tolist() == [False] * 4 + [True] * 4
-    assert host.pairs.users.tolist() == [-1] * 4 + [5, 6, 3, 3] and host.pairs.owners.tolist() == [-1] * 4 + [
-        2,
-        5,
-        6,
-        3,
-    ]
+    assert host.buffer.feedback.users.tolist() == host.pairs.users.tolist() == [-1] * 4 + [5, 6, 3, 3]
+    assert host.buffer.feedback.owners[:, 0].tolist() == host.pairs.owners.tolist() == [-1] * 4 + [2, 5, 6, 3]
+    assert (host.buffer.priorities > 0).tolist() == host.pairs.where.tolist() == [False] * 4 + [True] * 4
     again, ids = serving.forget_user(after, INDEX, 0, 1)
     assert ids.size == 0
     assert all(map(np.array_equal, jax.tree.leaves(host), jax.tree.leaves(on_host(again))))

@@ -12,11 +12,12 @@ sample_rows = jax.jit(serving.sample_rows, static_argnames=("batch_size", "alpha
 forget_feedback = jax.jit(serving.forget_feedback)
 
 
-def rows(values, users=None):
+def rows(values, users=None, owners=None):
     values = jnp.asarray(values, jnp.float32)
     ints = jnp.zeros(len(values), jnp.int32)
     users = ints if users is None else jnp.asarray(users, jnp.int32)
-    return serving.RouterFeedback(values[:, None] * jnp.ones((1, 2)), ints, ints - 1, values, users)
+    owners = jnp.full((len(values), 5), -1) if owners is None else jnp.asarray(owners)
+    return serving.RouterFeedback(values[:, None] * jnp.ones((1, 2)), ints, ints - 1, values, users, owners)
 
 
 def add(buffer, values, where=None, users=None):
@@ -76,5 +77,5 @@ def test_nothing_of_a_forgotten_user_stays_and_nothing_is_drawn_of_it():
 
 
 def test_sizes_below_one_are_refused():
-    with pytest.raises(ValueError, match="at least 1, got 0, 2, 3"):
+    with pytest.raises(ValueError, match="at least 1, got 0, 2, 3, 5"):
         serving.init_buffer(0, 2, 3)

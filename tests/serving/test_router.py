@@ -116,4 +116,5 @@ def test_an_empty_buffer_teaches_nothing(params):
 def feedback(contexts, models, opponents, outcomes):
     users = jnp.zeros(len(models), jnp.int32)
     ints = (jnp.asarray(column, jnp.int32) for column in (models, opponents))
-    return serving.RouterFeedback(jnp.asarray(contexts, jnp.float32), *ints, jnp.asarray(outcomes, jnp.float32), users)
+    contexts, outcomes = (jnp.asarray(column, jnp.float32) for column in (contexts, outcomes))
+    return serving.RouterFeedback(contexts, *ints, outcomes, users, jnp.full((len(models), 5), -1))
