@@ -19,7 +19,7 @@ COSTS = np.array([0.1, 1.0], np.float32)
 TOPIC, SUBJECT, QUESTION, PHRASING = 1.0, 0.45, 0.45, 0.2
 """Lengths of the parts of a request's embedding."""
 TRACE, TRACE_NOISE = 0.6, 0.5  # of goodness in an answer's embedding, and what covers it
-HELP, HARM, SATURATION = 1.0, 0.2, 2.4
+HELP, HARM, SATURATION = 1.0, 0.2, 3.0
 """An example's effect on the log-odds: up, down, and what all of them together can bring at most."""
 SEEN, UNSEEN = 0.6, 0.3  # standard deviations of difficulty: what embeddings show, and what they do not
 REUSED_OTHER = 0.05  # the quality of an answer to another question

@@ -18,6 +18,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxalign.typing import Params
 
 
+SPREAD = 0.03  # of the last layer's weights at the start, as a variance
+
+
 class RouterConfig(NamedTuple):
     """Sizes of a router. By default one for contexts of width 772 and two models has 0.50 M parameters."""
 
@@ -44,8 +47,11 @@ class Member(nn.Module):
     def __call__(self, contexts: Float[Array, "*batch F"]) -> Float[Array, "*batch M"]:
         hidden = nn.relu(nn.Dense(self.width, name="first")(contexts))
         hidden = nn.relu(nn.Dense(self.width, name="second")(hidden))
-        # What is linear in embeddings is learnt of little feedback by a linear part.
-        return nn.Dense(self.num_models, name="last")(hidden) + nn.Dense(self.num_models, name="linear")(contexts)
+        # What is linear in embeddings is learnt of little feedback by a linear part. Both begin small: of what no
+        # feedback was like, the mean of all is believed, which the biases learn first.
+        small = nn.initializers.variance_scaling(SPREAD, "fan_in", "normal")
+        deep = nn.Dense(self.num_models, kernel_init=small, name="last")(hidden)
+        return deep + nn.Dense(self.num_models, kernel_init=nn.initializers.zeros, name="linear")(contexts)
 
 
 def init_router(key: PRNGKeyArray, config: RouterConfig, width: int) -> Params:
