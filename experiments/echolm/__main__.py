@@ -22,6 +22,7 @@ ours; exploration is Thompson sampling from an ensemble.
 
 import dataclasses
 import pathlib
+from typing import Literal
 
 import numpy as np
 
@@ -59,7 +60,8 @@ DRAWN = (ECHOLM, LOAD_BLIND, SMALL_ONLY, SMALL_CHOSEN, LARGE_ONLY, REUSE, ORACLE
 class Config:
     """One run; every field is a flag."""
 
-    num_requests: tuple[Count, CountOrNone] = (600, 6000)  # earlier ones, the first examples; and those that are served
+    task: Literal["made", "duplicates", "outcomes", "intents", "sums"] = "made"  # a made world, or real data
+    num_requests: tuple[Count, CountOrNone] = (600, 10_000)  # earlier ones, the first examples; and those that are served
     load: Positive = 1.0  # times 5.5 requests a second, or times the trace's own rate
     trace: str = ""  # arrivals and lengths, a parquet file as of Azure's trace of 2023; none: they are drawn
     policies: Policies = Policies()  # what the policies weigh

@@ -16,12 +16,12 @@ CANDIDATES = 64  # of the first stage
 MOST_EXAMPLES = 5
 NUM_MODELS = 2
 THRESHOLDS = (0.0, 0.3, 0.45, 0.6, 0.75)
-EXPLORED = 0.2  # share of the batches in which a threshold is tried at random
-import os
-FEEDBACK = int(os.environ.get("FB", 4096))  # rows that are kept for the router
+EXPLORED = 0.2  # share of the requests that try any threshold
+STRAY = 0.03  # share of the requests that go to any model
+FEEDBACK = 4096  # rows that are kept for the router
 PAIRS = 2048  # of a request and an example, that are kept for the proxy model
-OPTIMIZER = optax.adamw(float(os.environ.get("LR","1e-3")), weight_decay=float(os.environ.get("WD","0.1")))
-UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=256, steps=int(os.environ.get("ST","12")), alpha=0.3)
+OPTIMIZER = optax.adamw(1e-3, weight_decay=0.1)
+UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=256, steps=2, alpha=0.3)
 PROXY_LOSS = serving.make_proxy_loss()
 
 
@@ -112,7 +112,7 @@ def route(policy: Policy, table, key, queries, chosen, penalties):
     examples = table.requests[jnp.maximum(chosen.ids, 0)]
     contexts = serving.router_contexts(queries, examples, chosen.utilities, chosen.where)
     logits = serving.router_logits(policy.router.params, contexts)
-    decision = serving.choose_models(key, logits, penalties, least=float(os.environ.get("LE","0.01")))
+    decision = serving.choose_models(key, logits, penalties, least=STRAY)
     return Routed(contexts, decision.models, jax.nn.sigmoid(logits).mean(0))
 
 

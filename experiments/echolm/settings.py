@@ -13,7 +13,7 @@ class Policies:
     load_weight: Rate = 1.0  # the most that a full load adds to it
     load_threshold: Rate = 0.8  # of the large model: requests in service and waiting, divided by slots
     half_life: Positive = 10.0  # seconds, of the moving average of the load
-    rated: Share = 0.2  # of the answers, that users rate
+    rated: Share = 0.4  # of the answers, that users rate
     asked: Share = 0.2  # of the requests in doubt, for which a second answer is had and compared
     probed: Share = 0.03  # of the requests, of which candidates are tried one by one
     learn_every: Count = 64  # requests between steps of learning

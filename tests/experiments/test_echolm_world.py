@@ -30,9 +30,9 @@ def test_examples_that_help_raise_the_small_model_alone_and_others_lower_it(made
     harmed = world.qualities(made, questions, np.zeros(2), np.array([1, 5]))
     assert (helped[:, SMALL] > plain[:, SMALL]).all() and (harmed[:, SMALL] < plain[:, SMALL]).all()
     np.testing.assert_array_equal(helped[:, LARGE], plain[:, LARGE])
-    # One example that helps moves the log-odds by 2.4 (1 - exp(-1 / 2.4)) = 0.818, five that do not by -1.
+    # One example that helps moves the log-odds by 3 (1 - exp(-1 / 3)) = 0.850, five that do not by -1.
     moved = np.log(helped / (1 - helped)) - np.log(plain / (1 - plain))
-    assert moved[0, SMALL] == pytest.approx(0.818, abs=2e-3)
+    assert moved[0, SMALL] == pytest.approx(0.850, abs=2e-3)
     moved = np.log(harmed / (1 - harmed)) - np.log(plain / (1 - plain))
     assert moved[1, SMALL] == pytest.approx(-1.0, abs=2e-3)
 
