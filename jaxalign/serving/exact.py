@@ -59,8 +59,7 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
     def search(state: ExactState, queries: Numbers, k: int) -> Hits:
         inputs.check_least(1, k=k)
         queries = inputs.check_vectors(width, queries, "queries")
-        hits = search_exactly(state, inputs.pad_rows(queries), k)
-        return jax.tree.map(lambda each: each[: len(queries)], hits)
+        return first(search_exactly(state, inputs.pad_rows(queries), k), len(queries))
 
     def contents(state: ExactState) -> tuple[np.ndarray, np.ndarray]:
         return live_rows(state.ids, state.vectors)
@@ -77,8 +76,9 @@ def put(state: ExactState, ids: Int[np.ndarray, "N"], vectors: Float[np.ndarray,
     """Inserts rows that were checked, and doubles the capacity as often as they need."""
     padded = inputs.pad_ids(ids)
     state = state._replace(ids=forget(state.ids, padded))
-    capacity = max(len(state.ids), inputs.power_of_two(int(jnp.sum(state.ids >= 0)) + len(ids)))
-    return _write(_grow(state, capacity), padded, inputs.pad_rows(vectors))
+    capacity = max(len(state.ids), inputs.power_of_two(count(state.ids) + len(ids)))
+    state = _grow(state, capacity) if capacity > len(state.ids) else state
+    return _write(state, padded, inputs.pad_rows(vectors))
 
 
 def erase(state: ExactState, ids: Int[np.ndarray, "N"]) -> ExactState:
@@ -123,6 +123,16 @@ def best(ids: Int[Array, "*batch M"], similarities: Float[Array, "*batch M"], k:
     return Hits(ids, jnp.pad(similarities, spare, constant_values=-jnp.inf))
 
 
+def first(hits: Hits, number: int) -> Hits:
+    """Returns the hits of the first queries, those behind being padding."""
+    return hits if len(hits.ids) == number else Hits(*(each[:number] for each in hits))
+
+
+def count(ids: Int[Array, "*rows"]) -> int:
+    """Returns how many rows are not free."""
+    return int(np.count_nonzero(np.asarray(ids) >= 0))
+
+
 def live_rows(
     ids: Int[Array, "*rows"], vectors: Float[Array, "*rows D"]
 ) -> tuple[Int[np.ndarray, "N"], Float[np.ndarray, "N D"]]:
@@ -133,11 +143,11 @@ def live_rows(
     return ids[rows], np.asarray(vectors).reshape(len(ids), vectors.shape[-1])[rows]
 
 
+@functools.partial(jax.jit, static_argnames="capacity")
 def _grow(state: ExactState, capacity: int) -> ExactState:
     spare = capacity - len(state.ids)
-    if not spare:
-        return state
-    return ExactState(jnp.pad(state.ids, (0, spare), constant_values=-1), jnp.pad(state.vectors, ((0, spare), (0, 0))))
+    ids = jnp.pad(state.ids, (0, spare), constant_values=-1)
+    return ExactState(ids, jnp.pad(state.vectors, ((0, spare), (0, 0))))
 
 
 @jax.jit

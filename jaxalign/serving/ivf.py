@@ -70,10 +70,10 @@ def ivf_index(
         if not len(ids):
             return state
         state = _forget(state, inputs.pad_ids(ids))
-        if int(jnp.sum(state.recent.ids >= 0)) + len(ids) <= most:
+        if exact.count(state.recent.ids) + len(ids) <= most:
             return state._replace(recent=exact.put(state.recent, ids, vectors))
         added = exact.put(state.recent, ids, vectors)
-        number = int(jnp.sum(state.blocks.ids >= 0)) + int(jnp.sum(added.ids >= 0))
+        number = exact.count(state.blocks.ids) + exact.count(added.ids)
         wanted = min(clusters or _nearest_power(np.sqrt(probes * number)), number)
         chosen = choose_clusters(state.blocks, added, wanted, number, _budget(state.blocks, probes), seed)
         # With its full capacity from the start, so that searches see one shape of it.
@@ -93,7 +93,7 @@ def ivf_index(
             hits = exact.search_exactly(state.recent, inputs.pad_rows(queries), k)
         else:
             hits = search_blocks(state, inputs.pad_rows(queries), k, _budget(state.blocks, probes))
-        return jax.tree.map(lambda each: each[: len(queries)], hits)
+        return exact.first(hits, len(queries))
 
     def contents(state: IvfState) -> tuple[np.ndarray, np.ndarray]:
         parts = zip(
