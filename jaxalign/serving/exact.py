@@ -27,7 +27,8 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
     """Makes an index that compares a query with every vector.
 
     The capacity doubles when it is full; queries and inserts are padded to powers of two, so that programs are compiled
-    once for each capacity and power. States are pytrees and never change: an insert or delete copies the store.
+    once for each capacity and power. States are pytrees and never change: an insert or delete copies the store. The
+    cosines of all queries of a search with all rows are in memory at once.
 
     Args:
       width: how many numbers a vector has, D.
@@ -53,8 +54,8 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
         return put(state, ids, vectors) if len(ids) else state
 
     def delete(state: ExactState, ids: Numbers) -> ExactState:
-        ids = inputs.check_ids(ids)
-        return erase(state, ids) if len(ids) else state
+        left = forget(state.ids, inputs.pad_ids(inputs.check_ids(ids)))
+        return erase(state, left) if count(left) < count(state.ids) else state
 
     def search(state: ExactState, queries: Numbers, k: int) -> Hits:
         inputs.check_least(1, k=k)
@@ -81,9 +82,14 @@ def put(state: ExactState, ids: Int[np.ndarray, "N"], vectors: Float[np.ndarray,
     return _write(state, padded, inputs.pad_rows(vectors))
 
 
-def erase(state: ExactState, ids: Int[np.ndarray, "N"]) -> ExactState:
-    """Deletes ids that were checked, and makes the vectors of all free rows 0."""
-    left = forget(state.ids, inputs.pad_ids(ids))
+@jax.jit
+def erase(state: ExactState, left: Int[Array, "C"]) -> ExactState:
+    """Returns the store with these ids, and 0 for the vectors of all free rows.
+
+    Args:
+      state: the store.
+      left: its ids, -1 for those to delete.
+    """
     return ExactState(left, clear(left, state.vectors))
 
 

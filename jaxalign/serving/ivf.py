@@ -74,18 +74,18 @@ def ivf_index(
         if exact.count(state.recent.ids) + len(ids) <= most:
             return state._replace(recent=exact.put(state.recent, ids, vectors))
         added = exact.put(state.recent, ids, vectors)
-        number = exact.count(state.blocks.ids) + exact.count(added.ids)
+        number = _count(state._replace(recent=added))
         wanted = min(clusters or _nearest_power(np.sqrt(probes * number)), number)
         chosen = choose_clusters(state.blocks, added, wanted, number, _budget(state.blocks, probes), seed)
         # With its full capacity from the start, so that searches see one shape of it.
         return IvfState(exact.empty(width, most), pack(state.blocks, added, chosen))
 
     def delete(state: IvfState, ids: Numbers) -> IvfState:
-        ids = inputs.check_ids(ids)
-        if not len(ids):
+        left = _forget(state, inputs.pad_ids(inputs.check_ids(ids)))
+        if _count(left) == _count(state):
             return state
-        left = _forget(state, inputs.pad_ids(ids))
-        return IvfState(exact.erase(state.recent, ids), erase(left.blocks))
+        # Both, wherever the ids are now: what a later insert replaced is still in the other.
+        return IvfState(exact.erase(state.recent, left.recent.ids), erase(left.blocks))
 
     def search(state: IvfState, queries: Numbers, k: int) -> Hits:
         inputs.check_least(1, k=k)
@@ -138,6 +138,10 @@ def _budget(blocks: Blocks, probes: int) -> int:
     """How many blocks a query scans: the average number of a cluster's, ``probes`` times."""
     number = len(blocks.owners)
     return min(number, -(-probes * number // max(len(blocks.centres), 1)))
+
+
+def _count(state: IvfState) -> int:
+    return exact.count(state.recent.ids) + exact.count(state.blocks.ids)
 
 
 def _nearest_power(number: float) -> int:
