@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from experiments.common.report import Figures
-from experiments.common.task import estimates, exactly
+from experiments.common.task import estimates
 from experiments.echolm.question_pairs import Pairs, components, pieces, tfidf_cosines, words
 from jaxalign import serving
 from jaxalign.io.report import Estimate
@@ -120,18 +120,17 @@ def by_threshold(
     similarities: Mapping[str, Float[np.ndarray, "P"]], same: Bool[np.ndarray, "P"], groups: Int[np.ndarray, "P"]
 ) -> Figures:
     """Returns what reuse is worth from each threshold on: hits, the false ones among them, and those it should find."""
-    figures = {}
+    parts = {}
     for name, found in similarities.items():
         for threshold in THRESHOLDS:
             hit = found >= threshold
-            parts = {
+            parts[f"{name}, {threshold:g}"] = {
                 "hits": (hit, np.ones(len(hit), bool)),
                 "precision": (hit & same, hit),
                 "recall": (hit & same, same),
                 "false hits": (hit & ~same, hit),
             }
-            figures[f"{name}, {threshold:g}"] = _shares(parts, groups)
-    return figures
+    return _shares(parts, groups)
 
 
 def find_nearest(
@@ -176,16 +175,15 @@ def _by_rank(nearest, asked, topics, meanings) -> Figures:
     meaning = real & (meanings[nearest] == meanings[asked, None])
     has = np.bincount(meanings)[meanings[asked]] > 1
     linked = np.bincount(topics)[topics[asked]] > 1
-    figures: dict[str, dict[str, Estimate]] = {}
-    for k in (1, 3, 5, 10):
-        parts = {
+    parts = {
+        f"k = {k}": {
             "one of the topic": (topic[:, :k].any(axis=1) & linked, linked),
             "one of the same meaning, if any": (meaning[:, :k].any(axis=1) & has, has),
+            "share of the topic among them": (topic[:, :k].sum(axis=1), real[:, :k].sum(axis=1)),
         }
-        shares = _shares(parts, topics[asked])
-        mean = np.mean(topic[:, :k])
-        figures[f"k = {k}"] = shares | {"share of the topic among them": exactly(float(mean))}
-    return figures
+        for k in (1, 3, 5, 10)
+    }
+    return _shares(parts, topics[asked])
 
 
 def _nearest_by_threshold(nearest, cosines, asked, topics, meanings) -> Figures:
@@ -194,28 +192,27 @@ def _nearest_by_threshold(nearest, cosines, asked, topics, meanings) -> Figures:
     meaning = (nearest >= 0) & (meanings[nearest] == meanings[asked])
     has = np.bincount(meanings)[meanings[asked]] > 1
     every = np.ones(len(asked), bool)
-    figures = {}
+    parts = {}
     for threshold in (-1.0, *THRESHOLDS):
         hit = cosines >= threshold
-        parts = {
+        parts["any" if threshold < 0 else f"{threshold:g}"] = {
             "hits": (hit, every),
             "of the topic": (hit & topic, hit),
             "topic recall": (hit & topic, every),
             "of the same meaning": (hit & meaning, hit),
             "meaning recall": (hit & meaning, has),
         }
-        figures["any" if threshold < 0 else f"{threshold:g}"] = _shares(parts, topics[asked])
-    return figures
+    return _shares(parts, topics[asked])
 
 
-def _shares(
-    parts: Mapping[str, tuple[Bool[np.ndarray, "M"], Bool[np.ndarray, "M"]]], groups: Int[np.ndarray, "M"]
-) -> dict[str, Estimate]:
-    """Shares by name with intervals, groups being resampled; one of nothing is left out."""
+def _shares(parts: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], groups: Int[np.ndarray, "M"]) -> Figures:
+    """Sums over sums, ``[M]`` each, with intervals, groups being resampled; one over nothing is left out."""
     _, groups = np.unique(groups, return_inverse=True)
     ratios = {
-        name: Ratio(*(jnp.asarray(np.bincount(groups, weights=side), jnp.float32) for side in both))
-        for name, both in parts.items()
+        (rule, name): Ratio(*(jnp.asarray(np.bincount(groups, weights=side), jnp.float32) for side in both))
+        for rule, row in parts.items()
+        for name, both in row.items()
         if both[1].any()
     }
-    return estimates(ratios)
+    found = estimates(ratios)  # all at once: they share their resamples
+    return {rule: {name: found[rule, name] for name in row if (rule, name) in found} for rule, row in parts.items()}

@@ -13,6 +13,7 @@ from tools.benchmarks.measure import Table
 
 NEAREST = 10
 DIRECTIONS = 64  # in which topics lie, as embeddings of texts lie in few of theirs
+SPREAD, NOISE = 0.7, 0.3  # of vectors around their topic, in these directions and in all
 PATIENCE = 20.0  # seconds of single inserts: each copies the exact index
 
 
@@ -101,12 +102,12 @@ def example(case: Case) -> tuple[np.ndarray, np.ndarray]:
     topics = rng.standard_normal((case.topics, DIRECTIONS), dtype=np.float32)
 
     def around(places):
-        inside = topics[places] + 1.5 * rng.standard_normal((len(places), DIRECTIONS), dtype=np.float32)
-        return inside @ directions + 0.5 * rng.standard_normal((len(places), case.width), dtype=np.float32)
+        inside = topics[places] + SPREAD * rng.standard_normal((len(places), DIRECTIONS), dtype=np.float32)
+        return inside @ directions + NOISE * rng.standard_normal((len(places), case.width), dtype=np.float32)
 
     vectors = around(rng.integers(case.topics, size=case.rows))
     asked = vectors[rng.choice(case.rows, case.queries)]
-    return vectors, asked + 0.5 * rng.standard_normal(asked.shape, dtype=np.float32)
+    return vectors, asked + NOISE * rng.standard_normal(asked.shape, dtype=np.float32)
 
 
 def fill(index: VectorIndex, vectors: np.ndarray) -> tuple[Any, float]:
