@@ -17,7 +17,7 @@ from tools.benchmarks.measure import Table, describe_machine, within
 
 Name = Literal[
     *("token_logps", "shared_prompt", "packed_lists", "generation", "relation_features", "remat"),
-    *("training_grid", "attention", "kernels", "similarity", "candidate_search"),
+    *("training_grid", "attention", "kernels", "similarity", "candidate_search", "retrieval"),
 ]
 OF_MODELS = ("generation", "training_grid")
 """Tables that can be had of some models only."""

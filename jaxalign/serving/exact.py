@@ -27,7 +27,8 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
     """Makes an index that compares a query with every vector.
 
     The capacity doubles when it is full; queries and inserts are padded to powers of two, so that programs are compiled
-    once for each capacity and power. States are pytrees and never change: an insert or delete copies the store.
+    once for each capacity and power. States are pytrees and never change: an insert or delete copies the store. The
+    cosines of all queries of a search with all rows are in memory at once.
 
     Args:
       width: how many numbers a vector has, D.
@@ -53,14 +54,13 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
         return put(state, ids, vectors) if len(ids) else state
 
     def delete(state: ExactState, ids: Numbers) -> ExactState:
-        ids = inputs.check_ids(ids)
-        return erase(state, ids) if len(ids) else state
+        left = forget(state.ids, inputs.pad_ids(inputs.check_ids(ids)))
+        return erase(state, left) if count(left) < count(state.ids) else state
 
     def search(state: ExactState, queries: Numbers, k: int) -> Hits:
         inputs.check_least(1, k=k)
         queries = inputs.check_vectors(width, queries, "queries")
-        hits = search_exactly(state, inputs.pad_rows(queries), k)
-        return jax.tree.map(lambda each: each[: len(queries)], hits)
+        return first(search_exactly(state, inputs.pad_rows(queries), k), len(queries))
 
     def contents(state: ExactState) -> tuple[np.ndarray, np.ndarray]:
         return live_rows(state.ids, state.vectors)
@@ -77,13 +77,19 @@ def put(state: ExactState, ids: Int[np.ndarray, "N"], vectors: Float[np.ndarray,
     """Inserts rows that were checked, and doubles the capacity as often as they need."""
     padded = inputs.pad_ids(ids)
     state = state._replace(ids=forget(state.ids, padded))
-    capacity = max(len(state.ids), inputs.power_of_two(int(jnp.sum(state.ids >= 0)) + len(ids)))
-    return _write(_grow(state, capacity), padded, inputs.pad_rows(vectors))
+    capacity = max(len(state.ids), inputs.power_of_two(count(state.ids) + len(ids)))
+    state = _grow(state, capacity) if capacity > len(state.ids) else state
+    return _write(state, padded, inputs.pad_rows(vectors))
 
 
-def erase(state: ExactState, ids: Int[np.ndarray, "N"]) -> ExactState:
-    """Deletes ids that were checked, and makes the vectors of all free rows 0."""
-    left = forget(state.ids, inputs.pad_ids(ids))
+@jax.jit
+def erase(state: ExactState, left: Int[Array, "C"]) -> ExactState:
+    """Returns the store with these ids, and 0 for the vectors of all free rows.
+
+    Args:
+      state: the store.
+      left: its ids, -1 for those to delete.
+    """
     return ExactState(left, clear(left, state.vectors))
 
 
@@ -123,6 +129,16 @@ def best(ids: Int[Array, "*batch M"], similarities: Float[Array, "*batch M"], k:
     return Hits(ids, jnp.pad(similarities, spare, constant_values=-jnp.inf))
 
 
+def first(hits: Hits, number: int) -> Hits:
+    """Returns the hits of the first queries, those behind being padding."""
+    return hits if len(hits.ids) == number else Hits(*(each[:number] for each in hits))
+
+
+def count(ids: Int[Array, "*rows"]) -> int:
+    """Returns how many rows are not free."""
+    return int(np.count_nonzero(np.asarray(ids) >= 0))
+
+
 def live_rows(
     ids: Int[Array, "*rows"], vectors: Float[Array, "*rows D"]
 ) -> tuple[Int[np.ndarray, "N"], Float[np.ndarray, "N D"]]:
@@ -133,11 +149,11 @@ def live_rows(
     return ids[rows], np.asarray(vectors).reshape(len(ids), vectors.shape[-1])[rows]
 
 
+@functools.partial(jax.jit, static_argnames="capacity")
 def _grow(state: ExactState, capacity: int) -> ExactState:
     spare = capacity - len(state.ids)
-    if not spare:
-        return state
-    return ExactState(jnp.pad(state.ids, (0, spare), constant_values=-1), jnp.pad(state.vectors, ((0, spare), (0, 0))))
+    ids = jnp.pad(state.ids, (0, spare), constant_values=-1)
+    return ExactState(ids, jnp.pad(state.vectors, ((0, spare), (0, 0))))
 
 
 @jax.jit

@@ -5,6 +5,7 @@ Letters in shapes: N rows that are inserted, B queries, D the width of a vector.
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
@@ -113,6 +114,7 @@ def pad_rows(rows: Shaped[np.ndarray, "N *rest"]) -> Shaped[np.ndarray, "M *rest
     return np.pad(rows, [(0, spare)] + [(0, 0)] * (rows.ndim - 1)) if spare else rows
 
 
+@jax.jit
 def unit(vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
     """Returns vectors of length 1 in the same directions; rows of 0 stay so."""
     # Divided by the largest number first: the square of a large or tiny one is beyond float32.

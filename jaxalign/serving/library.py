@@ -76,11 +76,12 @@ def library_index(
         similarities = np.full((len(queries), k), -np.inf, np.float32)
         if len(state) and len(queries):
             found = state.search(queries, min(k, len(state)), threads=threads)
+            # usearch leaves out the axis, and the counts, of a single query.
+            counts = found.counts if len(queries) > 1 else [len(found)]
             found_ids, distances = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
-            counts = np.atleast_1d(found.counts) if hasattr(found, "counts") else [len(found)]
-            for row, count in enumerate(counts):
-                ids[row, :count] = found_ids[row, :count]
-                similarities[row, :count] = 1 - distances[row, :count]
+            for row, number in enumerate(counts):
+                ids[row, :number] = found_ids[row, :number]
+                similarities[row, :number] = 1 - distances[row, :number]
         return Hits(jnp.asarray(ids), jnp.asarray(similarities))
 
     def contents(state: Any) -> tuple[np.ndarray, np.ndarray]:

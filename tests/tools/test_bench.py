@@ -18,6 +18,7 @@ from tools.benchmarks import (
     packed_lists,
     relation_features,
     remat,
+    retrieval,
     shared_prompt,
     similarity,
     token_logps,
@@ -70,6 +71,17 @@ def test_candidate_search_row():
     for by_path in (False, True):
         cells = candidate_search.row(candidate_search.Case(20, (3, 20, 30)), by_path, rounds=1)
         assert len(cells) == len(candidate_search.HEADER) and cells[1:3] == ("20", "53") and float(cells[-1]) >= 0
+
+
+def test_retrieval_rows():
+    case = retrieval.Case(rows=300, width=8, topics=10, queries=5, inserts=4)
+    rows = [dict(zip(retrieval.HEADER, cells, strict=True)) for cells in retrieval.rows(case, rounds=1)]
+    assert [row["index"] for row in rows] == ["exact", "IVF", "usearch"]
+    # Up to 2,048 vectors the second is exact too. 512 rows of 8 numbers and an id, 4 bytes each.
+    assert [row["recall@10"] for row in rows[:2]] == ["1.000", "1.000"] and float(rows[2]["recall@10"]) > 0.9
+    assert retrieval.gibibytes(retrieval.fill(retrieval.indexes(8)["exact"], np.ones((300, 8)))[0]) * 2**30 == 512 * 36
+    assert all(float(row["p50 ms"]) <= float(row["p99 ms"]) for row in rows)
+    assert all(float(row["inserts / s"].replace(",", "")) > 0 for row in rows)
 
 
 def test_token_logps_row():
