@@ -61,7 +61,10 @@ class Config:
     """One run; every field is a flag."""
 
     task: Literal["made", "duplicates", "outcomes", "intents", "sums"] = "made"  # a made world, or real data
-    num_requests: tuple[Count, CountOrNone] = (600, 10_000)  # earlier ones, the first examples; and those that are served
+    num_requests: tuple[Count, CountOrNone] = (
+        600,
+        10_000,
+    )  # earlier ones, the first examples; and those that are served
     load: Positive = 1.0  # times 5.5 requests a second, or times the trace's own rate
     trace: str = ""  # arrivals and lengths, a parquet file as of Azure's trace of 2023; none: they are drawn
     policies: Policies = Policies()  # what the policies weigh

@@ -17,7 +17,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxalign.typing import Params
 
-
 SPREAD = 0.03  # of the last layer's weights at the start, as a variance
 
 
