@@ -5,6 +5,7 @@
 - ``llm``: language models, in this process or on a server, with a file of what they answered.
 - ``protein_model``: protein networks in folders of their own format. ``hierarchy_model``: classifiers with a taxonomy,
   in Hugging Face directories of their encoders with two files more; ``hierarchy_card`` is their README.
+- ``versions``: states that learn while they serve, saved whole and taken back.
 - ``run``: the training loop, its checkpoints, metrics and folder.
 - ``hf``: models and adapters in Hugging Face format.
 - ``cluster``: several processes as one run, and what a run runs on.
@@ -31,5 +32,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "protein_model",
         "report",
         "run",
+        "versions",
     ],
 )
