@@ -12,14 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxalign import metrics, serving
 from jaxalign.typing import EmbedFn
 
-FEATURE_SCALES, PENALTIES = (0.0, 0.05, 0.1, 0.2), (3.0, 10.0, 30.0, 100.0)
+SETTINGS = ((0.05, 3.0), (0.1, 10.0), (0.2, 30.0))
 """What inner folds choose from: how much a feature counts beside a unit embedding, and the ridge penalty."""
-COMBINING_PENALTY = 300.0
+NEIGHBOURS = (50, 150)
+SHARPNESS = 16.0  # of the chances of groups that a regression on their indicators gives
+GROUP_PRIOR = 20.0  # requests at the mean of all, which each group's mean begins with
 FOLDS = 5
 BATCH = 512
 _NUMBER = re.compile(r"\d[\d,]*\.?\d*")
@@ -34,17 +36,20 @@ class Outcomes(NamedTuple):
       strong: ``[N]``, the same of the strong model.
       hints: ``[N, H]``, what else is known of the answers when a router learns, such as how long they are, and nobody
         knows when it decides.
+      groups: ``[N]``, what kind of request each one is, from 0, such as its subject; all 0 where there is one kind.
+        These too are for learning only.
     """
 
     prompts: tuple[str, ...]
     weak: Float[np.ndarray, "N"]
     strong: Float[np.ndarray, "N"]
     hints: Float[np.ndarray, "N H"]
+    groups: Int[np.ndarray, "N"]
 
     def take(self, rows: np.ndarray) -> "Outcomes":
         """Returns some of the rows, by place."""
         prompts = tuple(self.prompts[row] for row in rows)
-        return Outcomes(prompts, self.weak[rows], self.strong[rows], self.hints[rows])
+        return Outcomes(prompts, self.weak[rows], self.strong[rows], self.hints[rows], self.groups[rows])
 
 
 LearnFn = Callable[[Outcomes, Outcomes], Float[np.ndarray, "N"]]
@@ -79,31 +84,31 @@ def features(prompts: Sequence[str]) -> Float[np.ndarray, "N F"]:
     return np.asarray([_features(prompt) for prompt in prompts], np.float64)
 
 
-def make_linear(embed: EmbedFn) -> LearnFn:
+def make_stacked(embed: EmbedFn) -> LearnFn:
     """Makes a learner in two stages on embeddings and features.
 
-    First, ridge regressions on both outcomes, their difference and the hints. Then one regression of the difference on
-    what the first ones say of rows that they have not seen. The scale of features and the penalty are those with the
-    largest APGR on inner folds.
+    First, several simple ones each say what to expect of both models and of their difference: ridge regressions, which
+    also predict the hints; the most similar requests; the group that a request seems to belong to; and the groups of
+    the most similar ones. Then one regression of the difference on what they say of rows that they have not seen, with
+    a penalty so strong (as many as there are rows) that it is near an average of them.
 
     Args:
       embed: makes embeddings of texts, which are scaled to length 1.
     """
 
     def learn(train: Outcomes, test: Outcomes) -> Float[np.ndarray, "N"]:
-        vectors, others = (_unit(embed(each.prompts)) for each in (train, test))
-        counted, other_counts = _standardise(features(train.prompts), features(test.prompts))
-        targets = _targets(train)
+        rows = _unit(embed(train.prompts)), features(train.prompts)
+        others = _unit(embed(test.prompts)), features(test.prompts)
         inner = folds_of(train.prompts, 0)
-        found = []
-        for scale in FEATURE_SCALES:
-            inputs = np.hstack([vectors, scale * counted])
-            for penalty, said in zip(PENALTIES, _unseen(inputs, targets, inner), strict=True):
-                found.append((_apgr(train, said[:, 0]), scale, penalty, said))
-        _, scale, penalty, said = max(found, key=lambda each: each[0])
-        whole = _ridges(np.hstack([vectors, scale * counted]), targets, (penalty,))[0]
-        inputs, others = _standardise(said, whole(np.hstack([others, scale * other_counts])))
-        return _ridges(inputs, targets[:, :1], (COMBINING_PENALTY,))[0](others)[:, 0]
+        parts = [(np.flatnonzero(inner != fold), np.flatnonzero(inner == fold)) for fold in range(FOLDS)]
+        setting = _choose_setting(train, rows, parts)
+        told = _expect(train, rows, others, setting)
+        said = np.zeros((len(train.prompts), told.shape[1]))
+        for known, new in parts:
+            said[new] = _expect(train.take(known), _part(rows, known), _part(rows, new), setting)
+        inputs, other_inputs = _standardise(said, told)
+        gains = (train.strong - train.weak)[:, None]
+        return _ridge(inputs, gains, len(inputs))(other_inputs)[:, 0]
 
     return learn
 
@@ -160,33 +165,58 @@ def _fit_network(inputs, outcomes, key, steps: int):
     return fit(serving.init_router(start_key, config, inputs.shape[1]))
 
 
-def _unseen(inputs, targets, folds) -> list[np.ndarray]:
-    """What regressions with each penalty say of the rows that they have not learnt from."""
-    said = [np.zeros_like(targets) for _ in PENALTIES]
-    for fold in range(FOLDS):
-        out = folds == fold
-        for each, fitted in zip(said, _ridges(inputs[~out], targets[~out], PENALTIES), strict=True):
-            each[out] = fitted(inputs[out])
-    return said
-
-
-def _ridges(inputs, targets, penalties) -> list[Callable]:
-    """Ridge regressions with an intercept for each penalty, by one decomposition."""
-    centre, level = inputs.mean(axis=0), targets.mean(axis=0)
-    values, basis = np.linalg.eigh((inputs - centre).T @ (inputs - centre))
-    toward = basis.T @ ((inputs - centre).T @ (targets - level))
-    weights = [basis @ (toward / (values + penalty)[:, None]) for penalty in penalties]
-    return [lambda others, each=each: (others - centre) @ each + level for each in weights]
-
-
-def _targets(train: Outcomes) -> np.ndarray:
+def _expect(train: Outcomes, rows, others, setting) -> Float[np.ndarray, "N P"]:
+    """What each simple learner says of other requests, side by side; the first column is a ridge's of the gain."""
+    inputs, other_inputs = _inputs(rows, others, setting[0])
+    outcomes = _outcomes(train)
     hints = _standardise(train.hints, train.hints)[0]
-    return np.column_stack([train.strong - train.weak, train.weak, train.strong, hints])
+    indicators = np.eye(train.groups.max() + 1)[train.groups]
+    predicted = _ridge(inputs, np.hstack([outcomes, hints, indicators]), setting[1])(other_inputs)
+    direct, logits = np.split(predicted, [outcomes.shape[1] + hints.shape[1]], axis=1)
+    chances = np.asarray(jax.nn.softmax(SHARPNESS * logits, axis=1))
+    counts = indicators.sum(axis=0)[:, None]
+    by_group = (indicators.T @ outcomes + GROUP_PRIOR * outcomes.mean(axis=0)) / (counts + GROUP_PRIOR)
+    most = min(NEIGHBOURS[-1], len(outcomes))
+    cosines = others[0].astype(np.float32) @ rows[0].astype(np.float32).T
+    near = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
+    near = np.take_along_axis(near, np.argsort(-np.take_along_axis(cosines, near, 1), axis=1), 1)
+    neighbours = [outcomes[near[:, :count]].mean(axis=1) for count in NEIGHBOURS]
+    kinds = by_group[train.groups[near[:, : NEIGHBOURS[0]]]].mean(axis=1)
+    return np.hstack([direct, chances @ by_group, kinds, *neighbours])
 
 
-def _apgr(train: Outcomes, scores) -> float:
-    parts = (jnp.asarray(each, jnp.float32) for each in (train.weak, train.strong, scores))
-    return float(metrics.average_performance_gap_recovered(*parts))
+def _choose_setting(train: Outcomes, rows, parts) -> tuple[float, float]:
+    """The setting with which ridge regressions of the gain have the largest APGR on requests they have not seen."""
+    gains, found = (train.strong - train.weak)[:, None], {}
+    for scale, penalty in SETTINGS:
+        said = np.zeros(len(gains))
+        for known, new in parts:
+            inputs, others = _inputs(_part(rows, known), _part(rows, new), scale)
+            said[new] = _ridge(inputs, gains[known], penalty)(others)[:, 0]
+        scores = (jnp.asarray(each, jnp.float32) for each in (train.weak, train.strong, said))
+        found[scale, penalty] = float(metrics.average_performance_gap_recovered(*scores))
+    return max(found, key=found.get)
+
+
+def _inputs(rows, others, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    counted, other_counts = _standardise(rows[1], others[1])
+    return np.hstack([rows[0], scale * counted]), np.hstack([others[0], scale * other_counts])
+
+
+def _part(rows, places) -> tuple[np.ndarray, ...]:
+    return tuple(each[places] for each in rows)
+
+
+def _ridge(inputs, targets, penalty: float) -> Callable[[np.ndarray], np.ndarray]:
+    """A ridge regression with an intercept."""
+    centre, level = inputs.mean(axis=0), targets.mean(axis=0)
+    moments = (inputs - centre).T @ (inputs - centre) + penalty * np.eye(inputs.shape[1])
+    weights = np.linalg.solve(moments, (inputs - centre).T @ (targets - level))
+    return lambda others: (others - centre) @ weights + level
+
+
+def _outcomes(train: Outcomes) -> Float[np.ndarray, "N 3"]:
+    return np.column_stack([train.strong - train.weak, train.weak, train.strong])
 
 
 def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

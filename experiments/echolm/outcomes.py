@@ -3,7 +3,7 @@
     outcomes = read_outcomes("../shared/data/routellm/gsm8k.parquet")
     learners = {
         "words": outcome_routers.learn_words,
-        "linear": outcome_routers.make_linear(encoder),
+        "stacked": outcome_routers.make_stacked(encoder),
         "network": outcome_routers.make_network(encoder),
     }
     measured = measure(outcomes, learners, seed=0)
@@ -72,7 +72,7 @@ def read_outcomes(path: str | pathlib.Path) -> Read:
     if not kept:
         raise ValueError(f"{path}: expected rows that are not contaminated, got none among {len(rows)}")
     weak, strong = (np.asarray([float(row[name]) for row in kept]) for name in ("mixtral_correct", "gpt4_correct"))
-    return Read(Outcomes(tuple(row["prompt"] for row in kept), weak, strong, _hints(kept)), len(rows) - len(kept))
+    return Read(Outcomes(tuple(row["prompt"] for row in kept), weak, strong, *_hints(kept)), len(rows) - len(kept))
 
 
 def route(outcomes: Outcomes, learn: LearnFn, seed: int) -> np.ndarray:
@@ -160,18 +160,14 @@ def _last_number(text: str) -> str:
     return (_NUMBER.findall(text) or [""])[-1].rstrip(".")
 
 
-def _hints(rows) -> np.ndarray:
-    """What routers may learn beside right and wrong: the subject, or how long answers are and how their numbers look.
+def _hints(rows) -> tuple[np.ndarray, np.ndarray]:
+    """What routers may learn beside right and wrong: how long answers are and how their numbers look; the subjects.
 
     Marks of numbers are strict about their form, so that whether an answer ends in a decimal fraction matters.
     """
     if "subject" in rows[0]:
-        subjects = sorted({row["subject"] for row in rows})
-        return np.asarray([[float(row["subject"] == subject) for subject in subjects] for row in rows])
-    answers = [(row["gpt4_response"], row["mixtral_response"]) for row in rows]
-    return np.asarray(
-        [
-            [np.log1p(len(text)) for text in pair] + [float("." in _last_number(text)) for text in pair]
-            for pair in answers
-        ]
-    )
+        return np.zeros((len(rows), 0)), np.unique([row["subject"] for row in rows], return_inverse=True)[1]
+    pairs = [(row["gpt4_response"], row["mixtral_response"]) for row in rows]
+    lengths = [[np.log1p(len(text)) for text in pair] for pair in pairs]
+    fractions = [[float("." in _last_number(text)) for text in pair] for pair in pairs]
+    return np.hstack([lengths, fractions]), np.zeros(len(rows), int)

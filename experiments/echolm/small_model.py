@@ -26,7 +26,7 @@ from jaxalign.typing import EmbedFn, GenerateFn, ScoreOptionsFn
 
 ALONE, RANDOM, CHOSEN, REUSE = "no examples", "random examples", "chosen examples", "nearest answer, reused"
 STOP = ("\nQuestion:", "\nRequest:")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<!\d)-?\d[\d,]*(?:\.\d+)?")
 
 
 class Case(NamedTuple):
