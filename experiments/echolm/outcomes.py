@@ -119,12 +119,13 @@ def measure_scores(outcomes: Outcomes, scores: Mapping[str, np.ndarray], *, num_
     # Places stand for numbers, whose differences float32 may not hold.
     orders = jnp.asarray([np.unique(each, return_inverse=True)[1] for each in routed.values()], jnp.float32)
 
-    def statistic(times):
+    def statistic(times, weak, strong, orders):
         found = jax.vmap(lambda one: _figures(weak, strong, one, times))(orders)
         return jnp.stack([found, found - found[names.index(floor)][None]])
 
-    values = jax.jit(statistic)(jnp.ones(len(weak)))
-    ends = metrics.bootstrap_statistic(jax.random.key(0), statistic, len(weak), num_resamples=num_resamples)
+    data = weak, strong, orders
+    values = jax.jit(statistic)(jnp.ones(len(weak)), *data)
+    ends = metrics.bootstrap_statistic(jax.random.key(0), statistic, len(weak), *data, num_resamples=num_resamples)
     absolute, differences = (_table(names, *(part[which] for part in (values, *ends))) for which in (0, 1))
     compared = {name: row for name, row in differences.items() if name not in (RANDOM, floor, ORACLE)}
     tables = {"routing": absolute} | ({f"more than {floor}, paired": compared} if compared else {})

@@ -14,7 +14,7 @@ Source: RouteLLM (arXiv 2406.18665), section 3.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -156,9 +156,9 @@ def call_performance_threshold(
 
 def bootstrap_statistic(
     key: PRNGKeyArray,
-    statistic: Callable[[Float[Array, "N"]], Float[Array, "..."]],
+    statistic: Callable[..., Float[Array, "..."]],
     number: int,
-    *,
+    *data: Any,
     level: float = 0.95,
     num_resamples: int = 2_000,
 ) -> Interval:
@@ -170,8 +170,11 @@ def bootstrap_statistic(
 
     Args:
       key: consumed.
-      statistic: takes how often each item was drawn, ``[N]``, and returns numbers, ``[...]``; it is traced.
+      statistic: ``statistic(times, *data)`` takes how often each item was drawn, ``[N]``, and returns numbers,
+        ``[...]``; it is traced.
       number: N, of 1 or more.
+      *data: what the statistic is of, arrays. Those that it closes over instead are constants of the program, which
+        takes long to compile where they are large.
       level: the probability that the interval should cover, in (0, 1).
       num_resamples: more of them cost time and make the ends steadier.
 
@@ -185,13 +188,14 @@ def bootstrap_statistic(
     """
     if number < 1:
         raise ValueError(f"number: expected at least 1 item to resample, got {number}")
-    return _percentiles(key, level, statistic, number, num_resamples)
+    return _percentiles(key, level, data, statistic, number, num_resamples)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _percentiles(key, level, statistic, number: int, num_resamples: int) -> Interval:
+@functools.partial(jax.jit, static_argnums=(3, 4, 5))
+def _percentiles(key, level, data, statistic, number: int, num_resamples: int) -> Interval:
     def resample(key):
-        return statistic(jnp.zeros(number).at[jax.random.randint(key, (number,), 0, number)].add(1.0))
+        times = jnp.zeros(number).at[jax.random.randint(key, (number,), 0, number)].add(1.0)
+        return statistic(times, *data)
 
     statistics = jax.lax.map(resample, jax.random.split(key, num_resamples), batch_size=20)
     return Interval(*jnp.quantile(statistics, jnp.stack([1 - level, 1 + level]) / 2, axis=0))

@@ -91,7 +91,9 @@ def test_curve_does_not_depend_on_the_order_of_the_items():
 
 def test_an_interval_of_a_mean_is_the_bootstrap_s():
     values = jnp.array(np.random.default_rng(1).normal(size=200), jnp.float32)
-    found = metrics.bootstrap_statistic(jax.random.key(0), lambda times: jnp.dot(times, values) / 200, 200)
+    found = metrics.bootstrap_statistic(
+        jax.random.key(0), lambda times, values: jnp.dot(times, values) / 200, 200, values
+    )
     # Known analytically: the mean and 1.96 standard errors either way.
     half = 1.96 * np.std(values) / np.sqrt(200)
     np.testing.assert_allclose(found, (np.mean(values) - half, np.mean(values) + half), atol=0.1 * half)
