@@ -4,6 +4,11 @@
     ./tools/run experiments.echolm load     # five times the load: bounded waiting, and a router that is blind to load
     ./tools/run experiments.echolm table    # every method, five seeds
     ./tools/run experiments.echolm table --trace FILE      # arrivals and lengths of a real service
+    ./tools/run experiments.echolm replay   # examples that are answered anew, by gain or at random; five seeds
+    ./tools/run experiments.echolm duplicates --data FILE --encoder DIR      # real pairs of questions: topic and reuse
+    ./tools/run experiments.echolm outcomes --data FILE --encoder DIR        # who to ask, of two real models
+    ./tools/run experiments.echolm intents --data FOLDER --encoder DIR --model DIR   # a real small model with examples
+    ./tools/run experiments.echolm sums --data FILE --encoder DIR --model DIR
 
 Requests arrive at two models behind queues. A method keeps answers of the large model as examples; for each request it
 finds similar ones, has a small network guess which of them help, shows those above a threshold that is learnt to the
@@ -28,7 +33,8 @@ import numpy as np
 
 from experiments.common import machines, origin, report, task
 from experiments.common.fields import Count, CountOrNone, Positive, check_names, flat, flattened
-from experiments.echolm import figures, grounds, study
+from experiments.common.llm.server import LanguageModel
+from experiments.echolm import figures, grounds, real, study
 from experiments.echolm.learner import Dials
 from experiments.echolm.methods import (
     CLASSIFIER,
@@ -69,7 +75,12 @@ class Config:
     trace: str = ""  # arrivals and lengths, a parquet file as of Azure's trace of 2023; none: they are drawn
     policies: Policies = Policies()  # what the policies weigh
     methods: tuple[str, ...] = ()  # rows of the table, experiments/echolm/methods.py has all; none: all
-    seeds: Count = 1  # repetitions of everything, of which figures are means
+    data: str = ""  # real data: pairs of questions, outcomes of two models, a folder of intents, questions with answers
+    encoder: str = ""  # real data: a sentence encoder, a Hugging Face directory
+    text_lengths: tuple[Count, ...] = (16, 32, 64, 128, 256)  # tokens of the rows it reads; longer texts are cut
+    questions: Count = 5000  # real data: that look for their nearest, or that the small model is asked
+    llm: LanguageModel = LanguageModel()  # intents, sums: the small model
+    seeds: Count = 1  # made: repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/echolm")  # the folder of the run; the same command continues in it
 
 
@@ -87,6 +98,12 @@ PRESETS = {
     "replay": dataclasses.replace(
         DEFAULT, methods=(ECHOLM, GAIN_REPLAY, RANDOM_REPLAY), seeds=5, output=pathlib.Path("runs/echolm-replay")
     ),
+    **{
+        task: dataclasses.replace(
+            DEFAULT, task=task, methods=(), questions=questions, output=pathlib.Path(f"runs/echolm-{task}")
+        )
+        for task, questions in (("duplicates", 5000), ("outcomes", 1), ("intents", 200), ("sums", 32))
+    },
     "table": dataclasses.replace(DEFAULT, methods=(), seeds=5, output=pathlib.Path("runs/echolm-table")),
 }
 
@@ -100,8 +117,14 @@ def main(config: Config) -> dict[str, float]:
         flattened(config),
         experiment="echolm",
         may_differ=("output", "seeds", "methods"),
-        files={"trace": ()},
+        files={"trace": (), "data": ("*.parquet",)},
+        models=("encoder", *config.llm.files),
     )
+    if config.task != "made":
+        found = real.run(config)
+        caption = report.spread(1, found.over)
+        told = {"caption": caption, "sections": found.sections, "told": found.told}
+        return report.report_tables(run, f"EchoLM: {config.task}", found.tables, model=config.llm.model, **told)
     seeds = [serve(config, seed) for seed in range(config.seeds)]
     estimates = task.estimates if config.seeds == 1 else task.points
     tables = report.summarise_tables([make_tables(served, estimates) for _, served in seeds])

@@ -20,12 +20,3 @@ class Policies:
     example_tokens: Count = 2000  # of all examples in a prompt
     replays: CountOrNone = 16  # examples that are replayed every 256 requests, where a method does
     store_bytes: Positive = 3e6  # of all examples; those that bring least are forgotten
-
-
-@dataclasses.dataclass(frozen=True)
-class Files:
-    """What runs on real data read."""
-
-    data: str = ""  # duplicates: pairs of questions; outcomes: what two models got right; examples: questions
-    encoder: str = ""  # a sentence encoder, a Hugging Face directory
-    model: str = ""  # examples: the small language model, a Hugging Face directory
