@@ -124,7 +124,9 @@ def main(config: Config) -> dict[str, float]:
         found = real.run(config)
         caption = report.spread(1, found.over)
         told = {"caption": caption, "sections": found.sections, "told": found.told}
-        return report.report_tables(run, f"EchoLM: {config.task}", found.tables, model=config.llm.model, **told)
+        return report.report_tables(
+            run, f"EchoLM: {config.task}", found.tables, model=config.llm.model or config.encoder, **told
+        )
     seeds = [serve(config, seed) for seed in range(config.seeds)]
     estimates = task.estimates if config.seeds == 1 else task.points
     tables = report.summarise_tables([make_tables(served, estimates) for _, served in seeds])
