@@ -34,7 +34,8 @@ import numpy as np
 from experiments.common import machines, origin, report, task
 from experiments.common.fields import Count, CountOrNone, Positive, check_names, flat, flattened
 from experiments.common.llm.server import LanguageModel
-from experiments.echolm import figures, grounds, real, study
+from experiments.common.task import EstimatesFn
+from experiments.echolm import figures, grounds, held_out, real, study
 from experiments.echolm.learner import Dials
 from experiments.echolm.methods import (
     CLASSIFIER,
@@ -58,6 +59,7 @@ from jaxalign.io.report import Facts
 from jaxalign.io.run import run_folder
 
 SERVED, SWING = "Served requests", "How far the share of the small model swings beyond chance"
+VERSIONS = "Versions of EchoLM's policy, with the store of the last"
 DRAWN = (ECHOLM, LOAD_BLIND, SMALL_ONLY, SMALL_CHOSEN, LARGE_ONLY, REUSE, ORACLE)
 """Methods that curves show: more could not be told apart."""
 
@@ -127,10 +129,10 @@ def main(config: Config) -> dict[str, float]:
         return report.report_tables(
             run, f"EchoLM: {config.task}", found.tables, model=config.llm.model or config.encoder, **told
         )
-    seeds = [serve(config, seed) for seed in range(config.seeds)]
     estimates = task.estimates if config.seeds == 1 else task.points
-    tables = report.summarise_tables([make_tables(served, estimates) for _, served in seeds])
-    ground, served = seeds[0]
+    seeds = [serve(config, seed, estimates) for seed in range(config.seeds)]
+    tables = report.summarise_tables([tables for *_, tables in seeds])
+    ground, served, _ = seeds[0]
     drawn = {name: served[name] for name in DRAWN if name in served}
     sections = figures.curves(drawn or served, ground.traffic.arrivals) + [describe(ground)]
     caption = report.spread(config.seeds, "requests")
@@ -139,18 +141,16 @@ def main(config: Config) -> dict[str, float]:
     )
 
 
-def serve(config: Config, seed: int):
-    """Returns the ground of a seed, and what came of every method on it."""
+def serve(config: Config, seed: int, estimates: EstimatesFn):
+    """Returns the ground of a seed, what came of every method on it, and figures by table and method."""
     ground = grounds.make(seed, config.num_requests, config.load, config.trace)
-    names = config.methods or tuple(METHODS)
-    directory = config.output / f"seed-{seed}/served"
-    return ground, study.serve(names, ground, Dials(**flat(config.policies)), seed, directory)
-
-
-def make_tables(served, estimates) -> dict[str, report.Figures]:
-    """Returns figures by table and method."""
+    dials, directory = Dials(**flat(config.policies)), config.output / f"seed-{seed}"
+    served = study.serve(config.methods or tuple(METHODS), ground, dials, seed, directory / "served")
     swings = {name: {"standard deviation": task.exactly(figures.swing(one))} for name, one in served.items()}
-    return {SERVED: figures.rows(served, estimates), SWING: swings}
+    tables = {SERVED: figures.rows(served, estimates), SWING: swings}
+    if ECHOLM in served:
+        tables[VERSIONS] = held_out.compare(directory, ground.world, dials, seed, estimates)
+    return ground, served, tables
 
 
 def describe(ground: grounds.Ground) -> Facts:

@@ -109,11 +109,25 @@ def with_examples(ids: Int[np.ndarray, "B M"]) -> serving.Chosen:
 @jax.jit
 def route(policy: Policy, table, key, queries, chosen, penalties):
     """Chooses a model for each of a batch of requests with their examples."""
-    examples = table.requests[jnp.maximum(chosen.ids, 0)]
-    contexts = serving.router_contexts(queries, examples, chosen.utilities, chosen.where)
+    contexts = _contexts(table, queries, chosen)
     logits = serving.router_logits(policy.router.params, contexts)
     decision = serving.choose_models(key, logits, penalties, least=STRAY)
     return Routed(contexts, decision.models, jax.nn.sigmoid(logits).mean(0))
+
+
+@functools.partial(jax.jit, static_argnames="budget")
+def decide(policy: Policy, table, queries, hits, penalties, *, budget: int):
+    """Chooses examples and models as a policy would if it neither explored nor learnt."""
+    everyone = jnp.zeros((len(queries), 1), jnp.int32)
+    limits = {"threshold": serving.best_threshold(policy.thresholds), "budget": budget, "max_examples": MOST_EXAMPLES}
+    chosen = serving.choose_examples(policy.proxy[0], table, queries, hits, partitions=everyone, **limits)
+    contexts = _contexts(table, queries, chosen)
+    return chosen.ids, serving.best_models(serving.router_logits(policy.router.params, contexts), penalties).models
+
+
+def _contexts(table, queries, chosen: serving.Chosen):
+    examples = table.requests[jnp.maximum(chosen.ids, 0)]
+    return serving.router_contexts(queries, examples, chosen.utilities, chosen.where)
 
 
 @jax.jit

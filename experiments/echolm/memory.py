@@ -26,6 +26,10 @@ class Memory:
         self._key, key = jax.random.split(self._key)
         return key
 
+    def restore(self, state: learner.State, questions: Int[np.ndarray, "C"], good: Bool[np.ndarray, "C"]) -> None:
+        """Takes over what another one kept."""
+        self.state, self.questions, self.good = state, questions, good
+
     def look_up(self, ids: Int[np.ndarray, "*batch"]) -> tuple[Int[np.ndarray, "*batch"], Bool[np.ndarray, "*batch"]]:
         """Returns questions, -1 where an id is, and goodness."""
         there = ids >= 0

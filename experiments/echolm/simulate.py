@@ -1,5 +1,6 @@
 """One method serves the traffic: batches of requests in order, what it decides, what comes of it, what it learns."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -75,10 +76,18 @@ class Simulation:
         for start in range(0, len(everything), 256):
             self._admit(ground.history, everything[start : start + 256], 0.0)
 
-    def run(self) -> Served:
-        """Serves all requests, in whole batches."""
+    def run(self, at_fifth: Callable[[int], None] = lambda served: None) -> Served:
+        """Serves all requests, in whole batches.
+
+        Args:
+          at_fifth: called with the number of requests so far at the start and after each fifth of all.
+        """
         batches = []
-        for start in range(0, len(self.ground.traffic.questions) // BATCH * BATCH, BATCH):
+        starts = range(0, len(self.ground.traffic.questions) // BATCH * BATCH, BATCH)
+        fifth = max(1, len(starts) // 5)
+        for number, start in enumerate(starts):
+            if number % fifth == 0:
+                at_fifth(start)
             batches.append(self._serve(np.arange(start, start + BATCH)))
             if self.method.learns and start % self.dials.learn_every == 0:
                 self.memory.learn()

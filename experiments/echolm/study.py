@@ -1,13 +1,15 @@
 """Serving the traffic by every method, each kept in a file, so that the same command does nothing again."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Iterable
 
 import numpy as np
 
+from experiments.echolm import held_out
 from experiments.echolm.learner import Dials
-from experiments.echolm.methods import METHODS
+from experiments.echolm.methods import ECHOLM, METHODS
 from experiments.echolm.simulate import Ground, Served, Simulation
 from jaxalign import files
 
@@ -32,7 +34,13 @@ def _kept(name: str, ground: Ground, dials: Dials, seed: int, directory: pathlib
         with np.load(path) as arrays:
             return Served(**arrays)
     print(f"seed {seed}: {name}", flush=True)
-    served = Simulation(METHODS[name], ground, dials, seed).run()
+    simulation = Simulation(METHODS[name], ground, dials, seed)
+    if name == ECHOLM:
+        keep = functools.partial(held_out.keep_policy, directory.parent, simulation.memory)
+        served = simulation.run(keep)
+        held_out.keep_store(directory.parent, simulation.memory)
+    else:
+        served = simulation.run()
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replaced(path) as file:
         np.savez_compressed(file, **served._asdict())

@@ -8,6 +8,7 @@ from experiments.common.fields import replace
 from experiments.echolm import __main__ as echolm
 from experiments.echolm import grounds, learner, simulate
 from experiments.echolm.figures import COST, QUALITY, TO_SMALL
+from experiments.echolm.held_out import REGRET
 from experiments.echolm.methods import (
     CLASSIFIER,
     ECHOLM,
@@ -40,7 +41,7 @@ def served(found, method, figure):
 
 def test_a_toy_run_has_all_methods_and_a_report(toy):
     config, found = toy
-    assert {name.split("/")[1] for name in found} == set(ROWS)
+    assert {name.split("/")[1] for name in found if name.startswith(echolm.SERVED)} == set(ROWS)
     assert served(found, LARGE_ONLY, TO_SMALL) == 0 and served(found, SMALL_ONLY, TO_SMALL) == 1
     assert served(found, LARGE_ONLY, COST) == 1 and served(found, SMALL_ONLY, COST) == pytest.approx(0.1, rel=1e-4)
     assert 0 < served(found, MIXES[0], TO_SMALL) < 1 and served(found, REUSE, COST) < 1
@@ -58,6 +59,17 @@ def test_the_same_command_serves_nothing_again(toy):
     before = [path.stat().st_mtime_ns for path in kept]
     assert len(kept) == len(ROWS) and echolm.main(config) == found
     assert [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_versions_of_the_policy_are_compared_and_the_best_is_in_use(toy):
+    config, found = toy
+    # 25 batches of 8: a version at the start and after each 5 batches.
+    regrets = {int(name.split("/")[1].split()[1]): value for name, value in found.items() if REGRET in name}
+    saved = versions.list_versions(config.output / "seed-0/policies")
+    assert sorted(regrets) == sorted(each.note["requests"] for each in saved) == [0, 40, 80, 120, 160]
+    chosen = versions.current_version(config.output / "seed-0/policies")
+    (requests,) = (each.note["requests"] for each in saved if each.name == chosen)
+    assert regrets[requests] == min(regrets.values()) and max(regrets.values()) < 100
 
 
 def test_another_load_in_the_same_folder_is_refused(toy):
