@@ -58,7 +58,7 @@ from jaxalign.io import edge
 from jaxalign.io.report import Facts
 from jaxalign.io.run import run_folder
 
-SERVED, SWING = "Served requests", "How far the share of the small model swings beyond chance"
+SERVED, LOAD = "Served requests", "Load of the large model"
 VERSIONS = "Versions of EchoLM's policy, with the store of the last"
 DRAWN = (ECHOLM, LOAD_BLIND, SMALL_ONLY, SMALL_CHOSEN, LARGE_ONLY, REUSE, ORACLE)
 """Methods that curves show: more could not be told apart."""
@@ -146,8 +146,8 @@ def serve(config: Config, seed: int, estimates: EstimatesFn):
     ground = grounds.make(seed, config.num_requests, config.load, config.trace)
     dials, directory = Dials(**flat(config.policies)), config.output / f"seed-{seed}"
     served = study.serve(config.methods or tuple(METHODS), ground, dials, seed, directory / "served")
-    swings = {name: {"standard deviation": task.exactly(figures.swing(one))} for name, one in served.items()}
-    tables = {SERVED: figures.rows(served, estimates), SWING: swings}
+    loads = {name: figures.load_row(one, dials.load_threshold) for name, one in served.items()}
+    tables = {SERVED: figures.rows(served, estimates), LOAD: loads}
     if ECHOLM in served:
         tables[VERSIONS] = held_out.compare(directory, ground.world, dials, seed, estimates)
     return ground, served, tables

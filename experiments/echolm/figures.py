@@ -60,17 +60,31 @@ def _ratio(values: np.ndarray, where: np.ndarray | None = None) -> Ratio:
     return Ratio(np.asarray(values * counted, np.float32), np.asarray(counted, np.float32))
 
 
-def swing(one: Served) -> float:
-    """Returns how far the share of the small model swings beyond chance in the second half, as a standard deviation.
+def load_row(one: Served, threshold: float) -> Row:
+    """Returns how the load of the large model went, by its moving average, in slots.
 
-    Windows of 50 requests are compared; what their binomial spread explains is taken off. Where there is none, it is 0.
+    A surge is a rise above the threshold after the load was below three quarters of it: as many as arrivals have waves
+    are in order, more are a router that swings. The swing of the small model's share is its standard deviation over
+    windows of 50 requests in the second half, without what chance explains.
     """
+    surges, calm = 0, True
+    for load in one.loads:
+        surges += bool(calm and load > threshold)
+        calm = load <= threshold and (calm or load < 0.75 * threshold)
     half = one.models[len(one.models) // 2 :] == SMALL
-    if len(half) < SWING_WINDOW:
-        return 0.0
     windows = half[: len(half) // SWING_WINDOW * SWING_WINDOW].reshape(-1, SWING_WINDOW).mean(1)
-    share = windows.mean()
-    return float(np.sqrt(max(windows.var() - share * (1 - share) / SWING_WINDOW, 0)))
+    share = half.mean()
+    swing = np.sqrt(max(windows.var() - share * (1 - share) / SWING_WINDOW, 0)) if len(windows) else 0.0
+    found = {
+        "mean": one.loads.mean(),
+        "highest": one.loads.max(),
+        "surges": surges,
+        "p99 in the worst tenth, s": max(
+            np.percentile(part, 99) for part in np.array_split(one.latencies, min(10, len(one.latencies)))
+        ),
+        "swing of the share": swing,
+    }
+    return {name: exactly(float(value)) for name, value in found.items()}
 
 
 def curves(served: Mapping[str, Served], arrivals: np.ndarray) -> list[report.Curves]:

@@ -99,11 +99,17 @@ def test_the_classifier_knows_topics_in_which_the_small_model_is_good():
     assert np.corrcoef(ground.classified[:, SMALL], true[:, SMALL])[0, 1] > 0.2
 
 
-def test_swing_is_what_chance_does_not_explain():
-    def served(models):
-        return Served(np.asarray(models), *(np.zeros(len(models)) for _ in Served._fields[1:]))
+def test_the_course_of_the_load_by_hand():
+    def row(models, loads):
+        columns = {name: np.zeros(len(models)) for name in Served._fields}
+        served = Served(**columns)._replace(models=np.asarray(models, int), loads=np.asarray(loads))
+        return {name: figure.value for name, figure in figures.load_row(served, 0.8).items()}
 
     steady = np.random.default_rng(0).random(20_000) < 0.5
-    assert figures.swing(served(steady.astype(int))) < 0.02
-    blocks = np.repeat([0, 1], 50)
-    assert figures.swing(served(np.tile(blocks, 100))) == pytest.approx(np.sqrt(0.25 - 0.25 / 50))
+    assert row(steady, np.zeros(20_000))["swing of the share"] < 0.02
+    # Windows of 50 are all small or all large: variance 1/4, of which chance explains 1/200.
+    blocks = np.tile(np.repeat([0, 1], 50), 100)
+    assert row(blocks, np.zeros(10_000))["swing of the share"] == pytest.approx(np.sqrt(0.25 - 0.25 / 50))
+    # Above .8 from the start, down to .7 and up again, which is one surge; down to .5 and up, which is another.
+    found = row(np.zeros(8), [0.9, 0.7, 0.9, 1.2, 0.5, 0.7, 0.81, 0.9])
+    assert (found["surges"], found["highest"]) == (2, 1.2)
