@@ -22,7 +22,8 @@ random examples hurt (37.4, 24.8 and 54.5 without, with random and with chosen o
 answer as it is loses (a win rate of 18 instead of 50 %). experiments/RESULTS.md has what came out here.
 
 Departures: there is no public code. The proxy model, the combination, the form of the router and all constants are
-ours; exploration is Thompson sampling from an ensemble.
+ours; exploration is Thompson sampling from an ensemble. Second answers and trials of single examples are paid for, but
+take no time of the servers; replays do neither, whatever the hour: those by gain and at random have one budget.
 """
 
 import dataclasses
@@ -54,6 +55,7 @@ from experiments.echolm.methods import (
     SMALL_RANDOM,
 )
 from experiments.echolm.settings import Policies
+from experiments.echolm.simulate import BATCH
 from jaxalign.io import edge
 from jaxalign.io.report import Facts
 from jaxalign.io.run import run_folder
@@ -161,6 +163,7 @@ def describe(ground: grounds.Ground) -> Facts:
         "The traffic of seed 0",
         {
             "requests": f"{len(traffic.questions):,} in {seconds:,.0f} s",
+            "requests left over, which fill no batch": f"{len(traffic.questions) % BATCH}",
             "tokens of a prompt, mean": f"{np.mean(traffic.prompt_tokens):,.0f}",
             "tokens of an answer, mean": f"{np.mean(traffic.answer_tokens):,.0f}",
             "questions asked before": f"{1 - len(np.unique(traffic.questions)) / len(traffic.questions):.0%}",
