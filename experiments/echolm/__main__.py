@@ -41,16 +41,18 @@ from experiments.echolm.learner import Dials
 from experiments.echolm.methods import (
     CLASSIFIER,
     ECHOLM,
-    GAIN_REPLAY,
     LARGE_ONLY,
     LOAD_BLIND,
     METHODS,
     MIXES,
+    NEAREST_EXAMPLES,
+    NEAREST_GAIN,
+    NEAREST_RANDOM,
     ORACLE,
     RANDOM_EXAMPLES,
-    RANDOM_REPLAY,
     REUSE,
     SMALL_CHOSEN,
+    SMALL_NEAREST,
     SMALL_ONLY,
     SMALL_RANDOM,
 )
@@ -90,7 +92,7 @@ class Config:
 
 DEFAULT = Config(
     methods=(
-        *(ECHOLM, RANDOM_EXAMPLES, SMALL_ONLY, SMALL_RANDOM, SMALL_CHOSEN, LARGE_ONLY),
+        *(ECHOLM, NEAREST_EXAMPLES, RANDOM_EXAMPLES, SMALL_ONLY, SMALL_RANDOM, SMALL_CHOSEN, LARGE_ONLY),
         *(MIXES[1], REUSE, CLASSIFIER, ORACLE),
     )
 )
@@ -100,7 +102,11 @@ PRESETS = {
         DEFAULT, load=5.0, methods=(ECHOLM, LOAD_BLIND, LARGE_ONLY, SMALL_ONLY), output=pathlib.Path("runs/echolm-load")
     ),
     "replay": dataclasses.replace(
-        DEFAULT, methods=(ECHOLM, GAIN_REPLAY, RANDOM_REPLAY), seeds=5, output=pathlib.Path("runs/echolm-replay")
+        DEFAULT,
+        methods=(SMALL_NEAREST, NEAREST_GAIN, NEAREST_RANDOM),
+        policies=Policies(replays=8),
+        seeds=5,
+        output=pathlib.Path("runs/echolm-replay"),
     ),
     **{
         task: dataclasses.replace(

@@ -21,6 +21,7 @@ class Memory:
         self.state = learner.init_state(start, width, self.index)
         self.questions, self.good = np.full(1, -1), np.zeros(1, bool)
         self.rng = np.random.default_rng(0)
+        self.tried = np.int32(-1)  # the threshold of each request of the latest batch
 
     def next_key(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)
@@ -125,7 +126,8 @@ class Memory:
         each = (np.broadcast_to(one[:, None], ids.shape).reshape(-1) for one in (qualities, costs, offloaded))
         table = serving.record_uses(self.state.table, ids.reshape(-1), *each, np.float32(hours))
         gains = np.where(rated, said - self.dials.cost_weight * costs, 0).astype(np.float32)
-        thresholds = serving.record_gains(self.state.policy.thresholds, np.where(rated, self.tried, -1), gains)
+        tried = np.where(rated, self.tried, -1).astype(np.int32)
+        thresholds = serving.record_gains(self.state.policy.thresholds, tried, gains)
         self.state = self.state._replace(table=table, policy=self.state.policy._replace(thresholds=thresholds))
 
     def plan_replays(self, hours: float, *, at_random: bool) -> Int[np.ndarray, "R"]:

@@ -134,6 +134,8 @@ class Simulation:
         match self.method.examples:
             case "chosen":
                 return self.memory.choose(self.ground.traffic.embeddings[rows], hits)
+            case "nearest":
+                return learner.with_examples(hits.ids[:, learner.MOST_EXAMPLES - 1 :: -1])
             case "random":
                 return learner.with_examples(self.memory.random_ids(self.rng, BATCH))
             case "best":
@@ -213,9 +215,11 @@ class Simulation:
         if routed is not None:
             self.memory.add_feedback(routed, models, np.full(BATCH, -1), said, rated)
             cost += self._compare(rows, routed, outcome)
+        if self.method.examples in ("nearest", "chosen"):
+            shown = np.where(models[:, None] == SMALL, chosen.ids, -1)  # the large model answers without examples
+            offloaded = said | ~rated
+            self.memory.record(shown, said, rated, COSTS[models], offloaded, self.last / 3600)
         if self.method.examples == "chosen":
-            offloaded = (models == SMALL) & (said | ~rated)
-            self.memory.record(chosen.ids, said, rated, COSTS[models], offloaded, self.last / 3600)
             cost += self._probe(rows, hits)
         return cost
 

@@ -54,6 +54,15 @@ def test_it_learns_a_rule_that_cosine_does_not_see(params, table):
     assert 0 <= utilities.min() and utilities.max() <= 1
 
 
+def test_before_it_has_learnt_utility_is_similarity(params, table):
+    queries = np.random.default_rng(5).normal(size=(3, WIDTH)).astype(np.float32)
+    ids = jnp.arange(12).reshape(3, 4)
+    cosines = np.einsum("bd,bkd->bk", queries, np.asarray(table.requests)[ids])
+    cosines /= np.linalg.norm(queries, axis=-1, keepdims=True)
+    utilities = serving.proxy_utilities(params, queries, Hits(ids, jnp.asarray(cosines)), table)
+    np.testing.assert_allclose(utilities, 1 / (1 + np.exp(-4 * (cosines - 0.5))), rtol=1e-5)
+
+
 def test_no_candidate_has_no_utility(params, table):
     hits = Hits(jnp.array([[3, 600, -1]]), jnp.array([[0.5, 0.4, -jnp.inf]]))  # row 600 is free
     utilities = serving.proxy_utilities(params, jnp.ones((1, WIDTH)), hits, table)
@@ -63,8 +72,9 @@ def test_no_candidate_has_no_utility(params, table):
 
 
 def test_the_loss_by_hand(params, table):
-    """With a last layer of 0 and a bias of ln 3 each probability is 3/4: -ln .75 for a 1, -ln .25 for a 0."""
-    params = params | {"logit": {"kernel": 0 * params["logit"]["kernel"], "bias": jnp.log(jnp.array([3.0]))}}
+    """With last layers of 0 and a bias of ln 3 each probability is 3/4: -ln .75 for a 1, -ln .25 for a 0."""
+    last = {"logit": params["logit"] | {"bias": jnp.log(jnp.array([3.0]))}}
+    params = params | last | {"similarity": jax.tree.map(jnp.zeros_like, params["similarity"])}
     queries, ids, users = np.ones((4, WIDTH), np.float32), np.array([0, 1, -1, 700]), np.array([5, 6, 7, 8])
     batch = serving.collect_feedback(table, queries, ids, np.eye(4)[0], users)
     assert batch.users.tolist() == [5, 6, -1, -1] and batch.owners.tolist() == [0, 0, -1, -1]
