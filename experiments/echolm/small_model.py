@@ -152,7 +152,11 @@ def measure_sums(
     """
     right, unread = {}, {}
     for name, examples in find_examples(study, embed, count=count, seed=seed).items():
-        prompts = [sum_prompt(shown, case) for shown, case in zip(examples, study.asked, strict=True)]
+        # As a user's turn: the end of a text that goes on behind "Answer:" is what this model likes best there.
+        prompts = [
+            [{"role": "user", "content": sum_prompt(shown, case)}]
+            for shown, case in zip(examples, study.asked, strict=True)
+        ]
         texts = [each[0] for each in generate(prompts, temperature=0.0, max_tokens=max_tokens, stop=STOP)]
         numbers = [last_number(text) for text in texts]
         right[name], unread[name] = _marks(numbers, study), [not number for number in numbers]
@@ -179,10 +183,10 @@ def intent_prompt(names: Sequence[str], examples: Sequence[Case], case: Case) ->
 
 
 def sum_prompt(examples: Sequence[Case], case: Case) -> str:
-    """Returns what the small model continues with an answer that ends in a number."""
+    """Returns what the small model is asked in a user's turn, to be answered with a text that ends in a number."""
     opening = "Answer the last question step by step. End with the number that is asked for."
     shown = [f"Question: {example.text}\nAnswer: {example.answer}" for example in examples]
-    return "\n\n".join([opening, *shown, f"Question: {case.text}\nAnswer:"])
+    return "\n\n".join([opening, *shown, f"Question: {case.text}"])
 
 
 def last_number(text: str) -> str:

@@ -83,7 +83,10 @@ def test_figures_of_sums_by_hand():
     def generate(prompts, *, temperature, max_tokens, stop):
         assert temperature == 0 and "\nQuestion:" in stop
         # It repeats the number of the last example, if there is one.
-        return [[f"So it is {each[-1]}"] if (each := re.findall(r"\$([\d.,]+)\.\n", p)) else ["?"] for p in prompts]
+        return [
+            [f"So it is {each[-1]}"] if (each := re.findall(r"\$([\d.,]+)\.\n", chat[0]["content"])) else ["?"]
+            for chat in prompts
+        ]
 
     table = small_model.measure_sums(Study(asked, pool), embed, generate, count=1)[ACCURACY]
     assert table[ALONE]["accuracy"].value == 0 and table[ALONE]["not read"].value == 1
