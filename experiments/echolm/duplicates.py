@@ -169,7 +169,7 @@ def mistakes(pairs: Pairs, cosines: Float[np.ndarray, "P"], rng: np.random.Gener
 
 
 def _by_rank(nearest, asked, topics, meanings) -> Figures:
-    """Whether one of the k nearest is of the topic, or means the same where any other question does."""
+    """How often one of the k nearest is of the topic, or means the same where any other question does."""
     real = nearest >= 0
     topic = real & (topics[nearest] == topics[asked, None])
     meaning = real & (meanings[nearest] == meanings[asked, None])

@@ -15,8 +15,8 @@ class Speed(NamedTuple):
 
 
 SPEEDS = (Speed(96, 8000.0, 80.0), Speed(64, 4000.0, 25.0))
-"""Of the small and the large model. An answer of 211 tokens to a prompt of 1,155 (the trace's means) takes 2.8 and
-8.7 s, the paper's 2.7 and 8.9 s; at 5.5 requests a second the large model alone would be busy to three quarters."""
+"""The small and the large model. An answer of 211 tokens to a prompt of 1,155 (the trace's means) takes 2.8 and 8.7 s,
+the paper's 2.7 and 8.9 s; at 5.5 requests a second the large model alone would be busy to three quarters."""
 
 
 class Server:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Num
 SMALL, LARGE = 0, 1
 MODELS = ("small", "large")
 COSTS = np.array([0.1, 1.0], np.float32)
-"""Of an answer of each model, with the large one's as unit. Examples in the prompt cost more: see simulate.py."""
+"""What an answer of each model costs, the large one's being 1. Examples in the prompt cost more: see simulate.py."""
 TOPIC, SUBJECT, QUESTION, PHRASING = 1.0, 0.45, 0.45, 0.2
 """Lengths of the parts of a request's embedding."""
 TRACE, TRACE_NOISE = 0.6, 0.5  # of goodness in an answer's embedding, and what covers it

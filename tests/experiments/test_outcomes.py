@@ -1,7 +1,5 @@
 """Learning which of two models to ask from recorded outcomes, at toy size, and on the files if they are here."""
 
-import pathlib
-
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -9,7 +7,6 @@ import pytest
 
 from experiments.echolm import outcome_routers, outcomes
 
-RECORDED = pathlib.Path(__file__).parents[3] / "shared/data/routellm/gsm8k.parquet"
 EASY, HARD = "How many pears are in basket number", "Prove that a theorem about fields holds for prime"
 
 
@@ -94,9 +91,8 @@ def test_reading_leaves_contaminated_rows_out(tmp_path):
         outcomes.read_outcomes(write(tmp_path / "d.parquet", [rows[1]]))
 
 
-@pytest.mark.skipif(not RECORDED.is_file(), reason="needs ../shared/data/routellm")
-def test_the_recorded_outcomes():
-    read = outcomes.read_outcomes(RECORDED)
+def test_the_recorded_outcomes(shared_data):
+    read = outcomes.read_outcomes(shared_data / "routellm/gsm8k.parquet")
     weak, strong = read.outcomes.weak, read.outcomes.strong
     # Six contaminated rows of 949; the strong model alone is right in 287 of the others, the weak one alone in 67.
     assert (len(weak), read.contaminated) == (943, 6)
