@@ -11,8 +11,10 @@
 Each request is routed by what was learnt from the other four fifths of the requests, and the numbers of all five parts
 are one order. APGR is the area by the trapezoidal rule over all shares of strong calls; random routing has .5.
 
-Expected before the first run: embeddings, numbers in the question and what is learnt from the length of answers tell
-more than words do, so that APGR lies above .573 on GSM8K and .667 on MMLU, the floors that words were known to reach.
+Asked beforehand: does APGR lie above .573 on GSM8K and .667 on MMLU, which words were said to reach? Which simple
+learners are stacked, and which hints they get, was settled while looking at the same rows, out of fold; inner folds
+choose the scale of features and the penalty alone. Figures of the stacked learner are hence somewhat too good, and
+other fold seeds, on the same rows, do not undo that.
 
 *Departures from RouteLLM (arXiv 2406.18665):* its routers learn from preferences on Chatbot Arena and have not seen
 the benchmark; ours learn from outcomes on other questions of it, as a router does that serves one kind of traffic.
