@@ -99,7 +99,11 @@ DEFAULT = Config(
 PRESETS = {
     "default": DEFAULT,
     "load": dataclasses.replace(
-        DEFAULT, load=5.0, methods=(ECHOLM, LOAD_BLIND, LARGE_ONLY, SMALL_ONLY), output=pathlib.Path("runs/echolm-load")
+        DEFAULT,
+        load=5.0,
+        policies=Policies(cost_weight=0.02),  # quality first: it is the load that sends requests to the small model
+        methods=(ECHOLM, LOAD_BLIND, LARGE_ONLY, SMALL_ONLY),
+        output=pathlib.Path("runs/echolm-load"),
     ),
     "replay": dataclasses.replace(
         DEFAULT,
