@@ -23,6 +23,14 @@ def test_the_notebook_examples_run(capsys):
     assert names["accuracy"] == 1
 
 
+def test_the_example_of_serving_runs():
+    section = re.search(r"## Examples from earlier answers\n(.*?)\n## ", README, re.DOTALL).group(1)
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["chosen"].ids.tolist() == [[0, -1, -1, -1, -1], [1, -1, -1, -1, -1]]
+
+
 def runs(module: str) -> bool:
     """Whether ``python -m`` takes it: a module, or a package with a ``__main__``."""
     path = ROOT / module.replace(".", "/")
