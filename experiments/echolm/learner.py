@@ -58,7 +58,6 @@ class State(NamedTuple):
     pairs: serving.PairBuffer
     table: serving.ExampleTable
     index: serving.ExactState
-    steps: jax.Array
 
 
 def init_state(key, width: int, index: serving.VectorIndex) -> State:
@@ -79,7 +78,6 @@ def init_state(key, width: int, index: serving.VectorIndex) -> State:
         serving.init_pairs(PAIRS, width),
         table,
         index.init(),
-        jnp.int32(0),
     )
 
 
