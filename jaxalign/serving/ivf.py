@@ -30,7 +30,7 @@ class IvfState(NamedTuple):
 
 
 def ivf_index(
-    width: int, *, probes: int = 32, clusters: int | None = None, recent: int = 2048, seed: int = 0
+    width: int, *, probes: int = 48, clusters: int | None = None, recent: int = 2048, seed: int = 0
 ) -> VectorIndex:
     """Makes an index that compares a query with the vectors of the clusters nearest to it.
 
