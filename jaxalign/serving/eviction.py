@@ -23,8 +23,8 @@ def keep_greedily(
     """Chooses items for a knapsack by density, passing over those that no longer fit; at least half of the best value.
 
     The choice is made twice, once beginning with the single item of highest value, and the better one returned: without
-    this no bound would hold. Items of
-    size 0 are always kept, those of value 0 where they fit. Of equal density the earlier item is taken.
+    this no bound would hold. Items of size 0 are always kept, those of value 0 where they fit. Of equal density the
+    earlier item is taken.
 
     Sums of sizes are float32: near the capacity they are right to about one part in a million.
 
