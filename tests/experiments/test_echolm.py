@@ -1,5 +1,7 @@
 """experiments.echolm: a toy run of several methods; what is served is kept; a saved state decides alike."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -72,10 +74,16 @@ def test_versions_of_the_policy_are_compared_and_the_best_is_in_use(toy):
     assert regrets[requests] == min(regrets.values()) and max(regrets.values()) < 100
 
 
-def test_another_load_in_the_same_folder_is_refused(toy):
+def test_another_load_in_the_same_folder_is_refused(toy, tmp_path):
     config, _ = toy
     with pytest.raises(ValueError, match="load"):
         echolm.main(replace(config, load=2.0))
+    # A run that was killed has left policies only; those of another load must not be compared with them.
+    shutil.copytree(config.output, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "report.html").unlink()
+    shutil.rmtree(tmp_path / "seed-0/served")
+    with pytest.raises(ValueError, match="load"):
+        echolm.main(replace(config, load=2.0, output=tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ CONFIG, RUN = "config.json", "run.json"
 FORMAT = 1  # of a run's folder
 RESULTS = (
     *("report.html", "labels.jsonl", "**/metrics.jsonl", "**/predictions.jsonl", "**/served/*.npz"),
-    "**/checkpoints/[0-9]*",
+    *("**/checkpoints/[0-9]*", "**/policies/*.safetensors"),
 )
 ANSWERS = "answers.jsonl"
 """Answers of language models have keys of their own, and are no results of this or that run."""
