@@ -1,0 +1,1 @@
+"""The store: its rows, its protocol, and its two implementations over one set of statements."""
