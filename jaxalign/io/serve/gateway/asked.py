@@ -47,7 +47,7 @@ def read_chat(raw: bytes, headers: Mapping[str, str]) -> Asked:
     Raises:
       ApiError: it is no such request, with the field at fault.
     """
-    body = _json(raw)
+    body = read_json(raw)
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not model:
         raise ApiError(400, f"model: expected the name of a model, got {model!r}; GET /v1/models lists them")
@@ -156,7 +156,15 @@ def text_of(message: Mapping[str, Any]) -> str:
     return content or ""
 
 
-def _json(raw: bytes) -> dict[str, Any]:
+def read_json(raw: bytes) -> dict[str, Any]:
+    """Reads a body that is a JSON object.
+
+    Args:
+      raw: the body.
+
+    Raises:
+      ApiError: it is none.
+    """
     try:
         body = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

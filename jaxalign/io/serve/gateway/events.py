@@ -35,7 +35,8 @@ class Reader:
         self._length = 0
         self._finish: str | None = None
         self._usage: tuple[int | None, int | None] = (None, None)
-        self._done, self._plain = False, True
+        self._plain = True
+        self.done = False  # [DONE] came
         self.failed = False  # an event held an error, or was no JSON
 
     def feed(self, part: bytes) -> None:
@@ -53,13 +54,14 @@ class Reader:
                 self._event(line[5:].strip())
 
     def result(self) -> Read:
-        """Says what was read. The stream is complete if ``[DONE]`` came and no error did."""
+        """Says what was read. The stream is complete if its choice or ``[DONE]`` ended it, and no error came."""
         text = "".join(self._texts) if self._plain and not self.failed else None
-        return Read(self._done and not self.failed, text, self._finish, *self._usage)
+        ended = self.done or self._finish is not None
+        return Read(ended and not self.failed, text, self._finish, *self._usage)
 
     def _event(self, data: bytes) -> None:
         if data == b"[DONE]":
-            self._done = True
+            self.done = True
             return
         try:
             found = json.loads(data)
