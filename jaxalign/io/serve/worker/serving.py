@@ -27,6 +27,7 @@ from jaxalign.io.serve.worker.pending import Pending
 MOST_WAITING = 1000  # requests to decide; more are turned away at once
 LAST_SECONDS = 10.0  # for writing what waits when the worker ends
 FLUSH_SECONDS = 30.0
+FIRST_SECONDS = 60.0  # for reading the store before the socket is there
 
 
 class Worker:
@@ -69,6 +70,7 @@ class Worker:
         await asyncio.to_thread(self._choices.prepare, self._memory.view)
         for each in (self._decider, self._keeper, self._follower):
             each.start()
+        await self._read_first()
         pathlib.Path(path).unlink(missing_ok=True)
         mask = os.umask(0o177)  # nobody else's process may ask or answer
         try:
@@ -81,6 +83,23 @@ class Worker:
             server.close()
             await self._close()
             pathlib.Path(path).unlink(missing_ok=True)
+
+    async def _read_first(self) -> None:
+        """Waits for the examples that there are, unless the store is not there."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._caught_up()
+
+    async def _caught_up(self) -> None:
+        """Waits until all that is in the store is in the view, and those who were deleted are forgotten."""
+        future = self._loop.create_future()
+
+        def settle(failure: Exception | None) -> None:
+            if not future.cancelled():
+                future.set_result(None) if failure is None else future.set_exception(failure)
+
+        self._follower.catch_up(lambda failure: self._loop.call_soon_threadsafe(settle, failure))
+        await future
 
     async def _close(self) -> None:
         await asyncio.to_thread(self._decider.close)
@@ -212,14 +231,7 @@ class Worker:
     async def _flush(self, message: dict[str, Any]) -> dict[str, Any]:
         if not await asyncio.to_thread(self._keeper.flush, FLUSH_SECONDS):
             raise TimeoutError(f"the store did not take all within {FLUSH_SECONDS:.0f} s")
-        future = self._loop.create_future()
-
-        def settle(failure: Exception | None) -> None:
-            if not future.cancelled():
-                future.set_result(None) if failure is None else future.set_exception(failure)
-
-        self._follower.catch_up(lambda failure: self._loop.call_soon_threadsafe(settle, failure))
-        await future
+        await self._caught_up()
         return {"position": self._memory.position}
 
     async def _status(self, message: dict[str, Any]) -> dict[str, Any]:
