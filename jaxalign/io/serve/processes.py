@@ -33,7 +33,7 @@ class _Kept:
         self.pause, self.begun, self.again = 0.5, 0.0, 0.0
 
     def begin(self) -> None:
-        self.running = subprocess.Popen([sys.executable, *self.process.arguments])
+        self.running = subprocess.Popen([sys.executable, *self.process.arguments], start_new_session=True)
         self.begun = time.monotonic()
 
     def look(self, tell: Callable[[str], None]) -> None:
