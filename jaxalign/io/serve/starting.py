@@ -67,7 +67,7 @@ def prepare(config: ServeConfig, *, gateways: int = 1) -> Start:
     config = dataclasses.replace(config, upstreams=tuple(upstreams))
     path, worker = folder / CONFIG, socket_path(config.folder)
     with files.replaced(path) as file:
-        tomli_w.dump(_plain(dataclasses.asdict(config)), file)
+        tomli_w.dump(plain(dataclasses.asdict(config)), file)
     named = ["--config", str(path), "--with-parent"]
     processes.append(Process("worker", ["-m", "jaxalign.io.serve.worker", *named, "--socket", worker]))
     processes.append(Process("learner", ["-m", "jaxalign.io.serve.learner", *named]))
@@ -103,8 +103,12 @@ def _free_port() -> int:
         return found.getsockname()[1]
 
 
-def _plain(value: Any) -> Any:
-    """Values as TOML has them."""
+def plain(value: Any) -> Any:
+    """Returns a value as TOML has it.
+
+    Args:
+      value: of dicts, tuples, lists, texts and numbers.
+    """
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+        return {name: plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, tuple | list) else value
