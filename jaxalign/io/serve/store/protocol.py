@@ -5,7 +5,7 @@ whatever is killed. They raise :class:`StoreError` where the store is gone, lock
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxalign.io.serve.store.rows import (
     Change,
@@ -28,6 +28,7 @@ class StoreError(Exception):
     """The store did not do what was asked: it is gone, locked, full, or of another format."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """What gateways, workers and learners keep."""
 
