@@ -1,7 +1,7 @@
 """Connections that threads share: each is used by one thread at a time, and kept for the next.
 
-Not psycopg_pool: that reconnects in the background with growing pauses, and while a server is away each caller waits for
-its timeout. Here a caller connects by itself and learns at once that the server is away, or is back.
+Not psycopg_pool: that reconnects in the background with growing pauses, and while a server is away each caller waits
+for its timeout. Here a caller connects by itself and learns at once that the server is away, or is back.
 """
 
 import contextlib

@@ -7,8 +7,8 @@ Statements are SQL that both understand, with four words that each database puts
 - ``contains(text, part)`` looks for a part without regard to case;
 - ``FOR UPDATE`` and ``FOR KEY SHARE`` lock rows; SQLite has one writer at a time and leaves them out.
 
-A transaction is of tenants: rows of others are not there for it, if the database can see to that (PostgreSQL's row-level
-security), whatever its statements say. ``"*"`` is for what serves all tenants: indices, learning, upkeep.
+A transaction is of tenants: rows of others are not there for it, if the database can see to that (PostgreSQL's
+row-level security), whatever its statements say. ``"*"`` is for what serves all tenants: indices, learning, upkeep.
 """
 
 from collections.abc import Sequence

@@ -10,11 +10,9 @@ from jaxalign.io.serve.store.identities import present_users
 from jaxalign.io.serve.store.rows import Example, ExampleUpdate, NewExample, Vectors
 from jaxalign.io.serve.store.texts import keepable
 
-COLUMNS = ", ".join(
-    f"e.{name}"
-    for name in (
-        "id tenant partition_id user_id request response model tokens quality cost gain offloads updated replays created"
-    ).split()
+COLUMNS = (
+    "e.id, e.tenant, e.partition_id, e.user_id, e.request, e.response, e.model, e.tokens, e.quality, e.cost, e.gain, "
+    "e.offloads, e.updated, e.replays, e.created"
 )
 """The columns of an example, as its fields."""
 

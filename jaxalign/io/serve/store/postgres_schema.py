@@ -1,7 +1,7 @@
 """What PostgreSQL needs beside the tables: the extension, a role without rights beyond rows, and row-level security.
 
-Each transaction takes the role and says for which tenants it is. Row-level security compares that with the rows, also for
-the tables' owner and for superusers, since the role is neither. Without a word on tenants no row is there.
+Each transaction takes the role and says for which tenants it is. Row-level security compares that with the rows, also
+for the tables' owner and for superusers, since the role is neither. Without a word on tenants no row is there.
 """
 
 import contextlib

@@ -8,9 +8,10 @@ from jaxalign.io.serve.store.texts import check_name
 
 _KEYS = Traffic._fields[:3]
 _COUNTS = Traffic._fields[3:]
+_SUMS = ", ".join(f"{name} = traffic.{name} + excluded.{name}" for name in _COUNTS)
 _ADD = f"""
 INSERT INTO traffic ({", ".join(Traffic._fields)}) VALUES ({", ".join("?" * len(Traffic._fields))})
-ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {", ".join(f"{name} = traffic.{name} + excluded.{name}" for name in _COUNTS)}
+ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {_SUMS}
 """
 
 

@@ -6,12 +6,13 @@ from jaxalign.io.serve.store.feed import put_on_feed
 from jaxalign.io.serve.store.policies import IN_USE
 from jaxalign.io.serve.store.rows import Deleted
 
+# In (SELECT clock() - ?) the clock is asked once, so that indices serve.
 _ROWS = 500  # that one transaction deletes, so that nobody waits long
 _USER = "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant WHERE t.name = ? AND u.name = ? FOR UPDATE OF u"
 # Those of others too that were shown an example of the user: their responses may repeat it.
 _SEEN = "(SELECT id FROM interactions WHERE user_id = ? UNION SELECT interaction FROM shown WHERE user_id = ?)"
 _OLD_FEEDBACK = """
-DELETE FROM feedback WHERE seq IN (SELECT f.seq FROM feedback f WHERE f.created < clock() - ?
+DELETE FROM feedback WHERE seq IN (SELECT f.seq FROM feedback f WHERE f.created < (SELECT clock() - ?)
   AND NOT EXISTS (SELECT 1 FROM interactions i WHERE i.id = f.interaction) LIMIT ?)
 """
 _OLD_VECTORS = """
@@ -57,7 +58,7 @@ class Upkeep:
         with self._database.writing("*") as transaction:
             policies = transaction.change(_OLD_POLICIES, keep_policies)
             leases = transaction.change("DELETE FROM leases WHERE expires <= clock()")
-            flights = transaction.change("DELETE FROM flights WHERE expires <= clock()")
+            flights = transaction.change("DELETE FROM flights WHERE expires <= (SELECT clock())")
         return {
             "interactions": interactions,
             "feedback": feedback,
@@ -87,7 +88,9 @@ class Upkeep:
         while True:
             with self._database.writing("*") as transaction:
                 rows = transaction.rows(
-                    "SELECT id FROM interactions WHERE created < clock() - ? ORDER BY created LIMIT ?", keep, _ROWS
+                    "SELECT id FROM interactions WHERE created < (SELECT clock() - ?) ORDER BY created LIMIT ?",
+                    keep,
+                    _ROWS,
                 )
                 ids = [id for (id,) in rows]
                 feedback += transaction.change("DELETE FROM feedback WHERE interaction IN ?", ids)
@@ -107,7 +110,7 @@ class Upkeep:
             if last is None:
                 return 0
             transaction.change("UPDATE meta SET value = ? WHERE key = 'floor'", str(last))
-            return transaction.change("DELETE FROM feed WHERE seq <= ?", last)
+        return self._drain("DELETE FROM feed WHERE seq IN (SELECT seq FROM feed WHERE seq <= ? LIMIT ?)", last)
 
     def _drain(self, statement: str, *values: float) -> int:
         """Runs a statement that deletes at most so many rows, its last value, until it finds fewer."""
