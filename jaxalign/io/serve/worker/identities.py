@@ -81,6 +81,8 @@ class Identities:
         except StoreError:
             self._silent_until = time.monotonic() + PAUSE_SECONDS
             return None
+        except ValueError:  # a name that no store keeps
+            return None
         finally:
             del self._running[asking]
         if before != self._forgotten:  # it may be the one who was deleted in between

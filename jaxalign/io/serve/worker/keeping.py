@@ -156,6 +156,8 @@ class Keeper:
             except (StoreError, EmbedderError):
                 if pause is None or self._ending.wait(pause):
                     break
+            except ValueError:  # what no store keeps, now or later
+                break
         self.dropped += count
         return False
 

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from jaxalign.io.serve.config import ServeConfig
+from jaxalign.io.serve.store.late import LateStore
 from jaxalign.io.serve.store.opening import open_store
 from jaxalign.io.serve.store.protocol import Store
 from jaxalign.io.serve.store.rows import SHARED, Identity
@@ -287,7 +288,7 @@ def run_worker(config: ServeConfig, socket_path: str) -> None:
       socket_path: of the Unix socket.
     """
     embedder = make_embedder(config.embedder, seconds=config.routing.deadline_seconds)
-    store = open_store(config.store, config.folder)
+    store = LateStore(lambda: open_store(config.store, config.folder))
 
     async def serve() -> None:
         ended = asyncio.Event()
