@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jaxalign.data import PreferencePair
 from jaxalign.io import llm
 from jaxalign.io.llm.http import ask
-from jaxalign.io.serve.config import ServeConfig
+from jaxalign.io.serve.config import Model, ServeConfig
 from jaxalign.io.serve.store.protocol import Store
 from jaxalign.io.serve.store.rows import SHARED, Feedback, Interaction
 from jaxalign.judge import JudgeFn, make_reasoning_judge
@@ -46,17 +46,8 @@ class Upstreams:
     """
 
     def __init__(self, config: ServeConfig):
-        servers = {each.name: each for each in config.upstreams}
-        self._clients = {
-            model.name: llm.Client(
-                servers[model.upstream].base_url,
-                model.upstream_model or model.name,
-                key_variable=servers[model.upstream].key_env,
-                timeout=servers[model.upstream].silence_seconds,
-                max_retries=1,
-            )
-            for model in config.models
-        }
+        self._models = {model.name: model for model in config.models}
+        self._servers = {each.name: each for each in config.upstreams}
 
     def answers(self, model: str, chat: Prompt, *, n: int, temperature: float, most: int) -> list[str]:
         """Returns n answers, one request each, as many servers know no other way.
@@ -75,7 +66,18 @@ class Upstreams:
             llm.Request(chat, temperature=temperature, max_tokens=most, seed=sample, sample=sample)
             for sample in range(n)
         ]
-        return [ask(self._clients[model], request).text for request in requests]
+        client = self._client(self._models[model])
+        return [ask(client, request).text for request in requests]
+
+    def _client(self, model: Model) -> llm.Client:
+        server = self._servers[model.upstream]
+        return llm.Client(
+            server.base_url,
+            model.upstream_model or model.name,
+            key_variable=server.key_env,
+            timeout=server.silence_seconds,
+            max_retries=1,
+        )
 
 
 class Asker:

@@ -114,7 +114,7 @@ class Choices:
         vectors, cut = self._embedder.embed([each.text for each in wanted])
         searched = [each.examples and each.identity is not None and not cut[row] for row, each in enumerate(wanted)]
         partitions = np.array(
-            [_partitions(each) if there else (-1, -1) for each, there in zip(wanted, searched, strict=True)]
+            [_seen(each) if there else (-1, -1) for each, there in zip(wanted, searched, strict=True)]
         )
         hits = self._search(view, vectors, partitions)
         size = power_of_two(len(wanted))

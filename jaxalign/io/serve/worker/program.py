@@ -110,9 +110,11 @@ def decide(policy: Policy, table: ExampleTable, batch: Batch, load: Load, *, dia
         routed = policies.route(
             policy, table, route_key, query[None], alone, penalties, stray=dials.stray, allowed=allowed[None]
         )
-        # Two draws of one key: who is asked about is among those that are in doubt.
-        doubtful, opponents = policies.doubt(policy.posterior, routed.models, routed.confidences, doubt_key, share=1.0)
-        asked, _ = policies.doubt(policy.posterior, routed.models, routed.confidences, doubt_key, share=dials.asked)
+        doubtful = serving.wants_feedback(doubt_key, serving.confidence_spread(routed.confidences))
+        asked, opponents = jnp.zeros(1, bool), jnp.full(1, -1, jnp.int32)
+        if dials.asked:  # compiling the draw of opponents takes seconds
+            doubted = routed.models, routed.confidences, doubt_key
+            asked, opponents = policies.doubt(policy.posterior, *doubted, share=dials.asked)
         return routed.contexts[0], routed.models[0], routed.propensities[0], doubtful[0], asked[0], opponents[0]
 
     routed = jax.vmap(one)(keys[:, 1], keys[:, 2], batch.queries, chosen, batch.allowed)

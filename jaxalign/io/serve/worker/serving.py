@@ -57,7 +57,8 @@ class Worker:
         self._inflight: dict[int, float] = {}  # of the dearest model, by connection
         self._tasks: set[asyncio.Task] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._busy = self._wrong = 0
+        self._busy = self._wrong = self._failures = 0
+        self._failure = ""  # the latest
 
     async def run(self, path: str, ended: asyncio.Event) -> None:
         """Serves until it is told to end; then what waits is decided and written.
@@ -144,6 +145,8 @@ class Worker:
             found = await (answer(message, writer) if answer == self._decide else answer(message))
         except Exception as error:  # one message's fault must not end the worker
             found = {"error": f"{type(error).__name__}: {error}"}
+            self._failures += 1
+            self._failure = found["error"]
         with contextlib.suppress(OSError, MessageError):
             write_message(writer, {**found, "id": message.get("id")})
             await writer.drain()
@@ -263,6 +266,8 @@ class Worker:
                 "unanswered": pending.unanswered,
                 "messages": self._wrong,
             },
+            "failures": self._failures,
+            "latest_failure": self._failure,
         }
 
     def _followed(self, followed: Followed) -> None:
