@@ -9,12 +9,12 @@ import types
 
 import httpx
 import pytest
-from jaxalign.io.serve.store.opening import open_store
 
 from jaxalign.io.serve.config import Limits, Model, Routing, ServeConfig, Upstream
 from jaxalign.io.serve.gateway.server import make_server
 from jaxalign.io.serve.simulated.app import serving
 from jaxalign.io.serve.simulated.models import SimulatedModel
+from jaxalign.io.serve.store.opening import open_store
 from jaxalign.io.serve.upstream import running
 from tests.io.serve.gateway.scripted import ScriptedWorker
 

@@ -6,9 +6,9 @@ import time
 
 import httpx
 import pytest
-from jaxalign.io.serve.store.opening import open_store
 
 from jaxalign.io.serve.config import Limits
+from jaxalign.io.serve.store.opening import open_store
 from tests.io.serve.gateway import conftest
 
 LIMITS = Limits(body_bytes=5_000, header_bytes=4_000, header_seconds=0.3, body_seconds=0.3, send_seconds=0.3)
