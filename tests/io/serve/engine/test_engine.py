@@ -44,14 +44,16 @@ def drawn(saved, chat, rule, samples=1, seed=3):
         else each
         for each in CHATS[chat]
     ]
-    prompt = np.array([encode_continued(texts, "", tokenizer)])
+    ids = encode_continued(texts, "", tokenizer)
+    prompt, mask = np.zeros((1, 64), np.int32), np.arange(64)[None] < len(ids)
+    prompt[0, : len(ids)] = ids
     found = jax.device_get(
         sampling.generate(
-            model, params, prompt, prompt > -1, jax.random.key(seed),
+            model, params, prompt, mask, jax.random.key(seed),
             num_samples=samples, max_new_tokens=NEW, eos_id=tokenizer.end_ids, rule=rule,
         )
     )  # fmt: skip
-    rows = [tokens[mask].tolist() for tokens, mask in zip(found.tokens[0], found.mask[0], strict=True)]
+    rows = [tokens[kept].tolist() for tokens, kept in zip(found.tokens[0], found.mask[0], strict=True)]
     ends = [row[-1] in tokenizer.end_ids for row in rows]
     return [tokenizer.decode(row) for row in rows], ["stop" if end else "length" for end in ends], sum(map(len, rows))
 
