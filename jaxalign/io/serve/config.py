@@ -17,7 +17,7 @@ class Upstream:
     """An OpenAI-compatible server."""
 
     name: str
-    base_url: str  # up to and with /v1
+    base_url: str  # up to and with /v1; "local:DIRECTORY" is a model that this machine serves, "local:simulated" a toy
     key_env: str = ""  # the environment variable with its API key; "" for none
     connect_seconds: float = 5.0
     silence_seconds: float = 120.0  # that it may take for the next bytes

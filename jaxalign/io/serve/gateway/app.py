@@ -1,8 +1,11 @@
 """The gateway as an ASGI application: routes, who may use them, and what is alive."""
 
 import asyncio
+import base64
 import contextlib
+import gc
 import json
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +63,7 @@ class Gateway:
         """
         await self.worker.start()
         await self.counts.start()
+        gc.freeze()  # what is there now stays; looking through it would hold up the event loop
         try:
             yield
         finally:
@@ -107,6 +111,7 @@ class Gateway:
             vectors = (await self.worker.ask({"op": "embed", "texts": texts}, FLUSH_SECONDS))["vectors"]
         except WorkerGone as error:
             raise ApiError(503, f"the embedder is not there ({error}); come again", "server_error", 1.0) from None
+        vectors = [_base64(each) for each in vectors] if form == "base64" else vectors
         data = [{"object": "embedding", "index": place, "embedding": each} for place, each in enumerate(vectors)]
         usage = {"prompt_tokens": 0, "total_tokens": 0}
         await _reply(delivery, {"object": "list", "model": EMBEDDER, "data": data, "usage": usage})
@@ -189,9 +194,8 @@ class Endpoint:
             headers = [("content-type", "application/json")]
             headers += [("retry-after", f"{error.retry_after:.0f}")] if error.retry_after else []
             await delivery.whole(error.status, headers, error.body())
-        except ClientGone as error:
+        except ClientGone:
             self._gateway.counts.refused.labels("client left").inc()
-            del error
 
     async def _answer(self, request: Request, receive: Receive, delivery: Delivery) -> None:
         limits = self._gateway.config.limits
@@ -235,6 +239,21 @@ def _somebody(tenant: Tenant | None) -> Tenant:
     if tenant is None:
         raise ApiError(401, "nobody asks: send `Authorization: Bearer KEY`", "authentication_error")
     return tenant
+
+
+def _texts(given: Any) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if (
+        not isinstance(texts, list)
+        or not 0 < len(texts) <= MOST_TEXTS
+        or not all(isinstance(each, str) for each in texts)
+    ):
+        raise ApiError(400, f"input: expected a text, or 1 to {MOST_TEXTS} texts")
+    return texts
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def _read_feedback(body: bytes) -> Feedback:

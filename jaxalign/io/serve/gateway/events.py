@@ -99,11 +99,11 @@ def read_body(body: bytes) -> Read:
         found = json.loads(body)
         choices = found["choices"]
         message, finish = choices[0]["message"], choices[0].get("finish_reason")
+        text, calls = message.get("content"), message.get("tool_calls")
         prompt, answer = _usage(found.get("usage") or {})
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return NOTHING
-    text = message.get("content")
-    plain = len(choices) == 1 and isinstance(text, str) and not message.get("tool_calls") and len(text) <= _LONGEST
+    plain = len(choices) == 1 and isinstance(text, str) and not calls and len(text) <= _LONGEST
     return Read(True, text if plain else None, finish, prompt, answer)
 
 

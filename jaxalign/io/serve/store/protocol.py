@@ -1,11 +1,15 @@
 """The store as a protocol: everything that outlives a process. SQLite for one machine, PostgreSQL for many.
 
 Methods block, so the gateway calls them in threads. Each is one transaction: after it returns nothing of it is lost,
-whatever is killed. They raise :class:`StoreError` where the store is gone, locked or full.
+whatever is killed. They raise :class:`StoreError` where the store is gone, locked or full, and ValueError for a name
+(of a tenant, user, interaction, lease ...) that has over 512 characters, NUL or half a surrogate pair; in texts such
+characters become U+FFFD.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from jaxalign.io.serve.store.rows import (
     Change,
@@ -28,6 +32,7 @@ class StoreError(Exception):
     """The store did not do what was asked: it is gone, locked, full, or of another format."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """What gateways, workers and learners keep."""
 
@@ -42,7 +47,8 @@ class Store(Protocol):
     # Examples, and the feed by which indices follow.
 
     def add_examples(self, rows: Sequence[NewExample], embedder: str, vectors: Sequence[Vectors]) -> list[int]:
-        """Keeps examples with their vectors, puts them on the feed, and returns their ids."""
+        """Keeps examples with their vectors, puts them on the feed, and returns their ids, 0 for one whose user was
+        deleted in the meantime. All vectors of an embedder have one width and finite entries, else a ValueError."""
 
     def update_examples(
         self, rows: Sequence[ExampleUpdate], embedder: str = "", responses: Mapping[int, Any] | None = None
@@ -62,7 +68,8 @@ class Store(Protocol):
     def find_examples(
         self, *, tenant: int | None = None, contains: str = "", order: str = "gain", limit: int = 50, offset: int = 0
     ) -> list[Example]:
-        """Returns a page of examples for operators; ``order`` is gain, offloads, created or replays, falling."""
+        """Returns a page of examples for operators; ``order`` is gain, offloads, created or replays, falling. The case
+        of letters does not matter in ``contains``, at least of those from a to z."""
 
     def snapshot(self, embedder: str, batch: int = 1000) -> tuple[int, Iterator[list[tuple[Example, Vectors | None]]]]:
         """Returns the feed's position and, as of that position or later, all examples with their vectors by this
@@ -73,15 +80,21 @@ class Store(Protocol):
         """Returns examples that are there, with their vectors."""
 
     def add_vectors(self, embedder: str, vectors: Mapping[int, Vectors]) -> None:
-        """Keeps vectors of examples that are still there; no entry on the feed."""
+        """Keeps vectors of examples that are still there and have none by this embedder; no entry on the feed."""
+
+    def nearest(self, partitions: Sequence[int], embedder: str, query: np.ndarray, k: int) -> list[tuple[int, float]]:
+        """Returns ids and cosines of the ``k`` examples of these partitions whose requests are nearest to a query [D],
+        the nearest first: for stores that are too large for one machine's memory."""
 
     def changes(self, after: int, limit: int = 1000) -> list[Change] | None:
-        """Returns what followed a position, in order; None where the feed no longer reaches back: take a snapshot."""
+        """Returns what followed a position, in order; None where the feed does not have it, so that a snapshot is
+        needed: it no longer reaches back, or the position is of another store."""
 
     # What was asked and said.
 
     def add_interactions(self, rows: Sequence[Interaction]) -> None:
-        """Keeps interactions; one with an id that is there is passed over."""
+        """Keeps interactions. One with an id that is there is passed over, and one whose user, or the owner of an
+        example that it was shown, was deleted in the meantime."""
 
     def interactions(self, *, pending: bool, limit: int) -> list[Interaction]:
         """Returns the latest interactions; if ``pending``, the oldest with an opponent or probes still to be asked."""
@@ -128,13 +141,14 @@ class Store(Protocol):
 
     def begin_flight(self, key: str, tenant: int, user: int, holder: str, seconds: float) -> Flight:
         """Says whether the caller makes the upstream call of this key, waits for it, or has its answer. Who leads has
-        ``seconds`` to renew, finish or abandon; then another caller leads."""
+        ``seconds`` to renew, finish or abandon; then another caller leads. A holder is one request. Tenants never share
+        an answer, whatever the key. A user that was deleted leads, and nothing is kept."""
 
     def renew_flight(self, key: str, holder: str, seconds: float) -> bool:
         """Says whether the holder still leads, and if so extends its time."""
 
     def finish_flight(self, key: str, holder: str, body: bytes, seconds: float) -> bool:
-        """Keeps the answer for so many seconds, if the holder still leads."""
+        """Keeps the answer for so many seconds, if the holder still leads: long enough for those who wait."""
 
     def abandon_flight(self, key: str, holder: str) -> None:
         """Lets the next caller lead, if the holder leads."""
@@ -153,11 +167,14 @@ class Store(Protocol):
     def delete_user(self, tenant: int, user: str) -> Deleted:
         """Deletes all that is a user's: examples, vectors, interactions (also those of others that were shown its
         examples), feedback, kept answers, and the user's name. Two entries on the feed's kinds tell the indices:
-        "delete" for each example and "user" for the user. Nothing stays in the files' free pages."""
+        "delete" for each example and "user" for the user. In SQLite no byte stays in the store's files; if another
+        process reads all the time, that is a StoreError, and the same call again makes up for it. In PostgreSQL no
+        query sees the rows, and the server uses their space again (VACUUM FULL rewrites its files)."""
 
     def compact(self, *, keep_seconds: float, keep_policies: int = 20) -> dict[str, int]:
         """Deletes what is too old: interactions with their feedback, the feed, expired flights and leases, policies
-        beyond the latest (never the one in use), vectors of embedders that no example needs; says how many rows."""
+        beyond the latest (never the one in use), vectors of embedders that nobody used for so long, while another was;
+        says how many rows."""
 
     def counts(self) -> dict[str, int]:
         """Returns how many rows each table has."""

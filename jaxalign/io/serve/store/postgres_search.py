@@ -1,0 +1,76 @@
+"""Search by pgvector's HNSW index, for stores that are too large for one machine's memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from jaxalign.io.serve.store import postgres_schema
+from jaxalign.io.serve.store.database import Transaction
+
+WIDEST = 2000
+"""Dimensions that pgvector's indices take; wider vectors are all compared."""
+
+_SETTINGS = """
+SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', ?, true)
+"""
+
+
+def make_index(connection: psycopg.Connection, where: str, embedder: int, width: int) -> None:
+    """Makes the index of an embedder's vectors if it is not there.
+
+    An index has one width, hence one index for each embedder. It is made before the first vectors, so that it takes no
+    time; while it is made, nobody writes vectors.
+
+    Args:
+      connection: in autocommit mode, of a user that owns the tables.
+      where: the database, for messages.
+      embedder: its number.
+      width: of its vectors.
+
+    Raises:
+      StoreError: the user does not own the tables.
+    """
+    name = f"vectors_hnsw_{int(embedder)}"
+    if width > WIDEST or connection.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,):
+        return
+    with postgres_schema.making(connection, where):
+        connection.execute(
+            f"CREATE INDEX IF NOT EXISTS {name} ON vectors USING hnsw ((request::vector({int(width)})) "
+            f"vector_cosine_ops) WHERE embedder = {int(embedder)}"
+        )
+
+
+def nearest(
+    transaction: Transaction, embedder: int, width: int, partitions: Sequence[int], query: Any, k: int
+) -> list[tuple[int, float]]:
+    """Returns ids and cosines of at most ``k`` examples of these partitions, the nearest first.
+
+    The index gives up after 20,000 vectors of other partitions. If it returned fewer than ``k``, all vectors of the
+    partitions are compared: they are few then.
+
+    Args:
+      transaction: that reads.
+      embedder: the number of the embedder.
+      width: of its vectors.
+      partitions: the partitions.
+      query: the vector [D], as a value of statements.
+      k: the number of examples.
+    """
+    transaction.rows(_SETTINGS, str(min(max(64, k), 1000)))
+    indexed = _ordered(transaction, f"request::vector({int(width)})", embedder, partitions, query, k)
+    if len(indexed) == k:
+        return indexed
+    return _ordered(transaction, "request", embedder, partitions, query, k)
+
+
+def _ordered(
+    transaction: Transaction, vector: str, embedder: int, partitions: Sequence[int], query: Any, k: int
+) -> list[tuple[int, float]]:
+    found = transaction.rows(
+        f"SELECT example, 1 - ({vector} <=> ?) FROM vectors WHERE embedder = {int(embedder)} AND partition_id IN ? "
+        f"ORDER BY {vector} <=> ? LIMIT ?",
+        *(query, list(partitions), query, k),
+    )
+    # The cosine with a vector of zeros is not a number.
+    return sorted(((id, cosine) for id, cosine in found if cosine == cosine), key=lambda each: (-each[1], each[0]))
