@@ -8,17 +8,17 @@ UNFINISHED = "\ufffd"  # what the bytes of half a character are decoded to
 class TextStream:
     """A text that grows by tokens.
 
-      Each token is decoded with the few before it, back to where text was last given out: tokenizers that write a space
-      before a word take it away at a text's beginning, and bytes make a character together. Bytes that make none are shown
-    as they come, where a tokenizer that decodes them all at once may let one wrong byte spoil those beside it.
+    Each token is decoded with the few before it, back to where text was last given out: tokenizers that write a space
+    before a word take it away at a text's beginning, and bytes make a character together. Bytes that make none are
+    shown as they come, where a tokenizer that decodes them all at once may let one wrong byte spoil those beside it.
 
-      Args:
-        decode: turns token ids into text.
-        stops: texts that are not empty; the first that is complete ends this text before it.
-        begin: what stands before the first token's text.
+    Args:
+      decode: turns token ids into text.
+      stops: texts that are not empty; the first that is complete ends this text before it.
+      begin: what stands before the first token's text.
 
-      Attributes:
-        ended: whether a stop text was found.
+    Attributes:
+      ended: whether a stop text was found.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str] = (), begin: str = ""):

@@ -1,6 +1,7 @@
 """A model of this process by the official client: what it says is what ``sampling.generate`` draws."""
 
 import concurrent.futures
+import runpy
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from jaxalign import sampling
 from jaxalign.data.text.turns import encode_continued
+from jaxalign.io.serve.upstream import running
 
 NEW = 24
 CHATS = [
@@ -145,3 +147,17 @@ def test_embeddings_are_refused(client):
     assert [model.id for model in client.models.list()] == ["tiny"]
     with pytest.raises(openai.BadRequestError, match="'tiny' has no embeddings"):
         client.embeddings.create(model="tiny", input="text")
+
+
+def test_the_command(saved, monkeypatch):
+    """Its application answers by the name that it is given."""
+    asked = []
+
+    def run(app, host, port):
+        with running.in_thread(app) as url, openai.OpenAI(base_url=url, api_key="any") as client:
+            asked.append((host, port, [model.id for model in client.models.list()]))
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr("sys.argv", ["engine", str(saved[0]), "--port", "0", "--name", "mine", "--slots", "1"])
+    runpy.run_module("jaxalign.io.serve.engine", run_name="__main__")
+    assert asked == [("127.0.0.1", 0, ["mine"])]
