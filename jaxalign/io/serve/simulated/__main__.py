@@ -6,6 +6,7 @@ once; without any there are small, large, null and embedding. ``--port 0`` takes
 
 import argparse
 
+from jaxalign.io.serve.processes import end_with_parent
 from jaxalign.io.serve.simulated.app import Simulated
 from jaxalign.io.serve.simulated.models import MODELS, SimulatedModel
 from jaxalign.io.serve.upstream import running
@@ -49,7 +50,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--model", type=parse_model, action="append", default=[], dest="models")
     parser.add_argument("--key", default="", help="the API key that clients must show")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that began this one ends")
     arguments = parser.parse_args()
+    if arguments.with_parent:
+        end_with_parent()
     simulated = Simulated(arguments.models or MODELS, key=arguments.key)
     running.run(simulated.app, arguments.host, arguments.port)
 
