@@ -163,10 +163,10 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
     late = {most: after.lag[most] - before.lag.get(most, 0) for most in after.lag}
     looks = late[np.inf]
     notes = (
-        f"{rate:g} requests a second of each way, in turns. The gateway's event loop was looked at {looks:.0f} times, and",
-        f"was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident memory",
-        f"{before.resident:.0f} MiB before, {after.resident:.0f} MiB after; {after.decisions - before.decisions:.0f}",
-        "requests were decided by the worker.",
+        f"{rate:g} requests a second of each way, in turns. The gateway's event loop was looked at {looks:.0f} times,",
+        f"and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
+        f"memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
+        f"{after.decisions - before.decisions:.0f} requests.",
     )
     header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added")
     return Table("gateway", notes, header, map(row, ways))
