@@ -79,7 +79,7 @@ def prepare(config: ServeConfig, *, gateways: int = 1) -> Start:
 
 def _local(upstream: Upstream) -> tuple[Upstream, Process]:
     """An upstream that is a process of this machine."""
-    port = str(_free_port())
+    port = str(free_port())
     if upstream.base_url == SIMULATED:
         arguments = ["-m", "jaxalign.io.serve.simulated", "--port", port, "--with-parent"]
     else:
@@ -97,7 +97,8 @@ def _remarks(config: ServeConfig) -> list[str]:
     return told
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port of this machine on which nothing listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]

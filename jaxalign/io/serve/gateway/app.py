@@ -97,15 +97,9 @@ class Gateway:
         """Answers ``POST /v1/embeddings`` by the worker's embedder."""
         who = _somebody(tenant)
         found = asking.read_json(body)
-        texts = [found.get("input")] if isinstance(found.get("input"), str) else found.get("input")
-        if (
-            not isinstance(texts, list)
-            or not 0 < len(texts) <= MOST_TEXTS
-            or not all(isinstance(t, str) for t in texts)
-        ):
-            raise ApiError(400, f"input: expected a text, or 1 to {MOST_TEXTS} texts")
-        if found.get("model") != EMBEDDER or found.get("encoding_format", "float") != "float":
-            raise ApiError(400, f"expected model {EMBEDDER!r} and encoding_format 'float' (or none)")
+        texts, form = _texts(found.get("input")), found.get("encoding_format", "float")
+        if found.get("model") != EMBEDDER or form not in ("float", "base64"):
+            raise ApiError(400, f"expected model {EMBEDDER!r} and encoding_format 'float' or 'base64'")
         self.rates.check(who)
         try:
             vectors = (await self.worker.ask({"op": "embed", "texts": texts}, FLUSH_SECONDS))["vectors"]
@@ -121,8 +115,7 @@ class Gateway:
         who, user = _somebody(tenant), request.path_params["user"]
         with contextlib.suppress(WorkerGone):  # what the worker still holds of the user is kept first, then deleted
             await self.worker.ask({"op": "flush"}, FLUSH_SECONDS)
-        number = await self._patiently(self.counts.tenant, who.name)
-        deleted = await self._patiently(self.calls.store.delete_user, number, user)
+        deleted = await self._patiently(self.calls.store.delete_user, who.name, user)
         with contextlib.suppress(WorkerGone):
             await self.worker.ask({"op": "flush"}, FLUSH_SECONDS)
         await _reply(delivery, {"deleted": deleted._asdict()})
@@ -193,6 +186,8 @@ class Endpoint:
             self._gateway.counts.refused.labels(error.status).inc()
             headers = [("content-type", "application/json")]
             headers += [("retry-after", f"{error.retry_after:.0f}")] if error.retry_after else []
+            # What is left of a body that was not read would be taken for the next request.
+            headers += [("connection", "close")] if error.status in (408, 413) else []
             await delivery.whole(error.status, headers, error.body())
         except ClientGone:
             self._gateway.counts.refused.labels("client left").inc()

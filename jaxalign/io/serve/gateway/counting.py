@@ -45,7 +45,7 @@ class Counts:
         )
         self.dropped = Counter(
             "jaxalign_dropped",
-            "What should have been learnt from and was not, by reason",
+            "What is not learnt from though it might be, by reason",
             ["reason"],
             registry=registry,
         )
@@ -92,10 +92,8 @@ class Counts:
         if not rows:
             return
         try:
-            await asyncio.wait_for(
-                self._calls.patient(self._calls.store.add_traffic, list(rows.values())), STORE_SECONDS
-            )
-        except (StoreError, TimeoutError):
+            await self._calls.patient(self._write, rows)
+        except StoreError:
             self._take_back(rows)
 
     def tenant(self, name: str) -> int:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from jaxalign.io.serve.gateway.errors import ApiError
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -98,7 +100,8 @@ async def read_request(receive: Receive, most: int, seconds: float) -> bytes | N
       seconds: for all of it.
 
     Raises:
-      ClientGone: the client left, or took too long.
+      ClientGone: the client left.
+      ApiError: 408, it took too long.
     """
     parts, length = [], 0
     try:
@@ -114,7 +117,7 @@ async def read_request(receive: Receive, most: int, seconds: float) -> bytes | N
                 if not message.get("more_body"):
                     return b"".join(parts)
     except TimeoutError:
-        raise ClientGone(f"the request was not complete after {seconds:g} s") from None
+        raise ApiError(408, f"the request was not complete after {seconds:g} s; send it faster") from None
 
 
 async def _leaves(receive: Receive) -> None:

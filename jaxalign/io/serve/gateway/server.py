@@ -1,5 +1,7 @@
 """A gateway on uvicorn, within its limits."""
 
+import logging
+
 import uvicorn
 
 from jaxalign.io.serve.config import ServeConfig
@@ -19,6 +21,7 @@ def make_server(config: ServeConfig, store: Store, socket: str) -> uvicorn.Serve
       socket: the path of the worker's socket.
     """
     limits = config.limits
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     settings = uvicorn.Config(
         make_app(Gateway(config, store, socket)),
         host=config.host,
@@ -35,3 +38,8 @@ def make_server(config: ServeConfig, store: Store, socket: str) -> uvicorn.Serve
         h11_max_incomplete_event_size=limits.header_bytes,
     )
     return uvicorn.Server(settings)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """An answer that is cut on purpose, because its upstream or client is gone, is counted and not logged."""
+    return not record.getMessage().startswith("ASGI callable returned without")

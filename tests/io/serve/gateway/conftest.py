@@ -9,12 +9,12 @@ import types
 
 import httpx
 import pytest
-from jaxalign.io.serve.store.opening import open_store
 
 from jaxalign.io.serve.config import Limits, Model, Routing, ServeConfig, Upstream
 from jaxalign.io.serve.gateway.server import make_server
 from jaxalign.io.serve.simulated.app import serving
 from jaxalign.io.serve.simulated.models import SimulatedModel
+from jaxalign.io.serve.store.opening import open_store
 from jaxalign.io.serve.upstream import running
 from tests.io.serve.gateway.scripted import ScriptedWorker
 
@@ -26,7 +26,7 @@ def echo(messages, body):
 @pytest.fixture(scope="module")
 def upstream():
     models = [SimulatedModel("small", answer=echo), SimulatedModel("large", answer=echo, tools=True)]
-    with serving([*models, SimulatedModel("slow", rate=20.0), SimulatedModel("null", answer=lambda *_: "ok")]) as found:
+    with serving([*models, SimulatedModel("long", answer=lambda *_: "word " * 100_000)]) as found:
         yield found
 
 
@@ -35,8 +35,7 @@ def settings(upstream, folder, **changes):
     models = (
         Model("small", "here", prompt_price=0.5, answer_price=0.5, examples=True, tools=False),
         Model("large", "here", prompt_price=5.0, answer_price=5.0, teaches=True),
-        Model("slow", "here"),
-        Model("null", "here"),
+        Model("long", "here"),
         Model("dead", "nowhere"),
     )
     upstreams = Upstream("here", upstream.url), Upstream("nowhere", "http://127.0.0.1:9/v1", connect_seconds=1.0)

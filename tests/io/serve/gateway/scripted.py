@@ -18,6 +18,7 @@ class ScriptedWorker:
         self.path = str(path)
         self.asked, self.told = [], []  # messages that want a reply, and news
         self.reply = lambda message: {"model": "large", "examples": [], "tenants": [], "policy": "p1", "reason": ""}
+        self.other = {}  # the reply to all but decisions
         self.seconds = 0.0  # before a reply
         self.news = threading.Condition()
 
@@ -59,6 +60,7 @@ class ScriptedWorker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _talk(self, reader, writer):
+        replies = []
         try:
             while (message := await read_message(reader)) is not None:
                 if "id" not in message:
@@ -67,11 +69,13 @@ class ScriptedWorker:
                         self.news.notify_all()
                     continue
                 self.asked.append(message)
-                await asyncio.sleep(self.seconds)
-                reply = self.reply(message) if message["op"] == "decide" else self._embedded(message)
-                write_message(writer, {**reply, "id": message["id"]})
+                replies.append(asyncio.create_task(self._reply(message, writer)))
         finally:
+            for each in replies:
+                each.cancel()
             writer.close()
 
-    def _embedded(self, message):
-        return {}
+    async def _reply(self, message, writer):
+        await asyncio.sleep(self.seconds)
+        reply = self.reply(message) if message["op"] == "decide" else self.other
+        write_message(writer, {**reply, "id": message["id"]})

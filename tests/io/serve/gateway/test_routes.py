@@ -76,7 +76,7 @@ def test_deletion_says_how_much_there_was(here):
 
 def test_embeddings_are_the_workers_in_either_encoding(here, monkeypatch):
     vectors = [[1.0, 0.5], [0.0, 2.0]]
-    monkeypatch.setattr(type(here.worker), "_embedded", lambda self, message: {"vectors": vectors}, raising=False)
+    monkeypatch.setattr(here.worker, "other", {"vectors": vectors})
     with openai.OpenAI(base_url=here.url, api_key="k1", max_retries=0) as client:  # which asks for base64
         found = client.embeddings.create(model="embedder", input=["a", "b"])
     assert [each.embedding for each in found.data] == vectors
