@@ -18,7 +18,7 @@ from jaxalign.io.serve.admin.parts import CallStore, Form, Handle, Parts
 from jaxalign.io.serve.config import ServeConfig
 from jaxalign.io.serve.store.protocol import Store, StoreError
 
-STORE_SECONDS = 15.0  # that all calls of a page may take
+STORE_SECONDS = 15.0  # that all calls of a page may take that shows something
 
 
 async def no_flush() -> None:
@@ -82,7 +82,8 @@ class _Pages:
                 if request.method == "POST":
                     form = await access.read_form(request)
                     access.check_token(form, session)
-                async with asyncio.timeout(STORE_SECONDS):
+                # What changes something is waited for: nobody would know whether it was done.
+                async with asyncio.timeout(STORE_SECONDS if request.method == "GET" else None):
                     return await handle(request, session, form)
             except access.FormError as error:
                 text = f"Nothing was done: {error}. Load the page again and repeat."
@@ -161,7 +162,7 @@ class _Pages:
                 back="/admin/users",
             )
         await self._flush()
-        deleted = await self.parts.call(self.parts.store.delete_user, int(tenant), user)
+        deleted = await self.parts.call(self.parts.store.delete_user, named[tenant], user)
         await self._flush()
         return views.page("users.html", token=session.token, tenants=tenants, deleted=deleted._asdict())
 

@@ -1,13 +1,18 @@
 """The operators' page: who gets in, what it shows, what it deletes, and what it says when the store is gone."""
 
 import asyncio
+import contextlib
 import html
 import re
 
 import httpx
+import numpy as np
 import pytest
 
 from jaxalign.io.serve.admin import access
+from jaxalign.io.serve.store.opening import open_store
+from jaxalign.io.serve.store.rows import NewExample, Vectors
+from tests.io.serve.admin.conftest import make_site
 from tests.io.serve.admin.fake_store import ATTACK, KEY, NOW, minute
 
 PATHS = ["/", "/admin/examples", "/admin/examples/7", "/admin/users", "/admin/policies"]
@@ -238,7 +243,7 @@ def test_users_are_deleted_once_the_operator_is_sure(site, operator):
     reply = operator.post("/admin/users/delete", tenant="1", user="eve")
     assert "Delete everything of user 'eve' of tenant 'shop'?" in words(reply) and site.flushes == 0
     reply = operator.post("/admin/users/delete", tenant="1", user="eve", sure="yes")
-    assert site.store.calls[-1] == ("delete_user", 1, "eve") and site.flushes == 2
+    assert site.store.calls[-1] == ("delete_user", "shop", "eve") and site.flushes == 2
     assert "Deleted: 3 examples, 20 interactions, 5 feedback, 1 answers." in words(reply)
     for wrong in ({"tenant": "9", "user": "eve"}, {"tenant": "1", "user": ""}, {"user": "eve"}):
         assert operator.post("/admin/users/delete", **wrong, sure="yes").status_code == 400
@@ -257,3 +262,25 @@ def test_a_store_that_is_gone_has_a_page(site, operator, path):
     reply = operator.get(path)
     assert reply.status_code == 503 and "The store does not answer the store is gone: disk full" in words(reply)
     assert operator.post("/admin/policies/choose", name="p1").status_code == 503
+
+
+def test_with_a_real_store(site, tmp_path):
+    """What the pages ask is what the store answers."""
+    with contextlib.closing(open_store("sqlite", str(tmp_path))) as store:
+        who = store.identify("shop", "eve", "scope")
+        row = NewExample(who.tenant, who.partition, who.user, "asked", "answered", "large", 3, 0.5, 1.0)
+        vectors = Vectors(np.ones(4, np.float32), np.ones(4, np.float32))
+        (number,) = store.add_examples([row], "hash", [vectors])
+        store.add_traffic([minute(1, "large", tenant=who.tenant, requests=2, cost=0.5)])
+        store.save_policy("p1", b"data", {"held_out": 0.5})
+        operator = Operator(make_site(store))
+        operator.login()
+        assert facts(operator.get("/"))["Requests"] == "2"
+        assert "asked" in words(operator.get("/admin/examples?contains=SWERED&tenant=1"))
+        assert "held_out 0.500" in words(operator.get("/admin/policies"))
+        assert operator.post("/admin/policies/choose", name="p1").status_code == 303
+        assert store.current_policy() == ("p1", b"data")
+        assert operator.post("/admin/examples/delete", one=str(number), sure="yes").status_code == 303
+        assert store.examples([number]) == []
+        deleted = operator.post("/admin/users/delete", tenant=str(who.tenant), user="eve", sure="yes")
+        assert "Deleted: 0 examples" in words(deleted)
