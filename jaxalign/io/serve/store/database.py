@@ -13,13 +13,14 @@ row-level security), whatever its statements say. ``"*"`` is for what serves all
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 Tenants = Sequence[int] | Literal["*"]
 
 
+@runtime_checkable
 class Transaction(Protocol):
     """Runs statements that are kept together or not at all."""
 
@@ -36,6 +37,7 @@ class Transaction(Protocol):
         """Runs a statement that gives one row, once for each tuple of values, and returns the rows."""
 
 
+@runtime_checkable
 class Database(Protocol):
     """Opens transactions; all its methods raise StoreError where the database is gone, locked or full."""
 

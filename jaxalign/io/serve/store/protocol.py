@@ -7,7 +7,7 @@ characters become U+FFFD.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class StoreError(Exception):
     """The store did not do what was asked: it is gone, locked, full, or of another format."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """What gateways, workers and learners keep."""
 

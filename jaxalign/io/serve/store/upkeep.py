@@ -1,5 +1,7 @@
 """Deletion of a user, of what is old, and counts."""
 
+from typing import Any
+
 from jaxalign.io.serve.store import schema
 from jaxalign.io.serve.store.database import Database
 from jaxalign.io.serve.store.feed import put_on_feed
@@ -112,7 +114,7 @@ class Upkeep:
             transaction.change("UPDATE meta SET value = ? WHERE key = 'floor'", str(last))
         return self._drain("DELETE FROM feed WHERE seq IN (SELECT seq FROM feed WHERE seq <= ? LIMIT ?)", last)
 
-    def _drain(self, statement: str, *values: float) -> int:
+    def _drain(self, statement: str, *values: Any) -> int:
         """Runs a statement that deletes at most so many rows, its last value, until it finds fewer."""
         total = 0
         while True:
