@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PRNGKeyArray
 
 from jaxalign.serving.combination import MOST_EXAMPLES
 from jaxalign.serving.contexts import context_width, router_contexts
@@ -74,7 +74,7 @@ def init_policy(key: PRNGKeyArray, width: int, num_models: int, *, thresholds: S
 def choose(
     policy: Policy,
     table: ExampleTable,
-    keys: PRNGKeyArray,
+    keys: Key[Array, "B"],
     queries: Float[Array, "B D"],
     hits: Hits,
     *,

@@ -103,8 +103,9 @@ def run_learner(config: ServeConfig) -> None:
     for kind in (signal.SIGTERM, signal.SIGINT):
         signal.signal(kind, lambda *_: ended.set())
     store = LateStore(lambda: open_store(config.store, config.folder))
+    embedder = make_embedder(config.embedder, seconds=EMBED_SECONDS)
     try:
-        embedder = make_embedder(config.embedder, seconds=EMBED_SECONDS)
         learn_on(config, store, embedder, ended, lambda text: print(f"learner: {text}", file=sys.stderr))
     finally:
         store.close()
+        embedder.close()

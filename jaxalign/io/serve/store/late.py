@@ -30,11 +30,6 @@ class LateStore:
             if self._store is not None:
                 self._store.close()
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not hasattr(Store, name):
-            raise AttributeError(name)
-        return lambda *args, **named: getattr(self._opened(), name)(*args, **named)
-
     def _opened(self) -> Store:
         if self._store is None:
             with self._lock:
@@ -52,3 +47,17 @@ class LateStore:
         except StoreError as error:
             self._failure, self._again = str(error), time.monotonic() + PAUSE_SECONDS
             raise
+
+
+def _late(name: str) -> Callable[..., Any]:
+    """The method of this name, on the store once it is open."""
+
+    def call(self: LateStore, *args: Any, **named: Any) -> Any:
+        return getattr(self._opened(), name)(*args, **named)
+
+    return call
+
+
+for _name in vars(Store):
+    if not _name.startswith("_") and _name != "close":
+        setattr(LateStore, _name, _late(_name))

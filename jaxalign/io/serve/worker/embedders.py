@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import httpx
 import numpy as np
@@ -34,6 +34,7 @@ class Embedded(NamedTuple):
     cut: Bool[np.ndarray, "N"]  # True for texts of which only the beginning was read
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Something that embeds texts, from any thread.
 
@@ -54,6 +55,9 @@ class Embedder(Protocol):
 
     def warm_up(self) -> None:
         """Compiles what embedding needs, so that no later call does."""
+
+    def close(self) -> None:
+        """Gives back what it holds; it embeds no more."""
 
 
 def make_embedder(settings: Settings, *, seconds: float) -> Embedder:
@@ -110,6 +114,9 @@ class HashEmbedder:
     def warm_up(self) -> None:
         """Does nothing: there is nothing to compile."""
 
+    def close(self) -> None:
+        """Does nothing: it holds nothing."""
+
     def _place(self, feature: str) -> tuple[int, int]:
         drawn = int.from_bytes(hashlib.blake2b(feature.encode(errors="replace"), digest_size=8).digest(), "big")
         return (drawn >> 1) % self.width, 1 if drawn & 1 else -1
@@ -165,6 +172,10 @@ class ServerEmbedder:
 
     def warm_up(self) -> None:
         """Does nothing: there is nothing to compile."""
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._client.close()
 
 
 def unit(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:

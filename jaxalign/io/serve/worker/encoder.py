@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxalign import data, models
+from jaxalign.data.text.single_texts import encode_text
 from jaxalign.io import hf
 from jaxalign.io.serve.worker.embedders import NO_TEXT, Embedded, make_id, unit
 from jaxalign.typing import TextBatch
@@ -54,11 +55,14 @@ class EncoderEmbedder:
         for batch in self._shapes():
             models.embed_texts(self._model, self._params, iter([batch]))
 
+    def close(self) -> None:
+        """Does nothing: it holds arrays only."""
+
     def _encode(self, text: str) -> tuple[list[int], bool]:
         try:
-            return data.text.single_texts.encode_text(text, self._tokenizer, max_tokens=self._lengths[-1])
+            return encode_text(text, self._tokenizer, max_tokens=self._lengths[-1])
         except ValueError:  # no token is made of it
-            return data.text.single_texts.encode_text(NO_TEXT, self._tokenizer, max_tokens=self._lengths[-1])
+            return encode_text(NO_TEXT, self._tokenizer, max_tokens=self._lengths[-1])
 
     def _batch(self, encoded: Sequence[Sequence[int]]) -> TextBatch:
         rows = next(rows for rows in ROWS if rows >= len(encoded))

@@ -305,6 +305,7 @@ def run_worker(config: ServeConfig, socket_path: str) -> None:
         asyncio.run(serve())
     finally:
         store.close()
+        embedder.close()
 
 
 def _clean(text: str) -> str:

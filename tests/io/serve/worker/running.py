@@ -6,10 +6,12 @@ import dataclasses
 import itertools
 import tempfile
 
-from jaxalign.io.serve.config import Embedder, Learning, Model, Routing, ServeConfig, Upstream
+from jaxalign.io.serve.config import Embedder, Model, Routing, ServeConfig, Upstream
 from jaxalign.io.serve.gateway.worker_client import WorkerClient
 from jaxalign.io.serve.store.late import LateStore
 from jaxalign.io.serve.store.opening import open_store
+from jaxalign.io.serve.store.protocol import StoreError
+from jaxalign.io.serve.store.rows import NewExample, Vectors
 from jaxalign.io.serve.worker.embedders import HashEmbedder
 from jaxalign.io.serve.worker.serving import Worker
 
@@ -100,8 +102,33 @@ async def connected(client, running):
         await asyncio.sleep(0.01)
 
 
-def sqlite(folder):
-    return open_store("sqlite", folder)
+@contextlib.contextmanager
+def storing(folder):
+    """Gives a store in a folder."""
+    with contextlib.closing(open_store("sqlite", folder)) as store:
+        yield store
+
+
+def add_examples(store, texts, *, embedder=None, tenant="acme", user="ann", scope="", shared=False):
+    """Keeps texts as examples, each the answer to itself, and returns their ids."""
+    embedder = embedder or HashEmbedder(WIDTH)
+    who = store.identify(tenant, user, scope)
+    rows = [
+        NewExample(
+            tenant=0 if shared else who.tenant,
+            partition=who.shared if shared else who.partition,
+            user=who.user,
+            request=text,
+            response=text,
+            model="large",
+            tokens=10,
+            quality=0.5,
+            cost=1.0,
+        )
+        for text in texts
+    ]
+    vectors, _ = embedder.embed(texts)
+    return store.add_examples(rows, embedder.id, [Vectors(each, each) for each in vectors])
 
 
 class Switched(LateStore):
@@ -115,8 +142,6 @@ class Switched(LateStore):
         return self._there
 
     def _opened(self):
-        from jaxalign.io.serve.store.protocol import StoreError
-
         if self.gone:
             raise StoreError("taken away")
         return super()._opened()
