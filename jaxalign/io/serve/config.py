@@ -65,6 +65,7 @@ class Limits:
     send_seconds: float = 30.0  # that a client may leave a part of its answer untaken
     keep_alive_seconds: float = 15.0
     connections: int = 1000
+    drain_seconds: float = 0.0  # for which a gateway that is told to stop still takes requests, and is not ready
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +205,9 @@ def check_config(config: ServeConfig) -> ServeConfig:
         _share(f"routing.{name}", getattr(config.routing, name))
     for name in ("asked", "probed", "held_out"):
         _share(f"learning.{name}", getattr(config.learning, name))
-    _least(1, "limits", **dataclasses.asdict(config.limits) | {"header_seconds": 1, "body_seconds": 1})
+    _least(0, "limits", drain_seconds=config.limits.drain_seconds)
+    exempt = dict.fromkeys(("header_seconds", "body_seconds", "drain_seconds"), 1)
+    _least(1, "limits", **dataclasses.asdict(config.limits) | exempt)
     if not config.tenants and config.host not in ("127.0.0.1", "::1", "localhost"):
         raise ValueError(
             f"host: {config.host!r} is reachable from elsewhere and any key would be accepted; name [[tenants]] with "
