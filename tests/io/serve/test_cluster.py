@@ -1,6 +1,7 @@
 """Three gateways on one PostgreSQL behind HAProxy, under load: each is killed, restarted, and the store with them."""
 
 import asyncio
+import contextlib
 import dataclasses
 import signal
 import time
@@ -27,8 +28,13 @@ def database(postgres, prepared):
 
 @pytest.fixture(scope="module")
 def balanced(database, tmp_path_factory):
-    """Gateways, and the balancer before them."""
-    folder = tmp_path_factory.mktemp("cluster")
+    with balanced_gateways(database, tmp_path_factory.mktemp("cluster")) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def balanced_gateways(database, folder):
+    """Three gateways, and the balancer before them."""
     with serving([SimulatedModel("large", latency=0.2, rate=50, answer=conftest.echo)]) as upstream:
         config = conftest.settings(upstream, folder, store=database, limits=Limits(drain_seconds=0.5))
         config = dataclasses.replace(config, models=tuple(each for each in config.models if each.name == "large"))
@@ -42,6 +48,13 @@ async def restart(gateways, balancer, number):
     """Begins a gateway that ended, and waits until it has requests again."""
     gateways.begin(number)
     await balancer.wait_until(number, "UP")
+
+
+def assert_only_the_dead_failed(clients, balancer, deaths):
+    """What failed was under way in a gateway while it was killed."""
+    for each in clients.failed:
+        gateway = balancer.gateway_of(each.name)
+        assert any(gateway == number and each.began <= killed and each.ended >= dead for number, killed, dead in deaths)
 
 
 def assert_all_kept(clients, database):
@@ -59,7 +72,7 @@ def test_killed_gateways_take_with_them_what_they_were_answering_and_nothing_els
                 await clients.more()
                 began = time.monotonic()
                 gateways.end(number)
-                deaths.append((began, time.monotonic()))
+                deaths.append((number, began, time.monotonic()))
                 await balancer.wait_until(number, "DOWN")
                 await clients.more()
                 await restart(gateways, balancer, number)
@@ -67,9 +80,7 @@ def test_killed_gateways_take_with_them_what_they_were_answering_and_nothing_els
         return clients, deaths
 
     clients, deaths = asyncio.run(run())
-    for each in clients.failed:
-        killed, dead = deaths[balancer.gateway_of(each.name)]
-        assert each.began <= killed and each.ended >= dead, each
+    assert_only_the_dead_failed(clients, balancer, deaths)
     assert clients.failed and not clients.refused
     assert any(each.cached for each in clients.asked)
     assert_all_kept(clients, database)

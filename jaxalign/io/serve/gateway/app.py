@@ -31,6 +31,8 @@ from jaxalign.io.serve.store.rows import Feedback
 
 READY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
+FEEDBACK_SECONDS = 10.0  # for keeping it
+FORGET_SECONDS = 300.0  # for deleting a user, for which SQLite's files are written anew
 MOST_TEXTS = 64  # of a request for embeddings
 EMBEDDER = "embedder"  # the name of the model at /v1/embeddings
 
@@ -87,8 +89,7 @@ class Gateway:
         who = _somebody(tenant)
         row = _read_feedback(body)
         self.rates.check(who)
-        number = await self._patiently(self.counts.tenant, who.name)
-        await self._patiently(self.calls.store.add_feedback, [row._replace(tenant=number)])
+        await self._patiently(FEEDBACK_SECONDS, self._keep_feedback, who.name, row)
         self.counts.add(who.name, "", rated=1, rating=row.outcome)
         await _reply(delivery, {"id": row.interaction, "kept": True})
 
@@ -113,7 +114,7 @@ class Gateway:
         """Answers ``DELETE /v1/users/{id}``: everything of a user is deleted when status 200 says so."""
         who, user = _somebody(tenant), request.path_params["user"]
         await self.flush()  # what the worker still holds of the user is kept first, then deleted
-        deleted = await self._patiently(self.calls.store.delete_user, who.name, user)
+        deleted = await self._patiently(FORGET_SECONDS, self.calls.store.delete_user, who.name, user)
         await self.flush()
         await _reply(delivery, {"deleted": deleted._asdict()})
 
@@ -160,11 +161,17 @@ class Gateway:
     async def _spent(self, name: str, since: int) -> tuple[int, float]:
         return await self.calls.quick(0.2, lambda: self.calls.store.spent(self.counts.tenant(name), since))
 
-    async def _patiently(self, method: Callable, *args: Any) -> Any:
+    def _keep_feedback(self, name: str, row: Feedback) -> None:
+        self.calls.store.add_feedback([row._replace(tenant=self.counts.tenant(name))])
+
+    async def _patiently(self, seconds: float, method: Callable, *args: Any) -> Any:
+        """Calls a method of the store that may safely be called again: a reply that was lost may have been a success."""
         try:
-            return await self.calls.patient(method, *args)
-        except StoreError as error:
-            raise ApiError(503, f"nothing was kept: {error}; send it again", "server_error", 2.0) from error
+            async with asyncio.timeout(seconds):
+                return await self.calls.patient(method, *args)
+        except (StoreError, TimeoutError) as error:
+            why = str(error) or f"the store gave no reply in {seconds:g} s"
+            raise ApiError(503, f"not done, or not known to be: {why}; send it again", "server_error", 2.0) from error
 
 
 class Endpoint:
