@@ -1,4 +1,7 @@
-"""PostgreSQL with pgvector: one store for the gateways of many machines."""
+"""PostgreSQL with pgvector: one store for the gateways of many machines.
+
+It takes PostgreSQL 14 and pgvector 0.8 or later. A pooler between must keep sessions, since they have settings.
+"""
 
 import contextlib
 import functools

@@ -192,6 +192,9 @@ def test_a_search_of_few_among_many_uses_the_index_and_returns_k(store):
     with store._database.reading("*") as transaction:
         transaction.rows("SELECT set_config('enable_sort', 'off', true)")  # the planner would compare these few
         found = postgres_search.nearest(transaction, 1, 8, [rare.partition], values[7], 10)
-        plan = transaction.rows("EXPLAIN " + postgres_search.by_index(1, 8), values[7], [rare.partition], values[7], 10)
-    assert "vectors_hnsw_1" in str(plan)
+        statement, asked = postgres_search.by_index(1, 8), (values[7], [rare.partition], values[7], 10)
+        assert "vectors_hnsw_1" in str(transaction.rows("EXPLAIN " + statement, *asked))
+        assert len(transaction.rows(statement, *asked)) == 10
+        transaction.rows("SELECT set_config('hnsw.iterative_scan', 'off', true)")
+        assert len(transaction.rows(statement, *asked)) < 10  # what the setting is for
     assert [id for id, _ in found] == expected
