@@ -1,4 +1,4 @@
-"""What a method keeps and learns: examples, the policies that choose them and that route requests, and feedback."""
+"""What a method keeps and learns, compiled for one tenant and two models: :mod:`jaxalign.serving.policy` has it all."""
 
 import functools
 from typing import NamedTuple
@@ -6,23 +6,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxalign import serving
-from jaxalign.serving import RouterFeedback
+from jaxalign.serving import Policy, Routed, RouterFeedback, policy, policy_learning
+from jaxalign.serving.combination import MOST_EXAMPLES
+from jaxalign.serving.policy import CANDIDATES
 
-CANDIDATES = 64  # of the first stage
-MOST_EXAMPLES = 5
-NUM_MODELS = 2
-THRESHOLDS = (0.0, 0.3, 0.45, 0.6, 0.75)
+__all__ = ["CANDIDATES", "MOST_EXAMPLES", "Dials", "Policy", "Routed", "State"]
+
 EXPLORED = 0.2  # share of the requests that try any threshold
 STRAY = 0.03  # share of the requests that go to any model
-FEEDBACK = 4096  # rows that are kept for the router
-PAIRS = 2048  # of a request and an example, that are kept for the proxy model
-OPTIMIZER = optax.adamw(1e-3, weight_decay=0.1)
-UPDATE_ROUTER = serving.make_router_update(OPTIMIZER, batch_size=256, steps=2, alpha=0.3)
-PROXY_LOSS = serving.make_proxy_loss()
+NUM_MODELS = 2
 
 
 class Dials(NamedTuple):
@@ -41,15 +36,6 @@ class Dials(NamedTuple):
     store_bytes: float  # of all examples
 
 
-class Policy(NamedTuple):
-    """All that is learnt: what is saved, exchanged and compared."""
-
-    router: serving.RouterState
-    proxy: tuple  # parameters and the optimizer's state
-    thresholds: serving.Thresholds
-    posterior: serving.BetaPosterior
-
-
 class State(NamedTuple):
     """Everything that a method keeps; equal states decide alike."""
 
@@ -62,41 +48,23 @@ class State(NamedTuple):
 
 def init_state(key, width: int, index: serving.VectorIndex) -> State:
     """Returns the state before the first request, without examples."""
-    router_key, proxy_key = jax.random.split(key)
     contexts = serving.context_width(width)
-    params = serving.init_router(router_key, serving.RouterConfig(NUM_MODELS), contexts)
-    proxy = serving.init_proxy(proxy_key, width)
-    table = serving.init_table(width, capacity=1024)
     return State(
-        Policy(
-            serving.init_router_state(params, OPTIMIZER),
-            (proxy, OPTIMIZER.init(proxy)),
-            serving.init_thresholds(THRESHOLDS),
-            serving.init_posterior(NUM_MODELS),
-        ),
-        serving.init_buffer(FEEDBACK, contexts, serving.RouterConfig().members),
-        serving.init_pairs(PAIRS, width),
-        table,
+        serving.init_policy(key, width, NUM_MODELS),
+        serving.init_buffer(policy_learning.FEEDBACK, contexts, serving.RouterConfig().members),
+        serving.init_pairs(policy_learning.PAIRS, width),
+        serving.init_table(width, capacity=1024),
         index.init(),
     )
 
 
-class Routed(NamedTuple):
-    """What the router made of a batch of requests."""
-
-    contexts: Float[np.ndarray, "B F"]
-    models: Int[np.ndarray, "B"]
-    confidences: Float[np.ndarray, "B m"]  # that each model's answer would be good, the ensemble's mean
-
-
 @functools.partial(jax.jit, static_argnames="budget")
-def choose(policy: Policy, table, key, queries, hits, *, budget: int):
+def choose(state: Policy, table, key, queries, hits, *, budget: int):
     """Chooses examples for a batch of requests."""
     keys = jax.random.split(key, len(queries))
-    tried, threshold = jax.vmap(serving.try_threshold, (None, 0, None))(policy.thresholds, keys, EXPLORED)
-    everyone = jnp.zeros((len(queries), 1), jnp.int32)  # the one tenant of this world
-    limits = {"threshold": threshold, "budget": budget, "max_examples": MOST_EXAMPLES}
-    return tried, serving.choose_examples(policy.proxy[0], table, queries, hits, partitions=everyone, **limits)
+    return policy.choose(
+        state, table, keys, queries, hits, partitions=_everyone(queries), explored=EXPLORED, budget=budget
+    )
 
 
 def with_examples(ids: Int[np.ndarray, "B M"]) -> serving.Chosen:
@@ -105,65 +73,41 @@ def with_examples(ids: Int[np.ndarray, "B M"]) -> serving.Chosen:
 
 
 @jax.jit
-def route(policy: Policy, table, key, queries, chosen, penalties):
+def route(state: Policy, table, key, queries, chosen, penalties):
     """Chooses a model for each of a batch of requests with their examples."""
-    contexts = _contexts(table, queries, chosen)
-    logits = serving.router_logits(policy.router.params, contexts)
-    decision = serving.choose_models(key, logits, penalties, least=STRAY)
-    return Routed(contexts, decision.models, jax.nn.sigmoid(logits).mean(0))
+    return policy.route(state, table, key, queries, chosen, penalties, stray=STRAY)
 
 
 @functools.partial(jax.jit, static_argnames="budget")
-def decide(policy: Policy, table, queries, hits, penalties, *, budget: int):
+def decide(state: Policy, table, queries, hits, penalties, *, budget: int):
     """Chooses examples and models as a policy would if it neither explored nor learnt."""
-    everyone = jnp.zeros((len(queries), 1), jnp.int32)
-    limits = {"threshold": serving.best_threshold(policy.thresholds), "budget": budget, "max_examples": MOST_EXAMPLES}
-    chosen = serving.choose_examples(policy.proxy[0], table, queries, hits, partitions=everyone, **limits)
-    contexts = _contexts(table, queries, chosen)
-    return chosen.ids, serving.best_models(serving.router_logits(policy.router.params, contexts), penalties).models
-
-
-def _contexts(table, queries, chosen: serving.Chosen):
-    examples = table.requests[jnp.maximum(chosen.ids, 0)]
-    return serving.router_contexts(queries, examples, chosen.utilities, chosen.where)
+    return policy.decide(state, table, queries, hits, penalties, partitions=_everyone(queries), budget=budget)
 
 
 @jax.jit
-def learn(policy: Policy, buffer, pairs, key):
+def learn(state: Policy, buffer, pairs, key):
     """A few steps of the router and of the proxy model."""
-    router, buffer, _ = UPDATE_ROUTER(policy.router, buffer, key)
-    proxy, opt_state = policy.proxy
-
-    def loss(params):
-        return PROXY_LOSS(params, pairs.pairs, key)[0].value
-
-    for _ in range(4):
-        updates, opt_state = OPTIMIZER.update(jax.grad(loss)(proxy), opt_state, proxy)
-        proxy = optax.apply_updates(proxy, updates)
-    return policy._replace(router=router, proxy=(proxy, opt_state)), buffer
+    return policy_learning.learn(state, buffer, pairs, key)
 
 
 @jax.jit
-def add_feedback(policy: Policy, buffer, feedback: RouterFeedback, where, key):
+def add_feedback(state: Policy, buffer, feedback: RouterFeedback, where, key):
     """Keeps feedback, and counts the comparisons in it."""
-    first = feedback.outcomes > 0.5
-    winners = jnp.where(first, feedback.models, feedback.opponents)
-    losers = jnp.where(first, feedback.opponents, feedback.models)
-    compared = where & (feedback.opponents >= 0)
-    posterior = serving.update_posterior(policy.posterior, winners, losers, compared)
-    return policy._replace(posterior=posterior), serving.add_feedback(buffer, feedback, where, key)
+    return policy_learning.add_feedback(state, buffer, feedback, where, key)
 
 
 @functools.partial(jax.jit, static_argnames="share")
 def doubt(posterior, models, confidences, key, *, share: float):
     """Says which requests are asked about, because models look alike, and draws the models to compare with."""
-    ask_key, draw_key = jax.random.split(key)
-    asked = serving.wants_feedback(ask_key, serving.confidence_spread(confidences), share=share)
-    return asked, serving.sample_opponents(draw_key, posterior, models)
+    return policy.doubt(posterior, models, confidences, key, share=share)
 
 
 @jax.jit
 def add_pairs(table, pairs: serving.PairBuffer, queries, ids, labels):
     """Keeps whether examples helped with requests."""
     users = jnp.zeros(len(ids), jnp.int32)  # the one user of this world
-    return serving.add_pairs(pairs, serving.collect_feedback(table, queries, ids, labels, users))
+    return policy_learning.add_pairs(table, pairs, queries, ids, labels, users)
+
+
+def _everyone(queries):
+    return jnp.zeros((len(queries), 1), jnp.int32)  # the one tenant of this world

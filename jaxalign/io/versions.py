@@ -16,14 +16,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from jaxalign import files
 from jaxalign.data import fingerprint
 
 FORMAT = "1"
 CURRENT = "current.json"
+_PREFIX = 8  # bytes before a header, with its length
 LENGTH = 16  # hexadecimal digits of a hash that name a version
 
 
@@ -49,14 +50,61 @@ def save_version(directory: str | pathlib.Path, state: Any, *, note: Mapping[str
     Raises:
       TypeError: a leaf is no array, or the note is not JSON.
     """
-    arrays = {name: np.asarray(leaf, order="C") for name, leaf in _leaves(state).items()}
-    version = fingerprint(arrays)[:LENGTH]
+    version, data = pack_state(state, note=note)
     path = _path(directory, version)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replaced(path) as file:
-            file.write(save(arrays, metadata={"format": FORMAT, "note": json.dumps(dict(note or {}))}))
+            file.write(data)
     return version
+
+
+def pack_state(state: Any, *, note: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
+    """Returns the version of a state, and the bytes of a file with it, for a store that keeps files itself.
+
+    Args:
+      state: a pytree of arrays without PRNG keys.
+      note: what to remember with it, as JSON.
+
+    Raises:
+      TypeError: a leaf is no array, or the note is not JSON.
+    """
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in _leaves(state).items()}
+    data = save(arrays, metadata={"format": FORMAT, "note": json.dumps(dict(note or {}))})
+    return fingerprint(arrays)[:LENGTH], data
+
+
+def unpack_state(data: bytes, like: Any, version: str, *, where: str = "the data") -> tuple[Any, Mapping[str, Any]]:
+    """Returns the state in bytes of :func:`pack_state`, equal to the packed one bit for bit, and its note.
+
+    Args:
+      data: the bytes.
+      like: a state of the same form. Arrays may be longer or shorter, as those of a table that has grown.
+      version: which one the bytes should be.
+      where: what errors call the bytes.
+
+    Raises:
+      ValueError: they are damaged, or of a state with other arrays; the first differences are named.
+    """
+    note = _note_in(_header(data, where), where)
+    try:
+        arrays = load(data)
+    except SafetensorError as error:
+        raise _damaged(where, error) from error
+    if fingerprint(arrays)[:LENGTH] != version:
+        raise ValueError(f"{where}: its content is not what its name says: damaged or edited. Use another version")
+    expected = _leaves(like)
+    differences = [
+        f"{name} is {_kind(arrays.get(name))} there and {_kind(expected.get(name))} here"
+        for name in sorted(arrays.keys() | expected.keys())
+        if _kind(arrays.get(name)) != _kind(expected.get(name))
+    ]
+    if differences:
+        raise ValueError(
+            f"{where} is of another state: {'; '.join(differences[:3])} ({len(differences)} differences). Load it with "
+            "the settings that it was saved with"
+        )
+    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in expected]), note
 
 
 def choose_version(directory: str | pathlib.Path, version: str) -> None:
@@ -116,22 +164,7 @@ def load_version(directory: str | pathlib.Path, like: Any, version: str | None =
     if version is None and (version := current_version(directory)) is None:
         raise FileNotFoundError(f"{directory}: no version is in use; expected {CURRENT}. Choose one of its versions")
     path = _existing(directory, version)
-    _note(path)
-    arrays = load_file(path)
-    if fingerprint(arrays)[:LENGTH] != version:
-        raise ValueError(f"{path}: its content is not what its name says: damaged or edited. Use another version")
-    expected = _leaves(like)
-    differences = [
-        f"{name} is {_kind(arrays.get(name))} there and {_kind(expected.get(name))} here"
-        for name in sorted(arrays.keys() | expected.keys())
-        if _kind(arrays.get(name)) != _kind(expected.get(name))
-    ]
-    if differences:
-        raise ValueError(
-            f"{path} is of another state: {'; '.join(differences[:3])} ({len(differences)} differences). Load it with "
-            "the settings that it was saved with"
-        )
-    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in expected])
+    return unpack_state(path.read_bytes(), like, version, where=str(path))[0]
 
 
 def _leaves(state: Any) -> dict[str, np.ndarray]:
@@ -160,11 +193,25 @@ def _existing(directory: str | pathlib.Path, version: str) -> pathlib.Path:
 
 
 def _note(path: pathlib.Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        length = file.read(_PREFIX)
+        return _note_in(_header(length + file.read(int.from_bytes(length, "little")), str(path)), str(path))
+
+
+def _header(data: bytes, where: str) -> Mapping[str, Any]:
+    """What stands before the arrays: the length of the header in 8 bytes, and the header as JSON."""
+    length = int.from_bytes(data[:_PREFIX], "little")
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a file of safetensors ({error}): damaged. Use another version") from error
+        return json.loads(data[_PREFIX : _PREFIX + length]).get("__metadata__", {})
+    except (ValueError, AttributeError) as error:
+        raise _damaged(where, error) from error
+
+
+def _note_in(metadata: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT}, got {metadata.get('format')}; save the state again")
+        raise ValueError(f"{where}: expected format {FORMAT}, got {metadata.get('format')}; save the state again")
     return json.loads(metadata["note"])
+
+
+def _damaged(where: str, error: Exception) -> ValueError:
+    return ValueError(f"{where}: not a file of safetensors ({error}): damaged. Use another version")

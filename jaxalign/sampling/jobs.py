@@ -6,37 +6,32 @@ is what :func:`~jaxalign.sampling.generate` draws as sample k of row i from the 
 tokens are almost equally likely).
 """
 
-import functools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 from jaxtyping import Array
 
-from jaxalign.models import LanguageModelConfig
-from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.checks import check_sizes
-from jaxalign.sampling.decode import (
-    Prompts,
-    Sequences,
-    advance,
-    blank_prompts,
-    prefill,
-    sample_keys,
-    start,
-)
-from jaxalign.sampling.readers import Weights, split_weights
+from jaxalign.sampling.readers import Weights
 from jaxalign.sampling.rules import Rule
+from jaxalign.sampling.slots import (
+    check_room,
+    decode,
+    insert,
+    keys_of,
+    open_slots,
+    padded_row,
+    prefill_row,
+    split_once,
+)
 from jaxalign.typing import Params
 
 StopFn = Callable[[Sequence[int]], int | None]
 """``stop(tokens)``: after how many of them the text ends, None if it goes on."""
-
-SHORTEST_BUCKET = 16
 
 
 class Job(NamedTuple):
@@ -127,9 +122,9 @@ def run_jobs(
     """
     sizes = {"num_slots": num_slots, "max_prompt_tokens": max_prompt_tokens, "max_new_tokens": max_new_tokens}
     check_sizes(**sizes, stride=stride)
-    _check_room(model.config, max_prompt_tokens, max_new_tokens)
-    weights = _split_weights(model, params)
-    slots = _open_slots(model.config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding)
+    check_room(model.config, max_prompt_tokens, max_new_tokens)
+    weights = split_once(model, params)
+    slots = open_slots(model.config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding)
     waiting = _prefilled(model, weights, jobs, key, max_prompt_tokens, rule)
     one_at_a_time = _may_deadlock((params, slots))
     running: dict[int, _Running] = {}
@@ -138,13 +133,13 @@ def run_jobs(
         free = (slot for slot in range(num_slots) if slot not in running)
         # The slots come first, so that zip asks for a sample only when it has a slot.
         for slot, (job, sample, prompt, sample_key) in zip(free, waiting, strict=False):
-            slots = _insert(slots, np.int32(slot), prompt, sample_key, sharding=sharding)
+            slots = insert(slots, np.int32(slot), prompt, sample_key, sharding=sharding)
             if one_at_a_time:
                 slots.done.block_until_ready()
             running[slot] = _Running(job, sample, [], [])
         if not running:
             return
-        slots, *drawn = _decode(model, weights, slots, rule, stop_ids, stride, max_new_tokens, sharding)
+        slots, *drawn = decode(model, weights, slots, rule, stop_ids, stride, max_new_tokens, sharding)
         tokens, logps, mask, done = jax.device_get((*drawn, slots.done[:, 0]))
         for slot in sorted(running):
             sample = running[slot]
@@ -185,15 +180,15 @@ def _ended(sample: _Running, cut: int | None, done: bool, stop_ids: tuple[int, .
 def _prefilled(model, weights: Weights, jobs: Iterable[Job], key, max_prompt_tokens: int, rule: Rule):
     """Each sample with what the network keeps of its prompt, prefilled when its first sample is asked for."""
     for job in jobs:
-        tokens, mask = _padded(job, max_prompt_tokens)
-        prompt = _prefill(model, weights, tokens, mask, rule=rule)
-        keys = _keys(key, np.array([job.number]), np.array(job.samples))
+        _check_prompt(job, max_prompt_tokens)
+        tokens, mask = padded_row(job.prompt, max_prompt_tokens)
+        prompt = prefill_row(model, weights, tokens, mask, rule=rule)
+        keys = keys_of(key, np.array([job.number]), np.array(job.samples))
         for index, sample in enumerate(job.samples):
             yield job.number, sample, prompt, keys[:, index : index + 1]
 
 
-def _padded(job: Job, max_prompt_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """The prompt as a row whose length is one of few, a power of two, so that few shapes are compiled."""
+def _check_prompt(job: Job, max_prompt_tokens: int) -> None:
     length = len(job.prompt)
     if not length:
         raise ValueError(f"job {job.number} has a prompt without tokens; begin it with the beginning-of-sequence token")
@@ -202,86 +197,3 @@ def _padded(job: Job, max_prompt_tokens: int) -> tuple[np.ndarray, np.ndarray]:
             f"job {job.number} has a prompt of {length} tokens, and slots have room for {max_prompt_tokens}; "
             "shorten it, leave it out, or raise max_prompt_tokens"
         )
-    width = min(max(SHORTEST_BUCKET, 1 << (length - 1).bit_length()), max_prompt_tokens)
-    tokens = np.zeros((1, width), np.int32)
-    tokens[0, :length] = job.prompt
-    return tokens, np.arange(width)[None] < length
-
-
-def _check_room(config: LanguageModelConfig, max_prompt_tokens: int, max_new_tokens: int) -> None:
-    if max_prompt_tokens + max_new_tokens > config.max_length:
-        raise ValueError(
-            f"{max_prompt_tokens} tokens of prompt and {max_new_tokens} new ones exceed the model's context of "
-            f"{config.max_length}; lower max_prompt_tokens or max_new_tokens"
-        )
-    check_one_rotation(config, max_prompt_tokens + max_new_tokens, "lower max_prompt_tokens or max_new_tokens")
-
-
-def _place(slots: Sequences, sharding: NamedSharding | None) -> Sequences:
-    """Slots, the leading axis, over devices; what else is split (heads, where parameters are) is up to the compiler."""
-    if sharding is None:
-        return slots
-
-    def constrain(leaf):
-        spec = PartitionSpec(sharding.spec[0], *[PartitionSpec.UNCONSTRAINED] * (leaf.ndim - 1))
-        return jax.lax.with_sharding_constraint(leaf, NamedSharding(sharding.mesh, spec)) if leaf.ndim else leaf
-
-    return jax.tree.map(constrain, slots)
-
-
-_keys = jax.jit(sample_keys)
-_prefill = jax.jit(prefill, static_argnames=("model", "rule"))
-_split_weights = jax.jit(split_weights, static_argnames="model")
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
-def _open_slots(config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding) -> Sequences:
-    prompts = blank_prompts(config, num_slots, max_prompt_tokens, rule)
-    keys = jnp.broadcast_to(jax.random.key(0), (num_slots, 1))
-    slots = start(config, prompts, keys, max_new_tokens)
-    return _place(slots._replace(done=jnp.ones_like(slots.done)), sharding)
-
-
-@functools.partial(jax.jit, static_argnames="sharding", donate_argnames="slots")
-def _insert(slots: Sequences, slot, prompt: Prompts, key, *, sharding) -> Sequences:
-    """A sample into a slot. Columns of an earlier, longer prompt stay behind; nothing sees them."""
-
-    def put(all_slots, one):
-        return jax.lax.dynamic_update_slice(all_slots, one, (slot, *[0] * (one.ndim - 1)))
-
-    caches = tuple(
-        cache._replace(prompt_key=put(cache.prompt_key, key), prompt_value=put(cache.prompt_value, value))
-        for cache, (key, value) in zip(slots.caches, prompt.caches, strict=True)
-    )
-    slots = slots._replace(
-        caches=caches,
-        lengths=put(slots.lengths, prompt.lengths),
-        last=put(slots.last, prompt.last[:, None]),
-        counts=slots.counts.at[slot].set(0),
-        done=slots.done.at[slot].set(False),
-        keys=slots.keys.at[slot].set(key[0]),
-        memory=jax.tree.map(lambda a, b: put(a, b[:, None]), slots.memory, prompt.memory),
-    )
-    return _place(slots, sharding)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5, 6, 7), donate_argnums=2)
-def _decode(model, weights, slots: Sequences, rule, stop_ids, stride, max_new_tokens, sharding):
-    """Decodes at most ``stride`` tokens a slot: the slots, then tokens, log-probabilities, mask ``[slots, stride]``."""
-    first = slots.step
-
-    def step(loop):
-        before, columns = loop
-        after, drawn, logps = advance(model, weights, before, rule, stop_ids)
-        after = after._replace(done=after.done | (after.counts >= max_new_tokens))
-        new = drawn, logps, ~before.done
-        index = before.step - first
-        return after, tuple(a.at[:, index].set(c[:, 0]) for a, c in zip(columns, new, strict=True))
-
-    def unfinished(loop):
-        return (loop[0].step - first < stride) & ~loop[0].done.all()
-
-    blank = jnp.zeros((len(slots.lengths), stride), slots.last.dtype)
-    columns = blank, blank.astype(jnp.float32), blank.astype(bool)
-    slots, columns = jax.lax.while_loop(unfinished, step, (_place(slots, sharding), columns))
-    return _place(slots, sharding), *columns

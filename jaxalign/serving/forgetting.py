@@ -53,16 +53,27 @@ def forget_user(
     ids = ids_of_user(state.table, partition, user)
     planned = np.asarray(state.plan.ids)
     stay = ~np.isin(planned, ids) & np.asarray(state.plan.where)
-    gone = (state.pairs.users == user) | (state.pairs.owners == user)
-    pairs = forget_rows(state.pairs, gone)
-    people = {name: jnp.where(gone, NONE, getattr(pairs, name)) for name in ("users", "owners")}  # 0 would be a user
     return ServingState(
         forget_examples(state.table, ids),
         delete_from_partitions(index, state.indices, ids),
         ReplayPlan(jnp.asarray(np.where(stay, planned, NONE)), jnp.asarray(stay)),
         forget_feedback(state.buffer, user),
-        pairs._replace(**people),
+        forget_pairs(state.pairs, user),
     ), ids
+
+
+@jax.jit
+def forget_pairs(pairs: ProxyFeedback, user: Int[Array, ""] | int) -> ProxyFeedback:
+    """Returns pairs without those of a user's requests and those with a user's examples.
+
+    Args:
+      pairs: what the proxy model learns from.
+      user: the user's id.
+    """
+    gone = (pairs.users == user) | (pairs.owners == user)
+    pairs = forget_rows(pairs, gone)
+    people = {name: jnp.where(gone, NONE, getattr(pairs, name)) for name in ("users", "owners")}  # 0 would be a user
+    return pairs._replace(**people)
 
 
 @jax.jit

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxalign.typing import Params
 
@@ -79,7 +79,12 @@ def router_logits(params: Params, contexts: Float[Array, "B F"]) -> Float[Array,
 
 
 def choose_models(
-    key: PRNGKeyArray, logits: Float[Array, "E B M"], penalties: Float[Array, "M"], *, least: float = 0.01
+    key: PRNGKeyArray,
+    logits: Float[Array, "E B M"],
+    penalties: Float[Array, "M"] | Float[Array, "B M"],
+    *,
+    least: float = 0.01,
+    where: Bool[Array, "B M"] | None = None,
 ) -> Decision:
     r"""Sends each request to the model with the highest score under one member of the ensemble.
 
@@ -90,9 +95,11 @@ def choose_models(
     Args:
       key: consumed; draws the member of each request, and the requests that go anywhere.
       logits: ``[E, B, M]``, from :func:`router_logits`.
-      penalties: ``[M]``, on the scale of quality, from :func:`jaxalign.serving.cost_penalties`.
+      penalties: ``[M]`` or ``[B, M]``, on the scale of quality, from :func:`jaxalign.serving.cost_penalties`.
       least: the share of requests that go to a model at random, whatever is known, so that every model has a
         propensity above 0 and a mistake of all members is found out *(ours)*.
+      where: ``[B, M]``, True for the models that a request may go to, at least one of each row; None for all. Others
+        have a propensity of 0.
 
     Returns:
       Models, the scores that were compared, and propensities: the share of members that would choose each model.
@@ -101,13 +108,18 @@ def choose_models(
     """
     members, batch, num_models = logits.shape
     follow_key, stray_key, model_key = jax.random.split(key, 3)
-    scores = jax.nn.sigmoid(logits) - jnp.broadcast_to(penalties, logits.shape)
+    where = jnp.ones((batch, num_models), bool) if where is None else where
+    scores = jnp.where(where, jax.nn.sigmoid(logits) - jnp.broadcast_to(penalties, logits.shape), -jnp.inf)
     votes = jax.nn.one_hot(scores.argmax(-1), num_models).mean(0)
     followed = jax.random.randint(follow_key, (batch,), 0, members)
     own = scores[followed, jnp.arange(batch)]
     stray = jax.random.bernoulli(stray_key, least, (batch,))
-    models = jnp.where(stray, jax.random.randint(model_key, (batch,), 0, num_models), own.argmax(-1))
-    return Decision(models.astype(jnp.int32), own, (1 - least) * votes + least / num_models)
+    choices = where.sum(-1)
+    drawn = jax.random.randint(model_key, (batch,), 0, choices)  # the how manieth of those that there are
+    anyone = (where.cumsum(-1) > drawn[:, None]).argmax(-1)
+    models = jnp.where(stray, anyone, own.argmax(-1))
+    chances = (1 - least) * votes + least * where / choices[:, None]
+    return Decision(models.astype(jnp.int32), own, chances)
 
 
 def best_models(logits: Float[Array, "E B M"], penalties: Float[Array, "M"]) -> Decision:

@@ -55,6 +55,18 @@ class NewExamples(NamedTuple):
     responses: Vectors
 
 
+class ExampleFacts(NamedTuple):
+    """What changes of N examples as they are used and replayed, besides their responses' embeddings."""
+
+    size: Numbers
+    tokens: Rows
+    quality: Numbers
+    gain: Numbers  # as it was at the time `updated`
+    offloads: Numbers  # likewise
+    updated: Numbers  # hours
+    replays: Rows
+
+
 def init_table(width: int, *, capacity: int = CAPACITY) -> ExampleTable:
     """Returns a table without examples.
 
@@ -105,6 +117,43 @@ def insert_examples(table: ExampleTable, rows: NewExamples) -> tuple[ExampleTabl
     padded = NewExamples(*map(inputs.pad_rows, rows))
     table, ids = _write(table, padded, np.int32(count))
     return table, np.asarray(ids)[:count]
+
+
+def update_facts(table: ExampleTable, ids: Rows, facts: ExampleFacts) -> ExampleTable:
+    """Sets what is known of examples, as another process counted it; embeddings are not copied.
+
+    Args:
+      table: where they are; it stays as it is.
+      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two.
+      facts: N rows.
+
+    Raises:
+      ValueError: fields of different lengths, or numbers that are not finite or out of their range.
+    """
+    facts = ExampleFacts(*map(np.asarray, facts))
+    _check_lengths(ids=ids, **facts._asdict())
+    _check_numbers("example", facts._asdict())
+    fields = {name: getattr(table, name) for name in ExampleFacts._fields}
+    padded = jax.tree.map(inputs.pad_rows, facts._asdict())
+    return table._replace(**_set_rows(table.live, fields, inputs.pad_ids(np.asarray(ids, np.int32)), padded))
+
+
+def replace_responses(table: ExampleTable, ids: Rows, responses: Vectors) -> ExampleTable:
+    """Gives examples the embeddings of new responses.
+
+    Args:
+      table: where they are; it stays as it is.
+      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two.
+      responses: ``[N, D]``, of any length above 0.
+
+    Raises:
+      ValueError: as many ids as vectors are not there, or vectors are of another width or of length 0.
+    """
+    responses = inputs.check_vectors(table.requests.shape[1], responses, "responses")
+    _check_lengths(ids=ids, responses=responses)
+    padded = {"responses": inputs.unit(inputs.pad_rows(responses))}
+    fields = {"responses": table.responses}
+    return table._replace(**_set_rows(table.live, fields, inputs.pad_ids(np.asarray(ids, np.int32)), padded))
 
 
 def forget_examples(table: ExampleTable, ids: Rows) -> ExampleTable:
@@ -163,23 +212,42 @@ def _write(table: ExampleTable, rows: NewExamples, count: Int[Array, ""]) -> tup
 
 
 @jax.jit
+def _set_rows(live: Bool[Array, "C"], fields: dict[str, Array], ids: Int[Array, "P"], new: dict[str, Array]):
+    known = (ids >= 0) & live.at[ids].get(mode="fill", fill_value=False)
+    rows = jnp.where(known, ids, live.shape[0])  # behind the table, where writes are dropped
+    return {name: old.at[rows].set(new[name].astype(old.dtype), mode="drop") for name, old in fields.items()}
+
+
+@jax.jit
 def _clear(table: ExampleTable, ids: Int[Array, "P"]) -> ExampleTable:
     ids = jnp.where(ids < 0, table.live.shape[0], ids)
     return jax.tree.map(lambda x: x.at[ids].set(jnp.zeros((), x.dtype), mode="drop"), table)
 
 
+_ALLOWED = {"quality": (0, 1), "cost": (0, 1), "hours": (-np.inf, np.inf), "updated": (-np.inf, np.inf)}
+"""Ranges of fields; those of the others are 0 and more."""
+
+
 def _check(rows: NewExamples, width: int) -> None:
-    lengths = {name: len(field) for name, field in rows._asdict().items()}
+    fields = rows._asdict()
+    _check_lengths(**fields)
+    numbers = {name: field for name, field in fields.items() if name not in ("requests", "responses")}
+    _check_numbers("new example", numbers)
+    for name in ("requests", "responses"):
+        inputs.check_vectors(width, fields[name], name)
+
+
+def _check_lengths(**fields) -> None:
+    lengths = {name: len(field) for name, field in fields.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"expected as many rows in each field of the new examples, got {lengths}")
-    allowed = {"partition": (0, np.inf), "user": (0, np.inf), "size": (0, np.inf), "tokens": (0, np.inf)}
-    allowed |= {"quality": (0, 1), "cost": (0, 1), "hours": (-np.inf, np.inf)}
-    for name, (low, high) in allowed.items():
-        field = getattr(rows, name)
+        raise ValueError(f"expected as many rows in each field of the examples, got {lengths}")
+
+
+def _check_numbers(what: str, fields: dict[str, np.ndarray]) -> None:
+    for name, field in fields.items():
+        low, high = _ALLOWED.get(name, (0, np.inf))
         wrong = np.flatnonzero(~(np.isfinite(field) & (field >= low) & (field <= high)))
         if wrong.size:
             raise ValueError(
-                f"{name} of new example {wrong[0]} is {field[wrong[0]]}; expected a finite number in [{low}, {high}]"
+                f"{name} of {what} {wrong[0]} is {field[wrong[0]]}; expected a finite number in [{low}, {high}]"
             )
-    for name in ("requests", "responses"):
-        inputs.check_vectors(width, getattr(rows, name), name)

@@ -164,7 +164,7 @@ class Store(Protocol):
     def spent(self, tenant: int, since: int) -> tuple[int, float]:
         """Returns requests and cost of a tenant from a minute on."""
 
-    def delete_user(self, tenant: int, user: str) -> Deleted:
+    def delete_user(self, tenant: str, user: str) -> Deleted:
         """Deletes all that is a user's: examples, vectors, interactions (also those of others that were shown its
         examples), feedback, kept answers, and the user's name. Two entries on the feed's kinds tell the indices:
         "delete" for each example and "user" for the user. In SQLite no byte stays in the store's files: they are

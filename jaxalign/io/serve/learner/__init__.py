@@ -1,0 +1,1 @@
+"""The learner: the one process, by a lease, that learns from feedback, tends the examples and exchanges policies."""

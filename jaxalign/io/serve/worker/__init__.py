@@ -1,0 +1,1 @@
+"""The worker: the one process of a machine that holds JAX, examples and policies, behind a Unix socket."""
