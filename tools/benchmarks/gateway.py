@@ -10,11 +10,8 @@ simulated and answers at once. The load, the upstream and the gateway are proces
 
 import asyncio
 import contextlib
-import dataclasses
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,12 +22,11 @@ import numpy as np
 import tyro
 
 from jaxalign.io import edge
-from jaxalign.io.serve import starting
+from jaxalign.io.serve import starting, trial
 from jaxalign.io.serve.config import Model, ServeConfig, Upstream
 from tools.benchmarks.measure import Table, describe_machine
 
 WARM_UP = 200  # requests that are not counted
-START_SECONDS = 120.0
 HEADERS = {"authorization": "Bearer sk-benchmark"}
 TOPICS = "sorting", "monads", "bread", "taxes", "comets", "verbs", "knots", "chess"
 
@@ -93,43 +89,27 @@ def _served(folder: str) -> Iterator[tuple[list[Way], "Gateway"]]:
         Model("large", "here", "null", prompt_price=1.0, teaches=True),
     )
     config = ServeConfig(folder, port=port, upstreams=(Upstream("here", url),), models=models)
-    start = starting.prepare(config)
-    simulated = ["-m", "jaxalign.io.serve.simulated", "--port", str(upstream), "--model", "null"]
-    with contextlib.ExitStack() as stack:
-        running = {}
-        for name, arguments in [("upstream", simulated), *((each.name, each.arguments) for each in start.processes)]:
-            running[name] = stack.enter_context(subprocess.Popen([sys.executable, *arguments]))
-            stack.callback(running[name].terminate)
-        gateway = Gateway(f"http://127.0.0.1:{port}", running["gateway 0"].pid)
-        gateway.wait()
-        ways = [
-            Way("no proxy", url, "null"),
-            Way("gateway, model named", f"{gateway.url}/v1", "null"),
-            Way("gateway, routed with examples", f"{gateway.url}/v1", "auto"),
-        ]
-        yield ways, gateway
+    with trial.begin(["-m", "jaxalign.io.serve.simulated", "--port", str(upstream), "--model", "null"]) as simulated:
+        try:
+            with trial.serving(config) as server:
+                base = f"{server.urls[0]}/v1"
+                yield (
+                    [
+                        Way("no proxy", url, "null"),
+                        Way("gateway, model named", base, "null"),
+                        Way("gateway, routed with examples", base, "auto"),
+                    ],
+                    Gateway(server.urls[0], server.processes["gateway 0"].pid),
+                )
+        finally:
+            simulated.terminate()
 
 
-@dataclasses.dataclass
-class Gateway:
+class Gateway(NamedTuple):
     """A gateway process."""
 
     url: str
     pid: int
-
-    def wait(self) -> None:
-        """Waits until gateway and worker are there.
-
-        Raises:
-          RuntimeError: they are not, after some time.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz").json()["worker"] == "ok":
-                    return
-            time.sleep(0.2)
-        raise RuntimeError(f"expected a gateway with a worker at {self.url} after {START_SECONDS:.0f} s")
 
 
 def _watch(gateway: Gateway) -> Watched:
@@ -183,10 +163,10 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
     late = {most: after.lag[most] - before.lag.get(most, 0) for most in after.lag}
     looks = late[np.inf]
     notes = (
-        f"{rate:g} requests a second of each way, in turns. The gateway's event loop was looked at {looks:.0f} times, and",
-        f"was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident memory",
-        f"{before.resident:.0f} MiB before, {after.resident:.0f} MiB after; {after.decisions - before.decisions:.0f}",
-        "requests were decided by the worker.",
+        f"{rate:g} requests a second of each way, in turns. The gateway's event loop was looked at {looks:.0f} times,",
+        f"and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
+        f"memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
+        f"{after.decisions - before.decisions:.0f} requests.",
     )
     header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added")
     return Table("gateway", notes, header, map(row, ways))

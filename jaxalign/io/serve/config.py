@@ -36,6 +36,7 @@ class Model:
     tools: bool = True  # whether it takes tools and pictures; the router sends such requests to no other
     examples: bool = False  # whether it is shown examples: as a rule the small ones
     teaches: bool = False  # whether its answers become examples: as a rule the large ones
+    routed: bool = True  # whether the router may choose it; False for a judge, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +129,14 @@ class ServeConfig:
     embedder: Embedder = Embedder()
 
     @property
+    def routed(self) -> tuple[Model, ...]:
+        """The models among which the router chooses."""
+        return tuple(model for model in self.models if model.routed)
+
+    @property
     def costs(self) -> dict[str, float]:
-        """Prices of the models' answers over those of the dearest, 0 to 1; all 1 where none has a price."""
-        prices = {model.name: model.prompt_price + model.answer_price for model in self.models}
+        """Prices of the routed models' answers over those of the dearest, 0 to 1; all 1 where none has a price."""
+        prices = {model.name: model.prompt_price + model.answer_price for model in self.routed}
         most = max(prices.values(), default=0.0)
         return {name: price / most if most else 1.0 for name, price in prices.items()}
 
@@ -182,16 +188,16 @@ def check_config(config: ServeConfig) -> ServeConfig:
     models = _unique("models", [each.name for each in config.models])
     _unique("tenants", [each.name for each in config.tenants])
     _unique("key_sha256 of all tenants", [key for each in config.tenants for key in each.key_sha256])
-    if not models:
-        raise ValueError("models: expected at least one [[models]] table, got none")
+    if not config.routed:
+        raise ValueError("models: expected at least one [[models]] table that is routed, got none")
     for model in config.models:
         if model.upstream not in upstreams:
             raise ValueError(f"models.{model.name}.upstream: {model.upstream!r} is none of {sorted(upstreams)}")
         _least(0, f"models.{model.name}", prompt_price=model.prompt_price, answer_price=model.answer_price)
         _least(1, f"models.{model.name}", slots=model.slots)
-    for name, value in (("routing.fallback", config.routing.fallback), ("learning.judge", config.learning.judge)):
-        if value and value not in models:
-            raise ValueError(f"{name}: {value!r} is none of the models {sorted(models)}")
+    routed = {model.name for model in config.routed}
+    _known("routing.fallback", config.routing.fallback, routed)
+    _known("learning.judge", config.learning.judge, models)
     if config.routing.alias in models:
         raise ValueError(f"routing.alias: {config.routing.alias!r} is also a model's name; choose another")
     for name in ("cost_weight", "explored", "stray"):
@@ -214,6 +220,11 @@ def _unique(what: str, names: list[str]) -> set[str]:
     if twice:
         raise ValueError(f"{what}: {sorted(twice)} stand there more than once")
     return set(names)
+
+
+def _known(where: str, name: str, names: set[str]) -> None:
+    if name and name not in names:
+        raise ValueError(f"{where}: {name!r} is none of the models {sorted(names)}")
 
 
 def _least(least: float, where: str, **values: float) -> None:

@@ -6,6 +6,7 @@ MODEL is a directory in Hugging Face format, or a hub id. ``--port 0`` takes a f
 import argparse
 
 from jaxalign.io.serve.engine.app import opened
+from jaxalign.io.serve.processes import end_with_parent
 from jaxalign.io.serve.upstream import running
 
 
@@ -22,7 +23,10 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=0, help="of a prompt at most; by default by the context")
     parser.add_argument("--new-tokens", type=int, default=0, help="of an answer at most; by default by the context")
     parser.add_argument("--stride", type=int, default=4, help="tokens that are decoded before any are sent")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that began this one ends")
     arguments = parser.parse_args()
+    if arguments.with_parent:
+        end_with_parent()
     sizes = {"prompt_tokens": arguments.prompt_tokens, "new_tokens": arguments.new_tokens, "stride": arguments.stride}
     with opened(arguments.model, name=arguments.name, num_slots=arguments.slots, **sizes) as app:
         running.run(app, arguments.host, arguments.port)

@@ -113,11 +113,9 @@ class Gateway:
     async def forget(self, tenant: Tenant | None, request: Request, body: bytes, delivery: Delivery) -> None:
         """Answers ``DELETE /v1/users/{id}``: everything of a user is deleted when status 200 says so."""
         who, user = _somebody(tenant), request.path_params["user"]
-        with contextlib.suppress(WorkerGone):  # what the worker still holds of the user is kept first, then deleted
-            await self.worker.ask({"op": "flush"}, FLUSH_SECONDS)
+        await self.flush()  # what the worker still holds of the user is kept first, then deleted
         deleted = await self._patiently(self.calls.store.delete_user, who.name, user)
-        with contextlib.suppress(WorkerGone):
-            await self.worker.ask({"op": "flush"}, FLUSH_SECONDS)
+        await self.flush()
         await _reply(delivery, {"deleted": deleted._asdict()})
 
     async def models(self, request: Request) -> Response:
@@ -154,6 +152,11 @@ class Gateway:
             return await self.worker.ask({"op": "status"}, READY_SECONDS)
         except WorkerGone as error:
             return {"worker": str(error)}
+
+    async def flush(self) -> None:
+        """Waits until the worker has kept what it was told and follows the store; not for a worker that is gone."""
+        with contextlib.suppress(WorkerGone):
+            await self.worker.ask({"op": "flush"}, FLUSH_SECONDS)
 
     async def _spent(self, name: str, since: int) -> tuple[int, float]:
         return await self.calls.quick(0.2, lambda: self.calls.store.spent(self.counts.tenant(name), since))

@@ -81,6 +81,7 @@ class Decider:
         examples = takes_examples(asked) and tenant is not None and wishes.examples is not False
         examples = examples and (routed or wishes.examples is True)
         learn = tenant is not None and tenant.learns and wishes.learn is not False
+        learn = learn and (named is None or named.routed)
         message = {
             "op": "decide",
             "interaction": interaction,
@@ -92,7 +93,7 @@ class Decider:
             "examples": examples,
             "route": routed,
             "learn": learn,
-            "models": [named.name] if named else [model.name for model in self._config.models],
+            "models": [named.name] if named else [model.name for model in self._config.routed],
             "inflight": self._active,
         }
         if not routed and not examples:
@@ -143,7 +144,7 @@ class Decider:
         self._counts.reasons.labels(reason).inc()
         model = named or self._models[self._config.fallback]
         if named is None and not asked.plain and not model.tools:
-            model = next((each for each in self._config.models if each.tools), model)
+            model = next((each for each in self._config.routed if each.tools), model)
         return Decided(interaction, model, None, [], reason)
 
     def _ask_later(self, message: dict) -> None:

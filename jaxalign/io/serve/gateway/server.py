@@ -4,6 +4,7 @@ import logging
 
 import uvicorn
 
+from jaxalign.io.serve.admin.pages import admin_routes
 from jaxalign.io.serve.config import ServeConfig
 from jaxalign.io.serve.gateway.app import Gateway, make_app
 from jaxalign.io.serve.gateway.bounds import bounded_protocol
@@ -22,8 +23,10 @@ def make_server(config: ServeConfig, store: Store, socket: str) -> uvicorn.Serve
     """
     limits = config.limits
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    gateway = Gateway(config, store, socket)
+    pages = admin_routes(store, gateway.calls.patient, config, gateway.status, flush=gateway.flush)
     settings = uvicorn.Config(
-        make_app(Gateway(config, store, socket)),
+        make_app(gateway, pages),
         host=config.host,
         port=config.port,
         http=bounded_protocol(limits.header_seconds),

@@ -7,9 +7,12 @@ the connection is there again.
 import asyncio
 import contextlib
 import itertools
+import logging
 from typing import Any
 
 from jaxalign.io.serve.worker.messages import MessageError, read_message, write_message
+
+LOG = logging.getLogger("jaxalign.serve")
 
 RETRY_SECONDS = 0.5
 MOST_WAITING = 2**22  # bytes that the worker has not taken yet; beyond, news is dropped and counted
@@ -74,6 +77,7 @@ class WorkerClient:
         finally:
             self._waiting.pop(number, None)
         if "error" in reply:
+            LOG.warning("the worker: %s", reply["error"])
             raise WorkerGone("worker error")
         return reply
 

@@ -92,7 +92,7 @@ class Asker:
     def __init__(self, config: ServeConfig, store: Store, upstreams: Upstreams):
         self._store, self._upstreams, self._judge_name = store, upstreams, config.learning.judge
         costs = config.costs
-        self._shown = {model.name for model in config.models if model.examples}
+        self._shown = {model.name for model in config.routed if model.examples}
         self._small = min(self._shown, key=lambda name: costs[name], default=None)
         self._judge: JudgeFn = make_reasoning_judge(self._generate, RATING, max_tokens=JUDGE_TOKENS)
         self.counts = Counts()

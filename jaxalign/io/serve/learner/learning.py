@@ -69,10 +69,10 @@ class Learner:
         renew: Callable[[], None] = lambda: None,
     ):
         self._config, self._store, self._embedder, self._renew = config, store, embedder, renew
-        self.memory = Memory(store, embedder, [model.name for model in config.models])
+        self.memory = Memory(store, embedder, [model.name for model in config.routed])
         costs = config.costs
         dials = Dials(
-            tuple(costs[model.name] for model in config.models), config.routing.cost_weight, config.routing.stray
+            tuple(costs[model.name] for model in config.routed), config.routing.cost_weight, config.routing.stray
         )
         self.lineage = Lineage(store, self.memory.ground, dials)
         self.buffers: Buffers | None = None

@@ -64,6 +64,7 @@ class SimulatedModel:
       answer: what it says.
       tools: whether it calls a tool where the request offers one and no tool has answered yet.
       width: numbers in its embeddings; 0 for a model that only chats.
+      embed: the embedding of a text, of so many numbers.
       faults: those of each of its answers, see :mod:`jaxalign.io.serve.simulated.faults`.
     """
 
@@ -74,6 +75,7 @@ class SimulatedModel:
     answer: AnswerFn = made_text
     tools: bool = False
     width: int = 0
+    embed: Callable[[str, int], np.ndarray] | None = None  # None: by the words in it
     faults: str = ""
 
     def __post_init__(self):
@@ -131,7 +133,7 @@ class SimulatedBackend:
         return Answer(answer_id(messages, body.get("seed")), CREATED, prompt_tokens, pieces)
 
     async def embed(self, body: Body) -> tuple[list[np.ndarray], int]:
-        """Returns a vector of length 1 for each text, by the words in it: texts that share words are alike.
+        """Returns a vector for each text: by the words in it, unless the model's settings say otherwise.
 
         Args:
           body: the request.
@@ -145,7 +147,8 @@ class SimulatedBackend:
         requests.whole(body, "dimensions", model.width, model.width, model.width)
         await asyncio.sleep(model.latency)
         tokens = sum(len(split_tokens(text)) for text in body["input"])
-        return [word_vector(text, model.width) for text in body["input"]], tokens
+        embed = model.embed or word_vector
+        return [embed(text, model.width) for text in body["input"]], tokens
 
     def _choice(
         self, model: SimulatedModel, messages: Sequence[Mapping[str, Any]], body: Body, choice: int

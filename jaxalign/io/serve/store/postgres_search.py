@@ -58,19 +58,32 @@ def nearest(
       k: the number of examples.
     """
     transaction.rows(_SETTINGS, str(min(max(64, k), 1000)))
-    indexed = _ordered(transaction, f"request::vector({int(width)})", embedder, partitions, query, k)
+    indexed = _ordered(transaction, by_index(embedder, width), partitions, query, k)
     if len(indexed) == k:
         return indexed
-    return _ordered(transaction, "request", embedder, partitions, query, k)
+    return _ordered(transaction, _statement("request", embedder), partitions, query, k)
+
+
+def by_index(embedder: int, width: int) -> str:
+    """Returns the statement that searches by an embedder's index, whose values are query, partitions, query and k.
+
+    Args:
+      embedder: its number.
+      width: of its vectors.
+    """
+    return _statement(f"request::vector({int(width)})", embedder)  # the index is on this expression
+
+
+def _statement(vector: str, embedder: int) -> str:
+    return (
+        f"SELECT example, 1 - ({vector} <=> ?) FROM vectors WHERE embedder = {int(embedder)} AND partition_id IN ? "
+        f"ORDER BY {vector} <=> ? LIMIT ?"
+    )
 
 
 def _ordered(
-    transaction: Transaction, vector: str, embedder: int, partitions: Sequence[int], query: Any, k: int
+    transaction: Transaction, statement: str, partitions: Sequence[int], query: Any, k: int
 ) -> list[tuple[int, float]]:
-    found = transaction.rows(
-        f"SELECT example, 1 - ({vector} <=> ?) FROM vectors WHERE embedder = {int(embedder)} AND partition_id IN ? "
-        f"ORDER BY {vector} <=> ? LIMIT ?",
-        *(query, list(partitions), query, k),
-    )
+    found = transaction.rows(statement, query, list(partitions), query, k)
     # The cosine with a vector of zeros is not a number.
     return sorted(((id, cosine) for id, cosine in found if cosine == cosine), key=lambda each: (-each[1], each[0]))

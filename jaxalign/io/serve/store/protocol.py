@@ -167,9 +167,10 @@ class Store(Protocol):
     def delete_user(self, tenant: str, user: str) -> Deleted:
         """Deletes all that is a user's: examples, vectors, interactions (also those of others that were shown its
         examples), feedback, kept answers, and the user's name. Two entries on the feed's kinds tell the indices:
-        "delete" for each example and "user" for the user. In SQLite no byte stays in the store's files; if another
-        process reads all the time, that is a StoreError, and the same call again makes up for it. In PostgreSQL no
-        query sees the rows, and the server uses their space again (VACUUM FULL rewrites its files)."""
+        "delete" for each example and "user" for the user. In SQLite no byte stays in the store's files: they are
+        written anew, in which time nobody else writes (5 seconds a gigabyte); if a full disk or another process's
+        reading prevents that, it is a StoreError, and the same call again or ``compact`` makes up for it. In PostgreSQL
+        no query sees the rows, and the server uses their space again (VACUUM FULL rewrites its files)."""
 
     def compact(self, *, keep_seconds: float, keep_policies: int = 20) -> dict[str, int]:
         """Deletes what is too old: interactions with their feedback, the feed, expired flights and leases, policies

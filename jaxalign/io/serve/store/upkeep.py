@@ -1,9 +1,12 @@
 """Deletion of a user, of what is old, and counts."""
 
+from typing import Any
+
 from jaxalign.io.serve.store import schema
-from jaxalign.io.serve.store.database import Database
+from jaxalign.io.serve.store.database import Database, Transaction
 from jaxalign.io.serve.store.feed import put_on_feed
 from jaxalign.io.serve.store.policies import IN_USE
+from jaxalign.io.serve.store.protocol import StoreError
 from jaxalign.io.serve.store.rows import Deleted
 
 # In (SELECT clock() - ?) the clock is asked once, so that indices serve.
@@ -11,6 +14,7 @@ _ROWS = 500  # that one transaction deletes, so that nobody waits long
 _USER = "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant WHERE t.name = ? AND u.name = ? FOR UPDATE OF u"
 # Those of others too that were shown an example of the user: their responses may repeat it.
 _SEEN = "(SELECT id FROM interactions WHERE user_id = ? UNION SELECT interaction FROM shown WHERE user_id = ?)"
+_TO_SCRUB = "INSERT INTO meta VALUES ('scrub', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _OLD_FEEDBACK = """
 DELETE FROM feedback WHERE seq IN (SELECT f.seq FROM feedback f WHERE f.created < (SELECT clock() - ?)
   AND NOT EXISTS (SELECT 1 FROM interactions i WHERE i.id = f.interaction) LIMIT ?)
@@ -32,21 +36,18 @@ class Upkeep:
 
     def delete_user(self, tenant: str, user: str) -> Deleted:
         """Deletes all that is a user's. StoreError is raised too where the rows are deleted but their bytes could not
-        be removed from the files; the same call again tries that again."""
+        be removed from the files; the same call again, or ``compact``, makes up for that."""
         deleted = Deleted(0, 0, 0, 0)
         with self._database.in_order("*") as transaction:
             for (id,) in transaction.rows(_USER, tenant, user):
-                examples = [each for (each,) in transaction.rows("SELECT id FROM examples WHERE user_id = ?", id)]
-                feedback = transaction.change(f"DELETE FROM feedback WHERE interaction IN {_SEEN}", id, id)
-                interactions = transaction.change(f"DELETE FROM interactions WHERE id IN {_SEEN}", id, id)
-                answers = transaction.change("DELETE FROM flights WHERE user_id = ? AND body IS NOT NULL", id)
-                for table in ("flights", "shown", "examples"):
-                    transaction.change(f"DELETE FROM {table} WHERE user_id = ?", id)
-                transaction.change("DELETE FROM users WHERE id = ?", id)
-                put_on_feed(transaction, "delete", examples)
-                put_on_feed(transaction, "user", [id])
-                deleted = Deleted(len(examples), interactions, feedback, answers)
-        self._database.scrub()
+                deleted = _delete(transaction, id)
+                transaction.change(_TO_SCRUB, str(id))
+        try:
+            self._scrub()
+        except StoreError as error:
+            raise StoreError(
+                f"{deleted}, but bytes of it may be left in the files. {error}; then delete once more"
+            ) from error
         return deleted
 
     def compact(self, *, keep_seconds: float, keep_policies: int = 20) -> dict[str, int]:
@@ -55,6 +56,7 @@ class Upkeep:
         interactions, feedback = self._old_interactions(keep)
         feedback += self._drain(_OLD_FEEDBACK, keep)
         vectors = sum(self._drain(_OLD_VECTORS, number, number) for number in self._old_embedders(keep))
+        self._scrub()
         with self._database.writing("*") as transaction:
             policies = transaction.change(_OLD_POLICIES, keep_policies)
             leases = transaction.change("DELETE FROM leases WHERE expires <= clock()")
@@ -82,6 +84,15 @@ class Upkeep:
     def close(self) -> None:
         """Closes the connections; later calls raise StoreError."""
         self._database.close()
+
+    def _scrub(self) -> None:
+        """Removes what deleted users left in files, unless that was done since."""
+        with self._database.reading("*") as transaction:
+            due = transaction.rows("SELECT value FROM meta WHERE key = 'scrub'")
+        if due:
+            self._database.scrub()
+            with self._database.writing("*") as transaction:  # another user may have been deleted meanwhile
+                transaction.change("DELETE FROM meta WHERE key = 'scrub' AND value = ?", *due[0])
 
     def _old_interactions(self, keep: float) -> tuple[int, int]:
         interactions = feedback = 0
@@ -112,7 +123,7 @@ class Upkeep:
             transaction.change("UPDATE meta SET value = ? WHERE key = 'floor'", str(last))
         return self._drain("DELETE FROM feed WHERE seq IN (SELECT seq FROM feed WHERE seq <= ? LIMIT ?)", last)
 
-    def _drain(self, statement: str, *values: float) -> int:
+    def _drain(self, statement: str, *values: Any) -> int:
         """Runs a statement that deletes at most so many rows, its last value, until it finds fewer."""
         total = 0
         while True:
@@ -121,3 +132,17 @@ class Upkeep:
             total += found
             if found < _ROWS:
                 return total
+
+
+def _delete(transaction: Transaction, user: int) -> Deleted:
+    """Deletes the rows of a user and tells the feed."""
+    examples = [id for (id,) in transaction.rows("SELECT id FROM examples WHERE user_id = ?", user)]
+    feedback = transaction.change(f"DELETE FROM feedback WHERE interaction IN {_SEEN}", user, user)
+    interactions = transaction.change(f"DELETE FROM interactions WHERE id IN {_SEEN}", user, user)
+    answers = transaction.change("DELETE FROM flights WHERE user_id = ? AND body IS NOT NULL", user)
+    for table in ("flights", "shown", "examples"):
+        transaction.change(f"DELETE FROM {table} WHERE user_id = ?", user)
+    transaction.change("DELETE FROM users WHERE id = ?", user)
+    put_on_feed(transaction, "delete", examples)
+    put_on_feed(transaction, "user", [user])
+    return Deleted(len(examples), interactions, feedback, answers)

@@ -77,7 +77,7 @@ class Choices:
         rows: int = MOST_ROWS,
     ):
         self._embedder, self._index, self._view = embedder, index, view
-        self._dials, self._shown = dials_of(config), [model.examples for model in config.models]
+        self._dials, self._shown = dials_of(config), [model.examples for model in config.routed]
         self._probed = config.learning.probed if config.learning.judge else 0.0
         self.sizes = [1 << power for power in range(rows.bit_length())]
         self._average, self._observed = np.float32(0), time.monotonic()

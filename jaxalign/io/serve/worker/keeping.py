@@ -59,8 +59,8 @@ class Keeper:
 
     def __init__(self, config: ServeConfig, store: Store, embedder: Embedder):
         self._store, self._embedder, self._costs = store, embedder, config.costs
-        self._models = {model.name: model for model in config.models}
-        self._names = [model.name for model in config.models]
+        self._models = {model.name: model for model in config.routed}
+        self._names = [model.name for model in config.routed]
         self._judged = bool(config.learning.judge)
         self._queue: queue.Queue[Answered | threading.Event | None] = queue.Queue()
         self._gone: set[int] = set()  # users who were deleted

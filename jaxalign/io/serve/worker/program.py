@@ -70,7 +70,7 @@ def dials_of(config: ServeConfig) -> Dials:
     """
     routing, costs = config.routing, config.costs
     return Dials(
-        costs=tuple(costs[model.name] for model in config.models),
+        costs=tuple(costs[model.name] for model in config.routed),
         cost_weight=routing.cost_weight,
         load_weight=routing.load_weight,
         load_threshold=routing.load_threshold,

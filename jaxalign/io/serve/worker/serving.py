@@ -43,9 +43,9 @@ class Worker:
 
     def __init__(self, config: ServeConfig, store: Store, embedder: Embedder, *, rows: int = MOST_ROWS):
         self._config, self._store, self._embedder = config, store, embedder
-        self._models = {model.name: place for place, model in enumerate(config.models)}
+        self._models = {model.name: place for place, model in enumerate(config.routed)}
         costs = config.costs
-        self._dearest = max(config.models, key=lambda model: costs[model.name])
+        self._dearest = max(config.routed, key=lambda model: costs[model.name])
         self._compilations = Compilations()
         self._memory = Memory(store, embedder, list(self._models), prepare=lambda view: self._choices.prepare(view))
         self._choices = Choices(config, embedder, self._memory.index, lambda: self._memory.view, rows=rows)
@@ -208,7 +208,7 @@ class Worker:
         tenants = [identity.tenant, *([SHARED] if message["shared"] else [])] if identity else []
         reason = "no store" if identity is None and message["tenant"] is not None else decision.reason
         return {
-            "model": self._config.models[decision.model].name,
+            "model": self._config.routed[decision.model].name,
             "examples": list(decision.examples),
             "tenants": tenants,
             "tenant": identity.tenant if identity else None,
