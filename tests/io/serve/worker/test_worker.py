@@ -236,7 +236,7 @@ def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
         return leaks
 
     async def run(store):
-        async with working(store, rows=16) as gateway:
+        async with working(store) as gateway:
             ids = {who: add_examples(store, [text(who, n) for n in range(20)], tenant=who) for who in tenants}
             await gateway.flush()
             for _ in range(8):
@@ -248,7 +248,7 @@ def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
                 assert await look_up(store, gateway, 4) == 0
                 await gateway.flush()
                 assert await look_up(store, gateway, 4) == 0
-        async with working(store, rows=16) as gateway:
+        async with working(store) as gateway:
             assert await look_up(store, gateway, 4) == 0
 
     with storing(tmp_path) as store:
