@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxalign.io.serve.gateway.worker_client import WorkerGone
+from jaxalign.io.serve.worker import keeping
 from tests.io.serve.worker.running import Switched, add_examples, configured, storing, working
 
 QUESTION, ANSWER = "How tall is the Eiffel tower in Paris?", "It is 330 metres tall."
@@ -170,6 +171,37 @@ def test_without_a_store_requests_are_decided_and_with_it_again_examples_are_sho
             store.gone = False
             await gateway.flush()
             assert {each.id for each in store.interactions(pending=False, limit=9)} == {"taught", "late"}
+
+    with storing(tmp_path) as store:
+        asyncio.run(run(Switched(store)))
+
+
+def test_what_waits_is_written_when_the_worker_ends(tmp_path):
+    async def run(store):
+        async with working(store) as gateway:
+            await gateway.decide(QUESTION, interaction="last", models=("large",))
+            gateway.answer("last", ANSWER)
+            await gateway.client.ask({"op": "status"}, 10.0)  # the answer, before it, has come
+
+    with storing(tmp_path) as store:
+        asyncio.run(run(store))
+        assert [each.id for each in store.interactions(pending=False, limit=9)] == ["last"]
+        assert [each.request for each in store.find_examples()] == [QUESTION]
+
+
+def test_what_a_store_does_not_take_is_dropped_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "PAUSES", (0.0, 0.0))
+
+    async def run(store):
+        async with working(store) as gateway:
+            await gateway.decide(QUESTION, interaction="lost")
+            store.gone = True
+            gateway.answer("lost", ANSWER, model="small")
+            with pytest.raises(WorkerGone):
+                await gateway.flush()
+            status = await gateway.status()
+            assert status["dropped"]["answers"] == 1 and status["kept"] == 0
+            store.gone = False
 
     with storing(tmp_path) as store:
         asyncio.run(run(Switched(store)))
