@@ -227,13 +227,13 @@ def _known(where: str, name: str, names: set[str]) -> None:
         raise ValueError(f"{where}: {name!r} is none of the models {sorted(names)}")
 
 
-def _least(least: float, where: str, **values: float) -> None:
+def _least(least: float | int, where: str, **values: float | int) -> None:
     for name, value in values.items():
         if not value >= least:
             raise ValueError(f"{where}.{name}: expected at least {least}, got {value}")
 
 
-def _share(where: str, value: float) -> None:
+def _share(where: str, value: float | int) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{where}: expected a number from 0 to 1, got {value}")
 
