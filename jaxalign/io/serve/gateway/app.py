@@ -113,6 +113,8 @@ class Gateway:
     async def forget(self, tenant: Tenant | None, request: Request, body: bytes, delivery: Delivery) -> None:
         """Answers ``DELETE /v1/users/{id}``: everything of a user is deleted when status 200 says so."""
         who, user = _somebody(tenant), request.path_params["user"]
+        if not asking.is_name(user):
+            raise ApiError(400, "the user in the path: expected printable characters")
         await self.flush()  # what the worker still holds of the user is kept first, then deleted
         deleted = await self._patiently(self.calls.store.delete_user, who.name, user)
         await self.flush()
@@ -260,7 +262,7 @@ def _read_feedback(body: bytes) -> Feedback:
     if unknown := sorted(found.keys() - {"id", "score", "over"}):
         raise ApiError(400, f"{unknown} are not known; expected id, score, and for a comparison over")
     name, score, over = found.get("id"), found.get("score"), found.get("over", "")
-    if not isinstance(name, str) or not 0 < len(name) <= 64:
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not asking.is_name(name):
         raise ApiError(400, f"id: expected the answer's {asking.PREFIX}id header, got {name!r}")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise ApiError(400, f"score: expected a number from 0 (bad) to 1 (good), got {score!r}")
