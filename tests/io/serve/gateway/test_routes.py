@@ -76,7 +76,7 @@ def test_deletion_says_how_much_there_was(here):
     assert found.json() == {"deleted": {"examples": 0, "interactions": 0, "feedback": 0, "answers": 0}}
 
 
-@pytest.mark.parametrize("user", ["%00", "a%0Ab"])
+@pytest.mark.parametrize("user", ["%00", "a%7Fb"])
 def test_a_user_whom_no_store_could_name_is_refused(here, user):
     assert here.http.delete(f"/users/{user}").status_code == 400
     body = {**ANSWER, "user": "\ud800"}
