@@ -66,6 +66,7 @@ class Limits:
     send_seconds: float = 30.0  # that a client may leave a part of its answer untaken
     keep_alive_seconds: float = 15.0
     connections: int = 1000
+    drain_seconds: float = 0.0  # for which a gateway that is told to stop still takes requests, and is not ready
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +207,7 @@ def check_config(config: ServeConfig) -> ServeConfig:
     for name in ("asked", "probed", "held_out"):
         _share(f"learning.{name}", getattr(config.learning, name))
     for name, value in dataclasses.asdict(config.limits).items():
-        if not value > 0:
+        if not (value >= 0 if name == "drain_seconds" else value > 0):
             raise ValueError(f"limits.{name}: expected a number above 0, got {value}")
     for upstream in config.upstreams:
         _check_upstream(upstream)

@@ -52,7 +52,7 @@ class Gateway:
         self.budgets = Budgets(self._spent)
         decider = Decider(config, self.worker, self.calls, self.counts)
         self.chats = Chats(config, self.calls, self.worker, decider, self.upstreams, self.counts)
-        self.draining = False
+        self.draining = False  # whether it is told to stop
 
     @contextlib.asynccontextmanager
     async def running(self, app: Any = None):
@@ -67,7 +67,6 @@ class Gateway:
         try:
             yield
         finally:
-            self.draining = True
             await self.worker.close()
             await self.counts.close()
             await self.upstreams.close()
