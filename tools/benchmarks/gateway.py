@@ -5,7 +5,8 @@
     python -m tools.benchmarks.gateway --peer litellm=http://127.0.0.1:4000/v1   # another proxy, in turns too
 
 Requests come at even intervals whatever the answers do (an open loop), a hundred by one way, then by the next; the
-upstream is simulated and answers at once. The load, the upstream and the gateway are processes of their own on this machine.
+upstream is simulated and answers at once. The load, the upstream and the gateway are processes of their own on this
+machine.
 """
 
 import asyncio
@@ -176,8 +177,8 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
     late = {most: after.lag[most] - before.lag.get(most, 0) for most in after.lag}
     looks = late[np.inf]
     notes = (
-        f"{rate:g} requests a second, {BLOCK} of each way in turns. The gateway's event loop was looked at {looks:.0f} times,",
-        f"and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
+        f"{rate:g} requests a second, {BLOCK} of each way in turns. The gateway's event loop was looked at {looks:.0f}",
+        f"times, and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
         f"memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
         f"{after.decisions - before.decisions:.0f} requests.",
     )
