@@ -178,8 +178,8 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
     looks = late[np.inf]
     notes = (
         f"{rate:g} requests a second, {BLOCK} of each way in turns. The gateway's event loop was looked at {looks:.0f}",
-        f"times, and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
-        f"memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
+        f"times, and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times.",
+        f"Resident memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
         f"{after.decisions - before.decisions:.0f} requests.",
     )
     header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added")
