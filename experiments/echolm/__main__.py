@@ -4,6 +4,7 @@
     ./tools/run experiments.echolm load     # five times the load: bounded waiting, and a router that is blind to load
     ./tools/run experiments.echolm table    # every method, five seeds
     ./tools/run experiments.echolm table --trace FILE      # arrivals and lengths of a real service
+    ./tools/run experiments.echolm serve    # the same world through a real server, beside the simulation
     ./tools/run experiments.echolm replay   # examples that are answered anew, by gain or at random; five seeds
     ./tools/run experiments.echolm duplicates --data FILE --encoder DIR      # real pairs of questions: topic and reuse
     ./tools/run experiments.echolm outcomes --data FILE --encoder DIR        # who to ask, of two real models
@@ -36,7 +37,7 @@ from experiments.common import machines, origin, report, task
 from experiments.common.fields import Count, CountOrNone, Positive, check_names, flat, flattened
 from experiments.common.llm.server import LanguageModel
 from experiments.common.task import EstimatesFn
-from experiments.echolm import figures, grounds, held_out, real, study
+from experiments.echolm import figures, grounds, held_out, real, study, through_http
 from experiments.echolm.learner import Dials
 from experiments.echolm.methods import (
     CLASSIFIER,
@@ -72,7 +73,7 @@ DRAWN = (ECHOLM, LOAD_BLIND, SMALL_ONLY, SMALL_CHOSEN, LARGE_ONLY, REUSE, ORACLE
 class Config:
     """One run; every field is a flag."""
 
-    task: Literal["made", "duplicates", "outcomes", "intents", "sums"] = "made"  # a made world, or real data
+    task: Literal["made", "serve", "duplicates", "outcomes", "intents", "sums"] = "made"  # a made world, or real data
     num_requests: tuple[Count, CountOrNone] = (
         600,
         10_000,
@@ -112,6 +113,9 @@ PRESETS = {
         seeds=5,
         output=pathlib.Path("runs/echolm-replay"),
     ),
+    "serve": dataclasses.replace(
+        DEFAULT, task="serve", num_requests=(600, 4000), methods=(ECHOLM,), output=pathlib.Path("runs/echolm-serve")
+    ),
     **{
         task: dataclasses.replace(
             DEFAULT, task=task, methods=(), questions=questions, output=pathlib.Path(f"runs/echolm-{task}")
@@ -134,6 +138,8 @@ def main(config: Config) -> dict[str, float]:
         files={"trace": (), "data": ("*.parquet",)},
         models=("encoder", *config.llm.files),
     )
+    if config.task == "serve":
+        return serve_over_http(config, run)
     if config.task != "made":
         found = real.run(config)
         caption = report.spread(1, found.over)
@@ -150,6 +156,25 @@ def main(config: Config) -> dict[str, float]:
     caption = report.spread(config.seeds, "requests")
     return report.report_tables(
         run, "EchoLM: a made world", tables, caption=caption, sections=sections, model="two simulated models"
+    )
+
+
+def serve_over_http(config: Config, run) -> dict[str, float]:
+    """Serves the traffic through a server and by the simulation, and returns figures of both."""
+    estimates = task.estimates if config.seeds == 1 else task.points
+    dials, tables = Dials(**flat(config.policies)), []
+    for seed in range(config.seeds):
+        directory = config.output / f"seed-{seed}"
+        ground = grounds.make(seed, config.num_requests, config.load, config.trace)
+        simulated = study.serve((ECHOLM,), ground, dials, seed, directory / "served")[ECHOLM]
+        answered = through_http.serve(ground, dials, seed, directory)
+        tables.append({SERVED: through_http.table(simulated, answered, estimates)})
+    return report.report_tables(
+        run,
+        "EchoLM: a made world through a server",
+        report.summarise_tables(tables),
+        caption=report.spread(config.seeds, "requests"),
+        model="two simulated models behind HTTP",
     )
 
 

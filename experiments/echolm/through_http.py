@@ -7,6 +7,7 @@ the machine's, and versions of its policy are chosen and taken back as it decide
 
 import asyncio
 import pathlib
+import shutil
 import time
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from experiments.echolm.memory import SIZE, SIZE_SPREAD
 from experiments.echolm.simulate import Ground, Served
 from experiments.echolm.spoken import EMBEDDER, JUDGE, Speakers
 from experiments.echolm.world import COSTS, LARGE, MODELS, SMALL
+from jaxalign import files
 from jaxalign.io.serve import starting, trial
 from jaxalign.io.serve.config import Embedder, Learning, Model, Routing, ServeConfig, Upstream
 from jaxalign.io.serve.simulated.app import serving
@@ -44,6 +46,27 @@ class Answered(NamedTuple):
     seconds: Float[np.ndarray, "N"]
 
 
+def serve(ground: Ground, dials: Dials, seed: int, directory: pathlib.Path, rate: float = RATE) -> Answered:
+    """Serves the traffic through a server, unless it was; a run that was killed begins again with an empty server.
+
+    Args:
+      ground: the world and its requests.
+      dials: of the policies.
+      seed: of what users say.
+      directory: where the server's folder is, and what came of the traffic is kept.
+      rate: requests a second.
+    """
+    path, folder = directory / "served" / "through-http.npz", directory / "server"
+    if path.exists():
+        with np.load(path) as arrays:
+            return Answered(**arrays)
+    shutil.rmtree(folder, ignore_errors=True)
+    answered = run(ground, dials, seed, folder, rate)
+    with files.replaced(path) as file:
+        np.savez_compressed(file, **answered._asdict())
+    return answered
+
+
 def run(ground: Ground, dials: Dials, seed: int, folder: pathlib.Path, rate: float = RATE) -> Answered:
     """Sends the earlier requests to the large model, whose answers become examples, and then the traffic.
 
@@ -51,16 +74,12 @@ def run(ground: Ground, dials: Dials, seed: int, folder: pathlib.Path, rate: flo
       ground: the world and its requests.
       dials: of the policies.
       seed: of what users say.
-      folder: of the server; what an earlier run left there is not known to it, so it must be empty.
+      folder: of the server, empty or not there yet.
       rate: requests a second.
 
     Raises:
       RuntimeError: the server does not come up, or loses examples.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"expected an empty folder for a server, got {folder}; delete it or name another --output"
-        )
     with serving(Speakers(ground, seed).models()) as upstream:
         with trial.serving(settings(dials, upstream.url, folder, rate)) as server:
             return asyncio.run(_ask_all(server.urls[0], ground, dials, seed, folder, rate))

@@ -147,7 +147,7 @@ def replace_responses(table: ExampleTable, ids: Rows, responses: Vectors) -> Exa
       responses: ``[N, D]``, of any length above 0.
 
     Raises:
-      ValueError: as many ids as vectors are not there, or vectors are of another width or of length 0.
+      ValueError: ids and vectors are not as many, or vectors are of another width or of length 0.
     """
     responses = inputs.check_vectors(table.requests.shape[1], responses, "responses")
     _check_lengths(ids=ids, responses=responses)

@@ -84,3 +84,19 @@ def test_another_format_is_refused(tmp_path):
     (tmp_path / "current.json").write_text('{"format": "0", "version": "a"}')
     with pytest.raises(ValueError, match="expected format 1, got 0"):
         versions.current_version(tmp_path)
+
+
+def test_bytes_are_as_those_of_a_file_and_say_what_was_noted(tmp_path):
+    name, data = versions.pack_state(state(), note={"requests": 7})
+    assert name == versions.save_version(tmp_path, state(), note={"requests": 7})
+    for each in (data, (tmp_path / f"{name}.safetensors").read_bytes()):
+        found, note = versions.unpack_state(each, state(0.0), name)
+        assert note == {"requests": 7}
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(state()), strict=True):
+            assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+    other, _ = versions.pack_state(state(2.0))
+    with pytest.raises(ValueError, match="of the store: its content is not what its name says"):
+        versions.unpack_state(data, state(), other, where="of the store")
+    for damaged in (b"", b"short", data[:-1], bytes(8) + data[8:]):
+        with pytest.raises(ValueError, match="damaged|format"):
+            versions.unpack_state(damaged, state(), name)

@@ -49,6 +49,18 @@ def test_models_are_drawn_as_propensities_say():
     assert (np.abs(drawn - chances) < 4 * np.sqrt(chances * (1 - chances) / 4000)).all()
 
 
+def test_requests_go_only_where_they_may():
+    """By hand: the member that likes the model that is left out likes the next one, and chance is shared by two."""
+    where = jnp.broadcast_to(jnp.array([True, False, True]), (4000, 3))
+    logits = jnp.broadcast_to(jnp.array([[2.0, 0, 1], [2.0, 0, 1], [0, 2.0, 1], [0, 0, 0.2]])[:, None], (4, 4000, 3))
+    decision = choose_models(jax.random.key(2), logits, jnp.zeros((4000, 3)), least=0.2, where=where)
+    np.testing.assert_allclose(decision.propensities[0], [0.8 * 0.5 + 0.1, 0, 0.8 * 0.5 + 0.1], rtol=1e-6)
+    drawn = np.bincount(decision.models, minlength=3) / 4000
+    assert drawn[1] == 0 and abs(drawn[0] - 0.5) < 4 * 0.5 / np.sqrt(4000)
+    one = choose_models(jax.random.key(2), logits, NO_PENALTY, least=1.0, where=jnp.arange(3)[None] == where[:, :1] * 2)
+    assert (np.asarray(one.models) == 2).all() and (np.asarray(one.propensities[:, 2]) == 1).all()
+
+
 def test_without_exploration_the_mean_decides():
     logits = jnp.array([[[3.0, 0, 0]], [[-3.0, 0.5, 0]]])  # means of sigmoid: .5, .561, .5
     decision = best_models(logits, NO_PENALTY)

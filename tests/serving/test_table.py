@@ -52,6 +52,40 @@ def test_users_are_those_of_one_partition():
     assert serving.ids_of_user(serving.forget_examples(table, np.array([0])), 0, 0).tolist() == [2, 3]
 
 
+def facts(**fields):
+    """What changes of two examples."""
+    values = {"size": 5, "tokens": 6, "quality": 0.25, "gain": 1.5, "offloads": 2.5, "updated": 3.5, "replays": 4}
+    whole = ("tokens", "replays")
+    columns = {name: np.full(2, value, np.int32 if name in whole else np.float32) for name, value in values.items()}
+    return serving.ExampleFacts(**columns | fields)
+
+
+def test_facts_are_set_of_those_that_are_there():
+    before, _ = serving.insert_examples(serving.init_table(4, capacity=4), new_examples(3))
+    table = on_host(serving.update_facts(before, np.array([1, 3], np.int32), facts(size=np.array([7.0, 8.0]))))
+    before = on_host(before)
+    for name, value in facts(size=np.array([7.0, 8.0]))._asdict().items():
+        assert getattr(table, name).tolist()[1] == value[0], name
+        assert np.delete(getattr(table, name), 1).tolist() == np.delete(getattr(before, name), 1).tolist(), name
+    for name in set(table._fields) - set(serving.ExampleFacts._fields):
+        assert np.array_equal(getattr(table, name), getattr(before, name)), name
+
+
+def test_responses_are_replaced_of_those_that_are_there():
+    before, _ = serving.insert_examples(serving.init_table(2, capacity=4), new_examples(2, width=2))
+    table = serving.replace_responses(before, np.array([-1, 1, 2]), np.array([[1.0, 1], [3, 4], [5, 5]]))
+    assert np.allclose(table.responses[1], [0.6, 0.8]) and not np.any(table.responses[2:])
+    assert np.array_equal(table.responses[0], before.responses[0]) and table.requests is before.requests
+
+
+def test_wrong_facts_are_refused():
+    table = serving.init_table(4, capacity=4)
+    with pytest.raises(ValueError, match="quality of example 1 is 2.0; expected a finite number"):
+        serving.update_facts(table, np.array([0, 1]), facts(quality=np.array([0.5, 2.0])))
+    with pytest.raises(ValueError, match="as many rows in each field"):
+        serving.update_facts(table, np.array([0]), facts())
+
+
 def test_one_program_for_each_bucket():
     table = serving.init_table(5, capacity=64)
     before = tables._write._cache_size(), tables._clear._cache_size()

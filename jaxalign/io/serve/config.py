@@ -9,6 +9,7 @@ import math
 import pathlib
 import tomllib
 import typing
+import urllib.parse
 from typing import Any, Literal
 
 
@@ -205,9 +206,11 @@ def check_config(config: ServeConfig) -> ServeConfig:
         _share(f"routing.{name}", getattr(config.routing, name))
     for name in ("asked", "probed", "held_out"):
         _share(f"learning.{name}", getattr(config.learning, name))
-    _least(0, "limits", drain_seconds=config.limits.drain_seconds)
-    exempt = dict.fromkeys(("header_seconds", "body_seconds", "drain_seconds"), 1)
-    _least(1, "limits", **dataclasses.asdict(config.limits) | exempt)
+    for name, value in dataclasses.asdict(config.limits).items():
+        if not (value >= 0 if name == "drain_seconds" else value > 0):
+            raise ValueError(f"limits.{name}: expected a number above 0, got {value}")
+    for upstream in config.upstreams:
+        _check_upstream(upstream)
     if not config.tenants and config.host not in ("127.0.0.1", "::1", "localhost"):
         raise ValueError(
             f"host: {config.host!r} is reachable from elsewhere and any key would be accepted; name [[tenants]] with "
@@ -225,18 +228,29 @@ def _unique(what: str, names: list[str]) -> set[str]:
     return set(names)
 
 
+def _check_upstream(upstream: Upstream) -> None:
+    url = urllib.parse.urlsplit(upstream.base_url)
+    if url.scheme == "local" and url.path:
+        return
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password or url.query:
+        raise ValueError(  # which is not shown: it may hold a secret
+            f"upstreams.{upstream.name}.base_url: expected http://HOST/v1, https://HOST/v1 or local:DIRECTORY, without "
+            "user name, password and query; a key goes into the variable that key_env names"
+        )
+
+
 def _known(where: str, name: str, names: set[str]) -> None:
     if name and name not in names:
         raise ValueError(f"{where}: {name!r} is none of the models {sorted(names)}")
 
 
-def _least(least: float, where: str, **values: float) -> None:
+def _least(least: float | int, where: str, **values: float | int) -> None:
     for name, value in values.items():
         if not value >= least:
             raise ValueError(f"{where}.{name}: expected at least {least}, got {value}")
 
 
-def _share(where: str, value: float) -> None:
+def _share(where: str, value: float | int) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{where}: expected a number from 0 to 1, got {value}")
 

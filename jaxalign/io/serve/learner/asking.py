@@ -66,6 +66,8 @@ class Upstreams:
             llm.Request(chat, temperature=temperature, max_tokens=most, seed=sample, sample=sample)
             for sample in range(n)
         ]
+        if model not in self._models:
+            raise llm.RequestError(f"{model!r} is none of the models {sorted(self._models)} any more")
         client = self._client(self._models[model])
         return [ask(client, request).text for request in requests]
 

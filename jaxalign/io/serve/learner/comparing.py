@@ -51,10 +51,11 @@ def compare(policy: Policy, other: Policy, rows: Sequence[HeldOut], dials: Dials
     """
     if not rows:
         return None
-    rewards = np.array([each.rating - dials.cost_weight * each.cost for each in rows], np.float32)
-    propensities = np.array([each.propensity for each in rows], np.float32)
+    rewards = jnp.array([each.rating - dials.cost_weight * each.cost for each in rows], jnp.float32)
+    propensities = jnp.array([each.propensity for each in rows], jnp.float32)
     mine, others = (
-        serving.logged_value(rewards, propensities, _chances(each, rows, dials)) for each in (policy, other)
+        serving.logged_value(rewards, propensities, jnp.asarray(_chances(each, rows, dials)))
+        for each in (policy, other)
     )
     (gains, weights), (other_gains, other_weights) = (map(np.asarray, each) for each in (mine, others))
     if min(_effective(weights), _effective(other_weights)) < LEAST_WEIGHT:
@@ -69,7 +70,7 @@ def compare(policy: Policy, other: Policy, rows: Sequence[HeldOut], dials: Dials
     )
 
 
-def _means(gains: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _means(gains: np.ndarray, weights: np.ndarray) -> np.ndarray | np.floating:
     return gains.sum(-1) / np.maximum(weights.sum(-1), 1e-6)
 
 

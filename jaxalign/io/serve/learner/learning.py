@@ -78,6 +78,7 @@ class Learner:
         self.buffers: Buffers | None = None
         judged = config.learning.judge and upstreams is not None
         self.asker = Asker(config, store, upstreams) if judged else None
+        self._table = self.memory.view.table  # with the uses that were heard of in this round
         self._policy = self.lineage.policy  # with what was learnt since the last version
         self._fresh = 0  # pieces of feedback since
         self._saved = self._compacted = time.monotonic()
@@ -145,6 +146,7 @@ class Learner:
             self._fresh += len(found.training) + len(found.probes)
             learnt = learnt._replace(told=learnt.told + len(told), skipped=learnt.skipped + found.skipped)
             self._renew()
+        self._table = table
         return learnt
 
     def _learn(self, learnt: Learnt) -> Learnt:
@@ -222,12 +224,14 @@ class Learner:
 
     def _replay(self) -> int:
         budget = self._config.learning.replays
-        return replay(self._store, self.memory, self._embedder, self.asker, budget, self._renew) if budget else 0
+        if not budget:
+            return 0
+        return replay(self._store, self.memory, self._table, self._embedder, self.asker, budget, self._renew)
 
     def _evict(self) -> int:
-        view, hours = self.memory.view, self.memory.clock.hours(time.time())
-        rows = serving.evict_examples(view.table, self._config.learning.example_bytes, np.float32(hours))
-        return self._store.delete_examples(view.ids[rows].tolist()) if len(rows) else 0
+        hours = self.memory.clock.hours(time.time())
+        rows = serving.evict_examples(self._table, self._config.learning.example_bytes, np.float32(hours))
+        return self._store.delete_examples(self.memory.view.ids[rows].tolist()) if len(rows) else 0
 
 
 _learn = jax.jit(policy_learning.learn)

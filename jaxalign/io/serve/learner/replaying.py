@@ -17,6 +17,7 @@ from jaxalign.io.serve.store.rows import Example, ExampleUpdate
 from jaxalign.io.serve.worker.embedders import Embedder
 from jaxalign.io.serve.worker.memory import Memory
 from jaxalign.prompting import guess_tokens
+from jaxalign.serving import ExampleTable
 from jaxalign.serving.admission import COMPLETE, admit
 from jaxalign.serving.replay import SAMPLES
 
@@ -24,19 +25,26 @@ WIN = 0.5  # of quality between a sure loss and a sure win, half of which counts
 
 
 def replay(
-    store: Store, memory: Memory, embedder: Embedder, asker: Asker, budget: int, renew: Callable[[], None]
+    store: Store,
+    memory: Memory,
+    table: ExampleTable,
+    embedder: Embedder,
+    asker: Asker,
+    budget: int,
+    renew: Callable[[], None],
 ) -> int:
     """Replays the examples of the highest gains, and says how many.
 
     Args:
       store: where they are.
-      memory: what is known of them.
+      memory: which rows of the table they have.
+      table: what is known of them now.
       embedder: of new responses.
       asker: asks models, and the judge.
       budget: the most examples.
       renew: called after each.
     """
-    plan = serving.plan_replays(memory.view.table, np.float32(memory.clock.hours(time.time())), budget=budget)
+    plan = serving.plan_replays(table, np.float32(memory.clock.hours(time.time())), budget=budget)
     ids = memory.view.ids[np.asarray(plan.ids)[np.asarray(plan.where)]].tolist()
     for example in store.examples(ids):
         try:

@@ -49,7 +49,8 @@ class Database(Protocol):
 
     def in_order(self, tenants: Tenants) -> AbstractContextManager[Transaction]:
         """Gives a writing transaction that ends before the next of its kind begins, so that numbers which it gives
-        rise in the order of commits: who has read number 7 never misses a 6 that comes later."""
+        rise in the order of commits: who has read number 7 never misses a 6 that comes later. What changes many rows
+        is of this kind too, so that no two wait for each other."""
 
     def pack(self, vector: np.ndarray) -> Any:
         """Returns a vector [D] as a value of statements."""

@@ -42,7 +42,7 @@ class FeedbackLog:
 
     def mark_learnt(self, seqs: Sequence[int]) -> None:
         """Notes that feedback was learnt from."""
-        with self._database.writing("*") as transaction:
+        with self._database.in_order("*") as transaction:
             transaction.change("UPDATE feedback SET learnt = 1 WHERE seq IN ?", sorted(seqs))
 
     def latest_told(self, limit: int) -> list[Told]:

@@ -1,4 +1,7 @@
-"""PostgreSQL with pgvector: one store for the gateways of many machines."""
+"""PostgreSQL with pgvector: one store for the gateways of many machines.
+
+It takes PostgreSQL 14 and pgvector 0.8 or later. A pooler between must keep sessions, since they have settings.
+"""
 
 import contextlib
 import functools
@@ -24,13 +27,13 @@ except ImportError as error:
 
 _ORDERED = 7_271_002  # the advisory lock of transactions whose numbers rise in the order of commits
 _SETTINGS = "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'"
-# A server whose machine is gone is noticed within seconds.
+# A server whose machine is gone is noticed within seconds (the last in milliseconds).
 _NETWORK = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,  # milliseconds; what was sent and not received has no keep-alive
+    "tcp_user_timeout": 10_000,
 }
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"

@@ -11,8 +11,17 @@ from jaxalign.io.serve.store.database import Transaction
 WIDEST = 2000
 """Dimensions that pgvector's indices take; wider vectors are all compared."""
 
+FEW = 2000
+"""Vectors of the asked partitions up to which all are compared, in 8 microseconds each."""
+
+# Of the 64 nearest among 20,000 vectors of which one in 40 is asked for, strict_order finds .85 and relaxed_order .95;
+# the order is made here. The planner does not know how many rows the policies of tenants let through: it is not asked.
 _SETTINGS = """
-SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', ?, true)
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', ?, true),
+  set_config('enable_sort', 'off', true)
+"""
+_COUNTED = """
+SELECT count(*) FROM (SELECT 1 FROM vectors WHERE embedder = ? AND partition_id IN ? LIMIT ?) AS few
 """
 
 
@@ -46,8 +55,8 @@ def nearest(
 ) -> list[tuple[int, float]]:
     """Returns ids and cosines of at most ``k`` examples of these partitions, the nearest first.
 
-    The index gives up after 20,000 vectors of other partitions. If it returned fewer than ``k``, all vectors of the
-    partitions are compared: they are few then.
+    All vectors are compared if they are few, and also if the index returned fewer than ``k``: it gives up after 20,000
+    vectors of other partitions.
 
     Args:
       transaction: that reads.
@@ -57,10 +66,12 @@ def nearest(
       query: the vector [D], as a value of statements.
       k: the number of examples.
     """
-    transaction.rows(_SETTINGS, str(min(max(64, k), 1000)))
-    indexed = _ordered(transaction, by_index(embedder, width), partitions, query, k)
-    if len(indexed) == k:
-        return indexed
+    [(count,)] = transaction.rows(_COUNTED, embedder, list(partitions), FEW + 1)
+    if count > FEW:
+        transaction.rows(_SETTINGS, str(min(max(128, 2 * k), 1000)))
+        indexed = _ordered(transaction, by_index(embedder, width), partitions, query, k)
+        if len(indexed) == k:
+            return indexed
     return _ordered(transaction, _statement("request", embedder), partitions, query, k)
 
 

@@ -97,7 +97,7 @@ class Upkeep:
     def _old_interactions(self, keep: float) -> tuple[int, int]:
         interactions = feedback = 0
         while True:
-            with self._database.writing("*") as transaction:
+            with self._database.in_order("*") as transaction:
                 rows = transaction.rows(
                     "SELECT id FROM interactions WHERE created < (SELECT clock() - ?) ORDER BY created LIMIT ?",
                     keep,
@@ -127,7 +127,7 @@ class Upkeep:
         """Runs a statement that deletes at most so many rows, its last value, until it finds fewer."""
         total = 0
         while True:
-            with self._database.writing("*") as transaction:
+            with self._database.in_order("*") as transaction:
                 found = transaction.change(statement, *values, _ROWS)
             total += found
             if found < _ROWS:
@@ -136,7 +136,8 @@ class Upkeep:
 
 def _delete(transaction: Transaction, user: int) -> Deleted:
     """Deletes the rows of a user and tells the feed."""
-    examples = [id for (id,) in transaction.rows("SELECT id FROM examples WHERE user_id = ?", user)]
+    rows = transaction.rows("SELECT id FROM examples WHERE user_id = ? ORDER BY id FOR UPDATE", user)
+    examples = [id for (id,) in rows]
     feedback = transaction.change(f"DELETE FROM feedback WHERE interaction IN {_SEEN}", user, user)
     interactions = transaction.change(f"DELETE FROM interactions WHERE id IN {_SEEN}", user, user)
     answers = transaction.change("DELETE FROM flights WHERE user_id = ? AND body IS NOT NULL", user)

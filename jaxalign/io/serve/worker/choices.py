@@ -18,7 +18,6 @@ from jaxalign.io.serve.worker.embedders import Embedder
 from jaxalign.io.serve.worker.program import Batch, Load, Outcome, decide, dials_of
 from jaxalign.io.serve.worker.view import View
 from jaxalign.serving import Hits, VectorIndex
-from jaxalign.serving.inputs import power_of_two
 from jaxalign.serving.policy import CANDIDATES
 
 MOST_ROWS = 16  # requests that are decided at once
@@ -64,7 +63,7 @@ class Choices:
       embedder: of the requests.
       index: what finds examples.
       view: returns the view to decide with.
-      rows: the most requests at once, a power of two.
+      rows: the most requests at once, a power of two: searches pad to one.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Choices:
         self._embedder, self._index, self._view = embedder, index, view
         self._dials, self._shown = dials_of(config), [model.examples for model in config.routed]
         self._probed = config.learning.probed if config.learning.judge else 0.0
-        self.sizes = [1 << power for power in range(rows.bit_length())]
+        self.sizes = sorted({min(4**power, rows) for power in range(rows.bit_length())})  # few programs to compile
         self._average, self._observed = np.float32(0), time.monotonic()
         self._prepared: set[Any] = set()
 
@@ -117,7 +116,7 @@ class Choices:
             [_seen(each) if there else (-1, -1) for each, there in zip(wanted, searched, strict=True)]
         )
         hits = self._search(view, vectors, partitions)
-        size = power_of_two(len(wanted))
+        size = self._padded(len(wanted))
         batch = Batch(
             np.array([_seed(each.interaction) for each in wanted], np.uint32),
             vectors,
@@ -145,10 +144,13 @@ class Choices:
             if not named:
                 continue
             rows = np.flatnonzero((partitions == caller).all(1))
-            queries = vectors[rows[np.arange(power_of_two(len(rows))) % len(rows)]]
+            queries = vectors[rows[np.arange(self._padded(len(rows))) % len(rows)]]
             found = serving.search_partitions(self._index, view.states, named, queries, CANDIDATES)
             ids[rows], similarities[rows] = (np.asarray(each)[: len(rows)] for each in found)
         return Hits(ids, similarities)
+
+    def _padded(self, count: int) -> int:
+        return next(size for size in self.sizes if size >= count)
 
     def _read(self, view: View, wanted: Wanted, row: int, outcome: Outcome, hits: Hits, vectors, cut) -> Decision:
         model = int(outcome.models[row])

@@ -1,5 +1,6 @@
 """Policies as the store keeps them: bytes that say for which models and which embedder they learnt."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ class Ground(NamedTuple):
     width: int
 
 
+@functools.lru_cache(maxsize=1)
 def first_policy(ground: Ground) -> Policy:
     """Returns the policy that has learnt nothing, the same in every process.
 

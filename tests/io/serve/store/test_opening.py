@@ -1,5 +1,4 @@
-import concurrent.futures
-import multiprocessing
+import json
 import subprocess
 import sys
 
@@ -92,26 +91,32 @@ def test_it_needs_neither_jax_nor_a_client_of_postgresql():
     assert found.stdout.strip() == ""
 
 
-def led(place, barrier, number):
-    store = open_store(*place)
-    who = store.identify("a", "u", "s")
-    barrier.wait()
-    states = [store.begin_flight(str(key), who.tenant, who.user, f"{number}", 1000.0).state for key in range(20)]
-    taken = [store.lease(str(name), str(number), 1000.0) for name in range(20)]
-    ids = [made.add(store, who, "x")[0] for _ in range(20)]
-    store.close()
-    return states, taken, ids
+SHARED = """
+import json, sys
+from jaxalign.io.serve.store.opening import open_store
+from tests.io.serve.store import made
+*place, holder = sys.argv[1:]
+store = open_store(*place)
+who = store.identify("a", "u", "s")
+print("ready", flush=True)
+sys.stdin.readline()
+led = [store.begin_flight(str(key), who.tenant, who.user, holder, 1000.0).state == "lead" for key in range(20)]
+held = [store.lease(str(name), holder, 1000.0) for name in range(20)]
+print(json.dumps([led, held, [made.add(store, who, "x")[0] for _ in range(20)]]))
+"""
 
 
 def test_two_processes_share_it(place):
     """Each flight has one leader and each lease one holder; ids are given once and the feed has them in order."""
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, concurrent.futures.ProcessPoolExecutor(2, context) as pool:
-        barrier = manager.Barrier(2)
-        first, second = (future.result() for future in [pool.submit(led, place, barrier, at) for at in range(2)])
-    for ours, theirs in zip(first[0], second[0], strict=True):
-        assert sorted([ours, theirs]) == ["lead", "wait"]
-    assert all(ours != theirs for ours, theirs in zip(first[1], second[1], strict=True))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen([sys.executable, "-c", SHARED, *place, holder], cwd=ROOT, **pipes) for holder in "ab"]
+    assert [child.stdout.readline() for child in children] == ["ready\n"] * 2
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    first, second = (json.loads(child.communicate()[0]) for child in children)
+    for ours, theirs in zip(first[0] + first[1], second[0] + second[1], strict=True):
+        assert ours != theirs
     store = open_store(*place)
     assert sorted(first[2] + second[2]) == [change.subject for change in store.changes(0)] == list(range(1, 41))
     store.close()

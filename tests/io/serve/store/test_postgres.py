@@ -8,7 +8,7 @@ from jaxalign.io.serve.store import postgres_schema, postgres_search, schema
 from jaxalign.io.serve.store.opening import open_store
 from jaxalign.io.serve.store.postgres import PostgresDatabase
 from jaxalign.io.serve.store.protocol import StoreError
-from jaxalign.io.serve.store.rows import SHARED, NewExample, Traffic, Vectors
+from jaxalign.io.serve.store.rows import SHARED, Traffic, Vectors
 from jaxalign.io.serve.store.sql_store import SqlStore
 from tests.io.serve.conftest import execute
 from tests.io.serve.store import made
@@ -178,20 +178,29 @@ def test_a_server_that_is_not_there_is_told(tmp_path):
         open_store(f"postgresql://user@/database?host={tmp_path}", "")
 
 
-def test_a_search_of_few_among_many_uses_the_index_and_returns_k(store):
-    """One vector in fifty is of the partition: without iterative scans the index finds less than one."""
+def test_a_search_of_few_among_many_uses_the_index_and_returns_k(store, monkeypatch):
+    """One vector in fifty is of the partition: without iterative scans the index finds less than ten."""
+    monkeypatch.setattr(postgres_search, "FEW", 10)
     who, rare = store.identify("a", "u", "s"), store.identify("a", "u", "rare")
     values = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
-    rows = [
-        NewExample(who.tenant, (who if at % 50 else rare).partition, who.user, "", "", "m", 1, 0.5, 0.5)
-        for at in range(2000)
-    ]
+    rows = [made.example(who if at % 50 else rare) for at in range(2000)]
     ids = store.add_examples(rows, "e", [Vectors(value, value) for value in values])
     cosines = values @ values[7] / np.linalg.norm(values, axis=1)
     expected = [ids[at] for at in sorted(range(0, 2000, 50), key=lambda at: -cosines[at])[:10]]
+    statement, asked = postgres_search.by_index(1, 8), (values[7], [rare.partition], values[7], 10)
     with store._database.reading("*") as transaction:
-        transaction.rows("SELECT set_config('enable_sort', 'off', true)")  # the planner would compare these few
         found = postgres_search.nearest(transaction, 1, 8, [rare.partition], values[7], 10)
-        plan = transaction.rows("EXPLAIN " + postgres_search.by_index(1, 8), values[7], [rare.partition], values[7], 10)
-    assert "vectors_hnsw_1" in str(plan)
+        assert "vectors_hnsw_1" in str(transaction.rows("EXPLAIN " + statement, *asked))
+        assert len(transaction.rows(statement, *asked)) == 10
+        transaction.rows("SELECT set_config('hnsw.iterative_scan', 'off', true)")
+        assert len(transaction.rows(statement, *asked)) < 10  # what the setting is for
     assert [id for id, _ in found] == expected
+
+
+def test_a_search_that_the_index_gives_up_compares_all(store, monkeypatch):
+    monkeypatch.setattr(postgres_search, "FEW", 0)
+    who = store.identify("a", "u", "s")
+    ids = made.add(store, who, "x", "y", "z")
+    assert [id for id, _ in store.nearest([who.partition], "e", np.array([1, 2]), 10)] == ids[
+        ::-1
+    ]  # [1, 2] [1, 1] [1, 0]

@@ -1,3 +1,4 @@
+import concurrent.futures
 import time
 
 import pytest
@@ -45,6 +46,31 @@ def test_all_of_a_user_is_deleted_and_nothing_of_others(store, who):
     assert store.delete_user("a", "u") == store.delete_user("nobody", "u") == Deleted(0, 0, 0, 0)
     again = store.identify("a", "u", "s")
     assert again.user > who.user and again._replace(user=0) == who._replace(user=0)
+
+
+def test_a_user_is_deleted_while_others_write_for_it(store):
+    """All calls return, and the last deletion leaves nothing, whatever was under way."""
+    other = store.identify("a", "other", "s")
+
+    def write(number):
+        who = store.identify("a", "u", "s")
+        [id] = made.add(store, who, "x")
+        store.add_vectors("late", {id: made.vectors([1, 2])[0]})
+        row = made.interaction(other, f"shown {number}", owners=(who.user,))
+        store.add_interactions([row, made.interaction(who, f"own {number}")])
+        store.begin_flight(f"{number % 3}", who.tenant, who.user, f"{number}", 1000.0)
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(write, number) for number in range(30)]
+        deleted = [store.delete_user("a", "u") for _ in range(5)]
+        for writer in writers:
+            writer.result()
+    store.delete_user("a", "u")
+    left = {
+        table: store.counts()[table] for table in ("users", "examples", "vectors", "interactions", "shown", "flights")
+    }
+    assert left == {"users": 1, "examples": 0, "vectors": 0, "interactions": 0, "shown": 0, "flights": 0}
+    assert len(deleted) == 5
 
 
 def test_old_interactions_go_with_their_feedback(store, who):

@@ -99,18 +99,23 @@ def test_updates_reach_the_table(store):
 
 
 def test_another_embedder_embeds_anew(store):
+    class Reversed(HashEmbedder):
+        def embed(self, texts):
+            return super().embed([text[::-1] for text in texts])
+
     ids = add_examples(store, [f"text {number}" for number in range(70)])
-    wider = HashEmbedder(2 * WIDTH)
-    memory = remember(store, wider)
+    other = Reversed(WIDTH)
+    other.id = "reversed"
+    memory = remember(store, other)
     memory.follow()
     assert (len(memory), memory.missing) == (0, 70)
     while memory.embed_missing():
         pass
     assert sorted(memory.view.ids[memory.view.ids >= 0].tolist()) == ids and memory.missing == 0
-    expected, _ = wider.embed(["text 3"])
+    expected, _ = other.embed(["text 3"])
     np.testing.assert_allclose(memory.view.table.requests[memory.place(ids[3])], expected[0], atol=1e-6)
     # The store has them now.
-    again = remember(store, wider)
+    again = remember(store, other)
     again.follow()
     assert (len(again), again.missing) == (70, 0)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxalign.io.serve.gateway.worker_client import WorkerGone
+from jaxalign.io.serve.worker import keeping
 from tests.io.serve.worker.running import Switched, add_examples, configured, storing, working
 
 QUESTION, ANSWER = "How tall is the Eiffel tower in Paris?", "It is 330 metres tall."
@@ -175,6 +176,37 @@ def test_without_a_store_requests_are_decided_and_with_it_again_examples_are_sho
         asyncio.run(run(Switched(store)))
 
 
+def test_what_waits_is_written_when_the_worker_ends(tmp_path):
+    async def run(store):
+        async with working(store) as gateway:
+            await gateway.decide(QUESTION, interaction="last", models=("large",))
+            gateway.answer("last", ANSWER)
+            await gateway.client.ask({"op": "status"}, 10.0)  # the answer, before it, has come
+
+    with storing(tmp_path) as store:
+        asyncio.run(run(store))
+        assert [each.id for each in store.interactions(pending=False, limit=9)] == ["last"]
+        assert [each.request for each in store.find_examples()] == [QUESTION]
+
+
+def test_what_a_store_does_not_take_is_dropped_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "PAUSES", (0.0, 0.0))
+
+    async def run(store):
+        async with working(store) as gateway:
+            await gateway.decide(QUESTION, interaction="lost")
+            store.gone = True
+            gateway.answer("lost", ANSWER, model="small")
+            with pytest.raises(WorkerGone):
+                await gateway.flush()
+            status = await gateway.status()
+            assert status["dropped"]["answers"] == 1 and status["kept"] == 0
+            store.gone = False
+
+    with storing(tmp_path) as store:
+        asyncio.run(run(Switched(store)))
+
+
 def test_a_request_whose_deadline_has_passed_is_not_decided(tmp_path):
     async def run(store):
         async with working(store, configured(routing={"deadline_seconds": 1e-9})) as gateway:
@@ -236,7 +268,7 @@ def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
         return leaks
 
     async def run(store):
-        async with working(store, rows=16) as gateway:
+        async with working(store) as gateway:
             ids = {who: add_examples(store, [text(who, n) for n in range(20)], tenant=who) for who in tenants}
             await gateway.flush()
             for _ in range(8):
@@ -248,7 +280,7 @@ def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
                 assert await look_up(store, gateway, 4) == 0
                 await gateway.flush()
                 assert await look_up(store, gateway, 4) == 0
-        async with working(store, rows=16) as gateway:
+        async with working(store) as gateway:
             assert await look_up(store, gateway, 4) == 0
 
     with storing(tmp_path) as store:
