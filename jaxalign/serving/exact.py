@@ -26,9 +26,9 @@ class ExactState(NamedTuple):
 def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
     """Makes an index that compares a query with every vector.
 
-    The capacity doubles when it is full; queries and inserts are padded to powers of two, so that programs are compiled
-    once for each capacity and power. States are pytrees and never change: an insert or delete copies the store. The
-    cosines of all queries of a search with all rows are in memory at once.
+    The capacity doubles when it is full; queries, inserts and deletes are padded to powers of two, changes to at least
+    16 rows, so that programs are compiled once for each capacity and power. States are pytrees and never change: an
+    insert or delete copies the store. The cosines of all queries of a search with all rows are in memory at once.
 
     Args:
       width: how many numbers a vector has, D.
@@ -54,7 +54,7 @@ def exact_index(width: int, *, capacity: int = 64) -> VectorIndex:
         return put(state, ids, vectors) if len(ids) else state
 
     def delete(state: ExactState, ids: Numbers) -> ExactState:
-        left = forget(state.ids, inputs.pad_ids(inputs.check_ids(ids)))
+        left = forget(state.ids, inputs.pad_changed(inputs.check_ids(ids)))
         return erase(state, left) if count(left) < count(state.ids) else state
 
     def search(state: ExactState, queries: Numbers, k: int) -> Hits:
@@ -75,11 +75,11 @@ def empty(width: int, capacity: int) -> ExactState:
 
 def put(state: ExactState, ids: Int[np.ndarray, "N"], vectors: Float[np.ndarray, "N D"]) -> ExactState:
     """Inserts rows that were checked, and doubles the capacity as often as they need."""
-    padded = inputs.pad_ids(ids)
+    padded = inputs.pad_changed(ids)
     state = state._replace(ids=forget(state.ids, padded))
     capacity = max(len(state.ids), inputs.power_of_two(count(state.ids) + len(ids)))
     state = _grow(state, capacity) if capacity > len(state.ids) else state
-    return _write(state, padded, inputs.pad_rows(vectors))
+    return _write(state, padded, inputs.pad_changes(vectors))
 
 
 @jax.jit

@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 Numbers = ArrayLike | Sequence
 """An array or nested lists of numbers."""
 
+LEAST_CHANGES = 16  # rows: writing a few more costs less than compiling a program for each number
 LARGEST_ID = np.iinfo(np.int32).max
 
 
@@ -103,15 +104,25 @@ def check_rows(width: int, ids: Numbers, vectors: Numbers) -> tuple[np.ndarray, 
     return ids, vectors
 
 
-def pad_ids(ids: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
-    """Returns ids with as many -1 behind them as make a power of two."""
-    return np.pad(ids, (0, power_of_two(len(ids)) - len(ids)), constant_values=-1)
+def pad_ids(ids: Int[np.ndarray, "N"], *, least: int = 1) -> Int[np.ndarray, "M"]:
+    """Returns ids with as many -1 behind them as make a power of two of at least ``least``."""
+    return np.pad(ids, (0, power_of_two(max(len(ids), least)) - len(ids)), constant_values=-1)
 
 
-def pad_rows(rows: Shaped[np.ndarray, "N *rest"]) -> Shaped[np.ndarray, "M *rest"]:
-    """Returns rows, such as vectors, with as many of 0 behind them as make a power of two."""
-    spare = power_of_two(len(rows)) - len(rows)
+def pad_rows(rows: Shaped[np.ndarray, "N *rest"], *, least: int = 1) -> Shaped[np.ndarray, "M *rest"]:
+    """Returns rows, such as vectors, with as many of 0 behind them as make a power of two of at least ``least``."""
+    spare = power_of_two(max(len(rows), least)) - len(rows)
     return np.pad(rows, [(0, spare)] + [(0, 0)] * (rows.ndim - 1)) if spare else rows
+
+
+def pad_changes(rows: Shaped[np.ndarray, "N *rest"]) -> Shaped[np.ndarray, "M *rest"]:
+    """Returns rows of an insert, an update or a delete, padded so that the many small ones share a program."""
+    return pad_rows(rows, least=LEAST_CHANGES)
+
+
+def pad_changed(ids: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
+    """Returns the ids of an insert, an update or a delete, padded like :func:`pad_changes`."""
+    return pad_ids(ids, least=LEAST_CHANGES)
 
 
 @jax.jit

@@ -98,7 +98,7 @@ def insert_examples(table: ExampleTable, rows: NewExamples) -> tuple[ExampleTabl
 
     Args:
       table: where they go; it stays as it is.
-      rows: N examples. Batches are padded to a power of two, so that few programs are compiled.
+      rows: N examples. Batches are padded to a power of two of at least 16, so that few programs are compiled.
 
     Returns:
       The table with them, and their ids, ``[N]`` int32 in the order of ``rows``.
@@ -114,7 +114,7 @@ def insert_examples(table: ExampleTable, rows: NewExamples) -> tuple[ExampleTabl
     while capacity - live < count:
         capacity *= 2
     table = table if capacity == len(table.live) else _grown(table, capacity)
-    padded = NewExamples(*map(inputs.pad_rows, rows))
+    padded = NewExamples(*map(inputs.pad_changes, rows))
     table, ids = _write(table, padded, np.int32(count))
     return table, np.asarray(ids)[:count]
 
@@ -124,7 +124,8 @@ def update_facts(table: ExampleTable, ids: Rows, facts: ExampleFacts) -> Example
 
     Args:
       table: where they are; it stays as it is.
-      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two.
+      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two
+        of at least 16.
       facts: N rows.
 
     Raises:
@@ -134,8 +135,8 @@ def update_facts(table: ExampleTable, ids: Rows, facts: ExampleFacts) -> Example
     _check_lengths(ids=ids, **facts._asdict())
     _check_numbers("example", facts._asdict())
     fields = {name: getattr(table, name) for name in ExampleFacts._fields}
-    padded = jax.tree.map(inputs.pad_rows, facts._asdict())
-    return table._replace(**_set_rows(table.live, fields, inputs.pad_ids(np.asarray(ids, np.int32)), padded))
+    padded = jax.tree.map(inputs.pad_changes, facts._asdict())
+    return table._replace(**_set_rows(table.live, fields, inputs.pad_changed(np.asarray(ids, np.int32)), padded))
 
 
 def replace_responses(table: ExampleTable, ids: Rows, responses: Vectors) -> ExampleTable:
@@ -143,7 +144,8 @@ def replace_responses(table: ExampleTable, ids: Rows, responses: Vectors) -> Exa
 
     Args:
       table: where they are; it stays as it is.
-      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two.
+      ids: ``[N]``, each once; -1 and rows that are free are passed over. Batches are padded to a power of two
+        of at least 16.
       responses: ``[N, D]``, of any length above 0.
 
     Raises:
@@ -151,9 +153,9 @@ def replace_responses(table: ExampleTable, ids: Rows, responses: Vectors) -> Exa
     """
     responses = inputs.check_vectors(table.requests.shape[1], responses, "responses")
     _check_lengths(ids=ids, responses=responses)
-    padded = {"responses": inputs.unit(inputs.pad_rows(responses))}
+    padded = {"responses": inputs.unit(inputs.pad_changes(responses))}
     fields = {"responses": table.responses}
-    return table._replace(**_set_rows(table.live, fields, inputs.pad_ids(np.asarray(ids, np.int32)), padded))
+    return table._replace(**_set_rows(table.live, fields, inputs.pad_changed(np.asarray(ids, np.int32)), padded))
 
 
 def forget_examples(table: ExampleTable, ids: Rows) -> ExampleTable:
@@ -161,7 +163,8 @@ def forget_examples(table: ExampleTable, ids: Rows) -> ExampleTable:
 
     Args:
       table: where they are; it stays as it is, so drop it.
-      ids: ``[N]``; -1 and rows that are free already are passed over. Batches are padded to a power of two.
+      ids: ``[N]``; -1 and rows that are free already are passed over. Batches are padded to a power of two
+        of at least 16.
 
     Returns:
       The table without them.
@@ -175,7 +178,7 @@ def forget_examples(table: ExampleTable, ids: Rows) -> ExampleTable:
         raise ValueError(
             f"example {ids.max()} cannot be forgotten: the table has {capacity} rows. Pass the table that gave the id"
         )
-    return _clear(table, inputs.pad_ids(ids))
+    return _clear(table, inputs.pad_changed(ids))
 
 
 def ids_of_user(table: ExampleTable, partition: int, user: int) -> Int[np.ndarray, "N"]:

@@ -1,5 +1,6 @@
 """The learner's loop: a round every few seconds, by the one that has the lease."""
 
+import os
 import secrets
 import signal
 import socket
@@ -16,6 +17,7 @@ from jaxalign.io.serve.store.protocol import Store, StoreError
 from jaxalign.io.serve.worker.embedders import Embedder, EmbedderError, make_embedder
 
 LEASE = "learner"
+NICE = 10  # requests come first
 EMBED_SECONDS = 30.0  # that a server of embeddings may take
 
 
@@ -99,6 +101,7 @@ def run_learner(config: ServeConfig) -> None:
     Args:
       config: the settings.
     """
+    os.nice(NICE)
     ended = threading.Event()
     for kind in (signal.SIGTERM, signal.SIGINT):
         signal.signal(kind, lambda *_: ended.set())

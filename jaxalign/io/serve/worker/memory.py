@@ -7,6 +7,8 @@ embedded joins when it is (:meth:`Memory.embed_missing`).
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxalign.io.serve.store.protocol import Store
 from jaxalign.io.serve.store.rows import Change, Example, Vectors
 from jaxalign.io.serve.worker.embedders import Embedder
@@ -86,6 +88,16 @@ class Memory:
         """
         known = self._known.get(example)
         return -1 if known is None else known.row
+
+    def warm_up(self) -> None:
+        """Compiles what following needs for few changes, as long as the tables do not grow."""
+        vector = np.ones(self._embedder.width, np.float32)
+        known: dict[int, Known] = {}
+        view = self.view
+        for replays in (0, 1):  # inserted, then brought up to date
+            row = Example(1, 1, 1, 1, "", "", "", 0, 0.0, 0.0, 0.0, 0.0, 0.0, replays, 0.0), Vectors(vector, vector)
+            view, known = put_examples(self.index, view, known, [row], Clock(0.0))
+        forget_places(self.index, view, known.values())
 
     def follow(self) -> Followed:
         """Brings the view up to date with the store, as of now or later.

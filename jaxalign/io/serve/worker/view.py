@@ -9,8 +9,10 @@ from jaxtyping import Int
 from jaxalign import serving
 from jaxalign.io.serve.store.rows import Example, Vectors
 from jaxalign.serving import ExampleFacts, ExampleTable, NewExamples, Policy, VectorIndex
+from jaxalign.serving.inputs import power_of_two
 
 PUT_AT_ONCE = 1024  # rows of an insert into a table that serves: more are several
+LEAST_ROWS = 4096  # of a table: each time that it doubles, programs are compiled while it serves
 NONE = -1  # the id of a free row
 
 Row = tuple[Example, Vectors]
@@ -67,7 +69,7 @@ def empty_view(index: VectorIndex, width: int, policy: Policy, version: str, *, 
       version: its name.
       rows: examples that it is to hold before its table grows.
     """
-    table = serving.init_table(width, capacity=max(1024, 1 << max(rows - 1, 0).bit_length()))
+    table = serving.init_table(width, capacity=max(LEAST_ROWS, power_of_two(rows)))
     nobody = np.full(table.live.shape[0], NONE, np.int64)
     return View(table, {}, nobody, nobody, policy, version)
 

@@ -7,6 +7,7 @@ import pytest
 
 from jaxalign.io.serve.gateway.worker_client import WorkerGone
 from jaxalign.io.serve.worker import keeping
+from tests.io.serve.worker.leaking import Crowd
 from tests.io.serve.worker.running import Switched, add_examples, configured, storing, working
 
 QUESTION, ANSWER = "How tall is the Eiffel tower in Paris?", "It is 330 metres tall."
@@ -243,45 +244,15 @@ def test_wrong_messages_are_answered_and_the_worker_goes_on(tmp_path):
 
 
 def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
-    """Three tenants with the same texts but for a word, while examples come and go; then after a restart."""
-    rng = np.random.default_rng(0)
-    tenants = ("red", "green", "blue")
-
-    def text(tenant, number):
-        return f"what is the {tenant} answer to question {number} of all questions"
-
-    async def look_up(store, gateway, rounds):
-        """How many examples of other tenants were given."""
-        leaks = 0
-        for _ in range(rounds):
-            asked = [(tenants[rng.integers(3)], rng.integers(20)) for _ in range(16)]
-            found = await asyncio.gather(
-                *(
-                    gateway.decide(text(tenants[(tenants.index(who) + 1) % 3], n), tenant=who, learn=False)
-                    for who, n in asked
-                )
-            )
-            for (who, _), reply in zip(asked, found, strict=True):
-                assert reply["examples"]
-                given = store.examples(reply["examples"])  # those that were not deleted meanwhile
-                leaks += sum(f"the {who} answer" not in each.request for each in given)
-        return leaks
+    """2,304 look-ups while examples come and go, and after a restart; ``leaking.py`` makes 100,000."""
 
     async def run(store):
-        async with working(store) as gateway:
-            ids = {who: add_examples(store, [text(who, n) for n in range(20)], tenant=who) for who in tenants}
-            await gateway.flush()
-            for _ in range(8):
-                # Rows that are freed are given to other tenants.
-                who, other = rng.choice(tenants, 2, replace=False)
-                store.delete_examples(ids[who][:5])
-                ids[other] += add_examples(store, [text(other, n) for n in range(5)], tenant=other)
-                ids[who] = ids[who][5:] + add_examples(store, [text(who, n) for n in range(5)], tenant=who)
-                assert await look_up(store, gateway, 4) == 0
+        crowd = Crowd(store)
+        for rounds in (7, 2):
+            async with working(store) as gateway:
                 await gateway.flush()
-                assert await look_up(store, gateway, 4) == 0
-        async with working(store) as gateway:
-            assert await look_up(store, gateway, 4) == 0
+                await crowd.run(gateway, rounds, 8)
+        assert crowd.leaks == 0 and crowd.shown == 2304
 
     with storing(tmp_path) as store:
         asyncio.run(run(store))
