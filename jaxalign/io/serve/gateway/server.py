@@ -27,13 +27,16 @@ class GatewayServer(uvicorn.Server):
       gateway: whose requests it takes.
       settings: of uvicorn, without the application.
       pages: further routes.
+
+    Attributes:
+      drain_until: when, on the monotonic clock, it stops taking requests; 0 before it is told to stop.
     """
 
     def __init__(self, gateway: Gateway, settings: dict, pages: list[BaseRoute]):
         limits, refused = gateway.config.limits, gateway.counts.refused.labels(503)
         app = bounded_app(make_app(gateway, pages), limits, lambda: len(self.server_state.connections), refused.inc)
         super().__init__(uvicorn.Config(app, **settings))
-        self._gateway, self._seconds = gateway, limits.drain_seconds
+        self._gateway, self._seconds, self.drain_until = gateway, limits.drain_seconds, 0.0
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Waits for the balancers, then ends the server as uvicorn does. A second SIGINT ends the wait.
@@ -44,8 +47,8 @@ class GatewayServer(uvicorn.Server):
         self._gateway.draining = True
         closing = (b"connection", b"close")  # so that clients with open connections come by another one
         self.server_state.default_headers = [*self.server_state.default_headers, closing]
-        until = time.monotonic() + self._seconds
-        while time.monotonic() < until and not self.force_exit:
+        self.drain_until = time.monotonic() + self._seconds
+        while time.monotonic() < self.drain_until and not self.force_exit:
             await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 

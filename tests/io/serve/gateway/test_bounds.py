@@ -74,3 +74,16 @@ def test_a_client_that_does_not_take_its_answer_is_left(bounded):
         while left not in httpx.get(metrics).text:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_a_crowd_is_turned_down_and_those_who_watch_over_the_server_are_not(upstream, tmp_path):
+    config = dataclasses.replace(conftest.settings(upstream, tmp_path), limits=Limits(connections=2))
+    with conftest.serving_gateway(config, open_store("sqlite", tmp_path), tmp_path / "none.sock") as url:
+        port = int(url.removesuffix("/v1").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
+            refused = httpx.get(f"{url}/models")  # by the third connection
+            assert refused.status_code == 503 and "over 2 connections" in refused.json()["error"]["message"]
+            assert refused.headers["retry-after"] == "1" and refused.headers["connection"] == "close"
+            found = {name: httpx.get(f"{url}/../{name}") for name in ("healthz", "readyz", "metrics")}
+        assert {each.status_code for each in found.values()} == {200}
+        assert 'jaxalign_refused_total{status="503"} 1.0' in found["metrics"].text
