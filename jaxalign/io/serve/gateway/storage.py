@@ -75,13 +75,16 @@ class StoreCalls:
           seconds: to wait.
         """
         if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(self._call(self._pool, self.store.born))
+            self._look = asyncio.ensure_future(self._call(self._pool, self._replies))
         await asyncio.wait([self._look], timeout=seconds)
-        if not self._look.done():
+        return self._look.done() and self._look.result()
+
+    def _replies(self) -> bool:
+        try:
+            self.store.born()
+        except StoreError:
             return False
-        if (error := self._look.exception()) is not None and not isinstance(error, StoreError):
-            raise error
-        return error is None
+        return True
 
     def close(self) -> None:
         """Closes the store after the calls that are under way; those of a store that hangs are left alone."""
