@@ -218,7 +218,8 @@ class Learner:
         found = self._store.interactions(pending=True, limit=ASKED_AT_ONCE)
         until = time.monotonic() + self._config.learning.every_seconds
         asked = 0
-        for asked, about in enumerate(found, start=1):
+        for about in found:
+            asked += 1
             held_out = is_held_out(about.id, self._config.learning.held_out)  # nothing would learn of it
             self.asker.settle(about, second=not held_out)
             self._renew()
