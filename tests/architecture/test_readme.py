@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from experiments.lipo import __main__ as lipo
+from jaxalign.io.serve import config
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -29,6 +30,14 @@ def test_the_example_of_serving_runs():
     names = {}
     exec(compile(example, "README.md", "exec"), names)
     assert names["chosen"].ids.tolist() == [[0, -1, -1, -1, -1], [1, -1, -1, -1, -1]]
+
+
+def test_the_settings_of_a_server_hold_together(tmp_path):
+    path = tmp_path / "serve.toml"
+    section = re.search(r"## A server that learns from its traffic\n(.*?)\n## ", README, re.DOTALL).group(1)
+    path.write_text(re.search(r"```toml\n(.*?)```", section, re.DOTALL).group(1))
+    found = config.read_config(path)
+    assert found.fallback == "large" and [each.name for each in found.tenants] == ["search-team"]
 
 
 def runs(module: str) -> bool:

@@ -4,8 +4,9 @@
     python -m tools.benchmarks.gateway --requests 100000 --rate 400   # memory over many requests
     python -m tools.benchmarks.gateway --peer litellm=http://127.0.0.1:4000/v1   # another proxy, in turns too
 
-Requests come at even intervals whatever the answers do (an open loop), and alternate between the ways; the upstream is
-simulated and answers at once. The load, the upstream and the gateway are processes of their own on this machine.
+Requests come at even intervals whatever the answers do (an open loop), a hundred by one way, then by the next; the
+upstream is simulated and answers at once. The load, the upstream and the gateway are processes of their own on this
+machine.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ from jaxalign.io.serve import starting, trial
 from jaxalign.io.serve.config import Model, ServeConfig, Upstream
 from tools.benchmarks.measure import Table, describe_machine
 
-WARM_UP = 200  # requests that are not counted
+BLOCK = 100  # requests of one way, then of the next
+WARM_UP = 2 * BLOCK  # requests that are not counted
+CROWD, CROWD_SECONDS = 16, 5.0  # clients that ask again as soon as they are answered; half the time, twice
 HEADERS = {"authorization": "Bearer sk-benchmark"}
 TOPICS = "sorting", "monads", "bread", "taxes", "comets", "verbs", "knots", "chess"
 
@@ -44,18 +47,25 @@ class Taken(NamedTuple):
 
     seconds: np.ndarray
     failed: int
+    throughput: float  # requests a second, with CROWD at once
 
 
 def main(
-    requests: int = 3000, rate: float = 50.0, stream: bool = False, folder: str = "", peer: tuple[str, ...] = ()
+    requests: int = 3000,
+    rate: float = 50.0,
+    stream: bool = False,
+    folder: str = "",
+    upstream_port: int = 0,
+    peer: tuple[str, ...] = (),
 ) -> None:
     """Measure, and print a table in Markdown.
 
     Args:
         requests: of each way.
-        rate: requests a second, of each way.
+        rate: requests a second.
         stream: ask for streams.
         folder: for the gateway's store; by default one that is deleted afterwards.
+        upstream_port: where the simulated upstream listens, for peers to know; 0 for any port.
         peer: further ways, NAME=URL, to a model of the name null at URL.
     """
     edge.check_least(1, requests=requests)
@@ -63,7 +73,7 @@ def main(
     print(describe_machine(), flush=True)
     with contextlib.ExitStack() as stack:
         place = folder or stack.enter_context(tempfile.TemporaryDirectory())
-        ways, gateway = stack.enter_context(_served(place))
+        ways, gateway = stack.enter_context(_served(place, upstream_port))
         ways += [Way(name, url, "null") for name, _, url in (each.partition("=") for each in peer)]
         before = _watch(gateway)
         taken = asyncio.run(_ask_all(ways, requests, rate, stream))
@@ -80,9 +90,9 @@ class Watched(NamedTuple):
 
 
 @contextlib.contextmanager
-def _served(folder: str) -> Iterator[tuple[list[Way], "Gateway"]]:
+def _served(folder: str, upstream_port: int = 0) -> Iterator[tuple[list[Way], "Gateway"]]:
     """A simulated upstream, and a whole server before it."""
-    upstream, port = starting.free_port(), starting.free_port()
+    upstream, port = upstream_port or starting.free_port(), starting.free_port()
     url = f"http://127.0.0.1:{upstream}/v1"
     models = (
         Model("null", "here", "null", examples=True),
@@ -124,28 +134,54 @@ async def _ask_all(ways: list[Way], requests: int, rate: float, stream: bool) ->
     taken, failed = {way.name: [] for way in ways}, dict.fromkeys((way.name for way in ways), 0)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(headers=HEADERS, timeout=30, limits=limits) as client:
+        for start in range(-WARM_UP, requests, BLOCK):
+            for way in ways:
+                numbers = range(start, min(start + BLOCK, requests))
+                for seconds in await _ask_block(client, way, numbers, rate, stream):
+                    if start >= 0 and seconds is None:
+                        failed[way.name] += 1
+                    elif start >= 0:
+                        taken[way.name].append(seconds)
+        answered = dict.fromkeys(taken, 0)
+        for _ in range(2):
+            for way in ways:
+                answered[way.name] += await _crowd(client, way, stream)
+    return {name: Taken(np.array(taken[name]), failed[name], answered[name] / (2 * CROWD_SECONDS)) for name in taken}
 
-        async def ask(way: Way, number: int) -> None:
-            began = time.perf_counter()
-            try:
+
+async def _crowd(client: httpx.AsyncClient, way: Way, stream: bool) -> int:
+    """How many answers a crowd of clients gets in some seconds."""
+    until, answered = time.perf_counter() + CROWD_SECONDS, 0
+
+    async def ask_on(number: int) -> None:
+        nonlocal answered
+        while time.perf_counter() < until:
+            with contextlib.suppress(httpx.HTTPError):
                 found = await client.post(f"{way.url}/chat/completions", json=_body(way, number, stream))
-                found.raise_for_status()
-            except httpx.HTTPError:
-                failed[way.name] += number >= WARM_UP
-                return
-            if number >= WARM_UP:
-                taken[way.name].append(time.perf_counter() - began)
+                answered += found.is_success and time.perf_counter() < until
+            number += CROWD
 
-        started, asking = time.perf_counter(), set()
-        for number in range(WARM_UP + requests):
-            for place, way in enumerate(ways):
-                due = started + (number + place / len(ways)) / rate
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                task = asyncio.create_task(ask(way, number))
-                asking.add(task)
-                task.add_done_callback(asking.discard)
-        await asyncio.gather(*asking)
-    return {way.name: Taken(np.array(taken[way.name]), failed[way.name]) for way in ways}
+    await asyncio.gather(*map(ask_on, range(CROWD)))
+    return answered
+
+
+async def _ask_block(client: httpx.AsyncClient, way: Way, numbers: range, rate: float, stream: bool) -> list:
+    """Seconds of each request, which come at even intervals; None for one that failed."""
+
+    async def ask(number: int) -> float | None:
+        began = time.perf_counter()
+        try:
+            found = await client.post(f"{way.url}/chat/completions", json=_body(way, number, stream))
+            found.raise_for_status()
+        except httpx.HTTPError:
+            return None
+        return time.perf_counter() - began
+
+    started, asking = time.perf_counter(), []
+    for place, number in enumerate(numbers):
+        await asyncio.sleep(max(0.0, started + place / rate - time.perf_counter()))
+        asking.append(asyncio.create_task(ask(number)))
+    return await asyncio.gather(*asking)
 
 
 def _body(way: Way, number: int, stream: bool) -> dict:
@@ -158,17 +194,18 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
         seconds, direct = taken[way.name].seconds, taken[ways[0].name].seconds
         quantiles = [1e3 * np.quantile(seconds, q) for q in (0.5, 0.99)]
         added = [each - 1e3 * np.quantile(direct, q) for each, q in zip(quantiles, (0.5, 0.99), strict=True)]
-        return [way.name, str(len(seconds)), str(taken[way.name].failed), *(f"{x:.1f}" for x in (*quantiles, *added))]
+        numbers = [f"{each:.1f}" for each in (*quantiles, *added)]
+        return [way.name, str(len(seconds)), str(taken[way.name].failed), *numbers, f"{taken[way.name].throughput:.0f}"]
 
     late = {most: after.lag[most] - before.lag.get(most, 0) for most in after.lag}
     looks = late[np.inf]
     notes = (
-        f"{rate:g} requests a second of each way, in turns. The gateway's event loop was looked at {looks:.0f} times,",
-        f"and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times. Resident",
-        f"memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
+        f"{rate:g} requests a second, {BLOCK} of each way in turns. The gateway's event loop was looked at {looks:.0f}",
+        f"times, and was over 20 ms late {looks - late[0.02]:.0f} times, over 50 ms {looks - late[0.05]:.0f} times.",
+        f"Resident memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
         f"{after.decisions - before.decisions:.0f} requests.",
     )
-    header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added")
+    header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added", f"requests/s, {CROWD} at once")
     return Table("gateway", notes, header, map(row, ways))
 
 

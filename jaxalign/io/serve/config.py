@@ -9,6 +9,7 @@ import math
 import pathlib
 import tomllib
 import typing
+import urllib.parse
 from typing import Any, Literal
 
 
@@ -65,6 +66,7 @@ class Limits:
     send_seconds: float = 30.0  # that a client may leave a part of its answer untaken
     keep_alive_seconds: float = 15.0
     connections: int = 1000
+    drain_seconds: float = 0.0  # for which a gateway that is told to stop still takes requests, and is not ready
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Learning:
 
     every_seconds: float = 10.0
     judge: str = ""  # the model that compares answers; "" for none
+    judge_samples: int = 1  # of its words in each of both orders; more than one are drawn at temperature 1
     asked: float = 0.2  # share of the requests in doubt for which a second answer is compared, where there is a judge
     probed: float = 0.03  # share of the requests of which candidates are tried one by one, where there is a judge
     replays: int = 0  # examples that are replayed at a time, where there is a judge
@@ -202,9 +205,14 @@ def check_config(config: ServeConfig) -> ServeConfig:
         raise ValueError(f"routing.alias: {config.routing.alias!r} is also a model's name; choose another")
     for name in ("cost_weight", "explored", "stray"):
         _share(f"routing.{name}", getattr(config.routing, name))
+    _least(1, "learning", judge_samples=config.learning.judge_samples)
     for name in ("asked", "probed", "held_out"):
         _share(f"learning.{name}", getattr(config.learning, name))
-    _least(1, "limits", **dataclasses.asdict(config.limits) | {"header_seconds": 1, "body_seconds": 1})
+    for name, value in dataclasses.asdict(config.limits).items():
+        if not (value >= 0 if name == "drain_seconds" else value > 0):
+            raise ValueError(f"limits.{name}: expected a number above 0, got {value}")
+    for upstream in config.upstreams:
+        _check_upstream(upstream)
     if not config.tenants and config.host not in ("127.0.0.1", "::1", "localhost"):
         raise ValueError(
             f"host: {config.host!r} is reachable from elsewhere and any key would be accepted; name [[tenants]] with "
@@ -222,18 +230,29 @@ def _unique(what: str, names: list[str]) -> set[str]:
     return set(names)
 
 
+def _check_upstream(upstream: Upstream) -> None:
+    url = urllib.parse.urlsplit(upstream.base_url)
+    if url.scheme == "local" and url.path:
+        return
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password or url.query:
+        raise ValueError(  # which is not shown: it may hold a secret
+            f"upstreams.{upstream.name}.base_url: expected http://HOST/v1, https://HOST/v1 or local:DIRECTORY, without "
+            "user name, password and query; a key goes into the variable that key_env names"
+        )
+
+
 def _known(where: str, name: str, names: set[str]) -> None:
     if name and name not in names:
         raise ValueError(f"{where}: {name!r} is none of the models {sorted(names)}")
 
 
-def _least(least: float, where: str, **values: float) -> None:
+def _least(least: float | int, where: str, **values: float | int) -> None:
     for name, value in values.items():
         if not value >= least:
             raise ValueError(f"{where}.{name}: expected at least {least}, got {value}")
 
 
-def _share(where: str, value: float) -> None:
+def _share(where: str, value: float | int) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{where}: expected a number from 0 to 1, got {value}")
 

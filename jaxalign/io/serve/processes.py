@@ -23,6 +23,7 @@ class Process(NamedTuple):
 
     name: str
     arguments: Sequence[str]  # behind ``python``
+    grace_seconds: float = GRACE_SECONDS  # for which it may go on when it is told to end
 
 
 class _Kept:
@@ -78,7 +79,7 @@ def keep_running(processes: Sequence[Process], tell: Callable[[str], None], stop
                 each.look(tell)
     finally:
         for each in reversed(kept):
-            each.end(signal.SIGTERM, GRACE_SECONDS)
+            each.end(signal.SIGTERM, each.process.grace_seconds)
 
 
 def end_with_parent() -> None:

@@ -9,7 +9,7 @@ import tomli_w
 
 from jaxalign import files
 from jaxalign.io.serve.config import Learning, Model, ServeConfig, Upstream, check_config
-from jaxalign.io.serve.processes import Process, socket_path
+from jaxalign.io.serve.processes import GRACE_SECONDS, Process, socket_path
 
 LOCAL, SIMULATED = "local:", "local:simulated"
 CONFIG = "serve.toml"
@@ -72,8 +72,9 @@ def prepare(config: ServeConfig, *, gateways: int = 1) -> Start:
     processes.append(Process("worker", ["-m", "jaxalign.io.serve.worker", *named, "--socket", worker]))
     processes.append(Process("learner", ["-m", "jaxalign.io.serve.learner", *named]))
     for number in range(gateways):
-        port = ["--socket", worker, "--port", str(config.port + number)]
-        processes.append(Process(f"gateway {number}", ["-m", "jaxalign.io.serve.gateway", *named, *port]))
+        place = ["--socket", worker, "--port", str(config.port + number)]
+        arguments = ["-m", "jaxalign.io.serve.gateway", *named, *place]
+        processes.append(Process(f"gateway {number}", arguments, GRACE_SECONDS + config.limits.drain_seconds))
     return Start(config, processes, _remarks(config))
 
 

@@ -1,5 +1,6 @@
 """A PostgreSQL server for all tests of a session, and a database for each that asks."""
 
+import contextlib
 import itertools
 
 import psycopg
@@ -26,13 +27,20 @@ def prepared(postgres):
     return "prepared"
 
 
-@pytest.fixture
-def database(postgres, prepared):
-    """The URL of a new store in PostgreSQL."""
+@contextlib.contextmanager
+def new_database(postgres, prepared):
+    """Gives the URL of a new store in PostgreSQL."""
     name = f"store{next(NUMBERS)}"
     execute(postgres.url(), f"CREATE DATABASE {name} TEMPLATE {prepared}")
     yield postgres.url(name)
     execute(postgres.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(postgres, prepared):
+    """The URL of a new store in PostgreSQL."""
+    with new_database(postgres, prepared) as url:
+        yield url
 
 
 def execute(url, statement):

@@ -2,11 +2,14 @@
 
 import argparse
 import dataclasses
+import sys
 
 from jaxalign.io.serve.config import read_config
 from jaxalign.io.serve.gateway.server import make_server
 from jaxalign.io.serve.processes import end_with_parent
+from jaxalign.io.serve.store.late import LateStore
 from jaxalign.io.serve.store.opening import open_store
+from jaxalign.io.serve.store.protocol import StoreError
 
 
 def main() -> None:
@@ -21,7 +24,12 @@ def main() -> None:
         end_with_parent()
     config = read_config(told.config)
     config = dataclasses.replace(config, port=config.port if told.port is None else told.port)
-    make_server(config, open_store(config.store, config.folder), told.socket).run()
+    store = LateStore(lambda: open_store(config.store, config.folder))
+    try:
+        store.born()
+    except StoreError as error:
+        print(f"gateway: begins without a store, which is looked for again: {error}", file=sys.stderr, flush=True)
+    make_server(config, store, told.socket).run()
 
 
 if __name__ == "__main__":

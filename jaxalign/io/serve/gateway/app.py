@@ -29,8 +29,11 @@ from jaxalign.io.serve.gateway.worker_client import WorkerClient, WorkerGone
 from jaxalign.io.serve.store.protocol import Store, StoreError
 from jaxalign.io.serve.store.rows import Feedback
 
-READY_SECONDS = 1.0
+STATUS_SECONDS = 1.0  # for the worker to say how it is
+READY_SECONDS = 0.2  # for the store to reply; balancers that wait for a second must not take a gateway for dead
 FLUSH_SECONDS = 5.0
+FEEDBACK_SECONDS = 10.0  # for keeping it
+FORGET_SECONDS = 300.0  # for deleting a user, for which SQLite's files are written anew
 MOST_TEXTS = 64  # of a request for embeddings
 EMBEDDER = "embedder"  # the name of the model at /v1/embeddings
 
@@ -52,7 +55,7 @@ class Gateway:
         self.budgets = Budgets(self._spent)
         decider = Decider(config, self.worker, self.calls, self.counts)
         self.chats = Chats(config, self.calls, self.worker, decider, self.upstreams, self.counts)
-        self.draining = False
+        self.draining = False  # whether it is told to stop
 
     @contextlib.asynccontextmanager
     async def running(self, app: Any = None):
@@ -67,7 +70,6 @@ class Gateway:
         try:
             yield
         finally:
-            self.draining = True
             await self.worker.close()
             await self.counts.close()
             await self.upstreams.close()
@@ -88,8 +90,7 @@ class Gateway:
         who = _somebody(tenant)
         row = _read_feedback(body)
         self.rates.check(who)
-        number = await self._patiently(self.counts.tenant, who.name)
-        await self._patiently(self.calls.store.add_feedback, [row._replace(tenant=number)])
+        await self._patiently(FEEDBACK_SECONDS, self._keep_feedback, who.name, row)
         self.counts.add(who.name, "", rated=1, rating=row.outcome)
         await _reply(delivery, {"id": row.interaction, "kept": True})
 
@@ -113,8 +114,10 @@ class Gateway:
     async def forget(self, tenant: Tenant | None, request: Request, body: bytes, delivery: Delivery) -> None:
         """Answers ``DELETE /v1/users/{id}``: everything of a user is deleted when status 200 says so."""
         who, user = _somebody(tenant), request.path_params["user"]
+        if not asking.is_name(user):
+            raise ApiError(400, "the user in the path: expected printable characters")
         await self.flush()  # what the worker still holds of the user is kept first, then deleted
-        deleted = await self._patiently(self.calls.store.delete_user, who.name, user)
+        deleted = await self._patiently(FORGET_SECONDS, self.calls.store.delete_user, who.name, user)
         await self.flush()
         await _reply(delivery, {"deleted": deleted._asdict()})
 
@@ -131,12 +134,7 @@ class Gateway:
 
     async def readyz(self, request: Request) -> Response:
         """Answers ``GET /readyz``: requests are welcome. Without store or worker they are, and go straight through."""
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self.calls.quick(READY_SECONDS, self.calls.store.born)
-            store = "ok"
-        except (StoreError, TimeoutError):
-            store = "gone: requests go straight to the fallback model"
+        store = "ok" if await self.calls.replies(READY_SECONDS) else "gone: requests go straight to the fallback model"
         worker = "ok" if self.worker.connected else "gone: requests go straight to the fallback model"
         found = {"ready": not self.draining, "store": store, "worker": worker}
         return JSONResponse(found, status_code=503 if self.draining else 200)
@@ -149,7 +147,7 @@ class Gateway:
     async def status(self) -> dict[str, Any]:
         """Returns what the worker says of itself; nothing where there is none."""
         try:
-            return await self.worker.ask({"op": "status"}, READY_SECONDS)
+            return await self.worker.ask({"op": "status"}, STATUS_SECONDS)
         except WorkerGone as error:
             return {"worker": str(error)}
 
@@ -161,11 +159,17 @@ class Gateway:
     async def _spent(self, name: str, since: int) -> tuple[int, float]:
         return await self.calls.quick(0.2, lambda: self.calls.store.spent(self.counts.tenant(name), since))
 
-    async def _patiently(self, method: Callable, *args: Any) -> Any:
+    def _keep_feedback(self, name: str, row: Feedback) -> None:
+        self.calls.store.add_feedback([row._replace(tenant=self.counts.tenant(name))])
+
+    async def _patiently(self, seconds: float, method: Callable, *args: Any) -> Any:
+        """Calls a method of the store that may safely be called again: where a reply is lost, it may have succeeded."""
         try:
-            return await self.calls.patient(method, *args)
-        except StoreError as error:
-            raise ApiError(503, f"nothing was kept: {error}; send it again", "server_error", 2.0) from error
+            async with asyncio.timeout(seconds):
+                return await self.calls.patient(method, *args)
+        except (StoreError, TimeoutError) as error:
+            why = str(error) or f"the store gave no reply in {seconds:g} s"
+            raise ApiError(503, f"not done, or not known to be: {why}; send it again", "server_error", 2.0) from error
 
 
 class Endpoint:
@@ -260,7 +264,7 @@ def _read_feedback(body: bytes) -> Feedback:
     if unknown := sorted(found.keys() - {"id", "score", "over"}):
         raise ApiError(400, f"{unknown} are not known; expected id, score, and for a comparison over")
     name, score, over = found.get("id"), found.get("score"), found.get("over", "")
-    if not isinstance(name, str) or not 0 < len(name) <= 64:
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not asking.is_name(name):
         raise ApiError(400, f"id: expected the answer's {asking.PREFIX}id header, got {name!r}")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise ApiError(400, f"score: expected a number from 0 (bad) to 1 (good), got {score!r}")

@@ -12,6 +12,7 @@ WISHES = ("learn", "examples", "route", "cache")
 PREFIX = "x-jaxalign-"
 METADATA = "jaxalign_"  # before a wish in the request's metadata
 LONGEST_TEXT = 32_000  # characters of a conversation for which examples are looked for
+LONGEST_NAME = 256
 _SYSTEM_ROLES = ("system", "developer")
 
 
@@ -57,12 +58,21 @@ def read_chat(raw: bytes, headers: Mapping[str, str]) -> Asked:
     if not isinstance(stream, bool):
         raise ApiError(400, f"stream: expected true or false, got {stream!r}")
     user = headers.get(f"{PREFIX}user") or body.get("user") or body.get("safety_identifier") or ""
-    if not isinstance(user, str) or len(user) > 256:
-        raise ApiError(400, "user: expected a text of at most 256 characters")
+    if not isinstance(user, str) or not is_name(user):
+        raise ApiError(400, f"user: expected a text of at most {LONGEST_NAME} printable characters")
     plain = not (body.get("tools") or body.get("functions")) and all(map(_is_text, messages))
     text = conversation_text(messages) if plain else None
     text = text if text and len(text) <= LONGEST_TEXT else None
     return Asked(body, model, stream, user, _wishes(body, headers), text, _scope(body, messages), plain)
+
+
+def is_name(text: str) -> bool:
+    """Says whether a text can name a user in every store.
+
+    Args:
+      text: the name; it may be empty.
+    """
+    return len(text) <= LONGEST_NAME and (text.isprintable() or not text)
 
 
 def conversation_text(messages: list[dict[str, Any]]) -> str:

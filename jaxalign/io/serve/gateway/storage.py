@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ Value = TypeVar("Value")
 
 THREADS = 8
 REST_SECONDS = 1.0  # for which a store that failed is not asked by requests that can do without it
+
+CLOSE_SECONDS = 5.0  # for calls that are under way when the gateway ends
 
 
 class StoreCalls:
@@ -28,6 +31,7 @@ class StoreCalls:
         # Patient calls have threads of their own: a store that hangs would else keep deletions behind look-ups.
         self._patient = concurrent.futures.ThreadPoolExecutor(2, "store-patient")
         self._rests_until = 0.0
+        self._look: asyncio.Future | None = None  # the latest look at whether the store is there
 
     async def quick(self, seconds: float, method: Callable[..., Value], *args: Any, **named: Any) -> Value:
         """Calls a method that a request can do without.
@@ -64,8 +68,31 @@ class StoreCalls:
         """
         return await self._call(self._patient, method, *args, **named)
 
+    async def replies(self, seconds: float) -> bool:
+        """Says whether the store replies in time. However often this is asked, one call is under way at most.
+
+        Args:
+          seconds: to wait.
+        """
+        if self._look is None or self._look.done():
+            self._look = asyncio.ensure_future(self._call(self._pool, self._replies))
+        await asyncio.wait([self._look], timeout=seconds)
+        return self._look.done() and self._look.result()
+
+    def _replies(self) -> bool:
+        try:
+            self.store.born()
+        except StoreError:
+            return False
+        return True
+
     def close(self) -> None:
-        """Waits for calls that are under way, and closes the store."""
+        """Closes the store after the calls that are under way; those of a store that hangs are left alone."""
+        closing = threading.Thread(target=self._close, daemon=True, name="store-close")
+        closing.start()
+        closing.join(CLOSE_SECONDS)
+
+    def _close(self) -> None:
         for pool in (self._pool, self._patient):
             pool.shutdown(cancel_futures=True)
         self.store.close()

@@ -1,6 +1,7 @@
 """The routes besides chats: feedback, deletion, embeddings, health and metrics."""
 
 import base64
+import json
 import re
 import struct
 
@@ -23,6 +24,7 @@ def test_feedback_is_kept_with_its_tenant(here):
     [
         ({"score": 1}, "x-jaxalign-id"),
         ({"id": "ix-7"}, "score"),
+        ({"id": "ix-7\0", "score": 1}, "x-jaxalign-id"),
         ({"id": "ix-7", "score": 2}, "from 0"),
         ({"id": "ix-7", "score": True}, "from 0"),
         ({"id": "ix-7", "score": 1, "comment": "thanks"}, r"\['comment'\]"),
@@ -72,6 +74,13 @@ def test_deletion_says_how_much_there_was(here):
     found = here.http.delete("/users/ann")
     assert found.status_code == 200
     assert found.json() == {"deleted": {"examples": 0, "interactions": 0, "feedback": 0, "answers": 0}}
+
+
+@pytest.mark.parametrize("user", ["%00", "a%7Fb"])
+def test_a_user_whom_no_store_could_name_is_refused(here, user):
+    assert here.http.delete(f"/users/{user}").status_code == 400
+    body = {**ANSWER, "user": "\ud800"}
+    assert here.http.post("/chat/completions", content=json.dumps(body)).status_code == 400
 
 
 def test_embeddings_are_the_workers_in_either_encoding(here, monkeypatch):

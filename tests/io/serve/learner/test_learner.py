@@ -55,7 +55,7 @@ def test_a_version_is_learnt_of_ratings_and_put_into_use(store):
     rate(store, [(about, 1.0 if about.model == "large" else 0.0) for about in rows])
     learner = Learner(CONFIG, store, EMBEDDER)
     learnt = learner.round()
-    assert (learnt.told, learnt.skipped, learnt.steps, learnt.refused) == (64, 0, 4, 0)
+    assert (learnt.told, learnt.skipped, learnt.steps, learnt.refused) == (64, 0, 2, 0)
     version, _ = store.current_policy()
     assert version == learnt.version == learner.lineage.version
     (saved,) = store.list_policies()
