@@ -65,7 +65,7 @@ def compare(policy: Policy, other: Policy, rows: Sequence[HeldOut], dials: Dials
     return Compared(
         float(_means(gains, weights)),
         float(_means(other_gains, other_weights)),
-        bool(np.quantile(differences, CONFIDENCE) < 0),
+        bool(np.quantile(differences, CONFIDENCE) < -LEAST_DIFFERENCE),
         len(rows),
     )
 
