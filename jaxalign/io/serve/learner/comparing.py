@@ -21,6 +21,7 @@ from jaxalign.serving.inputs import pad_rows
 RESAMPLES = 500
 LEAST_WEIGHT = 10.0  # rows' worth of weight of each version, below which nothing is said
 CONFIDENCE = 0.995  # high, because versions are compared round after round on the same rows
+LEAST_DIFFERENCE = 1e-3  # of mean rewards that counts; float32 alone makes smaller ones
 
 
 class Compared(NamedTuple):
