@@ -19,7 +19,7 @@ from experiments.common.task import EstimatesFn, Row, exactly
 from experiments.echolm import figures, spoken
 from experiments.echolm.learner import Dials
 from experiments.echolm.memory import SIZE, SIZE_SPREAD
-from experiments.echolm.simulate import Ground, Served
+from experiments.echolm.simulate import VOTES, Ground, Served
 from experiments.echolm.spoken import EMBEDDER, JUDGE, Speakers
 from experiments.echolm.world import COSTS, LARGE, MODELS, SMALL
 from jaxalign import files
@@ -30,7 +30,7 @@ from jaxalign.io.serve.store.opening import open_store
 from jaxalign.numerics import Ratio
 
 SERVED = "through a server"
-RATE = 40.0  # requests a second: all processes share the machine
+RATE = 25.0  # requests a second: all processes share the machine, and the learner asks its judge 16 times a pair
 ROUND = 64  # requests between rounds of learning
 AT_ONCE = 8
 PATIENCE = 120.0  # seconds until the earlier answers are examples
@@ -120,6 +120,7 @@ def settings(dials: Dials, url: str, folder: pathlib.Path, rate: float) -> Serve
         learning=Learning(
             every_seconds=ROUND / rate,
             judge=JUDGE,
+            judge_samples=VOTES // 2,  # in each order
             asked=dials.asked,
             probed=dials.probed,
             example_bytes=dials.store_bytes / size * share,

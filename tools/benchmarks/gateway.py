@@ -29,6 +29,7 @@ from tools.benchmarks.measure import Table, describe_machine
 
 BLOCK = 100  # requests of one way, then of the next
 WARM_UP = 2 * BLOCK  # requests that are not counted
+CROWD, CROWD_SECONDS = 16, 5.0  # clients that ask again as soon as they are answered; half the time, twice
 HEADERS = {"authorization": "Bearer sk-benchmark"}
 TOPICS = "sorting", "monads", "bread", "taxes", "comets", "verbs", "knots", "chess"
 
@@ -46,6 +47,7 @@ class Taken(NamedTuple):
 
     seconds: np.ndarray
     failed: int
+    throughput: float  # requests a second, with CROWD at once
 
 
 def main(
@@ -140,7 +142,27 @@ async def _ask_all(ways: list[Way], requests: int, rate: float, stream: bool) ->
                         failed[way.name] += 1
                     elif start >= 0:
                         taken[way.name].append(seconds)
-    return {way.name: Taken(np.array(taken[way.name]), failed[way.name]) for way in ways}
+        answered = dict.fromkeys(taken, 0)
+        for _ in range(2):
+            for way in ways:
+                answered[way.name] += await _crowd(client, way, stream)
+    return {name: Taken(np.array(taken[name]), failed[name], answered[name] / (2 * CROWD_SECONDS)) for name in taken}
+
+
+async def _crowd(client: httpx.AsyncClient, way: Way, stream: bool) -> int:
+    """How many answers a crowd of clients gets in some seconds."""
+    until, answered = time.perf_counter() + CROWD_SECONDS, 0
+
+    async def ask_on(number: int) -> None:
+        nonlocal answered
+        while time.perf_counter() < until:
+            with contextlib.suppress(httpx.HTTPError):
+                found = await client.post(f"{way.url}/chat/completions", json=_body(way, number, stream))
+                answered += found.is_success and time.perf_counter() < until
+            number += CROWD
+
+    await asyncio.gather(*map(ask_on, range(CROWD)))
+    return answered
 
 
 async def _ask_block(client: httpx.AsyncClient, way: Way, numbers: range, rate: float, stream: bool) -> list:
@@ -172,7 +194,8 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
         seconds, direct = taken[way.name].seconds, taken[ways[0].name].seconds
         quantiles = [1e3 * np.quantile(seconds, q) for q in (0.5, 0.99)]
         added = [each - 1e3 * np.quantile(direct, q) for each, q in zip(quantiles, (0.5, 0.99), strict=True)]
-        return [way.name, str(len(seconds)), str(taken[way.name].failed), *(f"{x:.1f}" for x in (*quantiles, *added))]
+        numbers = [f"{each:.1f}" for each in (*quantiles, *added)]
+        return [way.name, str(len(seconds)), str(taken[way.name].failed), *numbers, f"{taken[way.name].throughput:.0f}"]
 
     late = {most: after.lag[most] - before.lag.get(most, 0) for most in after.lag}
     looks = late[np.inf]
@@ -182,7 +205,7 @@ def _table(ways, taken: dict[str, Taken], rate: float, before: Watched, after: W
         f"Resident memory {before.resident:.0f} MiB before, {after.resident:.0f} MiB after; the worker decided",
         f"{after.decisions - before.decisions:.0f} requests.",
     )
-    header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added")
+    header = ("way", "requests", "failed", "p50 ms", "p99 ms", "p50 added", "p99 added", f"requests/s, {CROWD} at once")
     return Table("gateway", notes, header, map(row, ways))
 
 

@@ -93,6 +93,7 @@ class Learning:
 
     every_seconds: float = 10.0
     judge: str = ""  # the model that compares answers; "" for none
+    judge_samples: int = 1  # of its words in each of both orders; more than one are drawn at temperature 1
     asked: float = 0.2  # share of the requests in doubt for which a second answer is compared, where there is a judge
     probed: float = 0.03  # share of the requests of which candidates are tried one by one, where there is a judge
     replays: int = 0  # examples that are replayed at a time, where there is a judge
@@ -204,6 +205,7 @@ def check_config(config: ServeConfig) -> ServeConfig:
         raise ValueError(f"routing.alias: {config.routing.alias!r} is also a model's name; choose another")
     for name in ("cost_weight", "explored", "stray"):
         _share(f"routing.{name}", getattr(config.routing, name))
+    _least(1, "learning", judge_samples=config.learning.judge_samples)
     for name in ("asked", "probed", "held_out"):
         _share(f"learning.{name}", getattr(config.learning, name))
     for name, value in dataclasses.asdict(config.limits).items():

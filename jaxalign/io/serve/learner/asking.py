@@ -96,7 +96,10 @@ class Asker:
         costs = config.costs
         self._shown = {model.name for model in config.routed if model.examples}
         self._small = min(self._shown, key=lambda name: costs[name], default=None)
-        self._judge: JudgeFn = make_reasoning_judge(self._generate, RATING, max_tokens=JUDGE_TOKENS)
+        samples = config.learning.judge_samples
+        self._judge: JudgeFn = make_reasoning_judge(
+            self._generate, RATING, n=samples, temperature=float(samples > 1), max_tokens=JUDGE_TOKENS
+        )
         self.counts = Counts()
 
     def settle(self, about: Interaction, *, second: bool) -> None:

@@ -20,7 +20,8 @@ from jaxalign.serving.inputs import pad_rows
 
 RESAMPLES = 500
 LEAST_WEIGHT = 10.0  # rows' worth of weight of each version, below which nothing is said
-CONFIDENCE = 0.975
+CONFIDENCE = 0.995  # high, because versions are compared round after round on the same rows
+LEAST_DIFFERENCE = 1e-3  # of mean rewards that counts; float32 alone makes smaller ones
 
 
 class Compared(NamedTuple):
@@ -65,7 +66,7 @@ def compare(policy: Policy, other: Policy, rows: Sequence[HeldOut], dials: Dials
     return Compared(
         float(_means(gains, weights)),
         float(_means(other_gains, other_weights)),
-        bool(np.quantile(differences, CONFIDENCE) < 0),
+        bool(np.quantile(differences, CONFIDENCE) < -LEAST_DIFFERENCE),
         len(rows),
     )
 

@@ -26,11 +26,11 @@ from jaxalign.serving import ExampleTable, Policy, policy_learning
 from jaxalign.serving.combination import MOST_EXAMPLES
 
 AT_ONCE = 256  # pieces of feedback
-ROWS_A_STEP = 16  # new pieces of feedback for each call of learn
+ROWS_A_STEP = 40  # new pieces of feedback for each call of learn: more calls learn few pairs by heart
 MOST_STEPS = 64
 ROWS_A_VERSION = 32  # new pieces of feedback after which a version is saved,
 SECONDS_A_VERSION = 60.0  # or, if there are fewer, so long after the last one
-ASKED_AT_ONCE = 8  # interactions
+ASKED_AT_ONCE = 64  # interactions, of which as many are asked as there is time for in a round
 COMPACT_SECONDS = 60.0
 GOOD = 0.5  # the rating from which an answer was good enough
 
@@ -216,11 +216,16 @@ class Learner:
 
     def _ask(self) -> int:
         found = self._store.interactions(pending=True, limit=ASKED_AT_ONCE)
+        until = time.monotonic() + self._config.learning.every_seconds
+        asked = 0
         for about in found:
+            asked += 1
             held_out = is_held_out(about.id, self._config.learning.held_out)  # nothing would learn of it
             self.asker.settle(about, second=not held_out)
             self._renew()
-        return len(found)
+            if time.monotonic() > until:
+                break
+        return asked
 
     def _replay(self) -> int:
         budget = self._config.learning.replays

@@ -1,4 +1,7 @@
-"""The thread that decides: it takes requests in micro-batches and answers each."""
+"""The thread that decides: it takes requests in micro-batches and answers each.
+
+A batch is what came while the one before was decided: nobody waits for others, and a crowd is decided together.
+"""
 
 import queue
 import threading
@@ -7,8 +10,6 @@ from collections.abc import Callable, Sequence
 
 from jaxalign.io.serve.worker.choices import Choices, Decision, Wanted
 from jaxalign.io.serve.worker.compilations import Compilations
-
-GATHER_SECONDS = 0.002  # that the first request of a batch waits for others
 
 Reply = Callable[[Decision | BaseException], None]
 
@@ -64,10 +65,10 @@ class Decider:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            taken, until, ended = [first], time.monotonic() + GATHER_SECONDS, False
+            taken, ended = [first], False
             while len(taken) < self._choices.sizes[-1] and not ended:
                 try:
-                    more = self._queue.get(timeout=max(until - time.monotonic(), 0))
+                    more = self._queue.get_nowait()
                 except queue.Empty:
                     break
                 ended = more is None

@@ -28,13 +28,15 @@ def text_of(tenant, number):
     return f"what is the {tenant} answer to question {number} of all questions"
 
 
-async def count_leaks(store, lookups):
+EMBEDDERS = (HashEmbedder(WIDTH), HashEmbedder(WIDTH), HashEmbedder(2 * WIDTH))  # begun anew, then another one
+
+
+async def count_leaks(store, lookups, embedders=EMBEDDERS, rows=AT_ONCE):
     """Look-ups that gave an example, those that gave another tenant's, and those of nobody that gave any."""
     rng, counts = np.random.default_rng(0), np.zeros(3, int)
     ids = {who: add_examples(store, [text_of(who, n) for n in range(QUESTIONS)], tenant=who) for who in TENANTS}
-    embedders = (HashEmbedder(WIDTH), HashEmbedder(WIDTH), HashEmbedder(2 * WIDTH))  # begun anew, then another one
     for embedder in embedders:
-        async with working(store, embedder=embedder, rows=AT_ONCE) as gateway:
+        async with working(store, embedder=embedder, rows=rows) as gateway:
             await gateway.flush()
             for _ in range(-(-lookups // (len(embedders) * BETWEEN))):
                 ids = _change(store, ids, rng, embedder)

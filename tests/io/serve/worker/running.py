@@ -131,6 +131,17 @@ def add_examples(store, texts, *, embedder=None, tenant="acme", user="ann", scop
     return store.add_examples(rows, embedder.id, [Vectors(each, each) for each in vectors])
 
 
+class Backwards(HashEmbedder):
+    """Another embedder, which reads texts from their ends."""
+
+    def __init__(self, width):
+        super().__init__(width)
+        self.id = "backwards"
+
+    def embed(self, texts):
+        return super().embed([text[::-1] for text in texts])
+
+
 class Switched(LateStore):
     """A store that can be taken away."""
 

@@ -9,7 +9,7 @@ from jaxalign.io.serve.store.rows import ExampleUpdate
 from jaxalign.io.serve.worker.embedders import HashEmbedder
 from jaxalign.io.serve.worker.memory import Memory
 from jaxalign.io.serve.worker.policies import pack_policy
-from tests.io.serve.worker.running import WIDTH, Switched, add_examples, storing
+from tests.io.serve.worker.running import WIDTH, Backwards, Switched, add_examples, storing
 
 MODELS = ("small", "large")
 
@@ -99,13 +99,8 @@ def test_updates_reach_the_table(store):
 
 
 def test_another_embedder_embeds_anew(store):
-    class Reversed(HashEmbedder):
-        def embed(self, texts):
-            return super().embed([text[::-1] for text in texts])
-
     ids = add_examples(store, [f"text {number}" for number in range(70)])
-    other = Reversed(WIDTH)
-    other.id = "reversed"
+    other = Backwards(WIDTH)
     memory = remember(store, other)
     memory.follow()
     assert (len(memory), memory.missing) == (0, 70)

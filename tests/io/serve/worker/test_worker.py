@@ -7,8 +7,9 @@ import pytest
 
 from jaxalign.io.serve.gateway.worker_client import WorkerGone
 from jaxalign.io.serve.worker import keeping
-from tests.io.serve.worker.leaking import Crowd
-from tests.io.serve.worker.running import Switched, add_examples, configured, storing, working
+from jaxalign.io.serve.worker.embedders import HashEmbedder
+from tests.io.serve.worker.leaks import count_leaks
+from tests.io.serve.worker.running import ROWS, WIDTH, Backwards, Switched, add_examples, configured, storing, working
 
 QUESTION, ANSWER = "How tall is the Eiffel tower in Paris?", "It is 330 metres tall."
 
@@ -244,15 +245,9 @@ def test_wrong_messages_are_answered_and_the_worker_goes_on(tmp_path):
 
 
 def test_no_tenant_sees_another_ones_near_equal_texts(tmp_path):
-    """2,304 look-ups while examples come and go, and after a restart; ``leaking.py`` makes 100,000."""
-
-    async def run(store):
-        crowd = Crowd(store)
-        for rounds in (7, 2):
-            async with working(store) as gateway:
-                await gateway.flush()
-                await crowd.run(gateway, rounds, 8)
-        assert crowd.leaks == 0 and crowd.shown == 2304
-
+    """While examples come and go, after a restart, and when another embedder rebuilds the index; more in ``leaks``."""
+    embedders = HashEmbedder(WIDTH), HashEmbedder(WIDTH), Backwards(WIDTH)
     with storing(tmp_path) as store:
-        asyncio.run(run(store))
+        given, leaks, nobody = asyncio.run(count_leaks(store, 3 * 3 * 128, embedders, ROWS))
+    # 128 at a time of which 8 are nobody's; what was deleted meanwhile may have been all that a request was shown.
+    assert leaks == nobody == 0 and 0.9 < given / (3 * 3 * 120) <= 1
