@@ -2,11 +2,19 @@
 
 import pytest
 
-from tests.experiments import resamples
+from tests.experiments import resamples, two_devices
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_resamples():
     with pytest.MonkeyPatch.context() as patch:
         resamples.draw_few(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_devices():
+    """Tests of LiPO have all eight."""
+    with pytest.MonkeyPatch.context() as patch:
+        two_devices.lay_out(patch.setattr)
         yield

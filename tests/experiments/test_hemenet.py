@@ -30,33 +30,41 @@ def toy(output, preset="default", **fields):
     return dataclasses.replace(hemenet.PRESETS[preset], **TOY | {"output": output} | fields)
 
 
-def test_methods_run_and_a_second_run_repeats_nothing(tmp_path, capsys):
-    names = ("single-task", "multi-task", "alpha-carbons")
-    config = toy(tmp_path, methods=names, num_graphs=(12, 12), tasks=("fold",))
-    values = hemenet.main(config)
+NAMES = ("single-task", "multi-task", "alpha-carbons")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three methods: its config and its figures."""
+    config = toy(tmp_path_factory.mktemp("made"), methods=NAMES, num_graphs=(12, 12), tasks=("fold",))
+    return config, hemenet.main(config)
+
+
+def test_methods_run_and_a_second_run_repeats_nothing(finished, capsys):
+    config, values = finished
     assert all(np.isfinite(list(values.values())))
-    for name in (*names, "mean of training"):
+    for name in (*NAMES, "mean of training"):
         assert 0 <= values[f"held-out: fold/{name}/Fmax"] <= 1
-    printed = capsys.readouterr().out
-    assert "multi-task, seed 0: reflection changes predictions by at most" in printed
-    written = {path: path.read_bytes() for path in tmp_path.rglob("metrics.jsonl")}
-    assert len(written) == len(names)
-    assert (tmp_path / "seed-0" / "single-task" / "fold" / "model" / "protein.json").exists()  # a network a task
+    written = {path: path.read_bytes() for path in config.output.rglob("metrics.jsonl")}
+    assert len(written) == len(NAMES)
+    folder = config.output / "seed-0"
+    assert (folder / "single-task" / "fold" / "model" / "protein.json").exists()  # a network a task
     assert hemenet.main(config) == values
-    assert {path: path.read_bytes() for path in tmp_path.rglob("metrics.jsonl")} == written
-    loaded = load_protein(tmp_path / "seed-0" / "alpha-carbons" / "model")
+    assert "multi-task, seed 0: reflection changes predictions by at most" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in config.output.rglob("metrics.jsonl")} == written
+    loaded = load_protein(folder / "alpha-carbons" / "model")
     assert loaded.network.config.encoder.num_channels == 1
 
 
-def test_symmetry_errors_are_those_of_the_encoder(tmp_path):
+def test_symmetry_errors_are_those_of_the_encoder(finished, tmp_path):
     graphs = world.make_graphs(6, 0)
     sizes = protein.batch_sizes(protein.BatchSize(1500, 300, 6, 24), count=2)
     data = hemenet.ProteinWorld((world.TASKS["fold"],), graphs, {}, {})
-    # Pseudoscalars take two products, hence two layers.
-    for name, num_layers, seen in (("multi-task", 1, False), ("tensor field", 2, True)):
-        config = toy(tmp_path / name, num_layers=num_layers)
-        trained = methods.learn(config, methods.METHODS[name], data, tmp_path / name, jax.random.key(0), sizes)
-        errors = figures.symmetry_errors(trained[0], graphs, sizes)
+    loaded = load_protein(finished[0].output / "seed-0" / "multi-task" / "model")
+    config = toy(tmp_path, num_layers=2)  # pseudoscalars take two products, hence two layers
+    trained = methods.learn(config, methods.METHODS["tensor field"], data, tmp_path, jax.random.key(0), sizes)
+    for network, seen in ((methods.Trained(loaded.network, loaded.variables), False), (trained[0], True)):
+        errors = figures.symmetry_errors(network, graphs, sizes)
         assert errors["rotation"] < 1e-4 and errors["100 angstrom"] < 1e-4
         assert (errors["reflection"] > 20 * errors["rotation"]) == seen
 

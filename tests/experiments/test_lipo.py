@@ -30,6 +30,11 @@ def small():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_devices():
+    """One experiment is laid out over all devices."""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     config = dataclasses.replace(TOY, output=tmp_path_factory.mktemp("lipo"))
@@ -117,7 +122,7 @@ def test_lists_can_be_packed(tmp_path):
 
 def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     folder = long_form.write(tmp_path / "data", long_form.rows(range(8)), long_form.rows(range(8, 11)))
-    sizes = dict(size=(16, 1), sft=FineTuning(1, (8, 128)), steps=1, batch=8, list_size=3)
+    sizes = dict(size=(16, 1), sft=FineTuning(1, (8, 128)), steps=1, learning_rate=0.0, batch=8, list_size=3)
     config = dataclasses.replace(
         lipo.PRESETS["alpacaeval"],
         **sizes,
@@ -132,13 +137,12 @@ def test_real_lists_run_on_files_of_the_same_schema(tmp_path):
     assert figures["longer wins/pairwise accuracy"] == 1
     assert figures["SFT/pairwise accuracy"] == 0
     assert 0 <= figures["lambda/Kendall tau"] + 1 <= 2
-    # What was exported is a model directory to start from; at a learning rate of 0 it stays what it was.
+    # What was exported, after fine-tuning, is a model directory to start from; at rates of 0 it stays what it was.
     exported = config.output / "seed-0" / "lambda" / "hf"
     again = dataclasses.replace(
         config,
         model=str(exported),
         sft=FineTuning(1, (8, 128), sft_learning_rate=0.0),
-        learning_rate=0.0,
         vocab_size=1,
         output=tmp_path / "again",
     )
