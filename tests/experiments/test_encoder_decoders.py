@@ -64,7 +64,8 @@ def folder(tmp_path):
 def test_lipo(t5, folder, tmp_path):
     config = replace(
         lipo.PRESETS["tldr"],
-        **dict(sft=stages.FineTuning(12, (8, 64), 3e-2), steps=1, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
+        **dict(steps=1, batch=8, list_size=3, limits=(24, 40), losses=("lambda",)),
+        sft=stages.FineTuning(20, (8, 64), 3e-2),
         model=str(t5),
         data=folder,
         output=tmp_path / "run",
