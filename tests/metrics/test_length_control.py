@@ -38,8 +38,11 @@ def world(seed, num_models=6, num_prompts=150, *, length_weight=None, difficulty
     }
 
 
+length_controlled_win_rate = jax.jit(metrics.length_controlled_win_rate)
+
+
 def fit(preferences, lengths, baseline_lengths, **kwargs):
-    return metrics.length_controlled_win_rate(
+    return length_controlled_win_rate(
         *(jnp.asarray(array, jnp.float32) for array in (preferences, lengths, baseline_lengths)),
         **{name: jnp.asarray(value) for name, value in kwargs.items()},
     )
@@ -97,7 +100,7 @@ def test_published_win_rates_are_reproduced(shared_data):
 def test_two_prompts_by_hand(float64):
     """Equal lengths and no difficulty leave an intercept a with 2 sigmoid(a) - 1.5 + 0.01 a = 0, so a little below
     log 3, where the prediction would be the raw 0.75: a = log 3 - 0.01 log 3 / (2 * 0.75 * 0.25) to first order."""
-    result = metrics.length_controlled_win_rate(
+    result = length_controlled_win_rate(
         jnp.array([[0.5, 1.0]]), jnp.array([[7.0, 9.0]]), jnp.array([7.0, 9.0]), difficulty=jnp.zeros(2)
     )
     assert result.raw_win_rate.tolist() == [0.75]
@@ -116,7 +119,7 @@ def test_known_parameters_are_recovered():
 
 def test_difficulty_is_recovered_from_many_models():
     true = world(1, num_models=40, num_prompts=600, difficulty_weight=1.0)
-    difficulty = metrics.instruction_difficulty(*(jnp.array(array, jnp.float32) for array in true["inputs"]))
+    difficulty = jax.jit(metrics.instruction_difficulty)(*(jnp.array(array, jnp.float32) for array in true["inputs"]))
     assert np.corrcoef(difficulty, true["difficulty"])[0, 1] > 0.995
     result = fit(*true["inputs"])
     np.testing.assert_array_equal(result.difficulty, difficulty)
@@ -131,9 +134,7 @@ def test_each_model_equals_scikit_learn(float64):
     outcome 1 with weight p and an outcome 0 with weight 1 - p."""
     true = world(2)
     preferences, lengths, baseline_lengths = true["inputs"]
-    result = metrics.length_controlled_win_rate(
-        *map(jnp.array, true["inputs"]), difficulty=jnp.array(true["difficulty"])
-    )
+    result = length_controlled_win_rate(*map(jnp.array, true["inputs"]), difficulty=jnp.array(true["difficulty"]))
     assert result.win_rate.dtype == jnp.float64
     scale = np.sqrt([length_control.INTERCEPT_PRECISION, *2 * [length_control.WEIGHT_PRECISION]])
     for model, preference in enumerate(preferences):

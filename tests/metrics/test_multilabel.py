@@ -22,7 +22,7 @@ def items(seed, shape=(24, 7), *, levels=None):
     assert (labels.sum(axis=1) == 0).any()
     if levels:
         scores = np.round(scores * levels) / levels
-    return jnp.array(scores, jnp.float32), jnp.array(labels), jnp.array(rng.uniform(size=shape[0]) < 0.8)
+    return jax.device_put((scores.astype(np.float32), labels, rng.uniform(size=shape[0]) < 0.8))
 
 
 # F1.
@@ -31,7 +31,7 @@ def items(seed, shape=(24, 7), *, levels=None):
 def test_f1_by_hand():
     # Label 0: one hit, one miss: 2/3. Label 1: one hit, one wrong: 2/3. Label 2: none, one wrong: 0. Label 3: nowhere.
     predictions = jnp.array([[1, 1, 0, 0], [0, 1, 1, 0]])
-    counts = metrics.label_counts(predictions, jnp.array([[1, 0, 0, 0], [1, 1, 0, 0]]))
+    counts = label_counts(predictions, jnp.array([[1, 0, 0, 0], [1, 1, 0, 0]]))
     np.testing.assert_allclose(counts.f1, [2 / 3, 2 / 3, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(counts.micro_f1, 2 * 2 / (4 + 3), rtol=1e-6)
     np.testing.assert_allclose(counts.macro_f1, 4 / 9, rtol=1e-6)
@@ -57,7 +57,7 @@ def test_f1_equals_scikit_learn(seed):
 def test_micro_f1_of_one_label_each_is_the_accuracy():
     rng = np.random.default_rng(3)
     predicted, actual = rng.integers(0, 5, (2, 50))
-    counts = metrics.label_counts(jax.nn.one_hot(predicted, 5), jax.nn.one_hot(actual, 5))
+    counts = label_counts(jax.nn.one_hot(predicted, 5), jax.nn.one_hot(actual, 5))
     np.testing.assert_allclose(counts.micro_f1, np.mean(predicted == actual), rtol=1e-6)
     np.testing.assert_allclose(counts.macro_f1, sklearn.metrics.f1_score(actual, predicted, average="macro"), rtol=1e-6)
     # And is not the macro-F1: the authors' code kept one under the name of the other.
@@ -74,7 +74,7 @@ def test_counts_of_batches_add_up():
 
 def test_nothing_counted_has_an_f1_of_zero():
     nothing = jnp.zeros((3, 2))
-    for counts in metrics.label_counts(nothing, nothing), metrics.label_counts(nothing[:0], nothing[:0]):
+    for counts in label_counts(nothing, nothing), label_counts(nothing[:0], nothing[:0]):
         assert counts.micro_f1 == counts.macro_f1 == counts.num_counted == 0
 
 
