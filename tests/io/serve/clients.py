@@ -13,7 +13,7 @@ import httpx
 # HAProxy neither logs nor answers what breaks behind a client's second request on a connection: it just closes it.
 HEADERS = {"authorization": "Bearer k1", "connection": "close"}
 PATIENCE = 30.0  # seconds
-EQUAL = 8  # requests after which those who ask the same ask something else
+EQUAL = 30  # requests after which those who ask the same ask something else
 REFUSED = "refused"
 KINDS = ("equal", "stream", "plain")  # of chats; those who ask the same and those who do not have whole answers
 
@@ -34,9 +34,9 @@ class Refused(Exception):
 
 
 class Clients:
-    """So many clients of each kind, at a model that echoes."""
+    """Clients of a model that echoes: so many of each kind, and twice as many who ask the same."""
 
-    def __init__(self, url, each=2):
+    def __init__(self, url, each=1):
         self._url, self._each, self._ended = url, each, False
         self.asked = []
         self.kept = {}  # scores of feedback that was acknowledged, by interaction
@@ -60,7 +60,7 @@ class Clients:
     async def asking(self):
         """Asks while the context lasts; requests under way at its end are completed."""
         async with httpx.AsyncClient(base_url=f"{self._url}/v1", headers=HEADERS, timeout=PATIENCE) as http:
-            tasks = [asyncio.create_task(self._ask_on(http, kind)) for kind in KINDS * self._each]
+            tasks = [asyncio.create_task(self._ask_on(http, kind)) for kind in [*KINDS, "equal"] * self._each]
             try:
                 yield self
             finally:
@@ -72,7 +72,12 @@ class Clients:
         async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(condition)
 
-    async def more(self, each=2, feedback=0):
+    async def shared(self):
+        """Waits until somebody has the answer of another who asked the same, from now on."""
+        since = time.monotonic()
+        await self.until(lambda: any(each.cached and each.began > since for each in self.asked))
+
+    async def more(self, each=1, feedback=0):
         """Waits until so many requests of each kind, which begin from now on, went well."""
         since, wanted = time.monotonic(), {**dict.fromkeys(KINDS, each), "feedback": feedback}
         await self.until(lambda: self.count(since) >= collections.Counter(wanted))

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import csv
 import dataclasses
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +52,10 @@ class Gateways:
         self.processes[number].kill()
         self.processes[number].wait()
 
+    def freeze(self, number):
+        """Stops one in its tracks: what it is answering stays so until it is killed."""
+        self.processes[number].send_signal(signal.SIGSTOP)
+
     async def end_gracefully(self, number):
         """Tells one to end, and returns the status with which it did."""
         self.processes[number].terminate()
@@ -91,7 +97,7 @@ class Balancer:
         more = (f'    server gateway-{number} "${{GATEWAY_{number}}}"\n' for number in range(3, len(ports) + 1))
         self._path.write_text(CONFIG.read_text() + "".join(more))
         places = {f"GATEWAY_{number}": f"127.0.0.1:{port}" for number, port in enumerate(ports, 1)}
-        settings = {"BIND": f"127.0.0.1:{port}", "STATS_SOCKET": str(self._socket), "CHECK": "100ms"}
+        settings = {"BIND": f"127.0.0.1:{port}", "STATS_SOCKET": str(self._socket), "CHECK": "250ms"}
         self._environment = {**os.environ, **places, **settings}
 
     @contextlib.contextmanager
@@ -112,16 +118,23 @@ class Balancer:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                self._states()
+                self._rows()
                 return
             time.sleep(LOOK)
         raise AssertionError("HAProxy does not begin; its messages are above")
 
     async def wait_until(self, number, state):
         """Waits until HAProxy believes that a gateway is "UP" or "DOWN"."""
+        await self._until(lambda: self._rows()[number]["status"].split()[0] == state)
+
+    async def wait_for_requests(self, number):
+        """Waits until a gateway has requests to answer."""
+        await self._until(lambda: int(self._rows()[number]["scur"]) > 0)
+
+    async def _until(self, condition):
         deadline = time.monotonic() + PATIENCE
-        while self._states()[number] != state:
-            assert time.monotonic() < deadline, f"gateway {number} is not {state}"
+        while not condition():
+            assert time.monotonic() < deadline, self._rows()
             await asyncio.sleep(LOOK)
 
     def gateway_of(self, request):
@@ -130,10 +143,11 @@ class Balancer:
         [server] = [words[3] for words in lines if words[-1] == request]
         return int(server.removeprefix("server=gateway-")) - 1
 
-    def _states(self):
+    def _rows(self):
+        """What HAProxy says of each gateway."""
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(str(self._socket))
             asking.sendall(b"show stat\n")
-            lines = b"".join(iter(lambda: asking.recv(65_536), b"")).decode().splitlines()
-        rows = [line.split(",") for line in lines if line.startswith("gateways,gateway-")]
-        return [row[17].split()[0] for row in rows]
+            text = b"".join(iter(lambda: asking.recv(65_536), b"")).decode()
+        rows = csv.DictReader(text.removeprefix("# ").splitlines())
+        return [row for row in rows if row["svname"].startswith("gateway-")]

@@ -79,7 +79,7 @@ def main() -> None:
     """Soaks."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--clients", type=int, default=4, help="of each kind")
+    parser.add_argument("--clients", type=int, default=3, help="of each kind, and twice as many who ask the same")
     told = parser.parse_args()
     postgres = Server()
     try:
