@@ -17,24 +17,9 @@ from jaxalign.io.serve.store.opening import open_store
 from jaxalign.io.serve.store.protocol import StoreError
 from jaxalign.io.serve.upstream import running
 from tests.io.serve.gateway import conftest
+from tests.io.serve.gateway.stores import HangingStore
 
 HELLO = {"model": "large", "messages": [{"role": "user", "content": "hello"}]}
-
-
-class HangingStore:
-    """A store whose methods return when it is let go, and count how often they were called."""
-
-    def __init__(self):
-        self.called, self.entered, self.go = [], threading.Event(), threading.Event()
-
-    def __getattr__(self, name):
-        def hang(*args, **named):
-            self.called.append(name)
-            self.entered.set()
-            self.go.wait()
-            raise StoreError("too late")
-
-        return (lambda: None) if name == "close" else hang
 
 
 def test_a_gateway_that_is_told_to_end_is_not_ready_and_still_answers_for_a_while(upstream, tmp_path):

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from jaxalign.io.serve.gateway import storage
-from jaxalign.io.serve.store.protocol import StoreError
 from tests.io.serve.gateway import conftest
 from tests.io.serve.gateway.scripted import ScriptedWorker
+from tests.io.serve.gateway.stores import BrokenStore
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "one two"}]}
 SMALL = {"model": "small", "examples": [], "tenants": [1], "policy": "p1"}
@@ -19,19 +19,6 @@ SMALL = {"model": "small", "examples": [], "tenants": [1], "policy": "p1"}
 
 def ask(here, **fields):
     return here.http.post("/chat/completions", json={**BODY, **fields})
-
-
-class BrokenStore:
-    """A store whose every method fails."""
-
-    def __getattr__(self, name):
-        if name == "close":
-            return lambda: None
-
-        def fail(*args, **named):
-            raise StoreError("disk full")
-
-        return fail
 
 
 @contextlib.contextmanager
