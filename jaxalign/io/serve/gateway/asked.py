@@ -126,7 +126,7 @@ def is_deterministic(body: Mapping[str, Any]) -> bool:
     return body.get("temperature") == 0 or body.get("seed") is not None
 
 
-def answer_key(tenant: str, body: Mapping[str, Any]) -> str:
+def answer_key(tenant: str, body: Mapping[str, Any], served: Any) -> str:
     """Returns a hash that two requests share if they may share an answer.
 
     Everything that can change the answer is in it, all turns included, and the tenant; who of the tenant asks is not.
@@ -135,9 +135,10 @@ def answer_key(tenant: str, body: Mapping[str, Any]) -> str:
     Args:
       tenant: the tenant's name.
       body: the request.
+      served: JSON that says who answers which model's requests, so that other settings share no answers with these.
     """
     counted = {name: value for name, value in body.items() if name not in ("user", "safety_identifier", "metadata")}
-    return hashlib.sha256(json.dumps([tenant, counted], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([tenant, counted, served], sort_keys=True).encode()).hexdigest()
 
 
 def for_upstream(body: Mapping[str, Any], model: str) -> bytes:

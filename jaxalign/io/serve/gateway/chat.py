@@ -44,6 +44,11 @@ class Chats:
     ):
         self._store, self._worker, self._decider = calls.store, worker, decider
         self._upstreams, self._counts = upstreams, counts
+        urls = {each.name: each.base_url for each in config.upstreams}
+        self._served = [
+            [config.routing.alias, config.fallback],
+            *([each.name, each.upstream_model, urls[each.upstream], each.routed] for each in config.models),
+        ]
         self._flights = Flights(calls, config.routing.flight_seconds, config.routing.reuse_seconds)
 
     async def answer(self, tenant: Tenant | None, asked: Asked, delivery: Delivery) -> float:
@@ -60,7 +65,7 @@ class Chats:
         if tenant is None or not _shares(tenant, asked):
             _, cost = await self._lead(tenant, asked, delivery)
             return cost
-        key, began = asking.answer_key(tenant.name, asked.body), time.monotonic()
+        key, began = asking.answer_key(tenant.name, asked.body, self._served), time.monotonic()
         async with self._flights.join(key, lambda: self._store.identify(tenant.name, asked.user, "")) as flight:
             if isinstance(flight, Answered):
                 await self._give_again(tenant, flight, delivery, began)

@@ -1,4 +1,4 @@
-"""Whether one version of a policy is worse than another, by ratings that neither has learnt from.
+"""Comparisons of two versions of a policy, by ratings that neither has learnt from.
 
 The value of a version is estimated from traffic that other versions decided, by the chances with which they and it
 choose a model. Load is left out: what it takes off a score passes.

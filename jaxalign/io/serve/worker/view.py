@@ -19,7 +19,7 @@ Row = tuple[Example, Vectors]
 
 
 class Known(NamedTuple):
-    """Where an example is."""
+    """The place of an example."""
 
     row: int  # of the table
     partition: int

@@ -89,7 +89,7 @@ def test_equal_requests_share_a_key_whatever_their_order_and_whoever_asks():
         "messages": [{"content": "What is a monad?", "role": "user"}],
         "model": "auto",
     }
-    assert answer_key("t", one) == answer_key("t", other)
+    assert answer_key("t", one, []) == answer_key("t", other, [])
 
 
 def test_whatever_can_change_the_answer_changes_the_key():
@@ -102,7 +102,8 @@ def test_whatever_can_change_the_answer_changes_the_key():
         base | {"model": "small"},
     ]
     others += [base | {"tools": []}, base | {"seed": 1}, base | {"n": 2}]
-    keys = [answer_key("t", each) for each in [base, *others]] + [answer_key("u", base)]
+    keys = [answer_key("t", each, []) for each in [base, *others]]
+    keys += [answer_key("u", base, []), answer_key("t", base, [["small", "http://other/v1"]])]
     assert len(set(keys)) == len(keys)
 
 
