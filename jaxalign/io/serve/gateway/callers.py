@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from jaxalign.io.serve.config import ServeConfig, Tenant, hash_key
 from jaxalign.io.serve.gateway.errors import ApiError
+from jaxalign.io.serve.store.protocol import StoreError
 
 FRESH_SECONDS = 5.0  # for which what the store says of a tenant's spending is believed
 MOST_TENANTS = 10_000  # whose rates are kept; the longest silent one is forgotten first
@@ -88,11 +89,11 @@ SpentFn = Callable[[str, int], Awaitable[tuple[int, float]]]
 class Budgets:
     """Limits what tenants ask and spend in a day (UTC), over all gateways.
 
-    The store's counts are asked for now and then, and what this gateway adds in between is added to them; gateways may
-    overshoot together by what they let through in those seconds. While the store is gone, the last counts hold.
+    The store's counts are asked for every few seconds, and what this gateway adds in between is added to them; gateways
+    may overshoot together by what they let through in those seconds. While the store is gone, the last counts hold.
 
     Args:
-      spent_fn: awaits requests and cost of a tenant from a minute on; its errors are passed over.
+      spent_fn: awaits requests and cost of a tenant from a minute on; a StoreError is passed over.
     """
 
     def __init__(self, spent_fn: SpentFn, clock: Callable[[], float] = time.time):
@@ -140,7 +141,7 @@ class Budgets:
         midnight = int(now // 86_400) * 1440
         try:
             requests, cost = await asyncio.wait_for(self._spent_fn(name, midnight), 0.2)
-        except Exception:  # the store is gone or slow: the request is worth more than the count
+        except (StoreError, TimeoutError):  # the request is worth more than the count
             return requests, cost
         self._known[name] = (requests, cost, now)
         self._since[name] = [0, 0.0]

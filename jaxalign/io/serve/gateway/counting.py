@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from jaxalign.io.serve.gateway.storage import StoreCalls
 from jaxalign.io.serve.store.protocol import StoreError
 from jaxalign.io.serve.store.rows import SHARED, Traffic
+
+LOG = logging.getLogger("jaxalign.serve")
 
 FLUSH_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
@@ -129,5 +132,7 @@ class Counts:
             self.lag.observe(max(now - before - LAG_SECONDS, 0.0))
             if now - flushed > FLUSH_SECONDS:
                 flushed = now
-                with contextlib.suppress(Exception):  # a count must never end the counting
+                try:
                     await self.flush()
+                except Exception:  # a count must never end the counting
+                    LOG.exception("counts of some minutes were lost")

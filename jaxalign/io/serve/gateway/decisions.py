@@ -119,9 +119,10 @@ class Decider:
         return None if asked.wishes.route is True else model
 
     async def _follow(self, interaction: str, named: Model | None, reply: dict, learn: bool) -> Decided:
-        model = self._models[reply["model"]]
+        if (model := self._models.get(reply.get("model"))) is None:  # a worker of other settings
+            raise WorkerGone("worker error")
         fallback = self._models[self._config.fallback]
-        examples, reason = await self._texts(reply["tenants"], reply["examples"])
+        examples, reason = await self._texts(reply.get("tenants", []), reply.get("examples", []))
         reason = reason or reply.get("reason") or ""
         if reason:
             self._counts.reasons.labels(reason).inc()

@@ -7,6 +7,7 @@ import pytest
 from jaxalign.io.serve.config import ServeConfig, Tenant, hash_key
 from jaxalign.io.serve.gateway.callers import Budgets, Callers, Rates
 from jaxalign.io.serve.gateway.errors import ApiError
+from jaxalign.io.serve.store.protocol import StoreError
 
 
 class Clock:
@@ -71,10 +72,10 @@ def test_budgets_add_what_this_gateway_let_through_to_what_the_store_knows():
 
 
 def test_a_store_that_is_gone_leaves_the_last_counts():
-    clock, answers = Clock(), [(9, 0.0), OSError("gone")]
+    clock, answers = Clock(), [(9, 0.0), StoreError("gone")]
 
     async def spent(name, since):
-        if isinstance(answer := answers.pop(0), OSError):
+        if isinstance(answer := answers.pop(0), StoreError):
             raise answer
         return answer
 

@@ -46,8 +46,9 @@ def test_a_slow_worker_costs_the_deadline_at_most(here):
     assert found.status_code == 200 and found.headers["x-jaxalign-reason"] == "deadline"
 
 
-def test_a_worker_that_reports_an_error_is_passed_over(here):
-    here.worker.reply = lambda message: {"error": "index missing"}
+@pytest.mark.parametrize("reply", [{"error": "index missing"}, {"model": "of other settings"}, {}])
+def test_a_worker_that_reports_an_error_or_knows_other_models_is_passed_over(here, reply):
+    here.worker.reply = lambda message: reply
     found = ask(here)
     assert found.status_code == 200 and found.headers["x-jaxalign-reason"] == "worker error"
 
