@@ -174,7 +174,7 @@ def value_of(row: Mapping, column: str) -> Any:
 
 
 def number_of(value: Any, field: str) -> float:
-    """A number, or the one that a text spells where a format has texts only; ValueError, naming the field, for others."""
+    """A number, or what a text spells where a format has only texts; ValueError, naming the field, for others."""
     try:
         number = math.nan if value is None else float(value)
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
 """One rule for each family of layouts: whether the columns of a table make it, and how its rows are then read.
 
-A rule gives None where its columns are not all there, and raises ValueError where they are and cannot be what they seem.
+A rule gives None where columns that it needs are missing, and raises ValueError where they are not what they seem.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -73,7 +73,9 @@ def lists(table: Table) -> Fit | None:
     columns = {role: table.column(role) for role in ("prompt", "responses", *judged)}
     if len(judged) > 1:
         named = ", ".join(columns[role] for role in judged)
-        raise ValueError(f"{named}: each may be what judges the responses; {name_them(judged[0], columns[judged[0]])}")
+        raise ValueError(
+            f"{named}: each may be what judges the responses; {name_them(**{judged[0]: columns[judged[0]]})}"
+        )
     return _judged_lists(table, judged[0], columns, columns)
 
 
@@ -151,16 +153,17 @@ def _objects(table: Table) -> Fit | None:
     steps = (Fields(column, (response, judge)),)
     used = {"prompt": columns["prompt"], "responses": column}
     note = f"of each object {response!r} is the response and {judge!r} its {role[:-1]}"
-    fit = _judged_lists(table, role, columns, used, steps, KNOWN_SCALES.get(judge))
+    fit = _judged_lists(table, role, columns, used, steps)
     return fit._replace(notes=(note, *fit.notes))
 
 
-def _judged_lists(table, role: str, columns, used, steps=(), known=None) -> Fit:
+def _judged_lists(table, role: str, columns, used, steps=()) -> Fit:
     ids = {"id": table.optional("id")}
     notes = ()
     if role == "scores":
+        known = KNOWN_SCALES.get(columns["scores"].rpartition(".")[2])
         scores = (score for row in table.rows for score in _scores(row, columns["scores"], steps))
-        (low, high), note = _scale(known, columns["scores"]) if known else _scale(_range(scores), columns["scores"])
+        (low, high), note = _scale(known or _range(scores), columns["scores"])
         notes = (f"{note}, the scale of UltraFeedback" if known else note,)
         row_fn, name = ScoreColumns(low, high, **columns, **ids), "scored lists"
     elif role == "ranks":
@@ -217,7 +220,5 @@ def _scale(bounds: tuple[float, float], column: str) -> tuple[tuple[float, float
         return (0.0, 1.0), f"{column!r} has numbers in [0, 1], which are the labels"
     if not low < high:
         found = "no numbers" if low > high else f"{low:g} everywhere"
-        raise ValueError(
-            f"{column}: expected scores that tell responses apart, got {found}; {name_them('scores', '...')}"
-        )
+        raise ValueError(f"{column}: expected scores that tell responses apart, got {found}; {name_them()}")
     return (low, high), f"{column!r} is rescaled from [{low:g}, {high:g}] to [0, 1]"

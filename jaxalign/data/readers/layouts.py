@@ -78,8 +78,9 @@ def named_layout(columns: Mapping[str, str], rows: Iterable[Mapping]) -> Layout:
     'pairs'
 
     Args:
-      columns: the column of each role; ``completions.response`` is a field of a column of objects. Roles are prompt, chosen, rejected, responses, labels, ranks, scores,
-        completion or response, label, id, messages, system, and context, which is what an instruction is applied to.
+      columns: the column of each role; ``completions.response`` is a field of a column of objects. Roles are prompt,
+        chosen, rejected, responses, labels, ranks, scores, completion or response, label, id, messages, system, and
+        context, which is what an instruction is applied to.
       rows: all rows, mappings from columns to values.
 
     Returns:
@@ -129,10 +130,8 @@ def _fit(table: roles.Table) -> layout_rules.Fit:
 
 def _layout(table: roles.Table, fit: layout_rules.Fit) -> Layout:
     used = {role: column for role, column in fit.used.items() if column is not None}
-    shown = ", ".join(
-        f"{role} is {column!r} ({forms.SHOWN[roles.form_in(table.head, column, role)]})"
-        for role, column in used.items()
-    )
+    seen = {role: forms.SHOWN[roles.form_in(table.head, column, role)] for role, column in used.items()}
+    shown = ", ".join(f"{role} is {column!r} ({seen[role]})" for role, column in used.items())
     unused = [column for column in table.forms if column not in used.values()]
     notes = [*fit.notes, *([f"not used: {', '.join(unused)}"] if unused else [])]
     return Layout(fit.name, fit.kind, fit.row_fn, fit.group_by_id, "; ".join([f"{fit.name}: {shown}", *notes]))

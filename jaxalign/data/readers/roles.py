@@ -57,7 +57,7 @@ class Table:
         """The column of a role; ValueError where there are several."""
         first, *others = self.roles[role]
         if others:
-            raise ValueError(f"{', '.join((first, *others))}: each may be the {role}; {name_them(role, first)}")
+            raise ValueError(f"{', '.join((first, *others))}: each may be the {role}; {name_them(**{role: first})}")
         return first
 
     def optional(self, role: str) -> str | None:
@@ -69,9 +69,10 @@ class Table:
         return form_in(self.head, self.column(role), role)
 
 
-def name_them(role: str = "prompt", column: str = "question") -> str:
-    """The remedy where columns are not clear."""
-    return f"name the columns, each role with its own, for instance {{{role!r}: {column!r}, ...}}"
+def name_them(**columns: str) -> str:
+    """The remedy where columns are not clear, with an example."""
+    example = columns or {"prompt": "question", "chosen": "good", "rejected": "bad"}
+    return f"name the column of each role, for instance {example}; roles are {', '.join([*ROLES, *SYNONYMS])}"
 
 
 def form_in(head: Sequence[Mapping], column: str, role: str) -> str:
@@ -94,7 +95,7 @@ def found_roles(head: Sequence[Mapping], columns: Mapping[str, str]) -> dict[str
 
 
 def named_roles(named: Mapping[str, str], head: Sequence[Mapping], columns: Mapping[str, str]) -> dict[str, tuple[str]]:
-    """The columns that the user names; ValueError for a role or a column that is none, or has values of another form."""
+    """The columns that the user names; ValueError for a role or a column that is none, or that has other values."""
     roles = {}
     for given, column in named.items():
         role = SYNONYMS.get(given, given)
