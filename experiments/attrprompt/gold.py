@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from jaxalign.attributes import Task, find_class
 from jaxalign.data import TextColumns, TextRow, read_file
-from jaxalign.data.readers.sources import SourceReport
+from jaxalign.data.readers.collecting import SourceReport
 
 _SHOWN = 10  # labels in an error
 

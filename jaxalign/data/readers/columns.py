@@ -6,6 +6,7 @@ and let it raise ValueError for a row that it cannot use.
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,12 +38,12 @@ class ListColumns:
     tokens: str | None = None
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        answers = numbered(self.responses, _sequence(row, self.responses))
+        answers = numbered(self.responses, sequence_of(row, self.responses))
         prompt, responses = split_answers(value_of(row, self.prompt), answers)
-        labels = tuple(_sequence(row, self.labels))
-        fields = names_of(row, self) | _tools(row, self)
+        labels = tuple(sequence_of(row, self.labels))
+        fields = names_of(row, self) | tools_of(row, self)
         if self.tokens is not None:
-            fields["tokens"] = tuple(_sequence(row, self.tokens))
+            fields["tokens"] = tuple(sequence_of(row, self.tokens))
         return PreferenceRecord(prompt, tuple(responses), labels, **fields)
 
 
@@ -68,10 +69,10 @@ class RankColumns:
     tools: str = "tools"
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
-        answers = numbered(self.responses, _sequence(row, self.responses))
+        answers = numbered(self.responses, sequence_of(row, self.responses))
         prompt, responses = split_answers(value_of(row, self.prompt), answers)
-        ranks = _sequence(row, self.ranks)
-        return PreferenceRecord.from_ranks(prompt, responses, ranks, **names_of(row, self), **_tools(row, self))
+        ranks = sequence_of(row, self.ranks)
+        return PreferenceRecord.from_ranks(prompt, responses, ranks, **names_of(row, self), **tools_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,7 @@ class PairColumns:
     def __call__(self, row: Mapping) -> PreferenceRecord:
         sides = {column: value_of(row, column) for column in (self.chosen, self.rejected)}
         prompt, answers = split_answers(None if self.prompt is None else value_of(row, self.prompt), sides)
-        return PreferenceRecord.from_pair(prompt, *answers, **names_of(row, self), **_tools(row, self))
+        return PreferenceRecord.from_pair(prompt, *answers, **names_of(row, self), **tools_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,12 +124,12 @@ class UnlabelledColumns:
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
         if isinstance(self.responses, str):
-            named = numbered(self.responses, _sequence(row, self.responses))
+            named = numbered(self.responses, sequence_of(row, self.responses))
         else:
             named = {column: value_of(row, column) for column in self.responses}
         prompt, answers = split_answers(value_of(row, self.prompt), named)
         labels = (0.5,) * len(answers)
-        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **tools_of(row, self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +140,11 @@ class ResponseColumns:
       id: the column of what rows of one list have in common.
       prompt: the column of the prompt, a text or a chat.
       response: the column of the response: a text, an assistant's message, or a whole conversation that ends with it.
-      label: the column of its label, in [0, 1], higher is better.
+      label: the column of its label, a number or a text that spells one, higher is better.
       source: the column of the name of the data set; None for none.
       tools: the column of the functions that the assistant may call; a row without it has none.
+      low: what stands in the column for the label 0; a lower value is an error.
+      high: what stands in it for the label 1.
     """
 
     id: str = "id"
@@ -150,12 +153,15 @@ class ResponseColumns:
     label: str = "label"
     source: str | None = None
     tools: str = "tools"
+    low: float = 0.0
+    high: float = 1.0
 
     def __call__(self, row: Mapping) -> PreferenceRecord:
         named = {self.response: value_of(row, self.response)}
         prompt, answers = split_answers(value_of(row, self.prompt), named)
-        labels = (value_of(row, self.label),)
-        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **_tools(row, self))
+        score = number_of(value_of(row, self.label), self.label)
+        labels = (scaled(score, self.low, self.high, self.label),)
+        return PreferenceRecord(prompt, tuple(answers), labels, **names_of(row, self), **tools_of(row, self))
 
 
 def value_of(row: Mapping, column: str) -> Any:
@@ -167,7 +173,26 @@ def value_of(row: Mapping, column: str) -> Any:
     return row[column]
 
 
-def _sequence(row: Mapping, column: str) -> list:
+def number_of(value: Any, field: str) -> float:
+    """A number, or what a text spells where a format has only texts; ValueError, naming the field, for others."""
+    try:
+        number = math.nan if value is None else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{field}: expected a number, got {value!r}")
+    return number
+
+
+def scaled(score: float, low: float, high: float, field: str) -> float:
+    """A score as a label: 0 for ``low``, 1 for ``high``; ValueError, naming the field, for one outside."""
+    if not low <= score <= high:
+        raise ValueError(f"{field}: expected numbers in [{low:g}, {high:g}], got {score!r}; rescale scores")
+    return (score - low) / (high - low)
+
+
+def sequence_of(row: Mapping, column: str) -> list:
+    """The list of a column that every row must have; ValueError where there is none."""
     value = value_of(row, column)
     if not isinstance(value, list | tuple):
         raise ValueError(f"{column}: expected a list, got {value!r}")
@@ -183,7 +208,7 @@ def names_of(row: Mapping, columns: Any, *fields: str) -> dict[str, str]:
     }
 
 
-def _tools(row: Mapping, columns: Any) -> dict[str, tuple]:
+def tools_of(row: Mapping, columns: Any) -> dict[str, tuple]:
     """The functions of a row as a field; data sets write them as a list, or as the JSON of one."""
     given = row.get(columns.tools)
     if isinstance(given, str) and given.strip():

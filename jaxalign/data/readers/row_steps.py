@@ -1,0 +1,125 @@
+"""What is done to a row before its columns are read: fields of objects as columns, parts of a prompt put together.
+
+A step takes a row and gives one with other or more columns; :class:`Prepared` does steps before a ``row_fn``.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jaxalign.data.readers.columns import value_of
+
+ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A ``row_fn`` that does steps with a row before another one reads it.
+
+    Attributes:
+      row_fn: makes a record of the row that the last step gives.
+      steps: each takes a row and gives a row.
+    """
+
+    row_fn: Callable[[Mapping], Any]
+    steps: tuple[Callable[[Mapping], Mapping], ...]
+
+    def __call__(self, row: Mapping) -> Any:
+        return self.row_fn(prepared(row, self.steps))
+
+
+def prepared(row: Mapping, steps: Iterable[Callable[[Mapping], Mapping]]) -> Mapping:
+    """A row after the steps, in their order."""
+    for step in steps:
+        row = step(row)
+    return row
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """The fields of a list of objects as columns: ``completions.response`` has the ``response`` of each completion.
+
+    Attributes:
+      column: the column of the lists of objects.
+      fields: which of their fields; one that an object lacks is None there.
+    """
+
+    column: str
+    fields: tuple[str, ...]
+
+    def __call__(self, row: Mapping) -> Mapping:
+        objects = value_of(row, self.column)
+        if not isinstance(objects, list | tuple) or not all(isinstance(each, Mapping) for each in objects):
+            raise ValueError(f"{self.column}: expected a list of objects, got {objects!r}")
+        return {**row, **{f"{self.column}.{field}": [each.get(field) for each in objects] for field in self.fields}}
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemTurn:
+    """A column of system messages as the first turn of the prompt, which becomes a chat; none where it is empty.
+
+    Attributes:
+      system: the column of the texts.
+      prompt: the column of the prompt, a text or a chat; it must not begin with a system message of its own.
+    """
+
+    system: str
+    prompt: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        if not (text := row.get(self.system)):
+            return row
+        if not isinstance(text, str):
+            raise ValueError(f"{self.system}: expected a text, got {text!r}")
+        prompt = value_of(row, self.prompt)
+        chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        if chat and chat[0].get("role") == "system":
+            raise ValueError(f"{self.system}: says {text[:60]!r}, and {self.prompt} has a system message; keep one")
+        return {**row, self.prompt: [{"role": "system", "content": text}, *chat]}
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinedPrompt:
+    """An instruction and what it is to be applied to, as one prompt with a blank line between them.
+
+    Attributes:
+      prompt: the column of the instruction, which becomes that of both.
+      context: the column of what it is applied to, a text that may be empty or missing.
+    """
+
+    prompt: str
+    context: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        instruction, context = value_of(row, self.prompt), row.get(self.context)
+        if not context:
+            return row
+        for column, text in ((self.prompt, instruction), (self.context, context)):
+            if not isinstance(text, str):
+                raise ValueError(f"{column}: expected a text, got {text!r}")
+        return {**row, self.prompt: f"{instruction}\n\n{context}"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ShareGptRoles:
+    """Messages of ``from`` and ``value``, as ShareGPT writes them, as messages of role and content.
+
+    Attributes:
+      column: the column of the messages, one a row or a list.
+    """
+
+    column: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        value = value_of(row, self.column)
+        chat = [self._message(each) for each in value] if isinstance(value, list | tuple) else self._message(value)
+        return {**row, self.column: chat}
+
+    def _message(self, message: Any) -> dict[str, str]:
+        if not isinstance(message, Mapping) or not isinstance(message.get("value"), str):
+            raise ValueError(f"{self.column}: expected messages with texts for from and value, got {message!r}")
+        if message.get("from") not in ROLES:
+            raise ValueError(
+                f"{self.column}: expected from to be one of {', '.join(ROLES)}, got {message.get('from')!r}"
+            )
+        return {"role": ROLES[message["from"]], "content": message["value"]}
