@@ -153,15 +153,24 @@ def _describe_model(name: str) -> str:
 
 def _data(config: Any) -> Iterator[str]:
     """Yields what to say of the files that fields name, and of those in folders that they name."""
-    for name, path in fields.flat(config).items():
-        if name == "output" or not isinstance(path, pathlib.Path):
-            continue
+    for path in _paths(config):
         if path.is_file():
             yield describe_file(path)
         elif path.is_dir():
             inside = sorted(path.iterdir())
             yield from (describe_file(each) for each in inside if each.is_file() and each.suffix in _TABLES)
             yield from (_describe_folder(each) for each in inside if each.is_dir())
+        elif ":" in str(path):  # the name of a data set
+            yield str(path)
+
+
+def _paths(config: Any) -> Iterator[pathlib.Path]:
+    """Yields the files and folders that fields name, one each or several."""
+    for name, value in fields.flat(config).items():
+        if name != "output":
+            yield from (
+                each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, pathlib.Path)
+            )
 
 
 def _describe_folder(folder: pathlib.Path) -> str:

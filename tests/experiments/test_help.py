@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from experiments import reward_model, text_classifier
+from experiments.align import __main__ as align
 from experiments.attrprompt import __main__ as attrprompt
 from experiments.common import fields, machines
 from experiments.ease import __main__ as ease
@@ -22,7 +23,7 @@ from experiments.rrm import __main__ as rrm
 from experiments.teleclass import __main__ as teleclass
 
 EXPERIMENTS = (
-    *(attrprompt, ease, hemenet, judge, label_preferences, lipo, plad, planning, reward_model, rrm, teleclass),
+    *(align, attrprompt, ease, hemenet, judge, label_preferences, lipo, plad, planning, reward_model, rrm, teleclass),
     text_classifier,
 )
 ROOT = pathlib.Path(__file__).parents[2]

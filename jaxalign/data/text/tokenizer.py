@@ -202,6 +202,15 @@ class HfTokenizer:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
+    def with_chat_template(self, template: str) -> "HfTokenizer":
+        """Returns the same tokenizer with another chat template, which :meth:`save` writes.
+
+        Args:
+          template: Jinja source.
+        """
+        files = {**self.files, "chat_template.jinja": template.encode()} if self.files else {}
+        return HfTokenizer(self._backend, self._config, chat_template=template, files=files)
+
     @property
     def has_chat_template(self) -> bool:
         """Says whether chats have a form of their own, as those of models that were trained on chats have."""

@@ -46,8 +46,8 @@ def open_run(
       config: a dataclass; its fields are the settings.
       experiment: its name.
       may_differ: fields that change nothing that exists, such as how many seeds there are.
-      files: fields that name a file or a folder, and which files of a folder are read, as patterns. Their content
-        counts, and where they lie does not.
+      files: fields that name a file or a folder, or several in a tuple, and which files of a folder are read, as
+        patterns. Their content counts, and where they lie does not.
       models: fields that name a model, a directory in Hugging Face format or a hub id. The same holds.
 
     Returns:
@@ -121,7 +121,9 @@ def _inputs(config: Any, files: Mapping[str, Sequence[str]], models: Sequence[st
     inputs: Key = {}
     for name, patterns in files.items():
         path = getattr(config, name)
-        if path is not None and pathlib.Path(path).exists():  # what is missing is told by whoever reads it
+        if isinstance(path, tuple):
+            inputs[name] = {str(n): keys.of_files(each, patterns or ("**/*",)) for n, each in enumerate(_there(path))}
+        elif path is not None and pathlib.Path(path).exists():  # what is missing is told by whoever reads it
             inputs[name] = keys.of_files(path, patterns)
     for name in models:
         model = getattr(config, name)
@@ -129,6 +131,10 @@ def _inputs(config: Any, files: Mapping[str, Sequence[str]], models: Sequence[st
         if is_directory or re.fullmatch(r"[\w.-]+/[\w.-]+", model):
             inputs[name] = keys.of_files(hf.resolve(model), FILES)
     return inputs
+
+
+def _there(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    return [path for path in paths if path.exists()]
 
 
 def _defaults(config: Any) -> dict[str, Any]:
