@@ -11,7 +11,9 @@ Files are JSONL, parquet, CSV, folders that datasets saved, or tfds:NAME. Their 
 conversations with or without a prompt of their own, HH transcripts, single responses that are marked good or bad, lists
 with labels, ranks or scores, examples; otherwise --columns names the columns. Losses:
 
-{losses}
+    dpo, robust, hinge, ipo, exo-pair, discopop, nca-pair, bco-pair, sppo-hard, apo-zero, apo-down, aot,
+    aot-unpaired, simpo, alphapo, orpo, cpo, kto, bco, apo-zero-unpaired, lambda, softmax, list-mle, pair-logistic,
+    pair-hinge, point-mse, point-sigmoid, sft, reward
 
 Claims: the reference's log-probabilities are computed once and kept; a prompt runs once for all of its responses; wrong
 settings are errors or warnings before or within the first steps; a run that was killed goes on with the same command.
@@ -20,7 +22,6 @@ response's cross-entropy per pair, not per token of the batch; BCO's shift is th
 """
 
 import pathlib
-import textwrap
 
 import jax
 
@@ -115,5 +116,4 @@ def export(config: Config, plan: Plan, trained: Params, aligned: Policy, tokeniz
 
 if __name__ == "__main__":
     edge.explain_errors()
-    names = textwrap.fill(", ".join(METHODS), 116, initial_indent="    ", subsequent_indent="    ")
-    machines.run(main, PRESETS, __doc__.format(losses=names))
+    machines.run(main, PRESETS, __doc__)

@@ -16,9 +16,7 @@ Smoothing = Annotated[float, Range(0, 0.499)]
 class Data:
     """Flags of what is read."""
 
-    data: tuple[
-        pathlib.Path, ...
-    ] = ()  # files or folders to learn from: JSONL, parquet, CSV, saved datasets, tfds:NAME
+    data: tuple[pathlib.Path, ...] = ()  # to learn from: JSONL, parquet, CSV, folders of datasets, tfds:NAME
     test: tuple[pathlib.Path, ...] = ()  # held-out ones; none: a share of the prompts of --data
     split: str = ""  # of data sets that have several, for --data
     test_split: str = ""  # of those of --test

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import transformers
 
+from experiments.align import __main__ as align
 from experiments.align import check, findings, reading, start
 from experiments.align.methods import METHODS, Options, default_rate
 from experiments.align.settings import Config, Data
@@ -239,6 +240,8 @@ def test_every_loss_has_a_name():
     named = {name.removesuffix("_loss") for name in losses.__all__ if name.endswith("_loss")}
     assert FAMILY <= named
     assert len(METHODS) == len(FAMILY) + 2  # and sft and reward
+    said = align.__doc__.partition("Losses:\n\n")[2].partition("\n\n")[0]
+    assert [name.strip() for name in said.replace("\n", " ").split(",")] == list(METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
