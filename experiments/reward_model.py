@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, origin, report
+from experiments.common import alpacaeval_task, machines, origin, pretrained, report
 from experiments.common.fields import Count, Range, Rate, check_names, flattened
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import Pretraining, start_backbone
@@ -69,6 +69,9 @@ PRESETS = {
 }
 
 
+RATES = pretrained.Rates("backbone", lambda config: {"learning_rate": pretrained.reward_rate(config.backbone)})
+
+
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__spec__.name, PRESETS, config)
@@ -115,4 +118,4 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run(main, PRESETS, __doc__)
+    machines.run(main, PRESETS, __doc__, RATES)

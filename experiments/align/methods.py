@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from experiments.common import pretrained
 from jaxalign import losses, training
 from jaxalign.typing import LossFn
 
@@ -120,14 +121,11 @@ METHODS: dict[str, Method] = {
 
 
 def default_rate(loss: str, *, adapter: bool) -> float:
-    """Returns the peak learning rate of AdamW for a pretrained model: usual ones, which no run here has tuned.
+    """Returns the peak learning rate of AdamW for a pretrained model.
 
     Args:
       loss: a name of :data:`METHODS`.
       adapter: whether low-rank adapters are trained, which take higher rates.
     """
-    if loss == "sft":
-        return 2e-4 if adapter else 2e-5
-    if loss == "reward":
-        return 1e-4 if adapter else 1e-5
-    return 5e-5 if adapter else 1e-6
+    kind = {"sft": "imitation", "reward": "reward"}.get(loss, "alignment")
+    return pretrained.rate(kind, adapter=adapter)

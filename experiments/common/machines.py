@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from experiments.common import fields
+from experiments.common.pretrained import Rates, defaults
 from jaxalign import models, sharding
 from jaxalign.data import EncodedLists
 from jaxalign.io.cluster import launch
@@ -73,15 +74,18 @@ def launched_as(said: Launch) -> Iterator[None]:
         _launch.reset(before)
 
 
-def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
+def run(
+    main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "", rates: Rates | None = None
+) -> None:
     """Runs ``main(config)`` as the command line says, ``[PRESET] [--field VALUE ...]``, in one or many processes.
 
     Args:
       description: what ``--help`` begins with: the docstring of the experiment.
+      rates: the learning rates of a pretrained start, unless the command line has others.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(render_help(description, presets), flush=True)
-    config, machines = command_line(presets, sys.argv[1:])
+    config, machines = command_line(presets, sys.argv[1:], rates)
     launch.initialize(
         coordinator=machines.coordinator, num_processes=machines.num_processes, process_id=machines.process_id
     )
@@ -92,7 +96,9 @@ def run(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str
         main(config)
 
 
-def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "") -> None:
+def run_alone(
+    main: Callable[[Any], Any], presets: Mapping[str, Any], description: str = "", rates: Rates | None = None
+) -> None:
     """Does what :func:`run` does, for experiments that have nothing to share out.
 
     Raises:
@@ -108,21 +114,32 @@ def run_alone(main: Callable[[Any], Any], presets: Mapping[str, Any], descriptio
             )
         return main(config)
 
-    run(alone, presets, description)
+    run(alone, presets, description, rates)
 
 
-def command_line(presets: Mapping[str, Any], arguments: list[str]) -> tuple[Any, Machines]:
+def command_line(presets: Mapping[str, Any], arguments: list[str], rates: Rates | None = None) -> tuple[Any, Machines]:
     """Returns the config of a preset, by default the first, with fields changed by flags, and what it runs on."""
     name = preset_name(presets, arguments)
-    command = tyro.cli(
-        Command[type(presets[name])],
-        default=Command(presets[name], Machines()),
-        args=arguments[_names_preset(arguments) :],
+    preset, flags = presets[name], arguments[_names_preset(arguments) :]
+    command = _parse(name, preset, flags)
+    fitting = defaults(preset, command.config, rates)
+    if fitting != preset:
+        changed = {field: value for field, value in fields.flat(fitting).items() if value != fields.flat(preset)[field]}
+        said = ", ".join(f"--{field.replace('_', '-')} {_shown(value)}" for field, value in changed.items())
+        print(f"defaults of a pretrained start: {said}", file=sys.stderr, flush=True)
+        command = _parse(name, fitting, flags)
+    return command.config, command.machines
+
+
+def _parse(name: str, preset: Any, flags: list[str]) -> Command:
+    return tyro.cli(
+        Command[type(preset)],
+        default=Command(preset, Machines()),
+        args=flags,
         prog=f"./tools/run {_module()} {name}",
         description=f"Every field of the preset {name} is a flag; its values are the defaults.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    return command.config, command.machines
 
 
 def preset_name(presets: Mapping[str, Any], arguments: list[str]) -> str:

@@ -24,7 +24,7 @@ from typing import Annotated, Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, origin, report, sequence_task, stages
+from experiments.common import alpacaeval_task, machines, origin, pretrained, report, sequence_task, stages
 from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, flattened, replace
 from experiments.common.task import Task
 from experiments.lipo import relabel
@@ -123,6 +123,15 @@ PRESETS = {
         output=pathlib.Path("runs/lipo-tldr"),
     ),
 }
+
+
+RATES = pretrained.Rates(
+    "model",
+    lambda config: {
+        "sft_learning_rate": pretrained.rate("imitation", adapter=False),
+        "learning_rate": pretrained.rate("alignment", adapter=config.adapter.lora_rank > 0),
+    },
+)
 
 
 def main(config: Config) -> dict[str, float]:
@@ -225,4 +234,4 @@ def make_task(config: Config, seed: int) -> Task:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run(main, PRESETS, __doc__)
+    machines.run(main, PRESETS, __doc__, RATES)

@@ -25,7 +25,7 @@ from typing import Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, origin, report, stages
+from experiments.common import alpacaeval_task, machines, origin, pretrained, report, stages
 from experiments.common.fields import Count, Positive, Rate, check_names, is_url
 from experiments.common.llm.server import settings
 from experiments.plad import figures, learning, worlds
@@ -96,6 +96,12 @@ PRESETS = {
 }
 
 
+RATES = pretrained.Rates(
+    "student",
+    lambda config: {"learning_rate": pretrained.rate("imitation", adapter=config.adapter.lora_rank > 0)},
+)
+
+
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__package__, PRESETS, config)
@@ -153,4 +159,4 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run(main, PRESETS, __doc__)
+    machines.run(main, PRESETS, __doc__, RATES)

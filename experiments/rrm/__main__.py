@@ -24,7 +24,7 @@ from typing import Literal
 
 import jax
 
-from experiments.common import alpacaeval_task, machines, origin, report
+from experiments.common import alpacaeval_task, machines, origin, pretrained, report
 from experiments.common.fields import Count, Rate, Share, check_names, flattened
 from experiments.common.report import Figures
 from experiments.common.rewards import figures, stages, worlds
@@ -80,6 +80,9 @@ PRESETS = {
         output=pathlib.Path("runs/rrm-alpacaeval"),
     ),
 }
+
+
+RATES = pretrained.Rates("backbone", lambda config: {"learning_rate": pretrained.reward_rate(config.backbone)})
 
 
 def main(config: Config) -> dict[str, float]:
@@ -162,4 +165,4 @@ def curve(config: Config, tables: Mapping[str, Figures]) -> Series:
 
 if __name__ == "__main__":
     edge.explain_errors()
-    machines.run(main, PRESETS, __doc__)
+    machines.run(main, PRESETS, __doc__, RATES)
