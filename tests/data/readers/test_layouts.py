@@ -210,8 +210,8 @@ def test_every_layout_is_among_the_cases():
 
 SEEN = {
     "UltraFeedback, binarized": "implicit-prompt pairs: prompt is 'prompt' (texts), chosen is 'chosen' (lists of "
-    "messages), rejected is 'rejected' (lists of messages), id is 'prompt_id' (texts); not used: messages, score_chosen, "
-    "score_rejected",
+    "messages), rejected is 'rejected' (lists of messages), id is 'prompt_id' (texts); not used: messages, "
+    "score_chosen, score_rejected",
     "lists with scores": "'scores' is rescaled from [-1, 3] to [0, 1]",
     "scores that are labels": "'scores' has numbers in [0, 1], which are the labels",
     "UltraFeedback": "'fine-grained_score' its score; 'completions.fine-grained_score' is rescaled from [1, 5] to "
