@@ -23,6 +23,7 @@ from jaxalign.data import EncodedLists, HfTokenizer
 from jaxalign.io import hf
 from jaxalign.io.cluster import launch, processes
 from jaxalign.io.run import loop, model_config
+from jaxalign.io.run.first_steps import FirstSteps
 from jaxalign.typing import LossFn, Params
 
 REFERENCE_BATCH = 8  # lists of which the reference log-probabilities are computed at once
@@ -258,6 +259,7 @@ def _fit(
         directory=directory,
         place=functools.partial(sharding.place_batch, **place),
         checkpoint_every=max(steps // 4, 1),
+        watch=FirstSteps(directory.name, steps),
     )
     return machines.here(state.params)
 

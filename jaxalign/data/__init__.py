@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "readers.transcripts": ["TranscriptColumns", "parse_transcript"],
         "records.pairs": ["PairSource", "PreferencePair", "inject_artifact", "pairs_from_record"],
         "records.questions": ["Question", "QuestionSplit", "split_questions"],
+        "records.unpaired": ["unpaired_records", "with_mismatched"],
         "records.record": ["Answer", "Message", "PreferenceRecord", "answer_text", "labels_from_ranks"],
         "text.chat": ["render_template"],
         "text.comparison_encoding": ["comparison_format", "comparison_length", "encode_comparison_lists"],

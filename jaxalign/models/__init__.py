@@ -36,7 +36,13 @@ from jaxalign.models.matching import MatchingClassifier, init_matching_params
 from jaxalign.models.pooling import pool_states
 from jaxalign.models.probe import Probe, embed_rows, embed_texts, fit_probe, probe_logits
 from jaxalign.models.quantization import dequantize_base, quantize_base
-from jaxalign.models.responses import response_hidden, response_logps, response_token_logps, unembedding
+from jaxalign.models.responses import (
+    response_hidden,
+    response_lengths,
+    response_logps,
+    response_token_logps,
+    unembedding,
+)
 from jaxalign.models.reward import RewardModel, init_reward_params, response_rewards
 
 __all__ = [
@@ -82,6 +88,7 @@ __all__ = [
     "pool_states",
     "probe_logits",
     "response_hidden",
+    "response_lengths",
     "response_logps",
     "response_rewards",
     "response_token_logps",

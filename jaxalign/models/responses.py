@@ -79,6 +79,21 @@ def response_hidden(model, params: Params, batch: ListBatch, *, shared_prompt: b
     return model.apply({"params": params}, streams, method=hidden_fn)
 
 
+def response_lengths(batch: ListBatch | PackedListBatch) -> Float[Array, "... K"]:
+    """Returns how many tokens each response has, end of sequence included.
+
+    Args:
+      batch: lists, padded or packed.
+
+    Returns:
+      ``[B, K]`` of padded lists, ``[B, S, K]`` of packed ones: float32; 0 where ``batch.where`` is False.
+    """
+    if isinstance(batch, PackedListBatch):
+        ones = jnp.ones(batch.targets.shape, jnp.float32)
+        return jnp.where(batch.where, _sum_responses(ones, batch), 0)
+    return jnp.sum(batch.response_mask & batch.where[:, :, None], axis=-1, dtype=jnp.float32)
+
+
 def unembedding(config: LanguageModelConfig, params: Params) -> Float[Array, "D V"]:
     """Returns the output matrix: the embedding transposed, if the parameters have no matrix of their own for it.
 

@@ -14,13 +14,14 @@ from jaxalign.training.objectives.distillation import (
     make_distillation_loss,
 )
 from jaxalign.training.objectives.matching import make_matching_loss
+from jaxalign.training.objectives.pairs import make_dpo_loss, make_reference_free_loss
 from jaxalign.training.objectives.policy import (
-    make_dpo_loss,
     make_ranking_loss,
     make_sft_loss,
     make_unpacked_sft_loss,
 )
 from jaxalign.training.objectives.reward import make_reward_loss, make_reward_ranking_loss, make_verdict_loss
+from jaxalign.training.objectives.unpaired import make_bco_loss, make_kto_loss, make_unpaired_loss
 from jaxalign.training.optimizers import adafactor, adamw, decay_mask
 from jaxalign.training.schedules import constant_schedule, cosine_schedule, linear_schedule
 from jaxalign.training.state import TrainState, init_state
@@ -38,18 +39,22 @@ __all__ = [
     "linear_schedule",
     "low_precision_state",
     "lower_step",
+    "make_bco_loss",
     "make_calibration_loss",
     "make_classification_loss",
     "make_distillation_loss",
     "make_dpo_loss",
     "make_eval_step",
+    "make_kto_loss",
     "make_matching_loss",
     "make_ranking_loss",
+    "make_reference_free_loss",
     "make_reward_loss",
     "make_reward_ranking_loss",
     "make_sft_loss",
     "make_train_step",
     "make_unpacked_sft_loss",
+    "make_unpaired_loss",
     "make_verdict_loss",
     "train_step_maker",
 ]

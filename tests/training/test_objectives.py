@@ -81,6 +81,56 @@ def test_other_losses_of_the_family_are_injected(params, batch, rewards):
     np.testing.assert_allclose(loss.value, np.mean(0.75 * softplus(-margins) + 0.25 * softplus(margins)), rtol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def averages(rewards, batch):
+    """log pi of each response, nats per token."""
+    lengths = np.maximum(batch.response_mask.sum(axis=2), 1)
+    return (rewards / BETA + batch.reference_logps) / lengths
+
+
+def test_losses_on_averages_with_the_likelihood_of_the_chosen_response(params, batch, packed, rewards, averages):
+    loss_fn = training.make_dpo_loss(MODEL, beta=BETA, pair_loss=losses.ipo_loss, average=True, sft_weight=0.3)
+    loss, _ = value_of(loss_fn, params, batch)
+    per_token = rewards / BETA / np.maximum(batch.response_mask.sum(axis=2), 1)
+    pairs = (0, 1, 0), (2, 2, 0)  # list, best, worst
+    gaps = [per_token[n, best] - per_token[n, worst] for n, best, worst in pairs]
+    likelihood = [averages[n, best] for n, best, _ in pairs]
+    expected = np.mean([(gap - 1 / (2 * BETA)) ** 2 - 0.3 * logp for gap, logp in zip(gaps, likelihood, strict=True)])
+    np.testing.assert_allclose(loss.value, expected, rtol=1e-5)
+    np.testing.assert_allclose(value_of(loss_fn, params, packed)[0].value, expected, rtol=1e-5)
+
+
+def test_losses_without_a_reference(params, batch, averages):
+    unknown = batch._replace(reference_logps=np.full(batch.where.shape, np.inf, np.float32))
+    simpo = functools.partial(losses.simpo_loss, margin=0.25)
+    loss, metrics = value_of(training.make_reference_free_loss(MODEL, beta=2.0, pair_loss=simpo), params, unknown)
+    gaps = averages[0, 1] - averages[0, 0], averages[2, 2] - averages[2, 0]
+    np.testing.assert_allclose(loss.value, np.mean([softplus(0.25 - 2.0 * gap) for gap in gaps]), rtol=1e-5)
+    np.testing.assert_allclose(metrics["margin"].value, 2.0 * np.mean(gaps), rtol=1e-4)
+    np.testing.assert_allclose(metrics["logp"].value, (averages[0, 1] + averages[2, 2]) / 2, rtol=1e-5)
+
+
+def test_single_responses_and_those_to_other_prompts(params, batch, rewards):
+    """Labels 1 and 0 count; 0.5 marks mismatched ones, which KTO's reference point is the mean of."""
+    marked = batch._replace(labels=np.float32([[1, 0.5, 0], [0, 0.5, 0], [1, 0.5, 0.5]]))
+    ratios, sigmoid = rewards / BETA, lambda x: 1 / (1 + np.exp(-x))
+    z = max(np.mean([ratios[0, 1], ratios[1, 1], ratios[2, 1], ratios[2, 2]]), 0)
+    good, bad = np.array([ratios[0, 0], ratios[2, 0]]), np.array([ratios[0, 2], ratios[1, 0]])
+    loss, metrics = value_of(training.make_kto_loss(MODEL, beta=BETA, undesirable_weight=0.5), params, marked)
+    expected = [*sigmoid(-BETA * (good - z)), *(0.5 * sigmoid(BETA * (bad - z)))]
+    np.testing.assert_allclose(loss.value, np.mean(expected), rtol=1e-5)
+    np.testing.assert_allclose(metrics["kl"].value, z, rtol=1e-4)
+    assert tuple(metrics["accuracy"]) == ((good > 0).sum() + (bad <= 0).sum(), 4)
+
+    loss, _ = value_of(training.make_bco_loss(MODEL, beta=BETA), params, marked)
+    shift = BETA * (good.mean() + bad.mean()) / 2
+    expected = [*softplus(shift - BETA * good), *softplus(BETA * bad - shift)]
+    np.testing.assert_allclose(loss.value, np.mean(expected), rtol=1e-5)
+
+    loss, _ = value_of(training.make_unpaired_loss(MODEL, beta=BETA), params, marked)
+    np.testing.assert_allclose(loss.value, np.mean([*sigmoid(-BETA * good), *sigmoid(BETA * bad)]), rtol=1e-5)
+
+
 @pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
 def test_a_ranking_loss_gets_implicit_rewards(params, batch, rewards, ranking_loss):
     loss, metrics = value_of(training.make_ranking_loss(MODEL, beta=BETA, ranking_loss=ranking_loss), params, batch)

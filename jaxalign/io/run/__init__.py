@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     [
         "best",
         "checkpoints",
+        "first_steps",
         "integrity",
         "loop",
         "metrics_log",

@@ -140,8 +140,9 @@ class BestKeeper:
         self._iterator, self._score = iterator, score
         self._saved = Checkpoints(directory / "best", keep=1)
         self._saved.discard_after(start)
-        scores = map(score, _evaluations(directory, start))
-        self._highest = max((value for value in scores if not math.isnan(value)), default=-math.inf)
+        self._highest, self._since, self._best_step = -math.inf, 0, 0
+        for step, evaluation in _evaluations(directory, start):
+            self._count(step, score(evaluation))
 
     def __enter__(self) -> "BestKeeper":
         return self
@@ -157,19 +158,37 @@ class BestKeeper:
           state: the state after them.
           evaluation: its metrics by name.
         """
-        score = self._score(evaluation)
-        if score > self._highest:
-            self._highest = score
+        if self._count(step, self._score(evaluation)):
             self._saved.save(step, state, self._iterator.get_state())
             # On disk before the checkpoint of this step is: a run that continues from there does not come back here.
             self._saved.wait()
 
+    def is_exhausted(self, patience: int | None) -> bool:
+        """Says whether so many evaluations in a row were no better than the best.
 
-def _evaluations(directory: pathlib.Path, last_step: int) -> list[dict[str, Any]]:
+        Args:
+          patience: how many; None for never.
+        """
+        return patience is not None and self._since >= patience
+
+    def told(self) -> str:
+        """The best evaluation in words."""
+        return f"the best score, {self._highest:.4g}, is that of step {self._best_step}, {self._since} evaluations ago"
+
+    def _count(self, step: int, score: float) -> bool:
+        """Notes an evaluation, and says whether it is the best so far. One that is no number is none."""
+        better = score > self._highest
+        self._since = 0 if better else self._since + 1
+        if better:
+            self._highest, self._best_step = score, step
+        return better
+
+
+def _evaluations(directory: pathlib.Path, last_step: int) -> list[tuple[int, dict[str, Any]]]:
     rows = read_metrics(directory) if (directory / METRICS).exists() else []
     evaluations = [
-        {name.removeprefix("eval/"): value for name, value in row.items() if name.startswith("eval/")}
+        (row["step"], {name.removeprefix("eval/"): value for name, value in row.items() if name.startswith("eval/")})
         for row in rows
         if row["step"] <= last_step
     ]
-    return [evaluation for evaluation in evaluations if evaluation]
+    return [(step, evaluation) for step, evaluation in evaluations if evaluation]

@@ -24,6 +24,7 @@ from jaxalign.training import TrainState
 from jaxalign.training.step import TrainStep
 
 EvalFn = Callable[[TrainState], Mapping[str, Ratio | float | int]]
+WatchFn = Callable[[int, Mapping[str, float]], None]
 
 _END = object()
 _fold_in = jax.jit(jax.random.fold_in)  # one dispatch per step instead of several
@@ -42,6 +43,8 @@ def fit(
     eval_fn: EvalFn | None = None,
     eval_every: int | None = None,
     best: Score | None = None,
+    patience: int | None = None,
+    watch: WatchFn | None = None,
     checkpoint_every: int | None = 1000,
     keep: int | None = 2,
     log_every: int = 1,
@@ -60,6 +63,10 @@ def fit(
       eval_fn: gives metrics of a state; they are logged as ``eval/<name>``.
       eval_every: steps between evaluations; None for one after the last step only.
       best: scores an evaluation (names without the prefix); the state with the highest score is kept in ``best/``.
+      patience: evaluations in a row without a higher score after which the run stops early; None for never. Needs
+        ``best``.
+      watch: called with the number of each step and its metrics as soon as they have arrived, in every process; for
+        instance a :class:`~jaxalign.io.run.first_steps.FirstSteps`.
       checkpoint_every: steps between checkpoints; one more is made at the end, and on SIGTERM.
       keep: how many checkpoints stay (None: all). What they will take on disk is printed at the start.
       log_every: steps between rows of ``metrics.jsonl``; steps with an evaluation and the last have theirs anyway.
@@ -72,8 +79,10 @@ def fit(
       OSError: a checkpoint or a metric could not be written; earlier checkpoints stay.
       SystemExit: with code 0, after SIGTERM and a checkpoint.
       TypeError: the iterator of ``dataset`` has no ``get_state`` and ``set_state``.
-      ValueError: the data ended early, or the checkpoint is of another state.
+      ValueError: the data ended early, or the checkpoint is of another state; ``patience`` without ``best``.
     """
+    if patience is not None and best is None:
+        raise ValueError("patience counts evaluations without a better one: pass best, what scores them, as well")
     directory = pathlib.Path(directory)
     iterator = iter(dataset)
     with contextlib.ExitStack() as stack:
@@ -81,14 +90,15 @@ def fit(
         start, state = keeper.resume(state)
         if start >= num_steps:
             return state
-        if launch.is_main():
-            num_saves = 1 if checkpoint_every is None else -(-num_steps // checkpoint_every)
-            stays = room(state, num_saves if keep is None else min(keep, num_saves), best=best is not None)
-            print(f"{name or directory.name}: {stays} in {directory}", file=sys.stderr)
         best_keeper = best and stack.enter_context(BestKeeper(directory, iterator, score=best, start=start))
+        if best_keeper and best_keeper.is_exhausted(patience):
+            return state
+        num_saves = 1 if checkpoint_every is None else -(-num_steps // checkpoint_every)
+        stays = room(state, num_saves if keep is None else min(keep, num_saves), best=best is not None)
+        _say(f"{name or directory.name}: {stays} in {directory}")
         timing = stack.enter_context(Timing())
         span = {"name": name or directory.name, "start": start, "num_steps": num_steps, "log_every": log_every}
-        log = stack.enter_context(Logbook(directory, timing=timing, **span))
+        log = stack.enter_context(Logbook(directory, timing=timing, watch=watch, **span))
         stop_requested = stack.enter_context(termination())
         try:
             for index, batch in _batches(iterator, start, num_steps, timing):
@@ -105,20 +115,28 @@ def fit(
                     log.write(evaluation)
                     if evaluates and best_keeper:
                         best_keeper.consider(done, state, evaluation)
-                if saves:
+                exhausted = evaluates and best_keeper and best_keeper.is_exhausted(patience)
+                if saves or exhausted:
                     with timing.waiting("checkpoint"):
                         keeper.save(done, state)
                 if stop and done < num_steps:
                     raise SystemExit(0)
+                if exhausted:
+                    _say(f"{span['name']}: stopped after step {done} of {num_steps}: {best_keeper.told()}")
+                    break
         except NotFiniteError as bad:
             raise keeper.rescue(state, bad) from None
         with timing.waiting("checkpoint"):
             keeper.wait()
         log.write_summary()
-        if launch.is_main():
-            for line in filter(None, (timing.report(), timing.advice())):
-                print(f"{span['name']}: {line}", file=sys.stderr)
+        for line in filter(None, (timing.report(), timing.advice())):
+            _say(f"{span['name']}: {line}")
     return state
+
+
+def _say(line: str) -> None:
+    if launch.is_main():
+        print(line, file=sys.stderr)
 
 
 def _due(done: int, every: int | None, num_steps: int) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 
@@ -43,13 +43,23 @@ class Logbook(contextlib.ExitStack):
       num_steps: the last step.
       log_every: steps between rows of ``metrics.jsonl``.
       timing: told when a step has finished.
+      watch: called with the number of a step and its metrics; None for nothing.
     """
 
     def __init__(
-        self, directory: pathlib.Path, *, name: str, start: int, num_steps: int, log_every: int, timing: Timing
+        self,
+        directory: pathlib.Path,
+        *,
+        name: str,
+        start: int,
+        num_steps: int,
+        log_every: int,
+        timing: Timing,
+        watch: Callable[[int, Mapping[str, float]], None] | None = None,
     ):
         super().__init__()
         self._directory, self._num_steps, self._log_every, self._timing = directory, num_steps, log_every, timing
+        self._watch = watch or (lambda step, values: None)
         self._running: tuple[int, Mapping[str, Ratio]] | None = None
         self._step, self._values, self._tokens = start, {}, 0.0
         main = launch.is_main()
@@ -90,6 +100,7 @@ class Logbook(contextlib.ExitStack):
         tokens = float(metrics["tokens"].numerator) if "tokens" in metrics else 0.0
         self._tokens += tokens
         self._progress.update(self._step, self._values, tokens)
+        self._watch(self._step, self._values)
 
     def write(self, evaluation: Mapping[str, float]):
         """Writes the row of the step that was fetched.

@@ -1,18 +1,13 @@
-"""Losses of language models: supervised fine-tuning, DPO and ranking losses (LiPO)."""
+"""Losses of language models: supervised fine-tuning, and ranking losses (LiPO)."""
 
 import functools
 from collections.abc import Callable
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
-
-from jaxalign import losses, metrics, models, numerics
-from jaxalign.data.batches.counts import count_tokens, padding_share, real_tokens
+from jaxalign import losses, models, numerics
+from jaxalign.data.batches.counts import count_tokens, real_tokens
 from jaxalign.numerics import Ratio
-from jaxalign.typing import ListBatch, LossFn, Metrics, PackedListBatch, Params, TokenBatch
-
-PairLossFn = Callable[..., Ratio]
-"""A loss of the DPO family, for instance :func:`jaxalign.losses.dpo_loss` or a partial of another one."""
+from jaxalign.training.objectives.pairs import reward_metrics
+from jaxalign.typing import ListBatch, LossFn, Metrics, Params, TokenBatch
 
 RankingLossFn = Callable[..., Ratio]
 """A ranking loss, for instance :func:`jaxalign.losses.lambda_loss` or a partial of another one."""
@@ -53,31 +48,6 @@ def make_unpacked_sft_loss(model) -> LossFn:
       other.
     """
     return functools.partial(_unpacked_sft_loss, model)
-
-
-def make_dpo_loss(model, *, beta: float, pair_loss: PairLossFn = losses.dpo_loss) -> LossFn:
-    r"""Makes DPO's loss on the best and the worst response of each list; a pair is a list of two.
-
-    .. math:: -\log \sigma\left(\beta \log \frac{\pi(y_w \mid x)}{\pi_\mathrm{ref}(y_w \mid x)}
-      - \beta \log \frac{\pi(y_l \mid x)}{\pi_\mathrm{ref}(y_l \mid x)}\right)
-
-    Lists whose best and worst labels are equal have no pair and do not count.
-
-    Args:
-      model: a language model.
-      beta: reward of a nat, above 0.
-      pair_loss: a loss of the DPO family, called with the log-probabilities ``[...]`` of chosen and rejected responses
-        under the policy, then under the reference, and ``beta``, ``where`` and ``reduce_fn``. Others are bound first:
-        ``functools.partial(losses.dpo_loss, label_smoothing=0.1)``.
-
-    Returns:
-      ``loss_fn(params, batch, key) -> (loss, metrics)``; ``key`` is not used. ``batch`` is a
-      :class:`~jaxalign.typing.ListBatch` or :class:`~jaxalign.typing.PackedListBatch` with ``reference_logps``. Metrics
-      are those of :func:`make_ranking_loss`.
-
-    Source: Direct Preference Optimization (arXiv 2305.18290), equation 7.
-    """
-    return functools.partial(_dpo_loss, model, beta, pair_loss)
 
 
 def make_ranking_loss(model, *, beta: float, ranking_loss: RankingLossFn = losses.lambda_loss) -> LossFn:
@@ -128,40 +98,8 @@ def _row_loss(model, params: Params, batch: TokenBatch, **arguments) -> tuple[Ra
     return loss, {"tokens": count_tokens(batch)}
 
 
-def _dpo_loss(model, beta: float, pair_loss: PairLossFn, params: Params, batch, key) -> tuple[Ratio, Metrics]:
-    policy_logps = models.response_logps(model, params, batch)
-    best, worst, unequal = _best_and_worst(batch)
-    logps = (_pick(x, places) for x in (policy_logps, batch.reference_logps) for places in (best, worst))
-    loss = pair_loss(*logps, beta=beta, where=unequal, reduce_fn=numerics.ratio)
-    return loss, _metrics(beta, policy_logps, batch)
-
-
 def _ranking_loss(model, beta: float, ranking_loss: RankingLossFn, params: Params, batch, key) -> tuple[Ratio, Metrics]:
     policy_logps = models.response_logps(model, params, batch)
     rewards = beta * (policy_logps - batch.reference_logps)
     loss = ranking_loss(rewards, batch.labels, where=batch.where, key=key, reduce_fn=numerics.ratio)
-    return loss, _metrics(beta, policy_logps, batch)
-
-
-def _metrics(beta: float, policy_logps: Float[Array, "*lists K"], batch: ListBatch | PackedListBatch) -> Metrics:
-    rewards = beta * (policy_logps - batch.reference_logps)
-    best, worst, unequal = _best_and_worst(batch)
-    return {
-        "accuracy": metrics.pairwise_accuracy_metric(rewards, batch.labels, where=batch.where),
-        "margin": numerics.ratio(_pick(rewards, best) - _pick(rewards, worst), where=unequal),
-        "log_ratio": numerics.ratio(policy_logps - batch.reference_logps, where=batch.where),
-        "tokens": count_tokens(batch),
-        "padding": padding_share(batch),
-    }
-
-
-def _best_and_worst(batch: ListBatch | PackedListBatch) -> tuple[Array, Array, Array]:
-    """The places ``[...]`` of the highest and the lowest label of each list, and whether these differ."""
-    best = jnp.argmax(jnp.where(batch.where, batch.labels, -1), axis=-1)
-    worst = jnp.argmin(jnp.where(batch.where, batch.labels, 2), axis=-1)
-    return best, worst, _pick(batch.labels, best) > _pick(batch.labels, worst)
-
-
-def _pick(values: Array, places: Int[Array, "*lists"]) -> Array:
-    """What stands at ``places [...]`` of values ``[..., K]``."""
-    return jnp.take_along_axis(values, places[..., None], axis=-1)[..., 0]
+    return loss, reward_metrics(beta, policy_logps, batch)

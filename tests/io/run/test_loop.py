@@ -185,3 +185,36 @@ def test_a_run_may_go_on_on_another_mesh(tmp_path):
         [loss for _, loss in column(tmp_path / "one", "loss")],
         rtol=1e-5,
     )
+
+
+def test_a_run_stops_when_evaluations_no_longer_rise(tmp_path, capsys):
+    scores = {2: 0.5, 4: 0.9, 6: 0.7, 8: 0.8, 10: 1.0}
+
+    def run(num_steps=10):
+        return fit(
+            tmp_path,
+            range(1, 11),
+            num_steps=num_steps,
+            eval_fn=lambda state: {"score": scores[int(state.step)]},
+            eval_every=2,
+            best=lambda evaluation: evaluation["score"],
+            patience=2,
+        )
+
+    run(6)  # a break after the first evaluation that is no better
+    state = run()
+    assert int(state.step) == 8  # the second one
+    assert (
+        "stopped after step 8 of 10: the best score, 0.9, is that of step 4, 2 evaluations ago"
+        in capsys.readouterr().err
+    )
+    assert float(checkpoints.load_params(tmp_path / "best")["w"]) == -(1 + 2 + 3 + 4)
+    assert int(run().step) == 8 and len(read_metrics(tmp_path)) == 8  # and it stays stopped
+    with pytest.raises(ValueError, match="pass best"):
+        fit(tmp_path / "other", [1], patience=1)
+
+
+def test_each_step_is_watched_as_its_metrics_arrive(tmp_path):
+    seen = []
+    fit(tmp_path, [1, 2, 3], watch=lambda step, values: seen.append((step, values["loss"])))
+    assert seen == [(1, 0), (2, -2), (3, -9)]
