@@ -86,6 +86,10 @@ class Stopped(contextlib.AbstractContextManager):
     def __call__(self) -> bool:
         return self._is
 
+    def forget(self) -> None:
+        """Begins anew, for the next answer."""
+        self._is = False
+
     def __enter__(self) -> "Stopped":
         self._before = signal.signal(signal.SIGINT, lambda *_: setattr(self, "_is", True))
         return self
@@ -95,10 +99,11 @@ class Stopped(contextlib.AbstractContextManager):
 
 
 def _ask(speakers: list[Speaker], question: str, dials: Dials, turn: int) -> None:
-    for speaker in speakers:
-        if len(speakers) > 1:
-            print(f"[{speaker.name}]")
-        with Stopped() as stopped:
+    with Stopped() as stopped:
+        for speaker in speakers:
+            stopped.forget()
+            if len(speakers) > 1:
+                print(f"[{speaker.name}]")
             try:
                 for piece in speaker.answer(question, dials, turn, stopped):
                     print(_shown(piece), end="", flush=True)
