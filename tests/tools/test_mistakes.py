@@ -27,6 +27,8 @@ MISTAKES = [
     *(("score", f"T/{model} T/rows.jsonl T/out", words) for model, words in MODELS.items()),
     ("sample", "T/nothing T/rows.jsonl T/out", "does not exist; pass a model's or a hub id"),
     ("sample", "T/empty T/rows.jsonl T/out", "expected tokenizer.json or a SentencePiece tokenizer.model in T/empty"),
+    ("chat", "T/nothing", "does not exist; pass a model's or a hub id"),
+    ("chat", "T/nothing --temperature -1", "--temperature: expected at least 0, got -1"),
     ("export_hf", "T/nothing T/out", "no model.json beside T/nothing"),
     ("export_hf", "T/text.txt T/out", "no model.json beside T/text.txt"),
     ("predict_protein", "T/x.pdb --model T/nothing", "T/nothing/protein.json is missing; pass the folder 'model'"),

@@ -174,9 +174,10 @@ def value_of(row: Mapping, column: str) -> Any:
 
 
 def number_of(value: Any, field: str) -> float:
-    """A number, or what a text spells where a format has only texts; ValueError, naming the field, for others."""
+    """A number, or what a text spells where a format has only texts, true as 1; ValueError for others."""
     try:
-        number = math.nan if value is None else float(value)
+        known = {"true": 1.0, "false": 0.0}.get(str(value).strip().lower(), value)
+        number = math.nan if known is None else float(known)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):

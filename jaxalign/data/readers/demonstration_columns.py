@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from jaxalign.data.readers.columns import names_of, tools_of, value_of
+from jaxalign.data.readers.columns import names_of, number_of, tools_of, value_of
 from jaxalign.data.readers.conversations import split_answers
 from jaxalign.data.records.record import PreferenceRecord, answer_of, chat_messages
 
@@ -123,7 +123,6 @@ def _record(columns: Any, row: Mapping, label: float) -> PreferenceRecord:
 
 
 def _truth(value: Any, column: str) -> float:
-    spelt = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
-    if (known := str(value).strip().lower()) not in spelt:
+    if (number := number_of(value, column)) not in (0, 1):
         raise ValueError(f"{column}: expected true or false, or 1 or 0, got {value!r}")
-    return spelt[known]
+    return number

@@ -25,6 +25,7 @@ SHOWN = {
     "numbers": "lists of numbers",
     "conversations": "lists of lists of messages",
     "objects": "lists of objects",
+    "fields": "objects of lists",
     "empty": "no values",
     "other": "values of another form",
 }
@@ -43,12 +44,12 @@ def form_of(values: Iterable[Any]) -> str:
 def label_form(values: Iterable[Any]) -> str:
     """``"boolean"``, ``"number"`` or ``"other"``, of values that tell how good a response is; texts may spell them."""
     given = [value for value in values if value is not None]
-    if any(isinstance(value, bool) or str(value).lower() in ("true", "false") for value in given):
-        return "boolean"
     try:
-        return "number" if [number_of(value, "label") for value in given] else "other"
+        numbers = [number_of(value, "label") for value in given]
     except ValueError:
         return "other"
+    spelt = any(str(value).strip().lower() in ("true", "false") for value in given)
+    return "boolean" if spelt else "number" if numbers else "empty"
 
 
 def columns_of(rows: Sequence[Mapping]) -> dict[str, str]:
@@ -67,8 +68,14 @@ def _form(value: Any) -> str:
     if isinstance(value, str):
         return "transcript" if _TRANSCRIPT.match(value) else "text"
     if isinstance(value, Mapping):
-        return _message_form(value)
+        return "fields" if is_fields(value) else _message_form(value)
     return _list_form(value) if isinstance(value, list | tuple) else "other"
+
+
+def is_fields(value: Mapping) -> bool:
+    """Says whether an object of lists is a list of objects, field by field, as ``datasets`` and TFDS store these."""
+    lists = [each for each in value.values() if isinstance(each, list | tuple)]
+    return bool(lists) and len(lists) == len(value) and len({len(each) for each in lists}) == 1
 
 
 def _message_form(value: Mapping) -> str:

@@ -3,6 +3,7 @@
 A rule gives None where columns that it needs are missing, and raises ValueError where they are not what they seem.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,15 @@ from jaxalign.data.readers import forms
 from jaxalign.data.readers.columns import ListColumns, PairColumns, RankColumns, ResponseColumns, number_of
 from jaxalign.data.readers.demonstration_columns import ConversationColumns, DemonstrationColumns, UnpairedColumns
 from jaxalign.data.readers.roles import Table, name_them
-from jaxalign.data.readers.row_steps import Fields, JoinedPrompt, Prepared, ShareGptRoles, SystemTurn, prepared
+from jaxalign.data.readers.row_steps import (
+    Fields,
+    JoinedPrompt,
+    Prepared,
+    SharedBeginning,
+    ShareGptRoles,
+    SystemTurn,
+    prepared,
+)
 from jaxalign.data.readers.score_columns import ScoreColumns, score_of
 from jaxalign.data.readers.transcripts import TranscriptColumns
 
@@ -40,17 +49,18 @@ def pairs(table: Table) -> Fit | None:
     form, ids = table.form("chosen"), {"id": table.optional("id")}
     if form == "transcript":
         return Fit("transcripts", "preferences", TranscriptColumns(**columns, **ids), columns | ids)
-    whole = form in forms.CHATS and any(len(row.get(columns["chosen"]) or ()) > 1 for row in table.head)
-    prompt = table.optional("prompt")
-    if prompt is None and not whole and form not in forms.TEXTS:
-        prompt = table.optional("messages")
+    if table.has("prompt"):
+        prompt, prompt_form = table.column("prompt"), table.form("prompt")
+    elif form == "text":
+        return _continued(table, columns, ids)
+    elif form in forms.MESSAGE and table.has("messages"):
+        prompt, prompt_form = table.column("messages"), table.form("messages")
+    else:
+        prompt, prompt_form = None, None
+    whole = any(isinstance(row.get(columns["chosen"]), list) and len(row[columns["chosen"]]) > 1 for row in table.head)
     if prompt is None and not whole:
-        raise ValueError(
-            f"{', '.join(columns.values())}: {forms.SHOWN[form]} without their prompt; there are the columns "
-            f"{', '.join(table.forms)}; {name_them()}"
-        )
+        raise ValueError(_no_prompt(table, columns))
     columns = {"prompt": prompt} | columns
-    prompt_form = None if prompt is None else table.forms[prompt]
     if prompt_form == "transcript" and form == "text":
         return Fit("transcripts", "preferences", TranscriptColumns(**columns, **ids), columns | ids)
     if whole and prompt_form not in forms.CHATS:
@@ -59,6 +69,27 @@ def pairs(table: Table) -> Fit | None:
         name = "pairs" if form in forms.TEXTS and prompt_form in forms.TEXTS else "conversational pairs"
     row_fn, more, notes = _prepared(table, PairColumns(**columns, **ids), columns)
     return Fit(name, "preferences", row_fn, columns | more | ids, notes=notes)
+
+
+def _continued(table: Table, columns: dict[str, str], ids: dict) -> Fit:
+    """Pairs of texts without a prompt, which is what both begin with, if most of them begin alike."""
+    step, alike = SharedBeginning("the prompt", **columns), 0
+    for row in table.head:
+        with contextlib.suppress(ValueError):
+            alike += bool(step(row))
+    if 2 * alike <= len(table.head):
+        raise ValueError(_no_prompt(table, columns))
+    row_fn = Prepared(PairColumns("the prompt", **columns, **ids), (step,))
+    note = "the prompt is what both begin with, up to the last blank"
+    return Fit("implicit-prompt pairs", "preferences", row_fn, columns | ids, notes=(note,))
+
+
+def _no_prompt(table: Table, columns: dict[str, str]) -> str:
+    what = forms.SHOWN[table.form("chosen")]
+    return (
+        f"{', '.join(columns.values())}: {what} without their prompt; there are the columns {', '.join(table.forms)}; "
+        f"{name_them()}"
+    )
 
 
 def lists(table: Table) -> Fit | None:
@@ -73,9 +104,8 @@ def lists(table: Table) -> Fit | None:
     columns = {role: table.column(role) for role in ("prompt", "responses", *judged)}
     if len(judged) > 1:
         named = ", ".join(columns[role] for role in judged)
-        raise ValueError(
-            f"{named}: each may be what judges the responses; {name_them(**{judged[0]: columns[judged[0]]})}"
-        )
+        example = name_them(**{judged[0]: columns[judged[0]]})
+        raise ValueError(f"{named}: each may be what judges the responses; {example}")
     return _judged_lists(table, judged[0], columns, columns)
 
 
@@ -124,7 +154,9 @@ PREFERENCES = pairs, lists, responses
 DEMONSTRATIONS = demonstrations, conversations
 
 
-def _prepared(table: Table, row_fn: Any, columns: Mapping[str, str | None], first: str = "prompt"):
+def _prepared(
+    table: Table, row_fn: Any, columns: Mapping[str, str | None], first: str = "prompt"
+) -> tuple[Any, dict[str, str], tuple[str, ...]]:
     """The row_fn after the steps that the forms of its columns need, the columns that these use, and notes on them."""
     steps, used, notes = [], {}, ()
     named = [column for column in columns.values() if column is not None]
@@ -143,7 +175,8 @@ def _prepared(table: Table, row_fn: Any, columns: Mapping[str, str | None], firs
 def _objects(table: Table) -> Fit | None:
     """Lists of objects that have a response and what judges it, as UltraFeedback's completions do."""
     column = table.column("responses")
-    fields = {name for row in table.head for each in row.get(column) or () for name in each}
+    objects = [each for row in table.head for each in row.get(column) or () if isinstance(each, Mapping)]
+    fields = {name for each in objects for name in each}
     response = next((name for name in RESPONSE_FIELDS if name in fields), None)
     judge = next((name for name in (*SCORE_FIELDS, *RANK_FIELDS) if name in fields), None)
     if response is None or judge is None:
@@ -157,7 +190,10 @@ def _objects(table: Table) -> Fit | None:
     return fit._replace(notes=(note, *fit.notes))
 
 
-def _judged_lists(table, role: str, columns, used, steps=()) -> Fit:
+def _judged_lists(
+    table: Table, role: str, columns: Mapping[str, str], used: Mapping[str, str], steps: tuple = ()
+) -> Fit:
+    """The layout of lists that the column of one role judges, read after some steps."""
     ids = {"id": table.optional("id")}
     notes = ()
     if role == "scores":
@@ -169,10 +205,10 @@ def _judged_lists(table, role: str, columns, used, steps=()) -> Fit:
     elif role == "ranks":
         row_fn, name = RankColumns(**columns, **ids), "ranked lists"
     else:
-        outside = [each for row in table.head for each in row.get(columns["labels"]) or () if not 0 <= each <= 1]
+        outside = [each for row in table.head for each in _scores(row, columns["labels"], steps) if not 0 <= each <= 1]
         if outside:
             raise ValueError(
-                f"{columns['labels']}: expected numbers in [0, 1], got {outside[0]!r}; name the column as scores if "
+                f"{columns['labels']}: expected numbers in [0, 1], got {outside[0]:g}; name the column as scores if "
                 "higher is better, or as ranks if 1 is the best"
             )
         row_fn, name = ListColumns(**columns, **ids), "labelled lists"
@@ -195,9 +231,8 @@ def _label_facts(rows: Iterable[Mapping], label: str, keys: Iterable[str | None]
     values, repeated = set(), set()
     met = {key: set() for key in keys if key is not None}
     for row in rows:
-        value = str(row.get(label)).strip().lower()
         try:
-            values.add(float(value == "true") if value in ("true", "false") else number_of(value, label))
+            values.add(number_of(row.get(label), label))
         except ValueError:
             continue
         for key, before in met.items():

@@ -1,7 +1,8 @@
 """Recognises the layout of a data set from its columns, and says what it saw: which reader fits, without being told."""
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from jaxalign.data.readers import forms, layout_rules, roles, row_steps
@@ -11,7 +12,8 @@ HEAD = 100
 LAYOUTS = {
     "pairs": "prompt, chosen, rejected: texts",
     "conversational pairs": "prompt, chosen, rejected: messages",
-    "implicit-prompt pairs": "chosen, rejected: whole conversations that differ in their last message",
+    "implicit-prompt pairs": "chosen, rejected: whole conversations that differ in their last message, or texts that "
+    "begin alike",
     "transcripts": "chosen, rejected: texts of 'Human:' and 'Assistant:', or a prompt that ends with 'Assistant:' and "
     "two answers",
     "unpaired": "prompt, completion, label: true or false",
@@ -64,10 +66,9 @@ def recognise(rows: Iterable[Mapping]) -> Layout:
     Raises:
       ValueError: if no layout fits, or several do; lists the columns, the layouts, and the remedy.
     """
-    head, rows = _begun(rows)
-    columns = forms.columns_of(head)
-    table = roles.Table(head, rows, columns, roles.found_roles(head, columns))
-    return _layout(table, _fit(table))
+    table, steps = _table(rows)
+    table.roles = roles.found_roles(table.head, table.forms)
+    return _layout(table, _fit(table), steps)
 
 
 def named_layout(columns: Mapping[str, str], rows: Iterable[Mapping]) -> Layout:
@@ -90,33 +91,40 @@ def named_layout(columns: Mapping[str, str], rows: Iterable[Mapping]) -> Layout:
       ValueError: for an unknown role, a column that is missing or has values of another form, or roles that make no
         layout.
     """
-    steps = tuple(dict.fromkeys(step for name in columns.values() if (step := _field(name, columns.values()))))
-    head, rows = _begun(row_steps.prepared(row, steps) for row in rows)
-    seen = forms.columns_of(head)
-    table = roles.Table(head, rows, seen, roles.named_roles(columns, head, seen))
+    table, steps = _table(rows, columns.values())
+    table.roles = roles.named_roles(columns, table.head, table.forms)
     fit = _fit(table)
     if unused := [role for role in table.roles if role not in fit.used]:
         raise ValueError(
             f"{', '.join(unused)}: not a role of {fit.name}, whose columns are {LAYOUTS[fit.name]}; leave it out"
         )
-    layout = _layout(table, fit)
-    return layout._replace(row_fn=row_steps.Prepared(layout.row_fn, steps)) if steps else layout
+    return _layout(table, fit, steps)
 
 
-def _field(column: str, columns: Iterable[str]) -> row_steps.Fields | None:
-    """The step that makes a column of the fields of objects, such as ``completions.response``."""
-    whole, dot, _ = column.partition(".")
-    if not dot:
-        return None
-    return row_steps.Fields(whole, tuple(name[len(whole) + 1 :] for name in columns if name.startswith(f"{whole}.")))
-
-
-def _begun(rows: Iterable[Mapping]) -> tuple[list[Mapping], Iterable[Mapping]]:
+def _table(rows: Iterable[Mapping], named: Collection[str] = ()) -> tuple[roles.Table, tuple]:
+    """The rows after the steps that give lists of objects and columns of named fields; and these steps."""
     left = iter(rows)
     head = list(itertools.islice(left, HEAD))
     if not head:
         raise ValueError("expected rows, got none; see whether the file is the right one")
-    return head, itertools.chain(head, left)
+    found = forms.columns_of(head)
+    steps = tuple(row_steps.Objects(column) for column, form in found.items() if form == "fields")
+    dotted = [name for name in named if "." in name and name not in found]
+    wholes = dict.fromkeys(name.partition(".")[0] for name in dotted)
+    steps += tuple(_fields(whole, dotted) for whole in wholes if found.get(whole) in ("objects", "fields"))
+    head = list(_good(head, steps))
+    return roles.Table(head, itertools.chain(head, _good(left, steps)), forms.columns_of(head), {}), steps
+
+
+def _fields(whole: str, dotted: list[str]) -> row_steps.Fields:
+    return row_steps.Fields(whole, tuple(name[len(whole) + 1 :] for name in dotted if name.startswith(f"{whole}.")))
+
+
+def _good(rows: Iterable[Mapping], steps: tuple) -> Iterator[Mapping]:
+    """The rows after the steps, without those that have not the form for it: the reader names these."""
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            yield row_steps.prepared(row, steps)
 
 
 def _fit(table: roles.Table) -> layout_rules.Fit:
@@ -128,13 +136,14 @@ def _fit(table: roles.Table) -> layout_rules.Fit:
     return fits[0]
 
 
-def _layout(table: roles.Table, fit: layout_rules.Fit) -> Layout:
+def _layout(table: roles.Table, fit: layout_rules.Fit, steps: tuple) -> Layout:
     used = {role: column for role, column in fit.used.items() if column is not None}
     seen = {role: forms.SHOWN[roles.form_in(table.head, column, role)] for role, column in used.items()}
     shown = ", ".join(f"{role} is {column!r} ({seen[role]})" for role, column in used.items())
     unused = [column for column in table.forms if column not in used.values()]
     notes = [*fit.notes, *([f"not used: {', '.join(unused)}"] if unused else [])]
-    return Layout(fit.name, fit.kind, fit.row_fn, fit.group_by_id, "; ".join([f"{fit.name}: {shown}", *notes]))
+    row_fn = row_steps.Prepared(fit.row_fn, steps) if steps else fit.row_fn
+    return Layout(fit.name, fit.kind, row_fn, fit.group_by_id, "; ".join([f"{fit.name}: {shown}", *notes]))
 
 
 def _unclear(table: roles.Table, names: list[str]) -> str:

@@ -33,7 +33,7 @@ ROLES = {
     "id": Role(("prompt_id", "question_id", "list_id", "id"), ("text", "number")),
     "messages": Role(("messages", "conversations", "conversation"), CHATS),
     "system": Role(("system", "system_prompt"), ("text", "empty")),
-    "context": Role(("input", "context"), ("text", "empty")),
+    "context": Role(("input",), ("text", "empty")),
 }
 """``context`` is what an instruction is to be applied to, Alpaca's ``input``; ``system`` a system message's text."""
 
@@ -91,6 +91,8 @@ def found_roles(head: Sequence[Mapping], columns: Mapping[str, str]) -> dict[str
         for role, (names, allowed) in ROLES.items()
     }
     found["id"] = found["id"][:1]
+    if found["prompt"] != ("instruction",):
+        found["prompt"], found["context"] = found["prompt"] or found["context"], ()
     return {role: names for role, names in found.items() if names}
 
 

@@ -4,10 +4,13 @@ A step takes a row and gives one with other or more columns; :class:`Prepared` d
 """
 
 import dataclasses
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jaxalign.data.readers.columns import value_of
+from jaxalign.data.readers.forms import is_fields
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
@@ -52,6 +55,50 @@ class Fields:
         if not isinstance(objects, list | tuple) or not all(isinstance(each, Mapping) for each in objects):
             raise ValueError(f"{self.column}: expected a list of objects, got {objects!r}")
         return {**row, **{f"{self.column}.{field}": [each.get(field) for each in objects] for field in self.fields}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """A list of objects that is stored as an object of lists, one for each field, as the list that it is.
+
+    Attributes:
+      column: the column of the objects of lists.
+    """
+
+    column: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        value = row.get(self.column)
+        if not isinstance(value, Mapping) or not is_fields(value):
+            return row
+        return {**row, self.column: [dict(zip(value, each, strict=True)) for each in zip(*value.values(), strict=True)]}
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedBeginning:
+    """What both texts of a pair begin with, up to the last blank before they differ, as the prompt that they continue.
+
+    Attributes:
+      prompt: the name of the column that is made.
+      chosen: the column of the better text; what follows the prompt stays there, its blank too.
+      rejected: the column of the other one.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        texts = [value_of(row, column) for column in (self.chosen, self.rejected)]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{self.chosen}, {self.rejected}: expected texts, got {texts!r}")
+        shared = os.path.commonprefix(texts)
+        if any(text[len(shared) : len(shared) + 1].strip() for text in texts):
+            shared = re.sub(r"\S*\Z", "", shared)
+        if not (shared := shared.rstrip()):
+            raise ValueError(f"{self.chosen}, {self.rejected}: expected texts that begin with the same prompt")
+        ends = {column: text[len(shared) :] for column, text in zip((self.chosen, self.rejected), texts, strict=True)}
+        return {**row, self.prompt: shared, **ends}
 
 
 @dataclasses.dataclass(frozen=True)

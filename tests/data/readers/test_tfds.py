@@ -52,6 +52,23 @@ def test_reads_a_part(data_dir):
     )
 
 
+def test_the_only_split_need_not_be_named(data_dir, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(data_dir))
+    source, layout = data.read_any("tfds:toy_preferences")
+    assert layout.name == "labelled lists" and len(source.records) == 5
+    assert len(data.plain_rows("tfds:toy_preferences", split="train[:2]")) == 2
+
+
+def test_one_of_several_splits_must_be_named(monkeypatch):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds, "data_source", lambda name, split, data_dir: {"train": [], "test": []})
+    with pytest.raises(ValueError, match="toy: expected a split, one of train, test, got none; name one of them"):
+        data.plain_rows("tfds:toy")
+
+
 def test_names_a_bad_row(data_dir):
     with pytest.raises(ValueError, match="toy_preferences train, row 1: ranks: no such column"):
         data.read_tfds("toy_preferences", data.RankColumns(), split="train", data_dir=data_dir)
