@@ -25,7 +25,7 @@ import pathlib
 
 import jax
 
-from experiments.align import check, figures, learning, reading, reporting, scoring, start
+from experiments.align import check, figures, learning, reading, reporting, scoring, start, writing
 from experiments.align.methods import METHODS
 from experiments.align.plan import Plan, make_plan
 from experiments.align.settings import Config
@@ -41,7 +41,7 @@ from jaxalign.typing import Params
 
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT}
-MAY_DIFFER = ("output", "check", "eval_only", "samples", "sample_tokens", "merge")
+MAY_DIFFER = ("output", "check", "eval_only", "samples", "sample_tokens", "merge", "judge")
 
 
 def main(config: Config) -> dict[str, float]:
@@ -51,6 +51,8 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError("expected --model DIR or a hub id: the model to align or to score")
     if config.eval_only:
         return scoring.score(run, config)
+    if config.judge and config.loss == "reward":
+        raise ValueError("--judge compares responses, and --loss reward trains a model that writes none; leave it out")
     tokenizer = start.load_tokenizer(config)
     records = reading.read(config, METHODS[config.loss])
     start.check_prompts(config, tokenizer, records.train)
@@ -97,7 +99,11 @@ def align(
         return plan, {}
     score_fn = figures.rewards if method.reads == "rewards" else figures.logps
     scored = {"start": score_fn(policy, encoded.test), "aligned": score_fn(aligned, encoded.test)}
-    return plan, figures.rows_of(method, records.test, encoded.test, scored, test_logps)
+    table = figures.rows_of(method, records.test, encoded.test, scored, test_logps)
+    if config.judge:
+        said = writing.judged(config, records.test, tokenizer, policy, aligned)
+        table = {name: {**row, **said.get(name, {})} for name, row in table.items()}
+    return plan, table
 
 
 def export(config: Config, plan: Plan, trained: Params, aligned: Policy, tokenizer: HfTokenizer) -> None:

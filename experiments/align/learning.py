@@ -10,15 +10,15 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from experiments.align import findings, start
+from experiments.align import findings
 from experiments.align.methods import METHODS
 from experiments.align.plan import Plan, make_batches
 from experiments.align.settings import Config
+from experiments.align.writing import Writer
 from experiments.common import machines
 from experiments.common.task import Policy
-from jaxalign import sampling, sharding, training
-from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord, encode_lists
-from jaxalign.data.text.comparisons import render_context
+from jaxalign import sharding, training
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.files import write_json
 from jaxalign.io.cluster import launch
 from jaxalign.io.run import first_steps, loop
@@ -118,39 +118,6 @@ class Evaluation:
             path = self._directory / "samples" / f"{step}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, said)
-
-
-class Writer:
-    """Writes the likeliest response to a few prompts."""
-
-    def __init__(self, config: Config, records: list[PreferenceRecord], tokenizer: HfTokenizer):
-        self._config, self._tokenizer = config, tokenizer
-        self._prompts = [render_context(record.prompt) for record in records]
-        limits = {"max_prompt": config.reading.limits[0], "max_response": config.reading.limits[1]}
-        lists = encode_lists([record.unanswered() for record in records], tokenizer, **limits)
-        width = -(-start.longest(lists)[0] // start.ROUND) * start.ROUND
-        self._tokens = np.full((len(lists), width), lists.pad_id, np.int32)
-        self._mask = np.zeros(self._tokens.shape, bool)
-        for row in range(len(lists)):
-            ids = lists.prompt(row)
-            self._tokens[row, : len(ids)], self._mask[row, : len(ids)] = ids, True
-
-    def __call__(self, policy: Policy) -> list[dict[str, str]]:
-        """Each prompt with the response to it."""
-        samples = sampling.generate(
-            policy.model,
-            policy.params,
-            self._tokens,
-            self._mask,
-            jax.random.key(0),
-            num_samples=1,
-            max_new_tokens=self._config.sample_tokens,
-            eos_id=self._tokenizer.end_ids,
-            rule=sampling.greedy,
-        )
-        rows = jax.device_get((samples.tokens[:, 0], samples.mask[:, 0]))
-        texts = [self._tokenizer.decode(tokens[mask]) for tokens, mask in zip(*rows, strict=True)]
-        return [{"prompt": prompt, "response": text} for prompt, text in zip(self._prompts, texts, strict=True)]
 
 
 def read_samples(directory: pathlib.Path) -> dict[int, list[dict[str, str]]]:

@@ -149,12 +149,17 @@ def test_examples_and_an_early_end(model, files, tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
-def test_a_reward_model_is_trained_and_scored(model, files, tmp_path):
+def test_a_reward_model_is_trained_scored_and_judges(finished, model, files, tmp_path):
     path = files["conversational pairs"]
     config = config_of(model, path, "reward", tmp_path / "run", steps=6, accumulate=2)
     figures = align.main(config)
     assert figures["aligned/pairwise accuracy"] > figures["start/pairwise accuracy"]
     trained = str(config.output / "hf")
+    with pytest.raises(ValueError, match="expected a reward model"):
+        align.main(dataclasses.replace(finished[0], judge=config.model))
+    judged = align.main(dataclasses.replace(finished[0], judge=trained))
+    assert 0 <= judged["aligned/win rate"] <= 1 and judged["start/characters"] > 0
+    assert {name: value for name, value in judged.items() if name in finished[1]} == finished[1]
     reading = Data(test=(path,), limits=LIMITS)
     scored = align.main(Config(model=trained, reading=reading, eval_only=True, output=tmp_path / "scored"))
     assert scored[f"figures/{trained}/pairwise accuracy"] > 0.5

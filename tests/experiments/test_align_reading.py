@@ -90,6 +90,8 @@ def test_records_become_what_a_loss_takes(model, files):
     records, lists, _ = encoded(config_of(model, files["ranked lists"], "kto"))
     assert {record.labels for record in records.train} == {(1.0, 0.5), (0.0, 0.5)}
     assert len(records.train) == 2 * 18
+    ends = encoded(config_of(model, files["labelled lists"], "dpo", responses=2))[0].train
+    assert {record.labels for record in ends} == {(0.9, 0.1)}
     best = encoded(config_of(model, files["scored lists"], "sft"))[0]
     assert all(record.responses[0].startswith(align_files.GOOD) for record in best.train)
     with pytest.raises(ValueError, match="--loss dpo compares responses to one prompt, and the data are single"):
