@@ -27,7 +27,7 @@ import jax
 
 from experiments.align import check, figures, learning, reading, reporting, scoring, start, writing
 from experiments.align.methods import METHODS
-from experiments.align.plan import Plan, make_plan
+from experiments.align.plan import Plan, make_plan, make_trainee
 from experiments.align.settings import Config
 from experiments.common import machines, origin, report, stages
 from experiments.common.fields import flattened
@@ -88,9 +88,10 @@ def align(
     """Trains and exports; returns what was done, and the table of held-out figures."""
     method, directory = METHODS[config.loss], config.output / config.loss
     plan_key, train_key = jax.random.split(jax.random.key(config.seed))
-    policy = start.load_start(config)
+    trainee, trained = make_trainee(config, start.load_start(config), plan_key)
+    policy = trainee.begun(trained)
     logps, test_logps = (start.reference_logps(config, method, lists, policy) for lists in encoded)
-    plan = make_plan(config, policy, encoded.train, logps, plan_key)
+    plan = make_plan(config, trainee, trained, encoded.train, logps)
     held = learning.Held(records.test, encoded.test, test_logps)
     trained = learning.train(config, plan, held, tokenizer, directory, train_key)
     aligned = plan.trainee.policy(trained)

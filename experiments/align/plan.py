@@ -45,6 +45,11 @@ class Trainee(NamedTuple):
     base: Params | None = None
     lora: models.LoraConfig | None = None
 
+    def begun(self, trained: Params) -> Policy:
+        """The policy before the first step, which is its own reference: on a base in few bits not quite the start."""
+        exact = self.base is None or self.base is self.start.params
+        return self.start if exact else self.policy(trained)
+
     def params(self, trained: Params) -> Params:
         """All parameters of the policy."""
         return trained if self.lora is None else _merge_lora(self.base, trained, self.lora)
@@ -58,10 +63,11 @@ _init_lora = jax.jit(models.init_lora, static_argnums=2)
 _merge_lora = jax.jit(models.merge_lora, static_argnums=2)
 
 
-def make_plan(config: Config, policy: Policy, lists: EncodedLists, logps: np.ndarray | None, key: Array) -> Plan:
+def make_plan(config: Config, trainee: Trainee, trained: Params, lists: EncodedLists, logps: np.ndarray | None) -> Plan:
     """Puts together everything that training takes.
 
     Args:
+      trainee, trained: what :func:`make_trainee` made.
       logps: the reference's, ``[N, n]`` nats; None for losses without one.
     """
     method, options = METHODS[config.loss], config.training
@@ -70,8 +76,7 @@ def make_plan(config: Config, policy: Policy, lists: EncodedLists, logps: np.nda
     rate = learning_rate(config)
     schedule = SCHEDULES[options.schedule](rate, num_steps=num_steps, warmup_steps=int(options.warmup * num_steps))
     optimizer = OPTIMIZERS[options.optimizer](schedule, weight_decay=options.weight_decay)
-    trainee, trained = make_trainee(config, policy, key)
-    loss_fn = start.make_loss(config, policy.model)
+    loss_fn = start.make_loss(config, trainee.start.model)
     if trainee.lora is not None:
         loss_fn = models.lora_loss(loss_fn, machines.everywhere(trainee.base), trainee.lora)
     step = training.make_train_step(

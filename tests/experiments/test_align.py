@@ -16,6 +16,7 @@ import transformers
 
 from experiments.align import __main__ as align
 from experiments.align.settings import Config, Data
+from experiments.common.stages import Adapter
 from jaxalign import data
 from jaxalign.io import hf
 from jaxalign.io.run.writers import read_metrics
@@ -128,8 +129,10 @@ def test_a_run_that_is_killed_goes_on(finished, files, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_single_responses_packed(model, files, tmp_path):
-    config = config_of(model, files["unpaired"], "kto", tmp_path, steps=2, batch=4, pack_tokens=192)
+def test_single_responses_packed_on_a_base_in_few_bits(model, files, tmp_path):
+    """The reference is the policy as it begins, in int8; the model that is exported has floats again."""
+    adapter = Adapter(lora_rank=2, lora_base="int8")
+    config = config_of(model, files["unpaired"], "kto", tmp_path, steps=2, batch=4, pack_tokens=192, adapter=adapter)
     figures = align.main(config)
     first, last = read_metrics(config.output / "kto")
     assert first["log_ratio"] == pytest.approx(0, abs=1e-3) and first["kl"] == pytest.approx(0, abs=1e-3)

@@ -177,6 +177,15 @@ def test_an_unknown_end(tmp_path):
     assert finding.is_error and finding.text.startswith("EOS unknown: 36 of 36 complete responses do not end")
 
 
+def test_a_tokenizer_without_an_end(tmp_path, files):
+    folder = tmp_path / "endless"
+    align_files.save_model(folder)
+    stated = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**stated, "eos_token": None}))
+    with pytest.raises(ValueError, match="a tokenizer needs eos_token, but its tokenizer_config.json names none"):
+        encoded(config_of(str(folder), files["pairs"], "dpo"))
+
+
 def test_labels_that_are_constant(model, tmp_path):
     finding = only(found_in(model, align_files.lists("labels", [0.5, 0.5, 0.5]), tmp_path))
     assert finding.is_error and "labels are constant within every list" in finding.text
