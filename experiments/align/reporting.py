@@ -25,7 +25,7 @@ def print_beginning(config: Config, records: reading.Records, lists: EncodedList
         print(line)
     options, method = start.options_of(config), METHODS[config.loss]
     beta = f"beta {options.beta:g}, " if method.reads not in ("demonstrations", "rewards") else ""
-    print(f"loss: {config.loss} ({method.source or 'cross-entropy'}), {beta}rate {learning_rate(config):g} at its peak")
+    print(f"loss: {config.loss} ({method.source}), {beta}rate {learning_rate(config):g} at its peak")
 
 
 def print_findings(config: Config, records: reading.Records, lists: EncodedLists, tokenizer: HfTokenizer) -> list[str]:
