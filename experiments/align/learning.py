@@ -12,15 +12,14 @@ from jaxtyping import Array
 
 from experiments.align import findings
 from experiments.align.methods import METHODS
-from experiments.align.plan import Plan, make_batches
+from experiments.align.plan import Plan, test_batches
 from experiments.align.settings import Config
 from experiments.align.writing import Writer
 from experiments.common import machines
-from experiments.common.task import Policy
 from jaxalign import sharding, training
 from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.files import write_json
-from jaxalign.io.cluster import launch
+from jaxalign.io.cluster import launch, processes
 from jaxalign.io.run import first_steps, loop
 from jaxalign.io.run.checkpoints import load_params
 from jaxalign.typing import Params
@@ -52,6 +51,8 @@ def train(
     patience = config.training.patience or None
     if patience and evaluate is None:
         raise ValueError("--patience needs something to test on: pass --test, or a --held-out above 0")
+    if evaluate is not None:
+        evaluate.sample(0, plan.trained)
     state = loop.fit(
         plan.step,
         training.init_state(plan.trained, plan.optimizer, **place),
@@ -96,7 +97,7 @@ class Evaluation:
     def __init__(self, config: Config, plan: Plan, held: Held, tokenizer: HfTokenizer, directory: pathlib.Path):
         self._place = {"mesh": machines.mesh(), "rules": machines.RULES}
         self._step = training.make_eval_step(plan.loss_fn, **self._place)
-        self._batches = make_batches(config, METHODS[config.loss], held.lists, held.logps, test=True)
+        self._batches = test_batches(config, METHODS[config.loss], held.lists, held.logps)
         self._plan, self._directory = plan, directory
         count = 0 if config.loss == "reward" else config.samples
         self._writer = Writer(config, held.records[:count], tokenizer) if count else None
@@ -105,15 +106,16 @@ class Evaluation:
         """The metrics of a state."""
         batches = (sharding.place_batch(batch, **self._place) for batch in self._batches)
         found = training.evaluate(self._step, state.params, batches, jax.random.key(0))
-        if self._writer is not None:
-            self.sample(int(state.step), self._plan.trainee.policy(state.params))
+        self.sample(int(state.step), state.params)
         return {name: value for name, value in found.items() if name not in ("tokens", "padding")}
 
-    def sample(self, step: int, policy: Policy) -> None:
-        """Writes what the policy says after so many steps."""
-        said = self._writer(policy)
+    def sample(self, step: int, trained: Params) -> None:
+        """Writes what the policy says after so many steps, once."""
+        path = self._directory / "samples" / f"{step}.json"
+        if self._writer is None or processes.first(path.exists):
+            return
+        said = self._writer(self._plan.trainee.policy(trained))
         if launch.is_main():
-            path = self._directory / "samples" / f"{step}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, said)
 

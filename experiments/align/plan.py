@@ -102,29 +102,28 @@ def make_trainee(config: Config, policy: Policy, key: Array) -> tuple[Trainee, P
 
 
 def make_batches(
-    config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None, *, test: bool = False
+    config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None, *, num_epochs: int | None = None
 ) -> grain.IterDataset:
-    """Batches without end to learn from, or each record once, in its order."""
-    options: dict[str, Any] = {"batch_size": config.training.batch, **machines.share()}
-    options |= {"shuffle": False, "num_epochs": 1, "drop_remainder": False} if test else {"seed": config.seed}
-    if method.reads == "demonstrations" and config.training.pack_tokens:
-        return data.sft_batches(lists, row_length=config.training.pack_tokens, **options)
+    """Batches to learn from, without end or for some epochs, in each of which a prompt comes up once."""
+    options = {"batch_size": config.training.batch, "seed": config.seed, "num_epochs": num_epochs, **machines.share()}
+    row_length, size = config.training.pack_tokens, start.list_size(config, method, lists)
+    if not row_length:
+        return data.list_batches(lists, list_size=size, reference_logps=logps, **options)
+    if method.reads == "demonstrations":
+        return data.sft_batches(lists, row_length=row_length, **options)
+    shape = data.fit_row(lists, list_size=size, row_length=row_length)
+    return data.packed_list_batches(lists, shape, reference_logps=logps, **options)
+
+
+def test_batches(config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None) -> grain.IterDataset:
+    """Batches of held-out records, each once and in their order, with the first responses of long lists."""
     size = start.list_size(config, method, lists)
-    if config.training.pack_tokens and not test:
-        shape = data.fit_row(lists, list_size=size, row_length=config.training.pack_tokens)
-        return data.packed_list_batches(lists, shape, reference_logps=logps, **options)
-    return data.list_batches(lists, list_size=size, reference_logps=logps, **options)
+    options = {"shuffle": False, "num_epochs": 1, "drop_remainder": False, **machines.share()}
+    return data.list_batches(lists, batch_size=config.training.batch, list_size=size, reference_logps=logps, **options)
 
 
 def epoch_length(config: Config, method: Method, lists: EncodedLists) -> int:
-    """Batches of an epoch, in which each prompt comes up once."""
-    options = {"batch_size": config.training.batch, "num_epochs": 1, "seed": config.seed}
+    """Batches of an epoch; how many rows there are shows when they are packed."""
     if not config.training.pack_tokens:
         return len(lists) // config.training.batch
-    if method.reads == "demonstrations":
-        batches = data.sft_batches(lists, row_length=config.training.pack_tokens, **options)
-    else:
-        size = start.list_size(config, method, lists)
-        shape = data.fit_row(lists, list_size=size, row_length=config.training.pack_tokens)
-        batches = data.packed_list_batches(lists, shape, **options)
-    return sum(1 for _ in batches)  # how many rows there are shows when they are packed
+    return sum(1 for _ in make_batches(config, method, lists, None, num_epochs=1))

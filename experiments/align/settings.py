@@ -44,7 +44,7 @@ class Training:
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up, to 0 or not
     warmup: Share = 0.1  # share of the steps in which the rate rises
     weight_decay: Rate = 0.0  # of matrices
-    optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state
+    optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state; its rates are relative
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
     adapter: Adapter = Adapter()  # low-rank adapters instead of all parameters
     eval_every: CountOrNone = 0  # steps between evaluations; 0: four in a run

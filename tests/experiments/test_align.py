@@ -56,7 +56,12 @@ def test_it_learns_and_measures_before_and_after(finished):
     nats = figures["aligned/nats per token"]
     assert figures["aligned/perplexity"] == pytest.approx(np.exp(nats), rel=1e-5)
     report = (config.output / "report.html").read_text()
-    assert "ranked lists: prompt is" in report and "after step 4" in report and "for models from scratch" in report
+    assert (
+        "ranked lists: prompt is" in report
+        and "before" in report
+        and "after step 4" in report
+        and "for models from scratch" in report
+    )
 
 
 def test_a_second_call_repeats_nothing(finished):
