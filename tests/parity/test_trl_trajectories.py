@@ -33,10 +33,6 @@ def folder(tmp_path_factory):
         yield folder
 
 
-def farthest(left, right):
-    return max(np.abs(ours - theirs).max() for ours, theirs in zip(left, right, strict=True))
-
-
 @pytest.mark.parametrize("loss", trl_runs.TRAINERS)
 def test_every_step_is_that_of_trl(loss, folder):
     sizes = dict(limits=LIMITS, steps=STEPS, batch=BATCH, learning_rate=RATE)
@@ -55,7 +51,7 @@ def test_every_step_is_that_of_trl(loss, folder):
     chats = [pair["prompt"] + pair["chosen"] for pair in [*pairs()][LEARNT:]]
     start = trl_runs.load(config, trl_runs.beginning_of(config, folder / "reward-start"))
     before, after, expected = (trl_runs.logits(each, tokenizer, chats) for each in (start, ours.model, theirs.model))
-    assert farthest(after, expected) < 1e-3 < 0.1 < farthest(before, expected)
+    assert trl_runs.farthest(after, expected) < 1e-3 < 0.1 < trl_runs.farthest(before, expected)
 
 
 def test_texts_that_do_not_fit_are_refused(folder, tmp_path):

@@ -11,7 +11,6 @@ import time
 from typing import Any, NamedTuple
 
 import datasets
-import jax
 import numpy as np
 import torch
 import transformers
@@ -145,6 +144,11 @@ def logits(model: Any, tokenizer: Any, chats: list) -> list[np.ndarray]:
         with torch.no_grad():
             found.append(model(torch.tensor([ids])).logits[0].numpy())
     return found
+
+
+def farthest(left: list[np.ndarray], right: list[np.ndarray]) -> float:
+    """The greatest difference of two logits."""
+    return float(max(np.abs(ours - theirs).max() for ours, theirs in zip(left, right, strict=True)))
 
 
 def read_pairs(path: pathlib.Path) -> list[dict]:
