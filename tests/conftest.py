@@ -28,9 +28,12 @@ import hypothesis
 import jax
 import pytest
 
+from tests import contexts
+
 hypothesis.settings.register_profile("no clock", deadline=None)  # machines are shared, and tests hold no timings
 hypothesis.settings.load_profile("no clock")
 checked.install()  # before anything of jaxalign is imported
+contexts.install()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 
