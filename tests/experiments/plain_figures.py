@@ -1,4 +1,4 @@
-"""For toy runs, here and in other processes: room for labels is found by drawing a figure twice more, for each report."""
+"""For toy runs, here and in other processes: to find room for labels, a figure is drawn twice more."""
 
 from matplotlib.figure import Figure
 
