@@ -5,6 +5,7 @@ and its samples go on from the prompt's last token. An encoder-decoder runs its 
 makes of the states, and its samples begin with the start token.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models import Decoder, EncoderDecoder
+from jaxalign.models.axes import is_map, split_shape
+from jaxalign.models.products import FlatMap
 from jaxalign.models.quantization import is_quantized
 from jaxalign.sampling.cache import LayerCache, attend_decode, attend_prefill
 from jaxalign.sampling.cross import attend_own, attend_prompts
@@ -75,7 +78,21 @@ def split_weights(model, params: Params) -> Weights:
     weights = jax.tree_util.tree_map_with_path(cast, params, is_leaf=is_quantized)
     outer, stacked = reader_of(model).take_layers(weights)
     count = len(model.config.layer_windows)
+    stacked = stacked if model.config.float8 else _flatten(stacked)
     return Weights(outer, tuple(jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)))
+
+
+def _flatten(stacked: Params) -> Params:
+    """Every map that is multiplied as it is becomes a matrix, see :class:`FlatMap`."""
+
+    def flat(path, leaf):
+        name = path[-1].key
+        if is_quantized(leaf) or not is_map(name):
+            return leaf
+        stack, inputs, outputs = split_shape(name, leaf.shape)
+        return FlatMap(leaf.reshape(*stack, math.prod(inputs), math.prod(outputs)))
+
+    return jax.tree_util.tree_map_with_path(flat, stacked, is_leaf=is_quantized)
 
 
 def _decoder_layers(params: Params):
