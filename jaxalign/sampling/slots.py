@@ -1,6 +1,6 @@
 """Slots: room for samples that are decoded side by side, and that begin and end one by one.
 
-What :func:`~jaxalign.sampling.run_jobs` and servers share: a prompt is prefilled alone, put into a free slot, and all
+What :func:`~jaxalign.sampling.run_jobs` and servers share: a prompt is prefilled, put into a free slot, and all
 slots are decoded some tokens at a time. Each function is compiled once for its static arguments and shapes.
 """
 
@@ -68,8 +68,11 @@ def _place(slots: Sequences, sharding: NamedSharding | None) -> Sequences:
 keys_of = jax.jit(sample_keys)
 """``keys_of(key, rows [B], samples [K])`` are the keys of samples, ``[B, K]``."""
 
-prefill_row = jax.jit(prefill, static_argnames=("model", "rule"))
-"""``prefill_row(model, weights, tokens, mask, rule=rule)`` is what network and rule keep of a :func:`padded_row`."""
+prefill_rows = jax.jit(prefill, static_argnames=("model", "rule"))
+"""``prefill_rows(model, weights, tokens, mask, rule=rule)`` is what network and rule keep of :func:`padded_row` s."""
+
+row_of = jax.jit(lambda prompts, row: jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, row, 1), prompts))
+"""``row_of(prompts, row)`` is one of several prompts from :data:`prefill_rows`."""
 
 split_once = jax.jit(split_weights, static_argnames="model")
 """``split_once(model, params)`` are the weights as the other functions take them."""
@@ -100,7 +103,7 @@ def insert(slots: Sequences, slot, prompt: Prompts, key, *, sharding) -> Sequenc
     Args:
       slots: from :func:`open_slots`; consumed.
       slot: the number of the slot.
-      prompt: the sample's, from :func:`prefill_row`.
+      prompt: the sample's, from :data:`prefill_rows`, of one row.
       key: ``[1, 1]``, the sample's, from :func:`keys_of`.
       sharding: that of the slots.
     """

@@ -191,7 +191,7 @@ class Batcher:
         draw = ticket.draw
         try:
             tokens, mask = slots.padded_row(draw.prompt, self.room.prompt_tokens)
-            prompt = slots.prefill_row(self._model, self._weights, tokens, mask, rule=dialled)
+            prompt = slots.prefill_rows(self._model, self._weights, tokens, mask, rule=dialled)
             dials = Dials(*(np.full(1, value, np.float32) for value in (draw.temperature, draw.top_p)))
             keys = slots.keys_of(jax.random.key(np.uint32(draw.seed)), np.array([0]), np.arange(draw.samples))
         except Exception as error:
