@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_packed_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
 from jaxalign.models.layers import GatedMlp, RmsNorm, embed_tokens, project, scan_layers
-from jaxalign.models.products import multiply_tied
+from jaxalign.models.products import multiply_rows
 from jaxalign.models.rope import Rope, check_one_rotation, lengths_if_needed, make_rope, rotate
 from jaxalign.models.streams import Streams, count_positions, join_row, rows_of_streams, split_row, split_streams
 from jaxalign.sharding import constrain, num_shards
@@ -209,7 +209,7 @@ class Decoder(nn.Module):
         if self.has_variable("params", "unembedding"):
             logits = jnp.matmul(hidden, self.unembedding.astype(dtype), preferred_element_type=jnp.float32)
         else:
-            logits = multiply_tied(hidden, self.embedding.astype(dtype))
+            logits = multiply_rows(hidden, self.embedding.astype(dtype), jnp.float32)
         cap = self.config.logit_softcap
         return logits if cap is None else cap * jnp.tanh(logits / cap)
 

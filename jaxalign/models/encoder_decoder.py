@@ -17,7 +17,7 @@ from jaxalign.models.attention import attention
 from jaxalign.models.config import EncoderDecoderConfig
 from jaxalign.models.encoder_decoder_layers import Attend, AttendMemory, DecoderLayer, EncoderLayer, Memory, Remember
 from jaxalign.models.layers import RmsNorm, embed_tokens, scan_layers
-from jaxalign.models.products import multiply_tied
+from jaxalign.models.products import multiply_rows
 from jaxalign.models.relative import bucket_distances, distances_between, look_up
 from jaxalign.models.streams import Streams, start_streams
 from jaxalign.typing import Params
@@ -191,7 +191,7 @@ class EncoderDecoder(nn.Module):
         dtype = self.config.dtype
         if self.has_variable("params", "unembedding"):
             return jnp.matmul(hidden, self.unembedding.astype(dtype), preferred_element_type=jnp.float32)
-        return multiply_tied(hidden, self.embedding.astype(dtype))
+        return multiply_rows(hidden, self.embedding.astype(dtype), jnp.float32)
 
     def _finish(self, x):
         hidden = self.decoder.final_norm(x)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxalign.models import float8 as float8_products
 from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.products import FlatMap, multiply, multiply_flat
+from jaxalign.models.products import OutputRows, multiply, multiply_rows
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -125,9 +125,10 @@ def project(
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
     init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
     given = module.get_variable("params", name)
-    kernel = given if isinstance(given, FlatMap) else module.param(name, init, (*inputs, *outputs))
-    if isinstance(kernel, FlatMap):
-        y = multiply_flat(x, kernel, axes, outputs)
+    kernel = given if isinstance(given, OutputRows) else module.param(name, init, (*inputs, *outputs))
+    if isinstance(kernel, OutputRows):
+        rows = x.shape[: x.ndim - axes]
+        y = multiply_rows(x.reshape(*rows, -1), kernel.matrix).reshape(*rows, *outputs)
     elif quantization.is_quantized(kernel):
         y = quantization.multiply(x, kernel, axes)
     elif float8:

@@ -1,6 +1,6 @@
 """The product of activations and a linear map."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,14 @@ Contracted = tuple[tuple[int, ...], tuple[int, ...]]
 """Axes of the left and of the right factor that are summed over, as ``jax.lax.dot_general`` takes them."""
 
 
-class FlatMap(NamedTuple):
-    """A linear map whose axes of inputs have become one, and those of outputs another.
+FEW = 64
+"""Vectors; with more of them the copy is small beside the product."""
 
-    Decoding holds maps so: a product of one row with a reshaped map is done by XLA's CPU backend in a plain loop, at a
-    sixth of the speed.
-    """
 
-    matrix: Float[Array, "inputs outputs"]
+class OutputRows(NamedTuple):
+    """A linear map as decoding holds it: a matrix of one row for each output, whatever axes either side had."""
+
+    matrix: Float[Array, "outputs inputs"]
 
 
 def multiply(x: Array, kernel: Array, axes: int) -> Array:
@@ -35,30 +35,25 @@ def multiply(x: Array, kernel: Array, axes: int) -> Array:
     return jax.lax.dot(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-def multiply_flat(x: Array, kernel: FlatMap, axes: int, outputs: tuple[int, ...]) -> Array:
-    """:func:`multiply` with a map to ``outputs`` that has been flattened."""
-    rows = x.shape[: x.ndim - axes]
-    return multiply(x.reshape(*rows, -1), kernel.matrix, 1).reshape(*rows, *outputs)
+def multiply_rows(x: Float[Array, "... D"], rows: Float[Array, "N D"], dtype: Any = None) -> Float[Array, "... N"]:
+    """``x`` times each row of a matrix, such as a tied embedding; the result has ``dtype``, by default that of ``x``.
 
-
-def multiply_tied(x: Float[Array, "... D"], embedding: Float[Array, "V D"]) -> Float[Array, "... V"]:
-    """``x`` times each row of an embedding that is also the output matrix, in float32.
-
-    On CPUs the embedding is the left factor, and the result is transposed. As the right factor XLA would transpose the
-    embedding itself at every call, which takes several times as long as the product with a few rows.
+    On CPUs few vectors are multiplied from the right: XLA copies a right factor at every call into an order of its own,
+    and first transposes it where its rows are outputs. For a vocabulary this takes longer than the product.
     """
 
-    def left(x, embedding):
-        columns = jax.lax.dot_general(
-            embedding, x.reshape(-1, x.shape[-1]), (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32
-        )
+    def left(x, rows):
+        columns = jax.lax.dot_general(rows, x.reshape(-1, x.shape[-1]), contracted, preferred_element_type=dtype)
         # Without the barrier XLA would exchange the factors again.
-        return jax.lax.optimization_barrier(columns).T.reshape(*x.shape[:-1], len(embedding))
+        return jax.lax.optimization_barrier(columns).T.reshape(*x.shape[:-1], len(rows))
 
-    def right(x, embedding):
-        return jnp.matmul(x, embedding.T, preferred_element_type=jnp.float32)
+    def right(x, rows):
+        return jnp.matmul(x, rows.T, preferred_element_type=dtype)
 
-    return jax.lax.platform_dependent(x, embedding, cpu=left, default=right)
+    contracted = ((1,), (1,)), ((), ())
+    if x.size > FEW * x.shape[-1]:
+        return right(x, rows)
+    return jax.lax.platform_dependent(x, rows, cpu=left, default=right)
 
 
 def contracted_axes(x: Array, axes: int) -> Contracted:

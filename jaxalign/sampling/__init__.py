@@ -2,6 +2,7 @@
 
 from jaxalign.sampling.generate import Samples, generate
 from jaxalign.sampling.jobs import Completion, job_numbers, run_jobs
+from jaxalign.sampling.readers import split_once
 from jaxalign.sampling.rules import (
     Candidates,
     Rule,
@@ -37,6 +38,7 @@ __all__ = [
     "round_robin_ranks",
     "run_jobs",
     "sample",
+    "split_once",
     "stop_strings",
     "temperature",
     "text_before",

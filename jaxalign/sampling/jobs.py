@@ -16,8 +16,9 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from jaxalign.sampling.checks import check_sizes
+from jaxalign.sampling.readers import split_once
 from jaxalign.sampling.rules import Rule
-from jaxalign.sampling.slots import check_room, decode, insert, open_slots, split_once
+from jaxalign.sampling.slots import check_room, decode, insert, open_slots
 from jaxalign.sampling.waiting import Job, prefilled
 from jaxalign.typing import Params
 

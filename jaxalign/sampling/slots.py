@@ -15,7 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxalign.models import LanguageModelConfig
 from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.decode import Prompts, Sequences, advance, blank_prompts, prefill, sample_keys, start
-from jaxalign.sampling.readers import split_weights
 
 SHORTEST_BUCKET = 16
 
@@ -74,9 +73,6 @@ prefill_rows = jax.jit(prefill, static_argnames=("model", "rule"))
 row_of = jax.jit(lambda prompts, row: jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, row, 1), prompts))
 """``row_of(prompts, row)`` is one of several prompts from :data:`prefill_rows`."""
 
-split_once = jax.jit(split_weights, static_argnames="model")
-"""``split_once(model, params)`` are the weights as the other functions take them."""
-
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
 def open_slots(config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding) -> Sequences:
@@ -133,7 +129,7 @@ def decode(model, weights, slots: Sequences, rule, stop_ids, stride, max_new_tok
 
     Args:
       model: a decoder or an encoder-decoder.
-      weights: its parameters, from :func:`split_once`.
+      weights: its parameters, from :data:`jaxalign.sampling.split_once`.
       slots: from :func:`open_slots`; consumed.
       rule: how the next token is chosen; its memory is of the form that the slots were opened with.
       stop_ids: the tokens that end a sample.

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxalign import models, sharding
-from jaxalign.models.products import FlatMap, multiply, multiply_flat, multiply_tied
+from jaxalign.models.products import FEW, multiply, multiply_rows
 from jaxalign.sharding import on_mesh
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
@@ -67,52 +67,50 @@ def test_the_gradient_of_a_kernel_copies_no_activations():
     assert not transposed(lambda x, kernel: multiply(x, kernel, 1))
 
 
+@pytest.mark.parametrize("length", [3, FEW])
 @pytest.mark.parametrize("mesh", [None, {"fsdp": 2, "tensor": 4}])
-def test_a_tied_embedding_values_and_gradients(mesh):
-    x, embedding, weights = draw(2, 3, 4), draw(8, 4), draw(2, 3, 8)
+def test_rows_values_and_gradients(mesh, length):
+    x, rows, weights = draw(2, length, 4), draw(8, 4), draw(2, length, 8)
     mesh = mesh and sharding.make_mesh(**mesh)
 
     @jax.jit
-    def run(x, embedding, weights):
+    def run(x, rows, weights):
+        def total(x, rows):
+            return (multiply_rows(x, rows) * weights).sum()
+
         with on_mesh(mesh, RULES):
-
-            def total(x, embedding):
-                return (multiply_tied(x, embedding) * weights).sum()
-
-            return multiply_tied(x, embedding), *jax.grad(total, (0, 1))(x, embedding)
+            return multiply_rows(x, rows), *jax.grad(total, (0, 1))(x, rows)
 
     if mesh is not None:
-        embedding = jax.device_put(embedding, NamedSharding(mesh, PartitionSpec("tensor", "fsdp")))
-    y, dx, dembedding = run(x, embedding, weights)
-    x, embedding, g = (np.asarray(array, np.float64) for array in (x, embedding, weights))
-    np.testing.assert_allclose(y, x @ embedding.T, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(dx, g @ embedding, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(dembedding, np.tensordot(g, x, ((0, 1), (0, 1))), rtol=1e-5, atol=1e-5)
+        rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec("tensor", "fsdp")))
+    y, dx, drows = run(x, rows, weights)
+    x, rows, g = (np.asarray(array, np.float64) for array in (x, rows, weights))
+    np.testing.assert_allclose(y, x @ rows.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dx, g @ rows, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(drows, np.tensordot(g, x, ((0, 1), (0, 1))), rtol=1e-5, atol=1e-5)
 
 
-def test_a_tied_embedding_is_the_left_factor():
-    """As the right factor of a product on CPUs it would be laid out anew, with the vocabulary last."""
-    embedding = draw(640, 48)
+def test_rows_are_the_left_factor_of_few_vectors():
+    """As the right factor of a product on CPUs they would be laid out anew, with the outputs last."""
+    rows = draw(640, 48)
 
-    def is_left(product):
-        program = jax.jit(product).lower(draw(2, 1, 48), embedding).compile().as_text()
-        return "f32[640,2]{1,0} dot(" in program
+    def is_left(product, count):
+        program = jax.jit(product).lower(draw(count, 1, 48), rows).compile().as_text()
+        return f"f32[640,{count}]{{1,0}} dot(" in program
 
-    assert is_left(multiply_tied)
-    assert not is_left(lambda x, embedding: (embedding @ x[:, 0].T).T)  # what XLA makes of it without the barrier
+    assert is_left(multiply_rows, 2)
+    assert not is_left(multiply_rows, FEW + 1)
+    assert not is_left(lambda x, rows: (rows @ x[:, 0].T).T, 2)  # what XLA makes of it without the barrier
 
 
-def test_a_flat_map_with_one_row_is_no_plain_loop():
-    """On CPUs XLA would fuse the reshaping of a map into its product with one row."""
-    x, kernel = draw(1, 1, 48), draw(48, 4, 16)
+def test_rows_give_the_dtype_that_is_asked_for():
+    x, rows = draw(3, 4).astype("bfloat16"), draw(5, 4).astype("bfloat16")
+    assert multiply_rows(x, rows).dtype == "bfloat16"
+    wide = multiply_rows(x, rows, jnp.float32)
+    np.testing.assert_allclose(wide, np.float64(x) @ np.float64(rows).T, rtol=1e-5, atol=1e-5)
 
-    def looped(product, kernel):
-        program = jax.jit(product).lower(x, kernel).compile().as_text()
-        return "dot_fusion" in program
 
-    assert looped(lambda x, kernel: multiply(x, kernel, 1), kernel)
-    flat = FlatMap(kernel.reshape(48, 64))
-    assert not looped(lambda x, flat: multiply_flat(x, flat, 1, (4, 16)), flat)
-    np.testing.assert_allclose(multiply_flat(x, flat, 1, (4, 16)), np.tensordot(x, kernel, 1), rtol=1e-5, atol=1e-5)
-    two = multiply_flat(draw(1, 6, 8), flat, 2, (64,))  # two axes of inputs
-    np.testing.assert_allclose(two, draw(1, 6, 8).reshape(1, 48) @ flat.matrix, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize(("platform", "barriers"), [("cpu", 1), ("cuda", 0), ("tpu", 0)])
+def test_accelerators_multiply_rows_plainly(platform, barriers):
+    lowered = jax.jit(multiply_rows).trace(draw(3, 4), draw(5, 4)).lower(lowering_platforms=(platform,))
+    assert lowered.as_text().count("optimization_barrier") == barriers
