@@ -82,8 +82,8 @@ def table(rounds: int, names: Sequence[str] = ()) -> Table:
         notes=(
             f"`sampling.generate` against transformers' `generate`, same weights, float32, both on {cpu_threads()}",
             "threads; prompts of 64, 32 new tokens, prefill included, compilation not, nor, on both sides, the layout",
-            "of the weights. Equal tokens: share that both chose alike. Goals: speed-up above 1 in each row, and 1.2 at",
-            "a vocabulary of 49,152, which is SmolLM2-135M.",
+            "of the weights. Equal tokens: share that both chose alike. Goals: speed-up above 1 in each row, and 1.2",
+            "at a vocabulary of 49,152, which is SmolLM2-135M.",
         ),
         header=HEADER,
         rows=(row(config, Case(batch, 64, 32), rounds) for config in cpu_configs(names) for batch in BATCHES),

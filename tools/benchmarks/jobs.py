@@ -38,8 +38,8 @@ def table(rounds: int) -> Table:
         title="Continuous batching",
         notes=(
             "`sampling.run_jobs`, which `tools.sample` runs, against `sampling.generate` in batches of as many prompts",
-            "as there are slots, padded to the longest; greedy, one sample a prompt. Compilation is in neither, the layout",
-            "of the weights in both. Goal: a ratio of .85.",
+            "as there are slots, padded to the longest; greedy, one sample a prompt. Compilation is in neither, the",
+            "layout of the weights in both. Goal: a ratio of .85.",
         ),
         header=HEADER,
         rows=(row(name, config, CASE, rounds) for name, config in configs.items()),
