@@ -111,10 +111,9 @@ def export(config: Config, plan: Plan, trained: Params, aligned: Policy, tokeniz
     """Writes ``OUTPUT/hf``, the model, and of an adapter also ``OUTPUT/adapter``, for the model it began with."""
     trainee = plan.trainee
     if trainee.lora is not None:
-        factors = machines.here(trained)
         base = str(pathlib.Path(config.model).absolute()) if pathlib.Path(config.model).is_dir() else config.model
         if launch.is_main():
-            hf.save_adapter(config.output / "adapter", trainee.start.model.config, factors, trainee.lora, base=base)
+            hf.save_adapter(config.output / "adapter", trainee.start.model.config, trained, trainee.lora, base=base)
         print(f"adapter: {config.output / 'adapter'}")
     if trainee.lora is None or config.merge:
         stages.export(config.output / "hf", aligned, tokenizer)

@@ -40,7 +40,7 @@ class Held(NamedTuple):
 def train(
     config: Config, plan: Plan, held: Held, tokenizer: HfTokenizer, directory: pathlib.Path, key: Array
 ) -> Params:
-    """The parameters after training; the best by evaluation where the run may stop early.
+    """The parameters after training, a copy for each process; the best by evaluation where the run may stop early.
 
     Raises:
       ValueError: the stored log-probabilities of the reference are those of another model.
@@ -68,7 +68,7 @@ def train(
         watch=Watch(config, plan.num_steps, directory.name),
         checkpoint_every=every,
     )
-    return load_params(directory / "best") if patience else state.params
+    return load_params(directory / "best") if patience else machines.here(state.params)
 
 
 def score(reads: str, evaluation: Mapping[str, float]) -> float:
@@ -106,11 +106,11 @@ class Evaluation:
         """The metrics of a state."""
         batches = (sharding.place_batch(batch, **self._place) for batch in self._batches)
         found = training.evaluate(self._step, state.params, batches, jax.random.key(0))
-        self.sample(int(state.step), state.params)
+        self.sample(int(state.step), machines.here(state.params))
         return {name: value for name, value in found.items() if name not in ("tokens", "padding")}
 
     def sample(self, step: int, trained: Params) -> None:
-        """Writes what the policy says after so many steps, once."""
+        """Writes what the policy with these parameters, a copy of this process, says after so many steps, once."""
         path = self._directory / "samples" / f"{step}.json"
         if self._writer is None or processes.first(path.exists):
             return

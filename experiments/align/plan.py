@@ -50,13 +50,10 @@ class Trainee(NamedTuple):
         exact = self.base is None or self.base is self.start.params
         return self.start if exact else self.policy(trained)
 
-    def params(self, trained: Params) -> Params:
-        """All parameters of the policy."""
-        return trained if self.lora is None else _merge_lora(self.base, trained, self.lora)
-
     def policy(self, trained: Params) -> Policy:
-        """The policy, on this process's devices."""
-        return Policy(self.start.model, machines.here(self.params(trained)))
+        """The policy with these parameters, of which this process has a copy."""
+        params = trained if self.lora is None else _merge_lora(self.base, trained, self.lora)
+        return Policy(self.start.model, params)
 
 
 _init_lora = jax.jit(models.init_lora, static_argnums=2)
