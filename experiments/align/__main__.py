@@ -18,7 +18,9 @@ with labels, ranks or scores, examples; otherwise --columns names the columns. L
 Claims: the reference's log-probabilities are computed once and kept; a prompt runs once for all of its responses; wrong
 settings are errors or warnings before or within the first steps; a run that was killed goes on with the same command.
 Steps are TRL's, number by number (tests/parity). Departures from TRL: lists of any length; --sft-weight adds the chosen
-response's cross-entropy per pair, not per token of the batch; BCO's shift is that of the batch.
+response's cross-entropy per pair, not per token of the batch; BCO's shift is that of the batch; the first step of a
+warm-up has a rate above 0; where texts are padded with the token that ends a turn, its embedding is learnt, of which
+transformers leaves out a part of the gradient.
 """
 
 import pathlib
