@@ -173,7 +173,5 @@ def scan_layers(step: Callable, layer: nn.Module, carry: Any, infos: Any, *, len
 
     if remat != "none":
         named = nn.remat(named, policy=REMAT_POLICIES[remat], prevent_cse=False)
-    # Nothing is broadcast, so there is no invariant to check by tracing each layer once more.
-    axes = dict(variable_axes={"params": 0}, split_rngs={"params": True}, check_constancy_invariants=False)
-    scan = nn.scan(named, **axes, length=length)
+    scan = nn.scan(named, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
     return scan(layer, carry, infos)[0]

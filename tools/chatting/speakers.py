@@ -109,7 +109,7 @@ class Speaker:
         rule, config = dials.rule, self.model.config
         slots.check_room(config, room, new)
         tokens, mask = slots.padded_row(prompt, room)
-        prefilled = slots.prefill_row(self.model, self.weights, tokens, mask, rule=rule)
+        prefilled = slots.prefill_rows(self.model, self.weights, tokens, mask, rule=rule)
         key = slots.keys_of(jax.random.key(np.uint32(dials.seed)), np.array([turn]), np.array([0]))
         state = slots.insert(
             slots.open_slots(config, 1, room, new, rule, None), np.int32(0), prefilled, key, sharding=None
@@ -147,7 +147,7 @@ def load(source: str, base: str | None = None) -> Speaker:
             f"{source} has no chat template: it reads 'user: ...' and 'assistant: ...', and is perhaps no chat model",
             file=sys.stderr,
         )
-    return Speaker(source, model, slots.split_once(model, params), tokenizer, end_ids)
+    return Speaker(source, model, sampling.split_once(model, params), tokenizer, end_ids)
 
 
 def _base_of(directory: pathlib.Path, base: str | None) -> pathlib.Path:
