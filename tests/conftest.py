@@ -28,14 +28,18 @@ import hypothesis
 import jax
 import pytest
 
+from tests import contexts
+
 hypothesis.settings.register_profile("no clock", deadline=None)  # machines are shared, and tests hold no timings
 hypothesis.settings.load_profile("no clock")
 checked.install()  # before anything of jaxalign is imported
+contexts.install()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
+jax.config.update("jax_traceback_in_locations_limit", 0)  # lines of the source take 3 % of the time, and none is read
 
 pytest_plugins = ["tests.costs"]
-MOST_MAPPINGS = 20_000
+MOST_MAPPINGS = 30_000
 SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -43,7 +47,7 @@ def pytest_collection_finish():
     """What was imported and collected lives to the end, so the collector of garbage need not look at it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(400_000, 20, 100)
 
 
 def pytest_sessionfinish(exitstatus):

@@ -16,7 +16,7 @@ from jaxalign.io import edge
 from tools.benchmarks.measure import Table, describe_machine, within
 
 Name = Literal[
-    *("token_logps", "shared_prompt", "packed_lists", "generation", "relation_features", "remat"),
+    *("token_logps", "shared_prompt", "packed_lists", "generation", "jobs", "relation_features", "remat"),
     *("training_grid", "attention", "kernels", "similarity", "candidate_search", "retrieval"),
 ]
 OF_MODELS = ("generation", "training_grid")

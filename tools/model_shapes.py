@@ -81,8 +81,25 @@ def llama31(width: int, mlp_width: int, num_layers: int, num_heads: int) -> Deco
     )
 
 
+SMOLLM2_135M = DecoderConfig(
+    family="llama",
+    vocab_size=49_152,
+    width=576,
+    mlp_width=1536,
+    num_layers=30,
+    num_heads=9,
+    num_kv_heads=3,
+    head_dim=64,
+    max_length=8192,
+    rope_base=100_000.0,
+    norm_epsilon=1e-5,
+    tied_embeddings=True,
+    **TRAINED,
+)
+
 MODELS: Mapping[str, DecoderConfig] = MappingProxyType(
     {
+        "SmolLM2-135M": SMOLLM2_135M,
         "Qwen3-0.6B": qwen3(1024, 3072, 28, 16, tied=True),
         "Qwen3-1.7B": qwen3(2048, 6144, 28, 16, tied=True),
         "Qwen3-8B": qwen3(4096, 12_288, 36, 32, tied=False),
@@ -96,6 +113,11 @@ MODELS: Mapping[str, DecoderConfig] = MappingProxyType(
 
 BENCHMARKED = ("Qwen3-0.6B", "Qwen3-1.7B", "Gemma-2-2B")
 """What one accelerator trains."""
+
+
+def on_cpu(config: DecoderConfig) -> DecoderConfig:
+    """The model as one runs it on CPU cores: in float32, all that the backward pass needs kept."""
+    return dataclasses.replace(config, dtype="float32", remat="none")
 
 
 def find_model(name: str, **changes: Any) -> DecoderConfig:

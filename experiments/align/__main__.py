@@ -27,9 +27,9 @@ import pathlib
 
 import jax
 
-from experiments.align import check, figures, learning, reading, reporting, scoring, start
+from experiments.align import check, figures, learning, reading, reporting, scoring, start, writing
 from experiments.align.methods import METHODS
-from experiments.align.plan import Plan, make_plan
+from experiments.align.plan import Plan, make_plan, make_trainee
 from experiments.align.settings import Config
 from experiments.common import machines, origin, report, stages
 from experiments.common.fields import flattened
@@ -43,7 +43,7 @@ from jaxalign.typing import Params
 
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT}
-MAY_DIFFER = ("output", "check", "eval_only", "samples", "sample_tokens", "merge")
+MAY_DIFFER = ("output", "check", "eval_only", "samples", "sample_tokens", "merge", "judge")
 
 
 def main(config: Config) -> dict[str, float]:
@@ -53,6 +53,8 @@ def main(config: Config) -> dict[str, float]:
         raise ValueError("expected --model DIR or a hub id: the model to align or to score")
     if config.eval_only:
         return scoring.score(run, config)
+    if config.judge and config.loss == "reward":
+        raise ValueError("--judge compares responses, and --loss reward trains a model that writes none; leave it out")
     tokenizer = start.load_tokenizer(config)
     records = reading.read(config, METHODS[config.loss])
     start.check_prompts(config, tokenizer, records.train)
@@ -88,9 +90,10 @@ def align(
     """Trains and exports; returns what was done, and the table of held-out figures."""
     method, directory = METHODS[config.loss], config.output / config.loss
     plan_key, train_key = jax.random.split(jax.random.key(config.seed))
-    policy = start.load_start(config)
+    trainee, trained = make_trainee(config, start.load_start(config), plan_key)
+    policy = trainee.begun(trained)
     logps, test_logps = (start.reference_logps(config, method, lists, policy) for lists in encoded)
-    plan = make_plan(config, policy, encoded.train, logps, plan_key)
+    plan = make_plan(config, trainee, trained, encoded.train, logps)
     held = learning.Held(records.test, encoded.test, test_logps)
     trained = learning.train(config, plan, held, tokenizer, directory, train_key)
     aligned = plan.trainee.policy(trained)
@@ -99,17 +102,20 @@ def align(
         return plan, {}
     score_fn = figures.rewards if method.reads == "rewards" else figures.logps
     scored = {"start": score_fn(policy, encoded.test), "aligned": score_fn(aligned, encoded.test)}
-    return plan, figures.rows_of(method, records.test, encoded.test, scored, test_logps)
+    table = figures.rows_of(method, records.test, encoded.test, scored, test_logps)
+    if config.judge:
+        said = writing.judged(config, records.test, tokenizer, policy, aligned)
+        table = {name: {**row, **said.get(name, {})} for name, row in table.items()}
+    return plan, table
 
 
 def export(config: Config, plan: Plan, trained: Params, aligned: Policy, tokenizer: HfTokenizer) -> None:
     """Writes ``OUTPUT/hf``, the model, and of an adapter also ``OUTPUT/adapter``, for the model it began with."""
     trainee = plan.trainee
     if trainee.lora is not None:
-        factors = machines.here(trained)
         base = str(pathlib.Path(config.model).absolute()) if pathlib.Path(config.model).is_dir() else config.model
         if launch.is_main():
-            hf.save_adapter(config.output / "adapter", trainee.start.model.config, factors, trainee.lora, base=base)
+            hf.save_adapter(config.output / "adapter", trainee.start.model.config, trained, trainee.lora, base=base)
         print(f"adapter: {config.output / 'adapter'}")
     if trainee.lora is None or config.merge:
         stages.export(config.output / "hf", aligned, tokenizer)

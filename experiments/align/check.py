@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.align import start
 from experiments.align.methods import METHODS
-from experiments.align.plan import Plan, make_plan
+from experiments.align.plan import Plan, make_plan, make_trainee
 from experiments.align.settings import Config
 from experiments.common import machines
 from jaxalign import sharding, training
@@ -28,7 +28,8 @@ def print_plan(config: Config, lists: EncodedLists, tokenizer: HfTokenizer) -> N
     nothing = None
     if METHODS[config.loss].reference:  # what they are changes no memory
         nothing = np.zeros((len(lists), int(np.diff(lists.list_starts).max())), np.float32)
-    plan = make_plan(config, start.load_start(config), lists, nothing, jax.random.key(config.seed))
+    trainee, trained = make_trainee(config, start.load_start(config), jax.random.key(config.seed))
+    plan = make_plan(config, trainee, trained, lists, nothing)
     print(f"steps: {plan.num_steps:,} of {config.training.batch} rows")
     for line in memory(plan):
         print(line)

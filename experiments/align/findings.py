@@ -153,5 +153,7 @@ def _numbers(config: Config, method: Method, options: Options, rate: float) -> I
         yield Finding(False, f"--beta {options.beta:g} holds the policy to its reference: 0.01 to 0.5 are usual")
     if config.label_smoothing and not method.smooths:
         yield Finding(True, f"--label-smoothing: --loss {config.loss} knows none; leave it out")
+    if config.training.pack_tokens and method.reads == "rewards":
+        yield Finding(True, "--pack-tokens: a reward model reads a prompt a row; leave it out")
     if config.reference and not method.reference:
         yield Finding(True, f"--reference: --loss {config.loss} compares with none; leave it out")

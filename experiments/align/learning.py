@@ -10,17 +10,16 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from experiments.align import findings, start
+from experiments.align import findings
 from experiments.align.methods import METHODS
-from experiments.align.plan import Plan, make_batches
+from experiments.align.plan import Plan, test_batches
 from experiments.align.settings import Config
+from experiments.align.writing import Writer
 from experiments.common import machines
-from experiments.common.task import Policy
-from jaxalign import sampling, sharding, training
-from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord, encode_lists
-from jaxalign.data.text.comparisons import render_context
+from jaxalign import sharding, training
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.files import write_json
-from jaxalign.io.cluster import launch
+from jaxalign.io.cluster import launch, processes
 from jaxalign.io.run import first_steps, loop
 from jaxalign.io.run.checkpoints import load_params
 from jaxalign.typing import Params
@@ -41,7 +40,7 @@ class Held(NamedTuple):
 def train(
     config: Config, plan: Plan, held: Held, tokenizer: HfTokenizer, directory: pathlib.Path, key: Array
 ) -> Params:
-    """The parameters after training; the best by evaluation where the run may stop early.
+    """The parameters after training, a copy for each process; the best by evaluation where the run may stop early.
 
     Raises:
       ValueError: the stored log-probabilities of the reference are those of another model.
@@ -52,6 +51,8 @@ def train(
     patience = config.training.patience or None
     if patience and evaluate is None:
         raise ValueError("--patience needs something to test on: pass --test, or a --held-out above 0")
+    if evaluate is not None:
+        evaluate.sample(0, plan.trained)
     state = loop.fit(
         plan.step,
         training.init_state(plan.trained, plan.optimizer, **place),
@@ -67,7 +68,7 @@ def train(
         watch=Watch(config, plan.num_steps, directory.name),
         checkpoint_every=every,
     )
-    return load_params(directory / "best") if patience else state.params
+    return load_params(directory / "best") if patience else machines.here(state.params)
 
 
 def score(reads: str, evaluation: Mapping[str, float]) -> float:
@@ -81,9 +82,7 @@ class Watch:
     def __init__(self, config: Config, num_steps: int, name: str):
         self._first_steps = first_steps.FirstSteps(name, num_steps)
         is_own = METHODS[config.loss].reference and not config.reference
-        # A fresh adapter changes nothing; one on a base in few bits has a base that is not quite the reference.
-        exact = config.training.adapter.lora_base == "float"
-        self._tolerance = TOLERANCE[config.training.dtype] if is_own and exact else None
+        self._tolerance = TOLERANCE[config.training.dtype] if is_own else None
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Takes the metrics of a step."""
@@ -98,7 +97,7 @@ class Evaluation:
     def __init__(self, config: Config, plan: Plan, held: Held, tokenizer: HfTokenizer, directory: pathlib.Path):
         self._place = {"mesh": machines.mesh(), "rules": machines.RULES}
         self._step = training.make_eval_step(plan.loss_fn, **self._place)
-        self._batches = make_batches(config, METHODS[config.loss], held.lists, held.logps, test=True)
+        self._batches = test_batches(config, METHODS[config.loss], held.lists, held.logps)
         self._plan, self._directory = plan, directory
         count = 0 if config.loss == "reward" else config.samples
         self._writer = Writer(config, held.records[:count], tokenizer) if count else None
@@ -107,50 +106,18 @@ class Evaluation:
         """The metrics of a state."""
         batches = (sharding.place_batch(batch, **self._place) for batch in self._batches)
         found = training.evaluate(self._step, state.params, batches, jax.random.key(0))
-        if self._writer is not None:
-            self.sample(int(state.step), self._plan.trainee.policy(state.params))
+        self.sample(int(state.step), machines.here(state.params))
         return {name: value for name, value in found.items() if name not in ("tokens", "padding")}
 
-    def sample(self, step: int, policy: Policy) -> None:
-        """Writes what the policy says after so many steps."""
-        said = self._writer(policy)
+    def sample(self, step: int, trained: Params) -> None:
+        """Writes what the policy with these parameters, a copy of this process, says after so many steps, once."""
+        path = self._directory / "samples" / f"{step}.json"
+        if self._writer is None or processes.first(path.exists):
+            return
+        said = self._writer(self._plan.trainee.policy(trained))
         if launch.is_main():
-            path = self._directory / "samples" / f"{step}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, said)
-
-
-class Writer:
-    """Writes the likeliest response to a few prompts."""
-
-    def __init__(self, config: Config, records: list[PreferenceRecord], tokenizer: HfTokenizer):
-        self._config, self._tokenizer = config, tokenizer
-        self._prompts = [render_context(record.prompt) for record in records]
-        limits = {"max_prompt": config.reading.limits[0], "max_response": config.reading.limits[1]}
-        lists = encode_lists([record.unanswered() for record in records], tokenizer, **limits)
-        width = -(-start.longest(lists)[0] // start.ROUND) * start.ROUND
-        self._tokens = np.full((len(lists), width), lists.pad_id, np.int32)
-        self._mask = np.zeros(self._tokens.shape, bool)
-        for row in range(len(lists)):
-            ids = lists.prompt(row)
-            self._tokens[row, : len(ids)], self._mask[row, : len(ids)] = ids, True
-
-    def __call__(self, policy: Policy) -> list[dict[str, str]]:
-        """Each prompt with the response to it."""
-        samples = sampling.generate(
-            policy.model,
-            policy.params,
-            self._tokens,
-            self._mask,
-            jax.random.key(0),
-            num_samples=1,
-            max_new_tokens=self._config.sample_tokens,
-            eos_id=self._tokenizer.end_ids,
-            rule=sampling.greedy,
-        )
-        rows = jax.device_get((samples.tokens[:, 0], samples.mask[:, 0]))
-        texts = [self._tokenizer.decode(tokens[mask]) for tokens, mask in zip(*rows, strict=True)]
-        return [{"prompt": prompt, "response": text} for prompt, text in zip(self._prompts, texts, strict=True)]
 
 
 def read_samples(directory: pathlib.Path) -> dict[int, list[dict[str, str]]]:

@@ -29,7 +29,7 @@ class Method(NamedTuple):
     reference: bool = True  # whether it compares with a reference policy
     smooths: bool = False  # whether it knows label smoothing
     sft_weight: float = 0.0  # by default
-    source: str = ""
+    source: str = ""  # its paper, or what it is
 
 
 def _pair(loss: Callable, *, average: bool = False, smooths: bool = False, least: float = 0.0, **fields) -> Method:
@@ -115,8 +115,8 @@ METHODS: dict[str, Method] = {
     "pair-hinge": _list(losses.pairwise_hinge_loss),
     "point-mse": _list(losses.pointwise_mse_loss),
     "point-sigmoid": _list(losses.pointwise_sigmoid_loss),
-    "sft": Method("demonstrations", _imitate, reference=False),
-    "reward": Method("rewards", _reward, reference=False),
+    "sft": Method("demonstrations", _imitate, reference=False, source="cross-entropy"),
+    "reward": Method("rewards", _reward, reference=False, source="Bradley-Terry, over all pairs of a list"),
 }
 
 

@@ -45,23 +45,26 @@ class Trainee(NamedTuple):
     base: Params | None = None
     lora: models.LoraConfig | None = None
 
-    def params(self, trained: Params) -> Params:
-        """All parameters of the policy."""
-        return trained if self.lora is None else _merge_lora(self.base, trained, self.lora)
+    def begun(self, trained: Params) -> Policy:
+        """The policy before the first step, which is its own reference: on a base in few bits not quite the start."""
+        exact = self.base is None or self.base is self.start.params
+        return self.start if exact else self.policy(trained)
 
     def policy(self, trained: Params) -> Policy:
-        """The policy, on this process's devices."""
-        return Policy(self.start.model, machines.here(self.params(trained)))
+        """The policy with these parameters, of which this process has a copy."""
+        params = trained if self.lora is None else _merge_lora(self.base, trained, self.lora)
+        return Policy(self.start.model, params)
 
 
 _init_lora = jax.jit(models.init_lora, static_argnums=2)
 _merge_lora = jax.jit(models.merge_lora, static_argnums=2)
 
 
-def make_plan(config: Config, policy: Policy, lists: EncodedLists, logps: np.ndarray | None, key: Array) -> Plan:
+def make_plan(config: Config, trainee: Trainee, trained: Params, lists: EncodedLists, logps: np.ndarray | None) -> Plan:
     """Puts together everything that training takes.
 
     Args:
+      trainee, trained: what :func:`make_trainee` made.
       logps: the reference's, ``[N, n]`` nats; None for losses without one.
     """
     method, options = METHODS[config.loss], config.training
@@ -70,8 +73,7 @@ def make_plan(config: Config, policy: Policy, lists: EncodedLists, logps: np.nda
     rate = learning_rate(config)
     schedule = SCHEDULES[options.schedule](rate, num_steps=num_steps, warmup_steps=int(options.warmup * num_steps))
     optimizer = OPTIMIZERS[options.optimizer](schedule, weight_decay=options.weight_decay)
-    trainee, trained = make_trainee(config, policy, key)
-    loss_fn = start.make_loss(config, policy.model)
+    loss_fn = start.make_loss(config, trainee.start.model)
     if trainee.lora is not None:
         loss_fn = models.lora_loss(loss_fn, machines.everywhere(trainee.base), trainee.lora)
     step = training.make_train_step(
@@ -97,29 +99,28 @@ def make_trainee(config: Config, policy: Policy, key: Array) -> tuple[Trainee, P
 
 
 def make_batches(
-    config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None, *, test: bool = False
+    config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None, *, num_epochs: int | None = None
 ) -> grain.IterDataset:
-    """Batches without end to learn from, or each record once, in its order."""
-    options: dict[str, Any] = {"batch_size": config.training.batch, **machines.share()}
-    options |= {"shuffle": False, "num_epochs": 1, "drop_remainder": False} if test else {"seed": config.seed}
-    if method.reads == "demonstrations" and config.training.pack_tokens:
-        return data.sft_batches(lists, row_length=config.training.pack_tokens, **options)
+    """Batches to learn from, without end or for some epochs, in each of which a prompt comes up once."""
+    options = {"batch_size": config.training.batch, "seed": config.seed, "num_epochs": num_epochs, **machines.share()}
+    row_length, size = config.training.pack_tokens, start.list_size(config, method, lists)
+    if not row_length:
+        return data.list_batches(lists, list_size=size, reference_logps=logps, **options)
+    if method.reads == "demonstrations":
+        return data.sft_batches(lists, row_length=row_length, **options)
+    shape = data.fit_row(lists, list_size=size, row_length=row_length)
+    return data.packed_list_batches(lists, shape, reference_logps=logps, **options)
+
+
+def test_batches(config: Config, method: Method, lists: EncodedLists, logps: np.ndarray | None) -> grain.IterDataset:
+    """Batches of held-out records, each once and in their order, with the first responses of long lists."""
     size = start.list_size(config, method, lists)
-    if config.training.pack_tokens and not test:
-        shape = data.fit_row(lists, list_size=size, row_length=config.training.pack_tokens)
-        return data.packed_list_batches(lists, shape, reference_logps=logps, **options)
-    return data.list_batches(lists, list_size=size, reference_logps=logps, **options)
+    options = {"shuffle": False, "num_epochs": 1, "drop_remainder": False, **machines.share()}
+    return data.list_batches(lists, batch_size=config.training.batch, list_size=size, reference_logps=logps, **options)
 
 
 def epoch_length(config: Config, method: Method, lists: EncodedLists) -> int:
-    """Batches of an epoch, in which each prompt comes up once."""
-    options = {"batch_size": config.training.batch, "num_epochs": 1, "seed": config.seed}
+    """Batches of an epoch; how many rows there are shows when they are packed."""
     if not config.training.pack_tokens:
         return len(lists) // config.training.batch
-    if method.reads == "demonstrations":
-        batches = data.sft_batches(lists, row_length=config.training.pack_tokens, **options)
-    else:
-        size = start.list_size(config, method, lists)
-        shape = data.fit_row(lists, list_size=size, row_length=config.training.pack_tokens)
-        batches = data.packed_list_batches(lists, shape, **options)
-    return sum(1 for _ in batches)  # how many rows there are shows when they are packed
+    return sum(1 for _ in make_batches(config, method, lists, None, num_epochs=1))

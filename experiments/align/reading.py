@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.align.methods import Method
 from experiments.align.settings import Config, Data
+from experiments.common.lists import spread_over_labels
 from jaxalign import data
 from jaxalign.data import PreferenceRecord
 from jaxalign.data.records.record import Message
@@ -143,7 +144,7 @@ def _read(paths: Sequence[pathlib.Path], split: str, options: Data) -> Part:
 def _read_one(path: pathlib.Path, split: str, options: Data) -> Part:
     columns = _columns(options.columns)
     source, layout = data.read_any(path, split=split or None, columns=columns, skip_bad_rows=options.skip_bad_rows)
-    records = list(source.records)
+    records = [spread_over_labels(record, options.responses or len(record.labels)) for record in source.records]
     if layout.name == "conversations":
         records = [turn for record in records for turn in data.each_turn(record)]
     report = source.report

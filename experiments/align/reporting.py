@@ -25,7 +25,7 @@ def print_beginning(config: Config, records: reading.Records, lists: EncodedList
         print(line)
     options, method = start.options_of(config), METHODS[config.loss]
     beta = f"beta {options.beta:g}, " if method.reads not in ("demonstrations", "rewards") else ""
-    print(f"loss: {config.loss} ({method.source or 'cross-entropy'}), {beta}rate {learning_rate(config):g} at its peak")
+    print(f"loss: {config.loss} ({method.source}), {beta}rate {learning_rate(config):g} at its peak")
 
 
 def print_findings(config: Config, records: reading.Records, lists: EncodedLists, tokenizer: HfTokenizer) -> list[str]:
@@ -75,7 +75,10 @@ def _samples(by_step: dict[int, list[dict[str, str]]]) -> Iterator[Texts]:
     if by_step:
         texts = [
             {"prompt": same[0]["prompt"]}
-            | {f"after step {step}": each["response"] for step, each in zip(by_step, same, strict=True)}
-            for same in zip(*by_step.values(), strict=True)
+            | {
+                f"after step {step}" if step else "before": each["response"]
+                for step, each in zip(by_step, same, strict=True)
+            }
+            for same in zip(*by_step.values(), strict=False)  # a run may go on with more samples
         ]
         yield Texts("Samples", texts, caption="The likeliest response to held-out prompts, by step.")

@@ -12,6 +12,9 @@ from jaxalign import models
 from jaxalign.data import EncodedLists, PreferenceRecord
 from jaxalign.io.report import Facts
 
+FOLDER = "scores"
+"""Of the report, beside a run that may be in the folder."""
+
 
 def score(run: origin.Run, config: Config) -> dict[str, float]:
     """Prints and reports the figures of ``--model``; with ``--reference``, those of the implicit reward too."""
@@ -28,6 +31,8 @@ def score(run: origin.Run, config: Config) -> dict[str, float]:
         print(f"{name}: {text}")
     table = figures.rules(records.test) if figures.comparable(records.test) else {}
     table[config.model] = row(config, policy, records.test, lists)
+    place = config.output if config.output.name == FOLDER else config.output / FOLDER
+    run = run._replace(config=dataclasses.replace(run.config, output=place))
     said = {"caption": figures.CAPTION, "sections": [Facts("Data", records.told)]}
     return report.report_tables(run, "A model on preference files", {"figures": table}, **said)
 

@@ -24,6 +24,7 @@ class Data:
     skip_bad_rows: bool = False  # rows that cannot be used are counted and left out; otherwise they are errors
     held_out: Share = 0.1  # share of the prompts that are kept to test on, without --test
     max_held_out: Count = 256  # of these, at most
+    responses: CountOrNone = 0  # of a list that are kept, at even distances in the order of their labels; 0: all
     as_chat: bool = False  # a prompt that is a text becomes a user's message, in the model's chat template
     chat_template: str = ""  # of a model without one: a Jinja file, or plain for "role: content"; "": the model's own
     limits: tuple[Count, Count] = (512, 512)  # tokens of a prompt, which keeps its end, and of a response
@@ -43,7 +44,7 @@ class Training:
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up, to 0 or not
     warmup: Share = 0.1  # share of the steps in which the rate rises
     weight_decay: Rate = 0.0  # of matrices
-    optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state
+    optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state; its rates are relative
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
     adapter: Adapter = Adapter()  # low-rank adapters instead of all parameters
     eval_every: CountOrNone = 0  # steps between evaluations; 0: four in a run
@@ -65,6 +66,7 @@ class Config:
     reference: str = ""  # another model as reference, a Hugging Face directory or hub id; "": the model as it begins
     samples: CountOrNone = 4  # held-out prompts that the report shows responses to, at each evaluation
     sample_tokens: Count = 128  # of such a response, at most
+    judge: str = ""  # a reward model, a Hugging Face directory or hub id, that compares responses before and after
     merge: bool = True  # an adapter into its base: OUTPUT/hf has a whole model beside OUTPUT/adapter
     check: bool = False  # says what would be done, and ends
     eval_only: bool = False  # scores --model on --test, or else on all of --data, and ends

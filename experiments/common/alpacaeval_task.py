@@ -8,7 +8,6 @@ Nothing is sampled: the implicit reward ``log pi(y|x) - log pi_SFT(y|x)`` of an 
 Judges like length, so every figure stands beside its length-matched form and beside the rule "longer wins".
 """
 
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.common.draw import draw
-from experiments.common.lists import over_prompts, padded, pairwise_accuracy
+from experiments.common.lists import over_prompts, padded, pairwise_accuracy, spread_over_labels
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Row, Sample, Task
 from jaxalign import data, metrics
@@ -158,14 +157,3 @@ def rank_figures(scores: np.ndarray, labels: np.ndarray, lengths: np.ndarray, wh
         "NDCG": over_prompts(metrics.ndcg_metric, scores, labels, where=where),
         "Kendall tau": over_prompts(metrics.kendall_tau_metric, scores, labels, where=where),
     }
-
-
-def spread_over_labels(record: PreferenceRecord, count: int) -> PreferenceRecord:
-    """Keeps ``count`` responses at even distances in the order of their labels, or all if there are no more."""
-    order = np.argsort([-label for label in record.labels], kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
-    return dataclasses.replace(
-        record,
-        responses=tuple(record.responses[i] for i in chosen),
-        labels=tuple(record.labels[i] for i in chosen),
-    )

@@ -1,5 +1,6 @@
 """Held-out lists side by side, and metrics of them with intervals over prompts."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -39,6 +40,17 @@ def padded(records: Sequence[PreferenceRecord]) -> Padded:
         labels[row, :count], where[row, :count] = record.labels, True
         lengths[row, :count] = list(map(_length, record.responses))
     return Padded(labels, lengths, where)
+
+
+def spread_over_labels(record: PreferenceRecord, count: int) -> PreferenceRecord:
+    """Keeps ``count`` responses at even distances in the order of their labels, or all if there are no more."""
+    order = np.argsort([-label for label in record.labels], kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
+    return dataclasses.replace(
+        record,
+        responses=tuple(record.responses[i] for i in chosen),
+        labels=tuple(record.labels[i] for i in chosen),
+    )
 
 
 def _length(answer: Answer) -> int:

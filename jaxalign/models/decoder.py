@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxalign.models.attend import Attend, LayerInfo, attend_lists, attend_packed_lists, attend_rows
 from jaxalign.models.config import DecoderConfig
 from jaxalign.models.layers import GatedMlp, RmsNorm, embed_tokens, project, scan_layers
+from jaxalign.models.products import multiply_rows
 from jaxalign.models.rope import Rope, check_one_rotation, lengths_if_needed, make_rope, rotate
 from jaxalign.models.streams import Streams, count_positions, join_row, rows_of_streams, split_row, split_streams
 from jaxalign.sharding import constrain, num_shards
@@ -204,8 +205,11 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
         """Hidden states to next-token logits, float32, soft-capped if the model is."""
-        matrix = self.unembedding if self.has_variable("params", "unembedding") else self.embedding.T
-        logits = jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
+        dtype = self.config.dtype
+        if self.has_variable("params", "unembedding"):
+            logits = jnp.matmul(hidden, self.unembedding.astype(dtype), preferred_element_type=jnp.float32)
+        else:
+            logits = multiply_rows(hidden, self.embedding.astype(dtype), jnp.float32)
         cap = self.config.logit_softcap
         return logits if cap is None else cap * jnp.tanh(logits / cap)
 

@@ -17,6 +17,7 @@ from jaxalign.models.attention import attention
 from jaxalign.models.config import EncoderDecoderConfig
 from jaxalign.models.encoder_decoder_layers import Attend, AttendMemory, DecoderLayer, EncoderLayer, Memory, Remember
 from jaxalign.models.layers import RmsNorm, embed_tokens, scan_layers
+from jaxalign.models.products import multiply_rows
 from jaxalign.models.relative import bucket_distances, distances_between, look_up
 from jaxalign.models.streams import Streams, start_streams
 from jaxalign.typing import Params
@@ -187,8 +188,10 @@ class EncoderDecoder(nn.Module):
 
     def logits(self, hidden: Float[Array, "... D"]) -> Float[Array, "... V"]:
         """The decoder's states to logits, float32."""
-        matrix = self.unembedding if self.has_variable("params", "unembedding") else self.embedding.T
-        return jnp.matmul(hidden, matrix.astype(self.config.dtype), preferred_element_type=jnp.float32)
+        dtype = self.config.dtype
+        if self.has_variable("params", "unembedding"):
+            return jnp.matmul(hidden, self.unembedding.astype(dtype), preferred_element_type=jnp.float32)
+        return multiply_rows(hidden, self.embedding.astype(dtype), jnp.float32)
 
     def _finish(self, x):
         hidden = self.decoder.final_norm(x)

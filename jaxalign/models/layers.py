@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxalign.models import float8 as float8_products
 from jaxalign.models import quantization
 from jaxalign.models.config import DecoderConfig
-from jaxalign.models.products import multiply
+from jaxalign.models.products import OutputRows, multiply, multiply_rows
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -124,8 +124,12 @@ def project(
     inputs = x.shape[x.ndim - axes :]
     axes_in, axes_out = tuple(range(axes)), tuple(range(axes, axes + len(outputs)))
     init = nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal", axes_in, axes_out)
-    kernel = module.param(name, init, (*inputs, *outputs))
-    if quantization.is_quantized(kernel):
+    given = module.get_variable("params", name)
+    kernel = given if isinstance(given, OutputRows) else module.param(name, init, (*inputs, *outputs))
+    if isinstance(kernel, OutputRows):
+        rows = x.shape[: x.ndim - axes]
+        y = multiply_rows(x.reshape(*rows, -1), kernel.matrix).reshape(*rows, *outputs)
+    elif quantization.is_quantized(kernel):
         y = quantization.multiply(x, kernel, axes)
     elif float8:
         y = float8_products.multiply(x, kernel, axes)
@@ -169,5 +173,7 @@ def scan_layers(step: Callable, layer: nn.Module, carry: Any, infos: Any, *, len
 
     if remat != "none":
         named = nn.remat(named, policy=REMAT_POLICIES[remat], prevent_cse=False)
-    scan = nn.scan(named, variable_axes={"params": 0}, split_rngs={"params": True}, length=length)
+    # Nothing is broadcast, so there is no invariant to check by tracing each layer once more.
+    axes = dict(variable_axes={"params": 0}, split_rngs={"params": True}, check_constancy_invariants=False)
+    scan = nn.scan(named, **axes, length=length)
     return scan(layer, carry, infos)[0]

@@ -1,12 +1,25 @@
 """The product of activations and a linear map."""
 
+from typing import Any, NamedTuple
+
 import jax
-from jaxtyping import Array
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxalign.sharding import num_shards
 
 Contracted = tuple[tuple[int, ...], tuple[int, ...]]
 """Axes of the left and of the right factor that are summed over, as ``jax.lax.dot_general`` takes them."""
+
+
+FEW = 64
+"""Vectors; with more of them the copy is small beside the product."""
+
+
+class OutputRows(NamedTuple):
+    """A linear map as decoding holds it: a matrix of one row for each output, whatever axes either side had."""
+
+    matrix: Float[Array, "outputs inputs"]
 
 
 def multiply(x: Array, kernel: Array, axes: int) -> Array:
@@ -20,6 +33,27 @@ def multiply(x: Array, kernel: Array, axes: int) -> Array:
     if kernel.ndim > 2 or num_shards("length") > 1:  # tokens are split too: no one axis of rows and tokens would be
         return jax.lax.dot_general(x, kernel, (contracted_axes(x, axes), ((), ())))
     return jax.lax.dot(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def multiply_rows(x: Float[Array, "... D"], rows: Float[Array, "N D"], dtype: Any = None) -> Float[Array, "... N"]:
+    """``x`` times each row of a matrix, such as a tied embedding; the result has ``dtype``, by default that of ``x``.
+
+    On CPUs few vectors are multiplied from the right: XLA copies a right factor at every call into an order of its own,
+    and first transposes it where its rows are outputs. For a vocabulary this takes longer than the product.
+    """
+
+    def left(x, rows):
+        columns = jax.lax.dot_general(rows, x.reshape(-1, x.shape[-1]), contracted, preferred_element_type=dtype)
+        # Without the barrier XLA would exchange the factors again.
+        return jax.lax.optimization_barrier(columns).T.reshape(*x.shape[:-1], len(rows))
+
+    def right(x, rows):
+        return jnp.matmul(x, rows.T, preferred_element_type=dtype)
+
+    contracted = ((1,), (1,)), ((), ())
+    if x.size > FEW * x.shape[-1]:
+        return right(x, rows)
+    return jax.lax.platform_dependent(x, rows, cpu=left, default=right)
 
 
 def contracted_axes(x: Array, axes: int) -> Contracted:

@@ -1,7 +1,8 @@
 """Text from language models: K samples from one prefilled prompt, rules to draw and to choose by, endless jobs."""
 
 from jaxalign.sampling.generate import Samples, generate
-from jaxalign.sampling.jobs import Completion, Job, job_numbers, run_jobs
+from jaxalign.sampling.jobs import Completion, job_numbers, run_jobs
+from jaxalign.sampling.readers import split_once
 from jaxalign.sampling.rules import (
     Candidates,
     Rule,
@@ -16,6 +17,7 @@ from jaxalign.sampling.rules import (
 )
 from jaxalign.sampling.selection import Knockout, best_of_n, knockout, round_robin_ranks
 from jaxalign.sampling.text import Stops, stop_strings, text_before
+from jaxalign.sampling.waiting import Job
 
 __all__ = [
     "Candidates",
@@ -36,6 +38,7 @@ __all__ = [
     "round_robin_ranks",
     "run_jobs",
     "sample",
+    "split_once",
     "stop_strings",
     "temperature",
     "text_before",

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.checks import check_sizes
 from jaxalign.sampling.decode import Sequences, advance, prefill, sample_keys, start
-from jaxalign.sampling.readers import split_weights
+from jaxalign.sampling.readers import Weights, split_once
 from jaxalign.sampling.rules import Rule
 from jaxalign.typing import Params
 
@@ -26,12 +27,11 @@ class Samples(NamedTuple):
     logps: Float[Array, "B K R"]  # nats under the model at temperature 1, those of ``models.response_token_logps``
 
 
-@functools.partial(jax.jit, static_argnames=("model", "num_samples", "max_new_tokens", "eos_id", "rule"))
 def generate(
     model,
-    params: Params,
-    prompt_tokens: Int[Array, "B P"],
-    prompt_mask: Bool[Array, "B P"],
+    params: Params | Weights,
+    prompt_tokens: Int[Array | np.ndarray, "B P"],
+    prompt_mask: Bool[Array | np.ndarray, "B P"],
     key: Array,
     *,
     num_samples: int,
@@ -46,7 +46,8 @@ def generate(
 
     Args:
       model: a decoder or an encoder-decoder, as ``models.build`` makes it.
-      params: its parameters.
+      params: its parameters, or what ``sampling.split_once(model, params)`` made of them: where many calls have the
+        same parameters, it is done once.
       prompt_tokens: ``[B, P]``, padded on either side.
       prompt_mask: ``[B, P]``, True for real tokens.
       key: consumed. Sample k of row b draws from a key of its own, so it does not depend on the other rows' texts.
@@ -66,7 +67,13 @@ def generate(
     check_one_rotation(
         model.config, prompt_tokens.shape[1] + max_new_tokens, "shorten the prompts or lower max_new_tokens"
     )
-    weights = split_weights(model, params)
+    weights = params if isinstance(params, Weights) else split_once(model, params)
+    options = {"num_samples": num_samples, "max_new_tokens": max_new_tokens, "eos_id": eos_id, "rule": rule}
+    return _generate(model, weights, prompt_tokens, prompt_mask, key, **options)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "num_samples", "max_new_tokens", "eos_id", "rule"))
+def _generate(model, weights: Weights, prompt_tokens, prompt_mask, key, *, num_samples, max_new_tokens, eos_id, rule):
     prompts = prefill(model, weights, prompt_tokens, prompt_mask, rule)
     b, k = prompt_tokens.shape[0], num_samples
     keys = sample_keys(key, jnp.arange(b), jnp.arange(k))

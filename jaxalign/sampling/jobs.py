@@ -16,30 +16,14 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from jaxalign.sampling.checks import check_sizes
-from jaxalign.sampling.readers import Weights
+from jaxalign.sampling.readers import split_once
 from jaxalign.sampling.rules import Rule
-from jaxalign.sampling.slots import (
-    check_room,
-    decode,
-    insert,
-    keys_of,
-    open_slots,
-    padded_row,
-    prefill_row,
-    split_once,
-)
+from jaxalign.sampling.slots import check_room, decode, insert, open_slots
+from jaxalign.sampling.waiting import Job, prefilled
 from jaxalign.typing import Params
 
 StopFn = Callable[[Sequence[int]], int | None]
 """``stop(tokens)``: after how many of them the text ends, None if it goes on."""
-
-
-class Job(NamedTuple):
-    """Samples to draw from one prompt."""
-
-    number: int  # the row of ``generate`` that this job stands for: it determines the keys
-    prompt: Sequence[int]  # at least one token
-    samples: Sequence[int]  # which: 0, 1, ... K - 1, or those of them that are still missing
 
 
 class Completion(NamedTuple):
@@ -96,8 +80,9 @@ def run_jobs(
 ) -> Iterator[Completion]:
     """Yields the samples of ``jobs`` as they end, by continuous batching: a sample that ends makes room for the next.
 
-    A prompt is prefilled once for all its samples. Sample k of the job with number i is what ``generate`` draws as
-    sample k of row i from the same key, up to rounding where two tokens are almost equally likely.
+    A prompt is prefilled once for all its samples, and with others where many slots are free. Sample k of the job with
+    number i is what ``generate`` draws as sample k of row i from the same key, up to rounding where two tokens are
+    almost equally likely.
 
     Args:
       model: a decoder or an encoder-decoder, as ``models.build`` makes it.
@@ -125,9 +110,17 @@ def run_jobs(
     check_room(model.config, max_prompt_tokens, max_new_tokens)
     weights = split_once(model, params)
     slots = open_slots(model.config, num_slots, max_prompt_tokens, max_new_tokens, rule, sharding)
-    waiting = _prefilled(model, weights, jobs, key, max_prompt_tokens, rule)
     one_at_a_time = _may_deadlock((params, slots))
     running: dict[int, _Running] = {}
+    waiting = prefilled(
+        model,
+        weights,
+        jobs,
+        key,
+        max_prompt_tokens=max_prompt_tokens,
+        rule=rule,
+        num_free=lambda: num_slots - len(running),
+    )
     stop_ids = (eos_id,) if isinstance(eos_id, int) else eos_id
     while True:
         free = (slot for slot in range(num_slots) if slot not in running)
@@ -175,25 +168,3 @@ def _ended(sample: _Running, cut: int | None, done: bool, stop_ids: tuple[int, .
         return None
     finish = "stop_token" if sample.tokens[-1] in stop_ids else "length"
     return Completion(sample.job, sample.sample, tuple(sample.tokens), tuple(sample.logps), finish)
-
-
-def _prefilled(model, weights: Weights, jobs: Iterable[Job], key, max_prompt_tokens: int, rule: Rule):
-    """Each sample with what the network keeps of its prompt, prefilled when its first sample is asked for."""
-    for job in jobs:
-        _check_prompt(job, max_prompt_tokens)
-        tokens, mask = padded_row(job.prompt, max_prompt_tokens)
-        prompt = prefill_row(model, weights, tokens, mask, rule=rule)
-        keys = keys_of(key, np.array([job.number]), np.array(job.samples))
-        for index, sample in enumerate(job.samples):
-            yield job.number, sample, prompt, keys[:, index : index + 1]
-
-
-def _check_prompt(job: Job, max_prompt_tokens: int) -> None:
-    length = len(job.prompt)
-    if not length:
-        raise ValueError(f"job {job.number} has a prompt without tokens; begin it with the beginning-of-sequence token")
-    if length > max_prompt_tokens:
-        raise ValueError(
-            f"job {job.number} has a prompt of {length} tokens, and slots have room for {max_prompt_tokens}; "
-            "shorten it, leave it out, or raise max_prompt_tokens"
-        )

@@ -5,6 +5,7 @@ and its samples go on from the prompt's last token. An encoder-decoder runs its 
 makes of the states, and its samples begin with the start token.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxalign.models import Decoder, EncoderDecoder
+from jaxalign.models.axes import is_map, split_shape
+from jaxalign.models.products import OutputRows
 from jaxalign.models.quantization import is_quantized
 from jaxalign.sampling.cache import LayerCache, attend_decode, attend_prefill
 from jaxalign.sampling.cross import attend_own, attend_prompts
@@ -63,9 +66,16 @@ def reader_of(model) -> Reader:
 
 
 def split_weights(model, params: Params) -> Weights:
-    """Cast once and cut out once, not for every token.
+    """Casts parameters, cuts layers out of their stacks and turns maps, once instead of for every token.
 
     What is added in float32 stays: norms' scales, and biases. So do quantised maps: they are there to spare memory.
+
+    Args:
+      model: a decoder or an encoder-decoder, as ``models.build`` makes it.
+      params: its parameters.
+
+    Returns:
+      The weights as :func:`~jaxalign.sampling.generate` and slots multiply them.
     """
 
     def cast(path, leaf):
@@ -75,7 +85,25 @@ def split_weights(model, params: Params) -> Weights:
     weights = jax.tree_util.tree_map_with_path(cast, params, is_leaf=is_quantized)
     outer, stacked = reader_of(model).take_layers(weights)
     count = len(model.config.layer_windows)
+    stacked = stacked if model.config.float8 else _by_output(stacked)
     return Weights(outer, tuple(jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)))
+
+
+split_once = jax.jit(split_weights, static_argnames="model")
+"""``split_once(model, params)`` is :func:`split_weights`, compiled: for many calls with the same parameters."""
+
+
+def _by_output(stacked: Params) -> Params:
+    """Every map that is multiplied as it is, output by output: see :func:`multiply_rows`."""
+
+    def turned(path, leaf):
+        name = path[-1].key
+        if is_quantized(leaf) or not is_map(name):
+            return leaf
+        stack, inputs, outputs = split_shape(name, leaf.shape)
+        return OutputRows(leaf.reshape(*stack, math.prod(inputs), math.prod(outputs)).mT)
+
+    return jax.tree_util.tree_map_with_path(turned, stacked, is_leaf=is_quantized)
 
 
 def _decoder_layers(params: Params):

@@ -1,6 +1,6 @@
 """Slots: room for samples that are decoded side by side, and that begin and end one by one.
 
-What :func:`~jaxalign.sampling.run_jobs` and servers share: a prompt is prefilled alone, put into a free slot, and all
+What :func:`~jaxalign.sampling.run_jobs` and servers share: a prompt is prefilled, put into a free slot, and all
 slots are decoded some tokens at a time. Each function is compiled once for its static arguments and shapes.
 """
 
@@ -15,7 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxalign.models import LanguageModelConfig
 from jaxalign.models.rope import check_one_rotation
 from jaxalign.sampling.decode import Prompts, Sequences, advance, blank_prompts, prefill, sample_keys, start
-from jaxalign.sampling.readers import split_weights
 
 SHORTEST_BUCKET = 16
 
@@ -68,11 +67,11 @@ def _place(slots: Sequences, sharding: NamedSharding | None) -> Sequences:
 keys_of = jax.jit(sample_keys)
 """``keys_of(key, rows [B], samples [K])`` are the keys of samples, ``[B, K]``."""
 
-prefill_row = jax.jit(prefill, static_argnames=("model", "rule"))
-"""``prefill_row(model, weights, tokens, mask, rule=rule)`` is what network and rule keep of a :func:`padded_row`."""
+prefill_rows = jax.jit(prefill, static_argnames=("model", "rule"))
+"""``prefill_rows(model, weights, tokens, mask, rule=rule)`` is what network and rule keep of :func:`padded_row` s."""
 
-split_once = jax.jit(split_weights, static_argnames="model")
-"""``split_once(model, params)`` are the weights as the other functions take them."""
+row_of = jax.jit(lambda prompts, row: jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, row, 1), prompts))
+"""``row_of(prompts, row)`` is one of several prompts from :data:`prefill_rows`."""
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
@@ -100,7 +99,7 @@ def insert(slots: Sequences, slot, prompt: Prompts, key, *, sharding) -> Sequenc
     Args:
       slots: from :func:`open_slots`; consumed.
       slot: the number of the slot.
-      prompt: the sample's, from :func:`prefill_row`.
+      prompt: the sample's, from :data:`prefill_rows`, of one row.
       key: ``[1, 1]``, the sample's, from :func:`keys_of`.
       sharding: that of the slots.
     """
@@ -130,7 +129,7 @@ def decode(model, weights, slots: Sequences, rule, stop_ids, stride, max_new_tok
 
     Args:
       model: a decoder or an encoder-decoder.
-      weights: its parameters, from :func:`split_once`.
+      weights: its parameters, from :data:`jaxalign.sampling.split_once`.
       slots: from :func:`open_slots`; consumed.
       rule: how the next token is chosen; its memory is of the form that the slots were opened with.
       stop_ids: the tokens that end a sample.

@@ -2,13 +2,20 @@
 
 import pytest
 
-from tests.experiments import resamples, two_devices
+from tests.experiments import plain_figures, resamples, two_devices
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_resamples():
     with pytest.MonkeyPatch.context() as patch:
         resamples.draw_few(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def figures_drawn_once():
+    with pytest.MonkeyPatch.context() as patch:
+        plain_figures.draw_plainly(patch.setattr)
         yield
 
 

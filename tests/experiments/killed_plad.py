@@ -13,7 +13,7 @@ import signal
 from experiments.plad import __main__ as plad
 from experiments.plad import sequence_world
 from jaxalign.io.run import progress
-from tests.experiments import resamples, two_devices, without_torch
+from tests.experiments import plain_figures, resamples, two_devices, without_torch
 
 
 def config(output: pathlib.Path) -> plad.Config:
@@ -50,6 +50,7 @@ if __name__ == "__main__":
     gc.disable()  # as in toy_lipo.py
     shrink()
     resamples.draw_few(setattr)
+    plain_figures.draw_plainly(setattr)
     two_devices.lay_out(setattr)
     without_torch.install()
     for output in arguments.outputs:

@@ -16,6 +16,7 @@ import transformers
 
 from experiments.align import __main__ as align
 from experiments.align.settings import Config, Data
+from experiments.common.stages import Adapter
 from jaxalign import data
 from jaxalign.io import hf
 from jaxalign.io.run.writers import read_metrics
@@ -55,7 +56,12 @@ def test_it_learns_and_measures_before_and_after(finished):
     nats = figures["aligned/nats per token"]
     assert figures["aligned/perplexity"] == pytest.approx(np.exp(nats), rel=1e-5)
     report = (config.output / "report.html").read_text()
-    assert "ranked lists: prompt is" in report and "after step 4" in report and "for models from scratch" in report
+    assert (
+        "ranked lists: prompt is" in report
+        and "before" in report
+        and "after step 4" in report
+        and "for models from scratch" in report
+    )
 
 
 def test_a_second_call_repeats_nothing(finished):
@@ -128,8 +134,10 @@ def test_a_run_that_is_killed_goes_on(finished, files, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_single_responses_packed(model, files, tmp_path):
-    config = config_of(model, files["unpaired"], "kto", tmp_path, steps=2, batch=4, pack_tokens=192)
+def test_single_responses_packed_on_a_base_in_few_bits(model, files, tmp_path):
+    """The reference is the policy as it begins, in int8; the model that is exported has floats again."""
+    adapter = Adapter(lora_rank=2, lora_base="int8")
+    config = config_of(model, files["unpaired"], "kto", tmp_path, steps=2, batch=4, pack_tokens=192, adapter=adapter)
     figures = align.main(config)
     first, last = read_metrics(config.output / "kto")
     assert first["log_ratio"] == pytest.approx(0, abs=1e-3) and first["kl"] == pytest.approx(0, abs=1e-3)
@@ -149,12 +157,17 @@ def test_examples_and_an_early_end(model, files, tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
-def test_a_reward_model_is_trained_and_scored(model, files, tmp_path):
+def test_a_reward_model_is_trained_scored_and_judges(finished, model, files, tmp_path):
     path = files["conversational pairs"]
     config = config_of(model, path, "reward", tmp_path / "run", steps=6, accumulate=2)
     figures = align.main(config)
     assert figures["aligned/pairwise accuracy"] > figures["start/pairwise accuracy"]
     trained = str(config.output / "hf")
+    with pytest.raises(ValueError, match="expected a reward model"):
+        align.main(dataclasses.replace(finished[0], judge=config.model))
+    judged = align.main(dataclasses.replace(finished[0], judge=trained))
+    assert 0 <= judged["aligned/win rate"] <= 1 and judged["start/characters"] > 0
+    assert {name: value for name, value in judged.items() if name in finished[1]} == finished[1]
     reading = Data(test=(path,), limits=LIMITS)
     scored = align.main(Config(model=trained, reading=reading, eval_only=True, output=tmp_path / "scored"))
     assert scored[f"figures/{trained}/pairwise accuracy"] > 0.5

@@ -90,6 +90,8 @@ def test_records_become_what_a_loss_takes(model, files):
     records, lists, _ = encoded(config_of(model, files["ranked lists"], "kto"))
     assert {record.labels for record in records.train} == {(1.0, 0.5), (0.0, 0.5)}
     assert len(records.train) == 2 * 18
+    ends = encoded(config_of(model, files["labelled lists"], "dpo", responses=2))[0].train
+    assert {record.labels for record in ends} == {(0.9, 0.1)}
     best = encoded(config_of(model, files["scored lists"], "sft"))[0]
     assert all(record.responses[0].startswith(align_files.GOOD) for record in best.train)
     with pytest.raises(ValueError, match="--loss dpo compares responses to one prompt, and the data are single"):
@@ -173,6 +175,15 @@ def test_an_unknown_end(tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(stated))
     finding = only(found_in(str(folder), align_files.conversational(), tmp_path))
     assert finding.is_error and finding.text.startswith("EOS unknown: 36 of 36 complete responses do not end")
+
+
+def test_a_tokenizer_without_an_end(tmp_path, files):
+    folder = tmp_path / "endless"
+    align_files.save_model(folder)
+    stated = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**stated, "eos_token": None}))
+    with pytest.raises(ValueError, match="a tokenizer needs eos_token, but its tokenizer_config.json names none"):
+        encoded(config_of(str(folder), files["pairs"], "dpo"))
 
 
 def test_labels_that_are_constant(model, tmp_path):

@@ -6,7 +6,7 @@ import gc
 from experiments.common import draw, machines, sequence_task, stages
 from experiments.common.stages import FineTuning
 from experiments.lipo import __main__ as lipo
-from tests.experiments import resamples, without_torch
+from tests.experiments import plain_figures, resamples, without_torch
 
 TOY = dataclasses.replace(
     lipo.PRESETS["default"],
@@ -32,5 +32,6 @@ if __name__ == "__main__":
     gc.disable()  # for ten seconds of life, of which it would take more than one
     shrink(setattr)
     resamples.draw_few(setattr)
+    plain_figures.draw_plainly(setattr)
     without_torch.install()
     machines.run(lipo.main, {"toy": TOY})

@@ -7,6 +7,8 @@ import pytest
 
 from jaxalign import metrics
 
+best_of_n_metric = jax.jit(metrics.best_of_n_metric, static_argnums=2)
+
 
 def by_enumeration(scores, values, n):
     """The mean over all subsets of n responses of the value of the best; several best ones share it."""
@@ -20,10 +22,10 @@ def by_enumeration(scores, values, n):
 
 def test_by_hand():
     # The best of three responses by score is drawn in 2 of 3 pairs, the middle one is best in the third.
-    scores, values = jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[10.0, 40.0, 70.0]])
-    assert metrics.best_of_n_metric(scores, values, 1) == (40.0, 1.0)
-    np.testing.assert_allclose(metrics.best_of_n_metric(scores, values, 2), ((2 * 10 + 40) / 3, 1.0), rtol=1e-6)
-    assert metrics.best_of_n_metric(scores, values, 3) == (10.0, 1.0)
+    scores, values = np.float32([[3, 2, 1]]), np.float32([[10, 40, 70]])
+    assert best_of_n_metric(scores, values, 1) == (40.0, 1.0)
+    np.testing.assert_allclose(best_of_n_metric(scores, values, 2), ((2 * 10 + 40) / 3, 1.0), rtol=1e-6)
+    assert best_of_n_metric(scores, values, 3) == (10.0, 1.0)
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -31,31 +33,31 @@ def test_equals_enumeration(n):
     rng = np.random.default_rng(n)
     scores, values = rng.integers(0, 4, size=(5, 7)), rng.normal(size=(5, 7))  # four levels: many ties
     expected = [by_enumeration(*lists, n) for lists in zip(scores, values, strict=True)]
-    scores, values = jnp.array(scores, jnp.float32), jnp.array(values, jnp.float32)
+    scores, values = scores.astype(np.float32), values.astype(np.float32)
     ours = jax.jit(jax.vmap(lambda scores, values: metrics.best_of_n_metric(scores, values, n)))(scores, values)
     np.testing.assert_allclose(ours.value, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_equal_scores_give_the_mean():
-    values = jnp.array([1.0, 2.0, 6.0])
+    values = np.float32([1, 2, 6])
     for n in 1, 2, 3:
-        np.testing.assert_allclose(metrics.best_of_n_metric(jnp.zeros(3), values, n).value, 3, rtol=1e-6)
+        np.testing.assert_allclose(best_of_n_metric(np.zeros(3, np.float32), values, n).value, 3, rtol=1e-6)
 
 
 def test_binomials_do_not_overflow():
     # C(200, 100) is 9e58. With n = K only the best counts.
-    values = jnp.arange(200.0)
-    np.testing.assert_allclose(metrics.best_of_n_metric(values, values, 200).value, 199, rtol=1e-5)
+    values = np.arange(200, dtype=np.float32)
+    np.testing.assert_allclose(best_of_n_metric(values, values, 200).value, 199, rtol=1e-5)
     # The expected maximum of n of 0..K-1 is n (K + 1) / (n + 1) - 1.
     expected = 100 * 201 / 101 - 1
-    np.testing.assert_allclose(metrics.best_of_n_metric(values, values, 100).value, expected, rtol=1e-5)
+    np.testing.assert_allclose(best_of_n_metric(values, values, 100).value, expected, rtol=1e-5)
 
 
 def test_prompts_with_too_few_responses_are_not_counted():
-    scores, where = jnp.arange(6.0).reshape(2, 3), jnp.array([[True, True, False], [True, True, True]])
-    assert metrics.best_of_n_metric(scores, scores, 3, where=where) == (5.0, 1.0)
+    scores, where = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([[True, True, False], [True, True, True]])
+    assert best_of_n_metric(scores, scores, 3, where=where) == (5.0, 1.0)
     # With n = 2 both count: 1 for the first; (2 * 5 + 4) / 3 for the second.
-    np.testing.assert_allclose(metrics.best_of_n_metric(scores, scores, 2, where=where), (1 + 14 / 3, 2), rtol=1e-6)
+    np.testing.assert_allclose(best_of_n_metric(scores, scores, 2, where=where), (1 + 14 / 3, 2), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [0, 4])

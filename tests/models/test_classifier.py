@@ -31,9 +31,11 @@ def rows(left_padded=False):
 def by_hand(config, params, tokens):
     """The logits of one row without padding, from the states of the bare backbone."""
     backbone = models.build(dataclasses.replace(config.backbone, **without_matrix(config.backbone)))
-    method = None if isinstance(config.backbone, models.EncoderConfig) else "hidden"
-    row = jnp.asarray(tokens[None])
-    hidden = np.asarray(backbone.apply({"params": params["backbone"]}, row, method=method)[0], np.float64)
+    if isinstance(config.backbone, models.EncoderConfig):
+        hidden = tiny.forward(backbone, params["backbone"], tokens[None])
+    else:  # no token sees what is behind it: one program for rows of all lengths
+        hidden = tiny.states(backbone, params["backbone"], np.pad(tokens, (0, 9 - len(tokens)))[None])
+    hidden = np.asarray(hidden[0, : len(tokens)], np.float64)
     state = {"last": hidden[-1], "mean": hidden.mean(axis=0), "first": hidden[0]}[config.pooling]
     if config.pooling == "first" and config.backbone.pooler:
         state = np.tanh(

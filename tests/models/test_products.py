@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxalign import models, sharding
-from jaxalign.models.products import multiply
+from jaxalign.models.products import FEW, multiply, multiply_rows
 from jaxalign.sharding import on_mesh
 
 RULES = sharding.Rules(models.LOGICAL_AXES)
@@ -64,3 +65,52 @@ def test_the_gradient_of_a_kernel_copies_no_activations():
 
     assert transposed(lambda x, kernel: jnp.tensordot(x, kernel, 1))
     assert not transposed(lambda x, kernel: multiply(x, kernel, 1))
+
+
+@pytest.mark.parametrize("length", [3, FEW])
+@pytest.mark.parametrize("mesh", [None, {"fsdp": 2, "tensor": 4}])
+def test_rows_values_and_gradients(mesh, length):
+    x, rows, weights = draw(2, length, 4), draw(8, 4), draw(2, length, 8)
+    mesh = mesh and sharding.make_mesh(**mesh)
+
+    @jax.jit
+    def run(x, rows, weights):
+        def total(x, rows):
+            return (multiply_rows(x, rows) * weights).sum()
+
+        with on_mesh(mesh, RULES):
+            return multiply_rows(x, rows), *jax.grad(total, (0, 1))(x, rows)
+
+    if mesh is not None:
+        rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec("tensor", "fsdp")))
+    y, dx, drows = run(x, rows, weights)
+    x, rows, g = (np.asarray(array, np.float64) for array in (x, rows, weights))
+    np.testing.assert_allclose(y, x @ rows.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dx, g @ rows, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(drows, np.tensordot(g, x, ((0, 1), (0, 1))), rtol=1e-5, atol=1e-5)
+
+
+def test_rows_are_the_left_factor_of_few_vectors():
+    """As the right factor of a product on CPUs they would be laid out anew, with the outputs last."""
+    rows = draw(640, 48)
+
+    def is_left(product, count):
+        program = jax.jit(product).lower(draw(count, 1, 48), rows).compile().as_text()
+        return f"f32[640,{count}]{{1,0}} dot(" in program
+
+    assert is_left(multiply_rows, 2)
+    assert not is_left(multiply_rows, FEW + 1)
+    assert not is_left(lambda x, rows: (rows @ x[:, 0].T).T, 2)  # what XLA makes of it without the barrier
+
+
+def test_rows_give_the_dtype_that_is_asked_for():
+    x, rows = draw(3, 4).astype("bfloat16"), draw(5, 4).astype("bfloat16")
+    assert multiply_rows(x, rows).dtype == "bfloat16"
+    wide = multiply_rows(x, rows, jnp.float32)
+    np.testing.assert_allclose(wide, np.float64(x) @ np.float64(rows).T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("platform", "barriers"), [("cpu", 1), ("cuda", 0), ("tpu", 0)])
+def test_accelerators_multiply_rows_plainly(platform, barriers):
+    lowered = jax.jit(multiply_rows).trace(draw(3, 4), draw(5, 4)).lower(lowering_platforms=(platform,))
+    assert lowered.as_text().count("optimization_barrier") == barriers

@@ -127,7 +127,7 @@ def test_values_and_gradients_are_those_of_the_dequantised_base(kind, config):
     expected_gradients, expected = run(plain, adapter)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
     for path, gradient in flatten(expected_gradients).items():
-        assert jnp.abs(gradient).max() > 1e-6, path
+        assert np.abs(gradient).max() > 1e-6, path
         np.testing.assert_allclose(flatten(gradients)[path], gradient, rtol=1e-3, atol=1e-3, err_msg=path)
 
 
@@ -145,10 +145,10 @@ def test_logits_are_near(kind, bound):
     """Normal weights, two layers: a map alone is off by 0.6 % (int8) or 9 % (NF4) of its standard deviation."""
     config = dataclasses.replace(tiny.PLAIN, width=128, mlp_width=128, head_dim=32)
     model, params = tiny.init(config)
-    params = jax.tree.map(lambda leaf: leaf / 3, params)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf) / 3, params)
     logits = tiny.forward(model, params, TOKENS)
     noise = tiny.forward(model, quantize(params, kind), TOKENS) - logits
-    assert jnp.std(noise) < bound * jnp.std(logits)
+    assert np.std(noise) < bound * np.std(logits)
 
 
 def test_generation_runs_on_it():

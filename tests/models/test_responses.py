@@ -50,9 +50,7 @@ def test_shared_prompt_has_the_gradients_of_separate_rows(name):
         theirs = separate
         for step in path:
             theirs = theirs[step.key]
-        np.testing.assert_allclose(
-            ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()) + 1e-6, err_msg=str(path)
-        )
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max() + 1e-6, err_msg=str(path))
 
 
 @pytest.mark.parametrize("shared_prompt", [False, True])
@@ -88,7 +86,7 @@ def test_empty_response_slots_and_promptless_lists_are_finite():
     )
     logps, gradient = run(model, params, empty, WEIGHTS)
     assert (np.asarray(logps) == 0).all()
-    assert all(jnp.all(g == 0) for g in jax.tree.leaves(gradient))
+    assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradient))
 
 
 def test_bfloat16_compute_stays_near_float32():

@@ -24,11 +24,6 @@ FEW = ["plain-last", "mixed-mean", "encoder-first"]
 response_rewards = jax.jit(models.response_rewards, static_argnums=0)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def states(decoder, variables, row):
-    return decoder.apply(variables, row, method="hidden")
-
-
 run = functools.partial(tiny.scores_and_gradient, models.response_rewards)
 
 
@@ -43,8 +38,7 @@ def by_hand(model, params, tokens, start, length=16):
         hidden = tiny.forward(backbone, params["backbone"], row, mask=mask, token_types=types)
     else:
         with_matrix = params["backbone"] | {"unembedding": np.zeros((config.backbone.width, 61), np.float32)}
-        variables = {"params": params["backbone"] if config.backbone.tied_embeddings else with_matrix}
-        hidden = states(backbone, variables, row)
+        hidden = tiny.states(backbone, params["backbone"] if config.backbone.tied_embeddings else with_matrix, row)
     hidden = np.asarray(hidden[0, :n], np.float64)
     state = {"last": hidden[-1], "mean": hidden[start:].mean(axis=0), "first": hidden[0]}[config.pooling]
     if config.pooling == "first":
@@ -114,7 +108,7 @@ def test_shared_prompt_has_the_values_and_gradients_of_separate_rows(name):
     np.testing.assert_allclose(rewards, expected, rtol=1e-5, atol=1e-6)
     assert jax.tree.structure(shared) == jax.tree.structure(separate)
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(separate), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()) + 1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max() + 1e-6)
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -212,21 +206,22 @@ def test_sharded_rewards_and_gradients_equal_single_device(name, shape):
 def test_listwise_training_learns_a_ranking():
     """The label is the share of tokens below 30; lambda_loss on rewards teaches it, also of responses not seen."""
     model, params = tiny.init(CASES["plain-last"])
-    params = jax.tree.map(lambda leaf: 0.5 * leaf, params)
+    params = jax.tree.map(lambda leaf: 0.5 * np.asarray(leaf), params)
     rng = np.random.default_rng(0)
 
     def lists(b):
         batch = tiny.list_batch(61, b=2, k=4)
         tokens = rng.integers(0, 61, (b, 4, 5))
-        return batch._replace(
-            prompt_tokens=jnp.ones((b, 3), jnp.int32),
-            prompt_mask=jnp.ones((b, 3), bool),
-            response_tokens=jnp.asarray(tokens, jnp.int32),
-            response_mask=jnp.ones((b, 4, 5), bool),
-            labels=jnp.asarray((tokens < 30).mean(axis=-1), jnp.float32),
-            where=jnp.ones((b, 4), bool),
-            reference_logps=jnp.zeros((b, 4)),
+        arrays = dict(
+            prompt_tokens=np.ones((b, 3), np.int32),
+            prompt_mask=np.ones((b, 3), bool),
+            response_tokens=tokens.astype(np.int32),
+            response_mask=np.ones((b, 4, 5), bool),
+            labels=(tokens < 30).mean(axis=-1).astype(np.float32),
+            where=np.ones((b, 4), bool),
+            reference_logps=np.zeros((b, 4), np.float32),
         )
+        return batch._replace(**jax.device_put(arrays))
 
     optimizer = optax.adam(1e-2)
 
@@ -239,11 +234,12 @@ def test_listwise_training_learns_a_ranking():
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(params, updates), state, value
 
-    held_out, state = lists(64), optimizer.init(params)
+    held_out, state = lists(64), jax.jit(optimizer.init)(params)
 
+    @jax.jit
     def accuracy(params):
-        rewards = response_rewards(model, params, held_out)
-        return float(metrics.pairwise_accuracy_metric(rewards, held_out.labels).value)
+        rewards = models.response_rewards(model, params, held_out)
+        return metrics.pairwise_accuracy_metric(rewards, held_out.labels).value
 
     before = accuracy(params)
     for _ in range(60):

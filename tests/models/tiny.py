@@ -65,6 +65,12 @@ def forward(model, params, tokens, **options):
     return model.apply({"params": params}, tokens, **options)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def states(decoder, params, tokens):
+    """The hidden states of a decoder, compiled; rows are padded on the right, which no token sees."""
+    return decoder.apply({"params": params}, tokens, method="hidden")
+
+
 def init(config, seed=0):
     """A model and parameters that are random everywhere, norms and biases included, drawn by NumPy: no compilation."""
     model = models.build(config)

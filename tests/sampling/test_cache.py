@@ -1,6 +1,7 @@
 """The cache keeps what windows reach, and the decode loop updates it in place."""
 
 import dataclasses
+import functools
 import re
 
 import jax
@@ -21,7 +22,8 @@ def lowered(config, rows, num_samples=1):
     params = tiny.shapes(config)
     prompts = jax.ShapeDtypeStruct((rows, ROOM), jnp.int32), jax.ShapeDtypeStruct((rows, ROOM), bool)
     options = {"num_samples": num_samples, "max_new_tokens": NEW, "eos_id": -1, "rule": sampling.greedy}
-    return sampling.generate.lower(model, params, *prompts, jax.random.key(0), **options)
+    generate = jax.jit(functools.partial(sampling.generate, model, **options))
+    return generate.lower(params, *prompts, jax.random.key(0))
 
 
 @pytest.mark.parametrize(("rows", "num_samples"), [(1, 1), (3, 1), (3, 3)])

@@ -119,7 +119,8 @@ def test_the_loop_copies_no_ring_and_no_memory_and_encodes_nothing(rows, num_sam
     params = tiny.shapes(config)
     prompts = jax.ShapeDtypeStruct((rows, room), jnp.int32), jax.ShapeDtypeStruct((rows, room), bool)
     options = {"num_samples": num_samples, "max_new_tokens": new, "eos_id": -1, "rule": sampling.greedy}
-    text = sampling.generate.lower(model, params, *prompts, jax.random.key(0), **options).compile().as_text()
+    generate = jax.jit(functools.partial(sampling.generate, model, **options))
+    text = generate.lower(params, *prompts, jax.random.key(0)).compile().as_text()
     loops = [
         re.search(rf"^%?{re.escape(body)} .*?^}}", text, re.MULTILINE | re.DOTALL)[0]
         for body in re.findall(r"\bbody=%?([\w.-]+)", text)

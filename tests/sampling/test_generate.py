@@ -60,6 +60,14 @@ def test_logps_equal_response_token_logps(name):
     np.testing.assert_allclose(samples.logps, response_token_logps(model, params, scored), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["plain", "v1.1"])
+def test_weights_that_were_split_before_give_the_same(name):
+    model, params = tiny.init(LANGUAGE_MODELS[name])
+    batch = tiny.list_batch(model.config.vocab_size)
+    found = draw(model, sampling.split_once(model, params), batch, sampling.sample())
+    jax.tree.map(np.testing.assert_array_equal, found, draw(model, params, batch, sampling.sample()))
+
+
 def test_a_sample_ends_with_its_end_of_sequence_token():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)

@@ -13,6 +13,7 @@ from tools import bench, hardware
 from tools.benchmarks import (
     candidate_search,
     generation,
+    jobs,
     kernels,
     measure,
     packed_lists,
@@ -142,6 +143,25 @@ def test_generation_row():
     cells = dict(zip(generation.HEADER, generation.row(generation.small_config(64, 1), CASE, 1), strict=True))
     assert cells["equal tokens"] == "1.000"
     assert all(float(cells[name].replace(",", "")) > 0 for name in ("ours tokens / s", "speed-up"))
+
+
+def test_generation_rows_of_a_published_model():
+    (config,) = generation.cpu_configs(["smollm2-135m"])
+    assert (config.vocab_size, config.dtype, config.remat) == (49_152, "float32", "none")
+    assert generation.cpu_configs([])[-1] == config
+
+
+def test_jobs_row():
+    case = jobs.Case(prompts=5, prompt=20, new=4, slots=3)
+    cells = dict(zip(jobs.HEADER, jobs.row("toy", generation.small_config(64, 1), case, 1), strict=True))
+    assert all(float(cells[name].replace(",", "")) > 0 for name in ("generate tokens / s", "run_jobs tokens / s"))
+
+
+def test_both_ways_of_jobs_draw_the_same_tokens():
+    model = models.build(generation.small_config(64, 1))
+    forms = jobs.make_forms(model, random_params(model), jobs.Case(prompts=5, prompt=20, new=4, slots=3))
+    batches = np.concatenate(forms["generate"]())[:, 0].tolist()
+    assert sorted(map(tuple, batches)) == sorted(forms["run_jobs"]())
 
 
 def test_generation_on_an_accelerator_by_hand():

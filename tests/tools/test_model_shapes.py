@@ -14,6 +14,7 @@ from tools.model_shapes import MODELS, find_model
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
+        ("SmolLM2-135M", 0.1345),
         ("Qwen3-0.6B", 0.596),
         ("Qwen3-1.7B", 1.721),
         ("Qwen3-8B", 8.191),

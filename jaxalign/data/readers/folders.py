@@ -38,7 +38,7 @@ def _split_folder(folder: pathlib.Path, split: str | None) -> pathlib.Path:
         if split is not None:
             raise ValueError(f"{folder}: one data set without splits, got split={split!r}; leave it out")
         return folder
-    splits = json.loads(index.read_text())["splits"]
+    splits = json.loads(index.read_text()).get("splits", [])
     if split is None and len(splits) == 1:
         return folder / splits[0]
     if split not in splits:

@@ -4,11 +4,11 @@ A rule gives None where columns that it needs are missing, and raises ValueError
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxalign.data.readers import forms
-from jaxalign.data.readers.columns import ListColumns, PairColumns, RankColumns, ResponseColumns, number_of
+from jaxalign.data.readers.columns import ListColumns, PairColumns, RankColumns, ResponseColumns
 from jaxalign.data.readers.demonstration_columns import ConversationColumns, DemonstrationColumns, UnpairedColumns
 from jaxalign.data.readers.roles import Table, name_them
 from jaxalign.data.readers.row_steps import (
@@ -18,14 +18,13 @@ from jaxalign.data.readers.row_steps import (
     SharedBeginning,
     ShareGptRoles,
     SystemTurn,
-    prepared,
+    TranscriptPrompt,
 )
-from jaxalign.data.readers.score_columns import ScoreColumns, score_of
+from jaxalign.data.readers.scales import KNOWN_SCALES, label_facts, range_of, scale, scores_in
+from jaxalign.data.readers.score_columns import ScoreColumns
 from jaxalign.data.readers.transcripts import TranscriptColumns
 
 RESPONSE_FIELDS = "response", "answer", "completion", "text", "content"
-# UltraFeedback's fine-grained score comes first: its overall score has responses rated 10 where the critique says 1.
-KNOWN_SCALES = {"fine-grained_score": (1.0, 5.0), "overall_score": (1.0, 10.0), "annotations": (1.0, 5.0)}
 SCORE_FIELDS = (*KNOWN_SCALES, "score", "rating", "reward")
 RANK_FIELDS = ("rank",)
 
@@ -115,7 +114,7 @@ def responses(table: Table) -> Fit | None:
         return None
     prompt, completion, label = (table.column(role) for role in ("prompt", "completion", "label"))
     columns, key = {"prompt": prompt, "completion": completion, "label": label}, table.optional("id")
-    values, repeated = _label_facts(table.rows, label, (key, prompt))
+    values, repeated = label_facts(table.rows, label, (key, prompt))
     if values <= {0.0, 1.0} and key not in repeated:
         used = columns | {"id": key}
         row_fn, more, notes = _prepared(table, UnpairedColumns(**used), columns)
@@ -123,7 +122,7 @@ def responses(table: Table) -> Fit | None:
     if not repeated:
         return None  # no two rows belong together, so the numbers compare nothing
     key = key if key in repeated else prompt  # ids that are never the same name rows, not lists
-    (low, high), note = _scale(_range(values), label)
+    (low, high), note = scale(range_of(values), label)
     plain = ResponseColumns(key, prompt, completion, label, low=low, high=high)
     row_fn, more, notes = _prepared(table, plain, columns)
     used = columns | more | ({} if key == prompt else {"id": key})
@@ -162,6 +161,8 @@ def _prepared(
     named = [column for column in columns.values() if column is not None]
     steps += [ShareGptRoles(column) for column in named if table.forms[column].startswith("ShareGPT")]
     if (prompt := columns.get(first)) is not None:
+        if table.forms[prompt] == "transcript":
+            steps.append(TranscriptPrompt(prompt))
         if table.has("context") and table.forms[prompt] == "text":
             used["context"] = table.column("context")
             steps.append(JoinedPrompt(prompt, used["context"]))
@@ -198,14 +199,16 @@ def _judged_lists(
     notes = ()
     if role == "scores":
         known = KNOWN_SCALES.get(columns["scores"].rpartition(".")[2])
-        scores = (score for row in table.rows for score in _scores(row, columns["scores"], steps))
-        (low, high), note = _scale(known or _range(scores), columns["scores"])
+        found = (score for row in table.rows for score in scores_in(row, columns["scores"], steps))
+        (low, high), note = scale(known or range_of(found), columns["scores"])
         notes = (f"{note}, the scale of UltraFeedback" if known else note,)
         row_fn, name = ScoreColumns(low, high, **columns, **ids), "scored lists"
     elif role == "ranks":
         row_fn, name = RankColumns(**columns, **ids), "ranked lists"
     else:
-        outside = [each for row in table.head for each in _scores(row, columns["labels"], steps) if not 0 <= each <= 1]
+        outside = [
+            each for row in table.head for each in scores_in(row, columns["labels"], steps) if not 0 <= each <= 1
+        ]
         if outside:
             raise ValueError(
                 f"{columns['labels']}: expected numbers in [0, 1], got {outside[0]:g}; name the column as scores if "
@@ -216,44 +219,3 @@ def _judged_lists(
     if steps:
         row_fn = Prepared(row_fn, steps)
     return Fit(name, "preferences", row_fn, {**used, **more, **ids}, notes=(*said, *notes))
-
-
-def _scores(row: Mapping, column: str, steps: tuple) -> Iterable[float]:
-    """Those of one row that can be read; the reader names the others."""
-    try:
-        return [score_of(score, column) for score in prepared(row, steps)[column]]
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
-def _label_facts(rows: Iterable[Mapping], label: str, keys: Iterable[str | None]) -> tuple[set[float], set[str]]:
-    """The numbers that labels are, and the keys of which two rows have the same value."""
-    values, repeated = set(), set()
-    met = {key: set() for key in keys if key is not None}
-    for row in rows:
-        try:
-            values.add(number_of(row.get(label), label))
-        except ValueError:
-            continue
-        for key, before in met.items():
-            if (own := str(row.get(key))) in before:
-                repeated.add(key)
-            before.add(own)
-    return values, repeated
-
-
-def _range(scores: Iterable[float]) -> tuple[float, float]:
-    low, high = float("inf"), float("-inf")
-    for score in scores:
-        low, high = min(low, score), max(high, score)
-    return low, high
-
-
-def _scale(bounds: tuple[float, float], column: str) -> tuple[tuple[float, float], str]:
-    low, high = bounds
-    if 0 <= low <= high <= 1:
-        return (0.0, 1.0), f"{column!r} has numbers in [0, 1], which are the labels"
-    if not low < high:
-        found = "no numbers" if low > high else f"{low:g} everywhere"
-        raise ValueError(f"{column}: expected scores that tell responses apart, got {found}; {name_them()}")
-    return (low, high), f"{column!r} is rescaled from [{low:g}, {high:g}] to [0, 1]"

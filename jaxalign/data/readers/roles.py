@@ -33,9 +33,9 @@ ROLES = {
     "id": Role(("prompt_id", "question_id", "list_id", "id"), ("text", "number")),
     "messages": Role(("messages", "conversations", "conversation"), CHATS),
     "system": Role(("system", "system_prompt"), ("text", "empty")),
-    "context": Role(("input",), ("text", "empty")),
+    "context": Role(("input", "context"), ("text", "empty")),
 }
-"""``context`` is what an instruction is to be applied to, Alpaca's ``input``; ``system`` a system message's text."""
+"""``context`` is what an instruction is to be applied to, and ``system`` the text of a system message."""
 
 SYNONYMS = {"response": "completion"}
 
@@ -92,7 +92,8 @@ def found_roles(head: Sequence[Mapping], columns: Mapping[str, str]) -> dict[str
     }
     found["id"] = found["id"][:1]
     if found["prompt"] != ("instruction",):
-        found["prompt"], found["context"] = found["prompt"] or found["context"], ()
+        found["prompt"] = found["prompt"] or tuple(name for name in found["context"] if name == "input")
+        found["context"] = ()
     return {role: names for role, names in found.items() if names}
 
 

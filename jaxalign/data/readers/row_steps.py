@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxalign.data.readers.columns import value_of
 from jaxalign.data.readers.forms import is_fields
+from jaxalign.data.readers.transcripts import transcript_prompt
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
@@ -148,6 +149,22 @@ class JoinedPrompt:
 
 
 @dataclasses.dataclass(frozen=True)
+class TranscriptPrompt:
+    """A prompt that is a transcript up to and with its last ``"Assistant:"``, as the chat that it is.
+
+    Attributes:
+      prompt: the column of the transcripts.
+    """
+
+    prompt: str
+
+    def __call__(self, row: Mapping) -> Mapping:
+        if not isinstance(text := value_of(row, self.prompt), str):
+            raise ValueError(f"{self.prompt}: expected a transcript, which is a text, got {text!r}")
+        return {**row, self.prompt: transcript_prompt(text, self.prompt)}
+
+
+@dataclasses.dataclass(frozen=True)
 class ShareGptRoles:
     """Messages of ``from`` and ``value``, as ShareGPT writes them, as messages of role and content.
 
@@ -162,11 +179,11 @@ class ShareGptRoles:
         chat = [self._message(each) for each in value] if isinstance(value, list | tuple) else self._message(value)
         return {**row, self.column: chat}
 
-    def _message(self, message: Any) -> dict[str, str]:
+    def _message(self, message: Any) -> dict[str, Any]:
         if not isinstance(message, Mapping) or not isinstance(message.get("value"), str):
             raise ValueError(f"{self.column}: expected messages with texts for from and value, got {message!r}")
-        if message.get("from") not in ROLES:
-            raise ValueError(
-                f"{self.column}: expected from to be one of {', '.join(ROLES)}, got {message.get('from')!r}"
-            )
-        return {"role": ROLES[message["from"]], "content": message["value"]}
+        if (speaker := message.get("from")) not in ROLES:
+            raise ValueError(f"{self.column}: expected from to be one of {', '.join(ROLES)}, got {speaker!r}")
+        # An answer that is not to be learnt is refused by who reads the messages; of other turns a weight says nothing.
+        weight = {"weight": message.get("weight")} if ROLES[speaker] == "assistant" else {}
+        return {"role": ROLES[speaker], "content": message["value"], **weight}

@@ -41,7 +41,7 @@ class TranscriptColumns:
         if self.prompt is None:
             prompt, answers = self._split(*(_whole(column, text) for column, text in sides))
         else:
-            prompt = _prompt(self.prompt, _text(row, self.prompt))
+            prompt = transcript_prompt(_text(row, self.prompt), self.prompt)
             answers = [_answer(column, text) for column, text in sides]
         return PreferenceRecord.from_pair(prompt, *answers, **names_of(row, self))
 
@@ -94,7 +94,8 @@ def _whole(column: str, text: str) -> tuple[Message, ...]:
     return turns
 
 
-def _prompt(column: str, text: str) -> tuple[Message, ...]:
+def transcript_prompt(text: str, column: str) -> tuple[Message, ...]:
+    """The turns of a transcript that ends with ``"Assistant:"``; ValueError, naming the column, for another one."""
     opened = re.fullmatch(r"(.*)\n\nAssistant:\s*", text, re.DOTALL)
     if opened is None:
         raise ValueError(f"{column}: expected a transcript that ends with 'Assistant:', got ...{text[-60:]!r}")

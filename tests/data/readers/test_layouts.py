@@ -91,6 +91,11 @@ RECOGNISED = {
         [{"prompt": "1 + 1?", "answers": [{"answer": "2", "model": "x", "rank": 1.0}, {"answer": "3", "rank": 2.0}]}],
         [PAIR],
     ),
+    "lists of answers to transcripts": (
+        "ranked lists",
+        [{"prompt": f"{H}1 + 1?\n\nAssistant: ", "answers": ["2", "3"], "ranks": [1, 2]}],
+        [CHAT_PAIR],
+    ),
     "lists with scores": (
         "scored lists",  # the lowest in both rows is -1, the highest 3
         [
@@ -179,6 +184,11 @@ RECOGNISED = {
         ],
         [record("Add.\n\n1, 1", ("2",), (1.0,)), record("Be.", ("I.",), (1.0,))],
     ),
+    "Dolly": (
+        "demonstrations",
+        [{"instruction": "Add.", "context": "1, 1", "response": "2", "category": "sums"}],
+        [record("Add.\n\n1, 1", ("2",), (1.0,))],
+    ),
     "input and output": (
         "demonstrations",
         [{"input": "1 + 1?", "output": "2"}],
@@ -229,52 +239,6 @@ def test_what_was_seen_is_said(case):
     assert SEEN[case] in data.recognise(RECOGNISED[case][1]).seen
 
 
-UNCLEAR = {
-    "nothing": ([], "expected rows, got none"),
-    "unknown": (
-        [{"a": 1, "b": "x"}],
-        r"fits no layout. Its columns: a \(numbers\), b \(texts\).(.|\n)*pairs: prompt, cho",
-    ),
-    "two layouts": (
-        [{"prompt": "p", "chosen": "a", "rejected": "b", "responses": ["a", "b"], "labels": [1, 0]}],
-        r"fits several layouts, pairs and labelled lists. Its columns(.|\n)*Remedy: name the column of each role, for",
-    ),
-    "two prompts": (
-        [{"prompt": "p", "question": "q", "chosen": "a", "rejected": "b"}],
-        "prompt, question: each may be th",
-    ),
-    "two kinds of judgement": (
-        [{"prompt": "p", "responses": ["a", "b"], "labels": [1, 0], "ranks": [1, 2]}],
-        "labels, ranks: each may be what judges the responses; name the column of each role, for instance {'labels'",
-    ),
-    "two demonstrations": (
-        [{"prompt": "p", "completion": "a", "messages": ANSWERED}],
-        "demonstrations and conversations",
-    ),
-    "no prompt": (
-        [{"chosen": "yes", "rejected": "no", "asked": "Is it?"}],
-        "chosen, rejected: texts without their prompt; there are the columns chosen, rejected, asked; name the column",
-    ),
-    "an answer alone": ([{"chosen": [assistant("a")], "rejected": [assistant("b")]}], "messages without their prompt"),
-    "labels or ranks": (
-        [{"prompt": "p", "responses": ["a", "b"], "labels": [1, 2]}],
-        r"in \[0, 1\], got 2; name the col",
-    ),
-    "equal scores": (
-        [{"prompt": "p", "responses": ["a", "b"], "scores": [3, 3]}],
-        "tell responses apart, got 3 everywher",
-    ),
-    "no scores": ([{"prompt": "p", "responses": ["a"], "scores": ["good"]}], "tell responses apart, got no numbers"),
-}
-
-
-@pytest.mark.parametrize("case", UNCLEAR)
-def test_what_is_unclear_is_an_error(case):
-    rows, words = UNCLEAR[case]
-    with pytest.raises(ValueError, match=words):
-        data.recognise(rows)
-
-
 def test_the_range_of_scores_is_that_of_all_rows_and_not_of_the_first_ones():
     rows = [{"prompt": "p", "responses": ["a", "b"], "scores": [1, 2]}] * 150
     rows.append({"prompt": "p", "responses": ["a", "b"], "scores": [0, 4]})
@@ -286,6 +250,16 @@ def test_ids_that_occur_again_late_make_lists():
     rows = [{"id": n % 120, "prompt": f"{n % 120}", "response": "a", "label": n % 2} for n in range(121)]
     assert data.recognise(rows).name == "responses"
     assert data.recognise(rows[:120]).name == "unpaired"
+
+
+def test_answers_of_no_weight_are_not_learnt():
+    def rows(weight):
+        return [{"conversations": [SHAREGPT[0] | {"weight": 0.0}, SHAREGPT[1] | {"weight": weight}]}]
+
+    layout = data.recognise(rows(1.0))
+    assert len(data.read_rows(rows(1.0), layout.row_fn).records) == 1
+    with pytest.raises(ValueError, match="conversations, message 1: weight is 0.0, which cannot be rendered"):
+        data.read_rows(rows(0.0), layout.row_fn)
 
 
 def test_a_bad_row_does_not_change_the_layout():

@@ -1,9 +1,55 @@
-"""Layouts whose columns the user names."""
+"""Layouts that are unclear, and those whose columns the user names instead."""
 
 import pytest
 
 from jaxalign import data
-from tests.data.readers.asked import ANSWERED, ASKED, PAIR, record
+from tests.data.readers.asked import ANSWERED, ASKED, PAIR, assistant, record
+
+UNCLEAR = {
+    "nothing": ([], "expected rows, got none"),
+    "unknown": (
+        [{"a": 1, "b": "x"}],
+        r"fits no layout. Its columns: a \(numbers\), b \(texts\).(.|\n)*pairs: prompt, cho",
+    ),
+    "two layouts": (
+        [{"prompt": "p", "chosen": "a", "rejected": "b", "responses": ["a", "b"], "labels": [1, 0]}],
+        r"fits several layouts, pairs and labelled lists. Its columns(.|\n)*Remedy: name the column of each role, for",
+    ),
+    "two prompts": (
+        [{"prompt": "p", "question": "q", "chosen": "a", "rejected": "b"}],
+        "prompt, question: each may be th",
+    ),
+    "two kinds of judgement": (
+        [{"prompt": "p", "responses": ["a", "b"], "labels": [1, 0], "ranks": [1, 2]}],
+        "labels, ranks: each may be what judges the responses; name the column of each role, for instance {'labels'",
+    ),
+    "two demonstrations": (
+        [{"prompt": "p", "completion": "a", "messages": ANSWERED}],
+        "demonstrations and conversations",
+    ),
+    "no prompt": (
+        [{"chosen": "yes", "rejected": "no", "asked": "Is it?"}],
+        "chosen, rejected: texts without their prompt; there are the columns chosen, rejected, asked; name the column",
+    ),
+    "an answer alone": ([{"chosen": [assistant("a")], "rejected": [assistant("b")]}], "messages without their prompt"),
+    "labels or ranks": (
+        [{"prompt": "p", "responses": ["a", "b"], "labels": [1, 2]}],
+        r"in \[0, 1\], got 2; name the col",
+    ),
+    "equal scores": (
+        [{"prompt": "p", "responses": ["a", "b"], "scores": [3, 3]}],
+        "tell responses apart, got 3 everywher",
+    ),
+    "no scores": ([{"prompt": "p", "responses": ["a"], "scores": ["good"]}], "tell responses apart, got no numbers"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_what_is_unclear_is_an_error(case):
+    rows, words = UNCLEAR[case]
+    with pytest.raises(ValueError, match=words):
+        data.recognise(rows)
+
 
 NAMED = {
     "pairs": (

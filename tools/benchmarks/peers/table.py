@@ -22,7 +22,7 @@ from tools.benchmarks.peers.pairs import (
     random_pairs,
     random_policies,
 )
-from tools.model_shapes import MODELS
+from tools.model_shapes import MODELS, on_cpu
 
 TITLE = "Training steps against TRL"
 HEADER = (
@@ -63,6 +63,7 @@ CASES = (
     Case(small_config(256, 4), Lengths(256, 64)),
     Case(large_vocabulary(small_config(256, 4)), Lengths(128, 128)),
     Case(small_config(512, 8), Lengths(128, 128)),
+    Case(on_cpu(MODELS["SmolLM2-135M"]), Lengths(128, 128)),
 )
 
 

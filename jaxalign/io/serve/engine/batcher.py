@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxalign.io.serve.engine.draws import Draw, Room
-from jaxalign.sampling import slots
+from jaxalign.sampling import slots, split_once
 from jaxalign.sampling.decode import Prompts
 from jaxalign.sampling.dials import Dials, dialled, dialled_top_p
 from jaxalign.typing import Params
@@ -105,7 +105,7 @@ class Batcher:
     ):
         slots.check_room(model.config, *room)
         self.room, self.num_slots, self.most_running = room, num_slots, 0
-        self._model, self._weights, self._end_ids = model, slots.split_once(model, params), end_ids
+        self._model, self._weights, self._end_ids = model, split_once(model, params), end_ids
         self._stride, self._most_waiting = stride, most_waiting
         self._changed, self._closed = threading.Condition(), False
         self._waiting: collections.deque[Ticket] = collections.deque()
@@ -191,7 +191,7 @@ class Batcher:
         draw = ticket.draw
         try:
             tokens, mask = slots.padded_row(draw.prompt, self.room.prompt_tokens)
-            prompt = slots.prefill_row(self._model, self._weights, tokens, mask, rule=dialled)
+            prompt = slots.prefill_rows(self._model, self._weights, tokens, mask, rule=dialled)
             dials = Dials(*(np.full(1, value, np.float32) for value in (draw.temperature, draw.top_p)))
             keys = slots.keys_of(jax.random.key(np.uint32(draw.seed)), np.array([0]), np.arange(draw.samples))
         except Exception as error:

@@ -172,7 +172,7 @@ def test_nothing_compiles_again(make):
             return tokens_of(found)
 
         draw(), draw(top_p=0.5)
-        compiled = [getattr(batchers.slots, name)._cache_size() for name in ("prefill_row", "insert", "decode")]
+        compiled = [getattr(batchers.slots, name)._cache_size() for name in ("prefill_rows", "insert", "decode")]
         draw(temperature=0.7, seed=5), draw(temperature=0.3, top_p=0.9, max_tokens=3), draw(prompt=(9, 8))
-        again = [getattr(batchers.slots, name)._cache_size() for name in ("prefill_row", "insert", "decode")]
+        again = [getattr(batchers.slots, name)._cache_size() for name in ("prefill_rows", "insert", "decode")]
     assert again == compiled and jax.device_count() > 1  # and on one device of several
