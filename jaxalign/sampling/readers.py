@@ -5,6 +5,7 @@ and its samples go on from the prompt's last token. An encoder-decoder runs its 
 makes of the states, and its samples begin with the start token.
 """
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -65,7 +66,7 @@ def reader_of(model) -> Reader:
     return READERS[type(model)]
 
 
-def split_weights(model, params: Params) -> Weights:
+def split_once(model, params: Params) -> Weights:
     """Casts parameters, cuts layers out of their stacks and turns maps, once instead of for every token.
 
     What is added in float32 stays: norms' scales, and biases. So do quantised maps: they are there to spare memory.
@@ -75,22 +76,28 @@ def split_weights(model, params: Params) -> Weights:
       params: its parameters.
 
     Returns:
-      The weights as :func:`~jaxalign.sampling.generate` and slots multiply them.
+      The weights as :func:`~jaxalign.sampling.generate` and slots multiply them. An embedding that is of the compute
+      dtype is not copied.
     """
+    outer, stacked = reader_of(model).take_layers(params)
+    # One by one: what a compiled function returns is a copy, even of what it leaves as it is.
+    return Weights(_cast(outer, model.config.dtype), _cut(model, stacked))
 
+
+def _cast(params: Params, dtype: str) -> Params:
     def cast(path, leaf):
         stays = path[-1].key in ("scale", "relative_bias") or is_quantized(leaf)
-        return leaf if stays else leaf.astype(model.config.dtype)
+        return leaf if stays else jnp.asarray(leaf, dtype)
 
-    weights = jax.tree_util.tree_map_with_path(cast, params, is_leaf=is_quantized)
-    outer, stacked = reader_of(model).take_layers(weights)
-    count = len(model.config.layer_windows)
+    return jax.tree_util.tree_map_with_path(cast, params, is_leaf=is_quantized)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _cut(model, stacked: Params) -> tuple[Params, ...]:
+    """The parameters of each layer."""
+    stacked = _cast(stacked, model.config.dtype)
     stacked = stacked if model.config.float8 else _by_output(stacked)
-    return Weights(outer, tuple(jax.tree.map(operator.itemgetter(i), stacked) for i in range(count)))
-
-
-split_once = jax.jit(split_weights, static_argnames="model")
-"""``split_once(model, params)`` is :func:`split_weights`, compiled: for many calls with the same parameters."""
+    return tuple(jax.tree.map(operator.itemgetter(i), stacked) for i in range(len(model.config.layer_windows)))
 
 
 def _by_output(stacked: Params) -> Params:

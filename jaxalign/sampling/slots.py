@@ -129,7 +129,7 @@ def decode(model, weights, slots: Sequences, rule, stop_ids, stride, max_new_tok
 
     Args:
       model: a decoder or an encoder-decoder.
-      weights: its parameters, from :data:`jaxalign.sampling.split_once`.
+      weights: its parameters, from :func:`jaxalign.sampling.split_once`.
       slots: from :func:`open_slots`; consumed.
       rule: how the next token is chosen; its memory is of the form that the slots were opened with.
       stop_ids: the tokens that end a sample.

@@ -68,6 +68,12 @@ def test_weights_that_were_split_before_give_the_same(name):
     jax.tree.map(np.testing.assert_array_equal, found, draw(model, params, batch, sampling.sample()))
 
 
+def test_splitting_copies_no_embedding():
+    model, params = tiny.init(tiny.PLAIN)
+    weights = sampling.split_once(model, params)
+    assert weights.outer["embedding"].unsafe_buffer_pointer() == params["embedding"].unsafe_buffer_pointer()
+
+
 def test_a_sample_ends_with_its_end_of_sequence_token():
     model, params = tiny.init(tiny.PLAIN)
     batch = tiny.list_batch(model.config.vocab_size)

@@ -15,7 +15,6 @@ import numpy as np
 from jaxalign import models, sampling
 from jaxalign.sampling.cache import prompt_columns, ring_columns
 from jaxalign.sampling.decode import prefill
-from jaxalign.sampling.readers import split_weights
 from tools.benchmarks.batches import random_params
 from tools.benchmarks.flops import layer_weights
 from tools.benchmarks.measure import Table, median_ratio, on_accelerator, take_turns
@@ -161,7 +160,7 @@ def decode_seconds(config: models.DecoderConfig, case: Case, rounds: int) -> Sec
 
     @jax.jit
     def read(params, tokens, mask):
-        return prefill(model, split_weights(model, params), tokens, mask, sampling.greedy).caches
+        return prefill(model, sampling.split_once(model, params), tokens, mask, sampling.greedy).caches
 
     forms = {
         "all": _ours(model, params, tokens, case),
