@@ -134,7 +134,7 @@ def load(config: Config, directory: pathlib.Path) -> Any:
     is_reward = config.loss == "reward"
     kind = transformers.AutoModelForSequenceClassification if is_reward else transformers.AutoModelForCausalLM
     model = kind.from_pretrained(directory, dtype=torch.float32).eval()
-    # transformers sets it to the id of padding, and torch then leaves out the gradient of that token's embedding wherever
+    # transformers sets it to the id of padding, and torch then leaves out the gradient of that token's embedding where
     # it stands in a text: in SmolLM2, which pads with the token that ends a turn, 7 % of the embedding's gradient.
     model.get_input_embeddings().padding_idx = None
     return model
