@@ -134,8 +134,8 @@ def load(config: Config, directory: pathlib.Path) -> Any:
     is_reward = config.loss == "reward"
     kind = transformers.AutoModelForSequenceClassification if is_reward else transformers.AutoModelForCausalLM
     model = kind.from_pretrained(directory, dtype=torch.float32).eval()
-    # transformers gives it the id of padding, of which torch then leaves out the gradient wherever it stands in a text.
-    # Where texts are padded with the token that ends a turn, which tells of 7 % of the embedding's gradient in SmolLM2.
+    # transformers sets it to the id of padding, and torch then leaves out the gradient of that token's embedding where
+    # it stands in a text: in SmolLM2, which pads with the token that ends a turn, 7 % of the embedding's gradient.
     model.get_input_embeddings().padding_idx = None
     return model
 
