@@ -43,7 +43,7 @@ from jaxalign.typing import Params
 
 DEFAULT = Config()
 PRESETS = {"default": DEFAULT}
-MAY_DIFFER = ("output", "check", "eval_only", "samples", "sample_tokens", "merge", "judge")
+MAY_DIFFER = ("output", "check", "eval_only", "merge", "judge")
 
 
 def main(config: Config) -> dict[str, float]:

@@ -70,7 +70,7 @@ def likelihood_order(logps: np.ndarray, seen: Padded) -> Row:
 
 
 def single_row(ratios: np.ndarray, lists: EncodedLists) -> Row:
-    """Of single responses: how often the log-ratio to the reference has the sign that the label asks for."""
+    """Counts how often the log-ratio of a single response to the reference has the sign that its label asks for."""
     counted = lists.labels[lists.list_starts[:-1]]
     right = (ratios[:, 0] > 0) == (counted > 0.5)
     return {"accuracy": estimate(Ratio(right.astype(np.float32), np.ones(len(right), np.float32)))}

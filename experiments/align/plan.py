@@ -30,7 +30,6 @@ class Plan(NamedTuple):
 
     batches: grain.IterDataset
     num_steps: int
-    learning_rate: float
     step: TrainStep
     optimizer: Any
     loss_fn: LossFn
@@ -70,8 +69,8 @@ def make_plan(config: Config, trainee: Trainee, trained: Params, lists: EncodedL
     method, options = METHODS[config.loss], config.training
     batches = make_batches(config, method, lists, logps)
     num_steps = options.steps or max(round(options.epochs * epoch_length(config, method, lists)), 1)
-    rate = learning_rate(config)
-    schedule = SCHEDULES[options.schedule](rate, num_steps=num_steps, warmup_steps=int(options.warmup * num_steps))
+    sizes = {"num_steps": num_steps, "warmup_steps": int(options.warmup * num_steps)}
+    schedule = SCHEDULES[options.schedule](learning_rate(config), **sizes)
     optimizer = OPTIMIZERS[options.optimizer](schedule, weight_decay=options.weight_decay)
     loss_fn = start.make_loss(config, trainee.start.model)
     if trainee.lora is not None:
@@ -79,7 +78,7 @@ def make_plan(config: Config, trainee: Trainee, trained: Params, lists: EncodedL
     step = training.make_train_step(
         loss_fn, optimizer, mesh=machines.mesh(), rules=machines.RULES, accumulate=options.accumulate
     )
-    return Plan(batches, num_steps, rate, step, optimizer, loss_fn, trained, trainee)
+    return Plan(batches, num_steps, step, optimizer, loss_fn, trained, trainee)
 
 
 def learning_rate(config: Config) -> float:

@@ -79,6 +79,6 @@ def _samples(by_step: dict[int, list[dict[str, str]]]) -> Iterator[Texts]:
                 f"after step {step}" if step else "before": each["response"]
                 for step, each in zip(by_step, same, strict=True)
             }
-            for same in zip(*by_step.values(), strict=False)  # a run may go on with more samples
+            for same in zip(*by_step.values(), strict=True)
         ]
         yield Texts("Samples", texts, caption="The likeliest response to held-out prompts, by step.")

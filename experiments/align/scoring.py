@@ -13,7 +13,7 @@ from jaxalign.data import EncodedLists, PreferenceRecord
 from jaxalign.io.report import Facts
 
 FOLDER = "scores"
-"""Of the report, beside a run that may be in the folder."""
+"""The folder of the report, beside a run that may be in ``--output``."""
 
 
 def score(run: origin.Run, config: Config) -> dict[str, float]:

@@ -10,8 +10,6 @@ from jaxalign.sharding import num_shards
 
 Contracted = tuple[tuple[int, ...], tuple[int, ...]]
 """Axes of the left and of the right factor that are summed over, as ``jax.lax.dot_general`` takes them."""
-
-
 FEW = 64
 """Vectors; with more of them the copy is small beside the product."""
 

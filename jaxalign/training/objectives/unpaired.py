@@ -8,11 +8,9 @@ from jaxtyping import Array, Bool
 
 from jaxalign import losses, models, numerics
 from jaxalign.data.batches.counts import count_tokens, padding_share
+from jaxalign.data.records.unpaired import MISMATCHED
 from jaxalign.numerics import Ratio
 from jaxalign.typing import ListBatch, LossFn, Metrics, PackedListBatch, Params
-
-MISMATCHED = 0.5
-"""The label of a response to another prompt, see :func:`jaxalign.data.with_mismatched`."""
 
 UnpairedLossFn = Callable[..., Ratio]
 """A loss of single responses, for instance :func:`jaxalign.losses.apo_zero_unpaired_loss`."""
