@@ -46,6 +46,7 @@ class Training:
     weight_decay: Rate = 0.0  # of matrices
     optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state; its rates are relative
     dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
+    remat: Literal["none", "dots", "full"] = "none"  # computed again to spare memory: all but products, or all
     adapter: Adapter = Adapter()  # low-rank adapters instead of all parameters
     eval_every: CountOrNone = 0  # steps between evaluations; 0: four in a run
     patience: CountOrNone = 0  # evaluations without a better one after which it stops; 0: never

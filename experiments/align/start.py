@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.align.methods import METHODS, Method, Options
 from experiments.align.reading import Records
-from experiments.align.settings import Config
+from experiments.align.settings import Config, Training
 from experiments.common import machines, stages
 from experiments.common.rewards.stages import on_backbone
 from experiments.common.task import Policy
@@ -60,7 +60,7 @@ def check_prompts(config: Config, tokenizer: HfTokenizer, records: list[Preferen
 
 
 def load_start(config: Config) -> Policy:
-    """The model as the run begins, multiplying in the config's dtype; with a new scalar head for ``reward``.
+    """The model as the run begins, computing as the config says; with a new scalar head for ``reward``.
 
     Raises:
       ValueError: the model and the loss do not fit.
@@ -71,16 +71,16 @@ def load_start(config: Config) -> Policy:
         raise ValueError(f"{config.model} is a reward model, which --loss {config.loss} cannot align; take reward")
     if config.loss == "reward" and not is_reward:
         loaded = on_backbone(loaded, jax.random.key(config.seed))
-    return in_dtype(loaded, config.training.dtype)
+    return computing(loaded, config.training)
 
 
-def in_dtype(policy: Policy, dtype: str) -> Policy:
-    """The policy, multiplying in ``dtype``."""
-    config = policy.model.config
+def computing(policy: Policy, training: Training) -> Policy:
+    """The policy, multiplying and computing anew as the flags say."""
+    config, how = policy.model.config, {"dtype": training.dtype, "remat": training.remat}
     if isinstance(config, models.RewardConfig):
-        config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, dtype=dtype))
+        config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, **how))
     else:
-        config = dataclasses.replace(config, dtype=dtype)
+        config = dataclasses.replace(config, **how)
     return Policy(models.build(config), policy.params)
 
 
@@ -136,7 +136,7 @@ def reference_logps(config: Config, method: Method, lists: EncodedLists | None, 
         return None
     reference = start
     if config.reference:
-        reference = in_dtype(load_reference(config), config.training.dtype)
+        reference = computing(load_reference(config), config.training)
     return stages.reference_logps(lists, reference, config.output, list_size=min(list_size(config, method, lists), 8))
 
 

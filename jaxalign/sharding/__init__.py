@@ -6,7 +6,7 @@ parameter names its dimensions (``"embed"``, ``"heads"``, ...) and :class:`Rules
 dimension lies. The arithmetic does not change: every mesh gives the numbers of one device.
 """
 
-from jaxalign.sharding.ambient import constrain, mesh_axes, num_shards, on_mesh
+from jaxalign.sharding.ambient import constrain, mesh_axes, num_shards, on_cpu, on_mesh
 from jaxalign.sharding.describe import describe_shardings
 from jaxalign.sharding.mesh import MESH_AXES, make_abstract_mesh, make_mesh
 from jaxalign.sharding.placement import batch_sharding, constrain_batch, place, place_batch, process_share
@@ -24,6 +24,7 @@ __all__ = [
     "make_mesh",
     "mesh_axes",
     "num_shards",
+    "on_cpu",
     "on_mesh",
     "param_shardings",
     "place",

@@ -66,6 +66,12 @@ def num_shards(logical: str) -> int:
     return math.prod(shape[axis] for axis in mesh_axes(logical))
 
 
+def on_cpu() -> bool:
+    """Returns whether what is being traced will run on CPUs: on those of the mesh, or as JAX does by default."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return (jax.default_backend() if device is None else device.platform) == "cpu"
+
+
 def constrain(x: Array, *logical: str | None) -> Array:
     """Returns ``x``, laid out on the mesh of the surrounding ``on_mesh`` by the logical axes of its dimensions.
 

@@ -114,3 +114,32 @@ def test_rows_give_the_dtype_that_is_asked_for():
 def test_accelerators_multiply_rows_plainly(platform, barriers):
     lowered = jax.jit(multiply_rows).trace(draw(3, 4), draw(5, 4)).lower(lowering_platforms=(platform,))
     assert lowered.as_text().count("optimization_barrier") == barriers
+
+
+@pytest.mark.parametrize("mesh", [None, {"fsdp": 2, "tensor": 4}])
+@pytest.mark.parametrize(("inputs", "outputs"), [((6,), (4, 5)), ((4, 3), (6,))])
+def test_bfloat16_sums_in_float32_on_cpus(inputs, outputs, mesh):
+    """It equals the product in float64 of the same numbers, rounded once; so do the gradients."""
+    x, kernel, weights = draw(8, FEW, *inputs), draw(*inputs, *outputs), draw(8, FEW, *outputs)
+    x, kernel, weights = (array.astype(jnp.bfloat16) for array in (x, kernel, weights))
+    mesh = mesh and sharding.make_mesh(**mesh)
+    axes = len(inputs)
+
+    @jax.jit
+    def run(x, kernel, weights):
+        with on_mesh(mesh, RULES):
+            y, backward = jax.vjp(lambda x, kernel: multiply(x, kernel, axes), x, kernel)
+            return y, *backward(weights)
+
+    found = run(x, kernel, weights)
+    x, kernel, g = (np.asarray(array, np.float64) for array in (x, kernel, weights))
+    backwards = tuple(range(2, 2 + len(outputs))), tuple(range(axes, axes + len(outputs)))
+    expected = (
+        np.tensordot(x, kernel, axes),
+        np.tensordot(g, kernel, backwards),
+        np.tensordot(x, g, ((0, 1), (0, 1))),
+    )
+    for ours, exact in zip(found, expected, strict=True):
+        assert ours.dtype == jnp.bfloat16
+        scale = np.abs(exact).max()
+        np.testing.assert_allclose(ours.astype(jnp.float32), exact, rtol=2**-8, atol=1e-5 * scale)
