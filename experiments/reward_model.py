@@ -23,6 +23,7 @@ from experiments.common import alpacaeval_task, machines, origin, pretrained, re
 from experiments.common.fields import Count, Range, Rate, check_names, flattened
 from experiments.common.rewards import figures, kinds, worlds
 from experiments.common.rewards.stages import Pretraining, start_backbone
+from experiments.common.stages import Computing
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
 
@@ -40,6 +41,7 @@ class Config:
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     limits: tuple[Count, Count] = (10, 9)  # tokens of a prompt and of a response
     num_pairs: Count = 4096  # of training
+    computing: Computing = Computing()
     pretraining: Pretraining = Pretraining()
     kinds: tuple[Kind, ...] = ("bradley-terry", "listwise", "pairwise")  # each gets a row of the tables
     list_size: Annotated[int, Range(2)] = 8  # responses of a list of listwise training
@@ -103,7 +105,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         num_pairs=config.num_pairs,
     )
     start_key, train_key = jax.random.split(jax.random.key(seed))
-    backbone = start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
+    backbone = start_backbone(
+        config.backbone, config.size, config.computing, config.pretraining, task, directory, start_key
+    )
     sizes = kinds.Sizes(
         limits=config.limits,
         batch=config.batch,

@@ -82,7 +82,7 @@ class Watch:
     def __init__(self, config: Config, num_steps: int, name: str):
         self._first_steps = first_steps.FirstSteps(name, num_steps)
         is_own = METHODS[config.loss].reference and not config.reference
-        self._tolerance = TOLERANCE[config.training.dtype] if is_own else None
+        self._tolerance = TOLERANCE[config.training.computing.dtype] if is_own else None
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Takes the metrics of a step."""

@@ -21,7 +21,7 @@ def score(run: origin.Run, config: Config) -> dict[str, float]:
     tokenizer = start.load_tokenizer(config)
     records = reading.read_for_scoring(config)
     start.check_prompts(config, tokenizer, records.test)
-    policy = start.computing(stages.load_policy(config.model), config.training)
+    policy = stages.computing(stages.load_policy(config.model), config.training.computing)
     is_reward = isinstance(policy.model.config, models.RewardConfig)
     if is_reward and config.reference:
         raise ValueError(f"--reference: {config.model} is a reward model, which compares with none; leave it out")

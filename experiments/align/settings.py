@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from experiments.align.methods import METHODS
 from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, Share
-from experiments.common.stages import Adapter
+from experiments.common.stages import Adapter, Computing
 
 Loss = Literal[*METHODS]
 Smoothing = Annotated[float, Range(0, 0.499)]
@@ -45,8 +45,7 @@ class Training:
     warmup: Share = 0.1  # share of the steps in which the rate rises
     weight_decay: Rate = 0.0  # of matrices
     optimizer: Literal["adamw", "adafactor"] = "adamw"  # the second keeps hardly any state; its rates are relative
-    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
-    remat: Literal["none", "dots", "full"] = "none"  # computed again to spare memory: all but products, or all
+    computing: Computing = Computing()
     adapter: Adapter = Adapter()  # low-rank adapters instead of all parameters
     eval_every: CountOrNone = 0  # steps between evaluations; 0: four in a run
     patience: CountOrNone = 0  # evaluations without a better one after which it stops; 0: never

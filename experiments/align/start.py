@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.align.methods import METHODS, Method, Options
 from experiments.align.reading import Records
-from experiments.align.settings import Config, Training
+from experiments.align.settings import Config
 from experiments.common import machines, stages
 from experiments.common.rewards.stages import on_backbone
 from experiments.common.task import Policy
@@ -71,17 +71,7 @@ def load_start(config: Config) -> Policy:
         raise ValueError(f"{config.model} is a reward model, which --loss {config.loss} cannot align; take reward")
     if config.loss == "reward" and not is_reward:
         loaded = on_backbone(loaded, jax.random.key(config.seed))
-    return computing(loaded, config.training)
-
-
-def computing(policy: Policy, training: Training) -> Policy:
-    """The policy, multiplying and computing anew as the flags say."""
-    config, how = policy.model.config, {"dtype": training.dtype, "remat": training.remat}
-    if isinstance(config, models.RewardConfig):
-        config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, **how))
-    else:
-        config = dataclasses.replace(config, **how)
-    return Policy(models.build(config), policy.params)
+    return stages.computing(loaded, config.training.computing)
 
 
 def encode(config: Config, records: Records, tokenizer: HfTokenizer) -> Encoded:
@@ -136,7 +126,7 @@ def reference_logps(config: Config, method: Method, lists: EncodedLists | None, 
         return None
     reference = start
     if config.reference:
-        reference = computing(load_reference(config), config.training)
+        reference = stages.computing(load_reference(config), config.training.computing)
     return stages.reference_logps(lists, reference, config.output, list_size=min(list_size(config, method, lists), 8))
 
 

@@ -84,7 +84,7 @@ def judged(
 
 def _rewards(config: Config, records: list[PreferenceRecord], responses: list[str]) -> np.ndarray:
     """The judge's reward of one response to each prompt."""
-    judge = start.computing(stages.load_policy(config.judge), config.training)
+    judge = stages.computing(stages.load_policy(config.judge), config.training.computing)
     if not isinstance(judge.model.config, models.RewardConfig):
         raise ValueError(f"--judge {config.judge}: expected a reward model, such as --loss reward makes; got a policy")
     half = judge.model.config.backbone.max_length // 2

@@ -46,17 +46,33 @@ class Adapter:
     lora_base: Literal["float", "int8", "nf4"] = "float"  # what the frozen base is kept in
 
 
+@dataclasses.dataclass(frozen=True)
+class Computing:
+    """Flags of how a model computes."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
+    remat: Literal["none", "dots", "full"] = "none"  # computed again to spare memory: all but products, or all
+
+
+def computing(policy: Policy, how: Computing) -> Policy:
+    """The policy or reward model, computing as the flags say."""
+    config, fields = policy.model.config, dataclasses.asdict(how)
+    if isinstance(config, models.RewardConfig):
+        config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, **fields))
+    else:
+        config = dataclasses.replace(config, **fields)
+    return Policy(models.build(config), policy.params)
+
+
 def start_policy(model: str, size: tuple[int, int], tokenizer: HfTokenizer, max_length: int, key: Array) -> Policy:
     """The pretrained ``model``, or where that is empty a new decoder of this ``size``."""
     return load_policy(model) if model else new_policy(size, tokenizer, max_length, key)
 
 
-def fine_tune(
-    policy: Policy, task: Task, directory: pathlib.Path, key: Array, tuning: FineTuning, *, dtype: str
-) -> Policy:
-    """The policy after supervised fine-tuning on the task's demonstrations, from here on multiplying in ``dtype``."""
+def fine_tune(policy: Policy, task: Task, directory: pathlib.Path, key: Array, tuning: FineTuning) -> Policy:
+    """The policy after supervised fine-tuning on the task's demonstrations."""
     return imitate(
-        Policy(models.build(dataclasses.replace(policy.model.config, dtype=dtype)), policy.params),
+        policy,
         task.demonstrations,
         task.tokenizer,
         directory,

@@ -55,7 +55,7 @@ class Config:
     model: str = ""  # a Hugging Face directory or hub id to start from; empty: from scratch, of the size below
     size: tuple[Count, Count] = (64, 3)  # width and layers
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
-    dtype: Literal["float32", "bfloat16"] = "float32"  # what is multiplied; parameters are float32
+    computing: stages.Computing = stages.Computing()
     num_prompts: Count = 1024  # sequences: prompts to sample lists for; 16 times as many others are demonstrated
     limits: tuple[Count, Count] = (128, 256)  # alpacaeval: tokens of a prompt and of a response
     sft: stages.FineTuning = stages.FineTuning()
@@ -173,7 +173,8 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     init_key, sft_key, lists_key, align_key, test_key = jax.random.split(jax.random.key(seed), 5)
     max_length = sum(task.demonstrations.limits)
     start = stages.start_policy(config.model, config.size, task.tokenizer, max_length, init_key)
-    sft = stages.fine_tune(start, task, directory / "sft", sft_key, config.sft, dtype=config.dtype)
+    start = stages.computing(start, config.computing)
+    sft = stages.fine_tune(start, task, directory / "sft", sft_key, config.sft)
     lists = task.make_lists(sft, lists_key)
     if config.judge_steps:
         judge_key, sizes = jax.random.fold_in(lists_key, 1), {"steps": config.judge_steps, **JUDGE}

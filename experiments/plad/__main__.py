@@ -56,6 +56,7 @@ class Config:
     steps: Count = 150  # of each method
     batch: Count = 64  # prompts of a step
     learning_rate: Rate = 3e-4  # at its peak
+    computing: stages.Computing = stages.Computing()
     adapter: stages.Adapter = stages.Adapter()
     beta: Positive = 1.0  # the margin in nats
     # each gets a row of the tables

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Array
 
+from experiments.common import stages
 from experiments.plad import file_world, sequence_world
 from experiments.plad.world import World
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 def make_world(config: "Config", seed: int, directory: pathlib.Path, key: Array) -> World:
     """Makes the world that ``config.task`` names; ``directory`` keeps what is trained or sampled for it."""
     if config.task == "files":
-        return file_world.make_world(config, directory, key)
-    return sequence_world.make_world(
-        seed,
-        directory,
-        key,
-        num_prompts=config.num_prompts,
-        size=config.size,
-        teacher_size=config.teacher_size,
-        max_response=config.limits[1],
-    )
+        world = file_world.make_world(config, directory, key)
+    else:
+        world = sequence_world.make_world(
+            seed,
+            directory,
+            key,
+            num_prompts=config.num_prompts,
+            size=config.size,
+            teacher_size=config.teacher_size,
+            max_response=config.limits[1],
+        )
+    return world._replace(student=stages.computing(world.student, config.computing))

@@ -28,6 +28,7 @@ from experiments.common import alpacaeval_task, machines, origin, pretrained, re
 from experiments.common.fields import Count, Rate, Share, check_names, flattened
 from experiments.common.report import Figures
 from experiments.common.rewards import figures, stages, worlds
+from experiments.common.stages import Computing
 from experiments.rrm.variants import VARIANTS, training_pairs, with_artifact
 from jaxalign.io import edge
 from jaxalign.io.report import Curves
@@ -48,6 +49,7 @@ class Config:
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
     limits: tuple[Count, Count] = (9, 9)  # tokens of a prompt and of a response
     num_pairs: Count = 4096  # of training
+    computing: Computing = Computing()
     pretraining: stages.Pretraining = stages.Pretraining(pretrain_steps=300)
     variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
     rates: tuple[Share, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
@@ -119,7 +121,9 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         num_pairs=config.num_pairs,
     )
     start_key, artifact_key, train_key = jax.random.split(jax.random.key(seed), 3)
-    backbone = stages.start_backbone(config.backbone, config.size, config.pretraining, task, directory, start_key)
+    backbone = stages.start_backbone(
+        config.backbone, config.size, config.computing, config.pretraining, task, directory, start_key
+    )
     start = stages.on_backbone(backbone, start_key)
     judges = {}
     for rate in config.rates:

@@ -34,14 +34,22 @@ class Pretraining:
 
 
 def start_backbone(
-    model: str, size: tuple[int, int], pretraining: Pretraining, task: RewardTask, directory: pathlib.Path, key: Array
+    model: str,
+    size: tuple[int, int],
+    computing: stages.Computing,
+    pretraining: Pretraining,
+    task: RewardTask,
+    directory: pathlib.Path,
+    key: Array,
 ) -> Policy:
     """The pretrained ``model``, or where that is empty a decoder of this ``size`` that has learnt demonstrations."""
-    if model:
-        return stages.load_policy(model)
     init_key, imitate_key = jax.random.split(key)
+    start = stages.start_policy(model, size, task.tokenizer, sum(task.demonstrations.limits), init_key)
+    start = stages.computing(start, computing)
+    if model:
+        return start
     return stages.imitate(
-        stages.new_policy(size, task.tokenizer, sum(task.demonstrations.limits), init_key),
+        start,
         task.demonstrations,
         task.tokenizer,
         directory / "backbone",
