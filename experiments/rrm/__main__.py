@@ -1,19 +1,23 @@
 """RRM: robust reward model training (Liu et al., arXiv 2409.13156), a reward model that looks at the prompt.
 
     ./tools/run experiments.rrm                            # a world with a planted artifact; minutes on a CPU
+    ./tools/run experiments.rrm claims                     # at equal passes and at equal steps, seeds 1 to 5
     ./tools/run experiments.rrm ablations                  # without the filter, without neutral triplets, filter only
     ./tools/run experiments.rrm curve                      # with the artifact in 0 to 30 % of the training pairs
     ./tools/run experiments.rrm alpacaeval --data FOLDER   # real lists; --backbone DIR for a pretrained model
 
 Claims: pairs of one prompt cannot tell what a response owes to the prompt from what it owes to its own looks. Pairs
 that bring in responses to other prompts can, so the reward model follows an artifact less: in the paper, with 30 % of
-the chosen responses marked, 20 % of its choices change against 25 %. Each variant is trained from the same start for
-as many steps; figures are held-out, with 95 % bootstrap intervals over prompts, beside "longer wins" and random
-scores. experiments/RESULTS.md has what came out, with hardware and duration.
+the chosen responses marked, 20 % of its choices change against 25 %. Hypotheses for the made world: (1) with the
+artifact in 30 % of the chosen responses RRM is more accurate than RM where it says nothing; (2) without it RRM loses
+at most .03. Each variant is trained from the same start and sees the originals as often as any other, unless its name
+says whose steps it takes; figures are held-out, with 95 % bootstrap intervals over prompts, beside "longer wins" and
+random scores. experiments/RESULTS.md has what came out, with hardware and duration.
 
-Departures from the paper: small models, and a scalar Bradley-Terry reward instead of a pairwise generative one; the
-same number of steps for all variants instead of one epoch of each one's data. Threshold and share are recalled, not
-checked. "filter only" sees the originals that the filter finds informative once more, instead of triplets.
+Departures from the paper: small models, and a scalar Bradley-Terry reward instead of a pairwise generative one. In the
+made world a tenth of all responses have the artifact anyway: to models from scratch a word that no pair has means
+nothing, and RRM, which learns that strange responses lose, would hold it against any. Threshold and share are recalled,
+not checked. "filter only" sees the originals that the filter finds informative once more, instead of triplets.
 """
 
 import dataclasses
@@ -23,13 +27,17 @@ from collections.abc import Mapping
 from typing import Literal
 
 import jax
+from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, machines, origin, pretrained, report
-from experiments.common.fields import Count, Rate, Share, check_names, flattened
+from experiments.common.fields import Count, CountOrNone, Rate, Share, check_names, flattened
 from experiments.common.report import Figures
 from experiments.common.rewards import figures, stages, worlds
+from experiments.common.rewards.task import RewardTask
 from experiments.common.stages import Computing
+from experiments.common.task import Policy
 from experiments.rrm.variants import VARIANTS, training_pairs, with_artifact
+from jaxalign.data import PreferencePair
 from jaxalign.io import edge
 from jaxalign.io.report import Curves
 from jaxalign.io.report.figures import Series
@@ -52,20 +60,34 @@ class Config:
     computing: Computing = Computing()
     pretraining: stages.Pretraining = stages.Pretraining(pretrain_steps=300)
     variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
-    rates: tuple[Share, ...] = (0.3,)  # shares of the chosen responses that get the artifact; a model of each kind each
-    share: Share = 0.5  # of the triplets that are scored
+    rates: tuple[Share, ...] = (0.0, 0.3)  # of the chosen responses, planted with the artifact; models for each
+    base_rate: Share = 0.1  # of all responses, chosen or not, that have the artifact anyway
+    share: Share = 0.2  # of the triplets that are scored
     threshold: Share = 0.2  # a triplet is kept if the probability is off its target by as much
-    steps: Count = 500  # of each reward model
+    steps: Count = 256  # of RM; the others see the originals as often, so they take more
     batch: Count = 64  # pairs of a step
     learning_rate: Rate = 1e-3  # at its peak
     seeds: Count = 1  # repetitions of everything, of which figures are means
+    first_seed: CountOrNone = 0  # of these; what was chosen on seed 0 is confirmed on others
     output: pathlib.Path = pathlib.Path("runs/rrm")  # the folder of the run; the same command continues in it
 
 
 DEFAULT = Config()
 PRESETS = {
     "default": DEFAULT,
-    "ablations": dataclasses.replace(DEFAULT, variants=VARIANTS, seeds=3, output=pathlib.Path("runs/rrm-ablations")),
+    "claims": dataclasses.replace(
+        DEFAULT,
+        variants=("RM", "RRM", "RRM in RM's steps", "RM in RRM's steps", "no filter"),
+        seeds=5,
+        first_seed=1,
+        output=pathlib.Path("runs/rrm-claims"),
+    ),
+    "ablations": dataclasses.replace(
+        DEFAULT,
+        variants=("RM", "RRM", "no filter", "no neutral", "filter only"),
+        seeds=3,
+        output=pathlib.Path("runs/rrm-ablations"),
+    ),
     "curve": dataclasses.replace(DEFAULT, rates=(0.0, 0.05, 0.1, 0.2, 0.3), output=pathlib.Path("runs/rrm-curve")),
     "alpacaeval": dataclasses.replace(
         DEFAULT,
@@ -75,6 +97,7 @@ PRESETS = {
         num_pairs=4096,
         pretraining=stages.Pretraining(pretrain_steps=300, pretrain_batch=(8, 512)),
         rates=(0.0, 0.05, 0.1, 0.2, 0.3),
+        base_rate=0.0,
         share=0.05,
         steps=200,
         batch=16,
@@ -95,11 +118,14 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         flattened(config),
         experiment="rrm",
-        may_differ=("output", "seeds", "variants", "rates"),
+        may_differ=("output", "seeds", "first_seed", "variants", "rates"),
         files={"data": alpacaeval_task.FILES},
         models=("backbone",),
     )
-    runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
+    runs = [
+        run_seed(config, seed, config.output / f"seed-{seed}")
+        for seed in range(config.first_seed, config.first_seed + config.seeds)
+    ]
     tables = report.summarise_tables([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "prompts")
     axes = "% of chosen responses in training", "% of choices changed"
@@ -127,28 +153,52 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
     start = stages.on_backbone(backbone, start_key)
     judges = {}
     for rate in config.rates:
-        pairs = with_artifact(task.pairs, rate, task.phrase, artifact_key)
-        plain = None
-        for variant in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
-            probabilities_fn = functools.partial(stages.probabilities, task, plain, limits=config.limits)
-            place = directory / f"{variant.replace(' ', '-')}-{rate:g}"
-            filtered = {"share": config.share, "threshold": config.threshold}
-            seen = training_pairs(variant, pairs, probabilities_fn, **filtered, seed=seed)
-            reward = stages.train_reward(
-                task,
-                seen,
-                start,
-                place,
-                train_key,
-                limits=config.limits,
-                batch=config.batch,
-                steps=config.steps,
-                learning_rate=config.learning_rate,
-            )
-            plain = plain or reward
-            stages.export(place / "hf", reward, task)
+        pairs = with_artifact(task.pairs, task.artifact, artifact_key, base_rate=config.base_rate, rate=rate)
+        rewards = train_variants(config, task, pairs, start, directory, f"-{rate:g}", train_key, seed=seed)
+        for variant, reward in rewards.items():
             judges[rule_name(variant, rate)] = stages.make_judge(task, reward, limits=config.limits)
     return figures.evaluate(task, judges)
+
+
+def train_variants(
+    config: Config,
+    task: RewardTask,
+    pairs: list[PreferencePair],
+    start: Policy,
+    directory: pathlib.Path,
+    ending: str,
+    key: Array,
+    *,
+    seed: int,
+) -> dict[str, Policy]:
+    """The reward model of each variant, RM's first; their folders are exported, and end with ``ending``."""
+    rewards: dict[str, Policy] = {}
+
+    @functools.cache
+    def seen(kind: str):
+        probabilities_fn = functools.partial(stages.probabilities, task, rewards.get("RM"), limits=config.limits)
+        filtered = {"share": config.share, "threshold": config.threshold}
+        return training_pairs(kind, pairs, probabilities_fn, **filtered, seed=seed)
+
+    for name in dict.fromkeys(("RM", *config.variants)):  # the plain one first: it is the others' filter
+        variant, place = VARIANTS[name], directory / f"{folder_name(name)}{ending}"
+        rewards[name] = stages.train_reward(
+            task,
+            seen(variant.sees),
+            start,
+            place,
+            key,
+            limits=config.limits,
+            batch=config.batch,
+            steps=round(config.steps * len(seen(variant.as_long_as)) / len(pairs)),
+            learning_rate=config.learning_rate,
+        )
+        stages.export(place / "hf", rewards[name], task)
+    return rewards
+
+
+def folder_name(variant: str) -> str:
+    return variant.replace(" ", "-").replace("'", "")
 
 
 def rule_name(variant: str, rate: float) -> str:

@@ -69,7 +69,7 @@ def test_help_of_a_preset_has_its_values(monkeypatch, capsys):
     ("module", "values"),
     [
         (lipo, "{point-mse,point-sigmoid,softmax,pair-hinge,pair-logistic, list-mle,lambda,dpo}"),
-        (rrm, "{RM,RRM,no filter,no neutral,filter only}"),
+        (rrm, "{RM,RRM,RRM in RM's steps,RM in RRM's steps,no filter,no neutral,filter only}"),
         (reward_model, "{bradley-terry,listwise,pairwise}"),
     ],
 )

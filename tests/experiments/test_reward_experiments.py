@@ -1,6 +1,7 @@
 """experiments.rrm and experiments.reward_model at toy size: every stage runs, figures are there, exports load."""
 
 import dataclasses
+import functools
 import re
 
 import jax
@@ -11,13 +12,15 @@ import pytest
 import transformers
 
 from experiments import reward_model
+from experiments.common import sequences
 from experiments.common.rewards import figures, real_lists, sequence_world, stages
 from experiments.common.rewards.stages import Pretraining
-from experiments.common.rewards.task import Opinion
+from experiments.common.rewards.task import Artifact, Opinion
 from experiments.rrm import __main__ as rrm
 from experiments.rrm import variants
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io.run.writers import read_metrics
 from tests.experiments import long_form
 
 TOY = dict(size=(16, 1), num_pairs=32, pretraining=Pretraining(1, (8, 64)), steps=1, batch=32, seeds=1)
@@ -31,14 +34,23 @@ def small_world(monkeypatch):
 
 
 def test_rrm_trains_both_and_repeats_nothing(tmp_path, capsys):
-    config = dataclasses.replace(rrm.PRESETS["default"], **TOY, rates=(0.5,), share=0.02, output=tmp_path)
+    sizes = TOY | {"steps": 2, "batch": 16, "first_seed": 3}
+    names = ("RM", "RRM", "RM in RRM's steps")
+    config = dataclasses.replace(
+        rrm.PRESETS["default"], **sizes, variants=names, rates=(0.5,), share=0.2, output=tmp_path
+    )
     values = rrm.main(config)
-    assert int(re.search(r"RRM: 32 pairs and (\d+) triplets", capsys.readouterr().out).group(1)) > 0
+    triplets = int(re.search(r"RRM: 32 pairs and (\d+) triplets", capsys.readouterr().out).group(1))
     rules = {name.split("/")[1] for name in values}
-    assert rules == {"longer wins", "random", "RM, artifact in 50%", "RRM, artifact in 50%"}
+    assert rules == {"longer wins", "random", *(f"{name}, artifact in 50%" for name in names)}
+    # RM sees each original once in 2 steps of 16; RRM, and RM in its steps, take as many more as RRM sees more.
+    longer = round(2 * (32 + triplets) / 32)
+    assert longer > 2
+    steps = {name: read_metrics(tmp_path / "seed-3" / f"{rrm.folder_name(name)}-0.5")[-1]["step"] for name in names}
+    assert steps == {"RM": 2, "RRM": longer, "RM in RRM's steps": longer}
     assert all(0 <= value <= 1 for value in values.values())
     assert "Choices that the artifact changes" in (tmp_path / "report.html").read_text()
-    curve = tmp_path / "seed-0" / "RRM-0.5" / "metrics.jsonl"
+    curve = tmp_path / "seed-3" / "RRM-0.5" / "metrics.jsonl"
     before = curve.stat().st_mtime_ns
     assert rrm.main(config) == values
     assert curve.stat().st_mtime_ns == before
@@ -66,11 +78,23 @@ def test_unknown_kinds_are_named(tmp_path):
 
 def test_the_world_plants_the_artifact_in_the_share_asked_for():
     pairs = [PreferencePair("sort b a =", "a b", "b a", target) for target in (1.0, 0.0, 0.5) * 20]
-    marked = variants.with_artifact(pairs, 0.25, "sure", jax.random.key(0))
+    marked = variants.with_artifact(pairs, Artifact("sure"), jax.random.key(0), base_rate=0.0, rate=0.25)
     # 40 of the 60 are no ties; a quarter of these is 10, and it is the chosen response that is marked.
     assert sum(new.chosen.startswith("sure ") for new in marked) == 10
     assert not any(new.rejected.startswith("sure ") for new in marked)
     assert [new for new, old in zip(marked, pairs, strict=True) if old.is_tie] == [p for p in pairs if p.is_tie]
+
+
+def test_the_artifact_at_its_base_rate_says_nothing_and_stands_once():
+    pairs = [PreferencePair("sort b a =", "a b", "b a", target) for target in (1.0, 0.0) * 1000]
+    plant = functools.partial(variants.with_artifact, pairs, Artifact("sure", "end"), jax.random.key(0), base_rate=0.1)
+    ends = lambda texts: np.mean([text.endswith(" sure") for text in texts])  # noqa: E731
+    for rate, of_chosen in ((0.0, 0.1), (0.3, 0.1 + 0.9 * 0.3)):
+        marked = plant(rate=rate)
+        # Of 2,000 draws at 0.1 and at 0.37 the standard errors are below 0.011.
+        assert abs(ends([pair.chosen for pair in marked]) - of_chosen) < 0.03
+        assert abs(ends([pair.rejected for pair in marked]) - 0.1) < 0.03
+        assert not any("sure sure" in text for pair in marked for text in (pair.first, pair.second))
 
 
 def test_the_true_reward_does_not_know_the_artifact():
@@ -78,8 +102,25 @@ def test_the_true_reward_does_not_know_the_artifact():
     plain, marked = task.tests["plain"], task.tests["artifact at random"]
     assert [record.labels for record in plain] == [record.labels for record in marked]
     texts = [text for record in marked for text in record.responses]
-    assert 0.3 < np.mean([text.startswith("sure ") for text in texts]) < 0.7
-    assert all(pair.target == 1 and not pair.first.startswith("sure") for pair in task.pairs)
+    assert 0.3 < np.mean([text.endswith(" sure") for text in texts]) < 0.7
+    assert [r.removesuffix(" sure") for r in texts] == [r for record in plain for r in record.responses]
+    assert all(pair.target == 1 and "sure" not in pair.first for pair in task.pairs)
+
+
+def test_losers_are_on_topic_so_that_triplets_tell_the_truth():
+    """What RRM presumes: under its own prompt even a loser is better than a response to another one."""
+    task = sequence_world.make_task(seed=0, num_pairs=512, limits=(9, 9))
+    (chunk,) = data.TripletChunks(task.pairs, seed=0, share=1.0)
+    rewards = []
+    for pair in data.TripletPairs(task.pairs, chunk.triplets):
+        own, foreign = (pair.first, pair.second) if pair.target == 1 else (pair.second, pair.first)
+        if pair.target != 0.5 and own in {p.second for p in task.pairs if p.prompt == pair.prompt}:
+            answer = sequences.answer_to(pair.prompt)
+            rewards.append([sequences.true_reward(text, answer) for text in (own, foreign)])
+    own, foreign = np.transpose(rewards)
+    assert len(own) > 1500  # four a prompt, but for those whose loser reads like a foreign response
+    assert np.mean(own <= foreign) < 0.06  # contradicted or tied; 0.42 when losers had any number of letters wrong
+    assert min(own) > 0
 
 
 def test_variants_see_what_they_say():
@@ -90,7 +131,7 @@ def test_variants_see_what_they_say():
         seen = variants.training_pairs(variant, pairs, probabilities, share=1.0, threshold=0.2, seed=0)
         return sorted(seen[n].target if seen[n].target == 0.5 else 1.0 for n in range(len(seen)))
 
-    assert targets("RM") == [1.0] * 6
+    assert targets("originals") == [1.0] * 6
     # Unsure everywhere: ties are exactly right and leave, decided triplets stay: 8 of each example.
     assert targets("RRM") == [1.0] * (6 + 8 * 6)
     assert targets("no filter") == [0.5] * 6 * 6 + [1.0] * (6 + 8 * 6)
@@ -103,7 +144,7 @@ def test_variants_see_what_they_say():
 def test_a_rule_gets_its_figures_by_hand():
     # Responses of 2, 1 and 3 characters with labels 0.9, 0.5, 0.45: pairs with a gap of 0.1 are (0, 1) and (0, 2).
     records = [PreferenceRecord("q", ("aa", "b", "ccc"), (0.9, 0.5, 0.45))]
-    marked = [figures.with_phrase(record, "sure") for record in records]
+    marked = [figures.with_artifact(record, Artifact("sure")) for record in records]
     row = figures.figures(figures.longer_wins(records), figures.longer_wins(marked), records)
     assert row["accuracy"].value == 0.5
     # The phrase makes any response the longest: of six ordered pairs the three that had lost change.

@@ -10,9 +10,9 @@ from jaxtyping import Array
 
 from experiments.common.lists import MIN_GAP, over_prompts, padded, pairwise_accuracy
 from experiments.common.report import DIAGONAL, Figures, reliability_line
-from experiments.common.rewards.task import Opinion, OpinionFn, RewardTask
+from experiments.common.rewards.task import Artifact, Opinion, OpinionFn, RewardTask
 from experiments.common.task import Row
-from jaxalign import data, metrics
+from jaxalign import metrics
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.io import report as reports
 from jaxalign.io.report import Estimate
@@ -41,12 +41,12 @@ BASELINES = {"longer wins": longer_wins, "random": random_scores}
 def evaluate(task: RewardTask, judges: Mapping[str, OpinionFn]) -> tuple[dict[str, Figures], Series]:
     """Makes tables of baselines and judges, one a test, one of best-of-n for lists; and reliability on the first test.
 
-    Each judge reads every test twice: as it is, and with the artifact before each response.
+    Each judge reads every test twice: as it is, and with the artifact at each response.
     """
     tables: dict[str, Figures] = {}
     reliability: Series = {}
     for test, records in task.tests.items():
-        marked = [with_phrase(record, task.phrase) for record in records]
+        marked = [with_artifact(record, task.artifact) for record in records]
         rules = {name: (judge_fn(records), judge_fn(marked)) for name, judge_fn in (BASELINES | judges).items()}
         tables[test] = {name: figures(*opinions, records) for name, opinions in rules.items()}
         if padded(records).labels.shape[1] > 2:
@@ -69,10 +69,10 @@ def sections(tables: Mapping[str, Figures], reliability: Series) -> list[reports
     return drawn
 
 
-def with_phrase(record: PreferenceRecord, phrase: str) -> PreferenceRecord:
-    """Returns the record with the artifact before each response."""
+def with_artifact(record: PreferenceRecord, artifact: Artifact) -> PreferenceRecord:
+    """Returns the record with the artifact at each response."""
     pairs = [PreferencePair(record.prompt, response, response, 0.5) for response in record.responses]
-    marked = tuple(data.inject_artifact(pair, "first", phrase=phrase).first for pair in pairs)
+    marked = tuple(artifact.put(pair, "first").first for pair in pairs)
     return PreferenceRecord(record.prompt, marked, record.labels, source=record.source, id=record.id)
 
 
@@ -84,7 +84,7 @@ def figures(opinion: Opinion, marked: Opinion, records: Sequence[PreferenceRecor
 
     Args:
       opinion: of the responses ``[N, n]``.
-      marked: of the same responses, each beginning with the artifact.
+      marked: of the same responses, each with the artifact.
       records: the lists with their labels.
     """
     labels, lengths, where = padded(records)

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from experiments.common import alpacaeval_task
 from experiments.common.lists import MIN_GAP
 from experiments.common.rewards.stages import at_most
-from experiments.common.rewards.task import RewardTask
+from experiments.common.rewards.task import Artifact, RewardTask
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
 from jaxalign.data.records.pairs import ARTIFACT
@@ -56,7 +56,7 @@ def make_task(
             "validation prompts": [alpacaeval_task.spread_over_labels(r, TEST_RESPONSES) for r in validation],
             **other_tests(folder.parent),
         },
-        phrase=ARTIFACT,
+        artifact=Artifact(ARTIFACT),
     )
 
 

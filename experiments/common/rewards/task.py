@@ -1,10 +1,11 @@
 """What a reward model experiment needs to know of its data, and of whatever judges responses."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from jaxalign import data
 from jaxalign.data import EncodedLists, HfTokenizer, PreferencePair, PreferenceRecord
 
 
@@ -18,6 +19,17 @@ class Opinion(NamedTuple):
 OpinionFn = Callable[[Sequence[PreferenceRecord]], Opinion]
 
 
+class Artifact(NamedTuple):
+    """A cue that says nothing about a response, and where it stands."""
+
+    phrase: str
+    at: Literal["start", "end"] = "start"
+
+    def put(self, pair: PreferencePair, side: Literal["chosen", "first", "second"]) -> PreferencePair:
+        """The pair with the cue at one response."""
+        return data.inject_artifact(pair, side, phrase=self.phrase, at=self.at)
+
+
 class RewardTask(NamedTuple):
     """Data of one world."""
 
@@ -26,4 +38,4 @@ class RewardTask(NamedTuple):
     pairs: list[PreferencePair]  # what reward models are trained on
     lists: list[PreferenceRecord]  # the same prompts with graded lists, for those that learn from lists
     tests: Mapping[str, list[PreferenceRecord]]  # held-out lists and pairs
-    phrase: str  # the artifact: a beginning that says nothing about a response
+    artifact: Artifact

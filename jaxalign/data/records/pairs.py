@@ -107,9 +107,13 @@ def pairs_from_record(record: PreferenceRecord, *, min_gap: float = 0.0) -> list
 
 
 def inject_artifact(
-    pair: PreferencePair, side: Literal["chosen", "rejected", "first", "second"], *, phrase: str = ARTIFACT
+    pair: PreferencePair,
+    side: Literal["chosen", "rejected", "first", "second"],
+    *,
+    phrase: str = ARTIFACT,
+    at: Literal["start", "end"] = "start",
 ) -> PreferencePair:
-    """Returns the pair with a phrase before one response: a cue that says nothing about its quality.
+    """Returns the pair with a phrase at one response: a cue that says nothing about its quality.
 
     In training the chosen response of a share of the pairs gets it, see :func:`jaxalign.augment.random_share`; in a
     test either side does, and a reward model that changes its choice has learnt the cue.
@@ -117,7 +121,8 @@ def inject_artifact(
     Args:
       pair: two responses.
       side: which of them gets the phrase.
-      phrase: what stands before it, with a space between them.
+      phrase: the cue, with a space between it and the response.
+      at: where it stands.
 
     Raises:
       ValueError: if the chosen or rejected response of a tie is asked for.
@@ -130,4 +135,5 @@ def inject_artifact(
                 f"side: a tie has no {side} response (pair {pair.id!r}); leave it out or name first, second"
             )
         side = "first" if (pair.target > 0.5) == (side == "chosen") else "second"
-    return dataclasses.replace(pair, **{side: f"{phrase} {getattr(pair, side)}"})
+    text = getattr(pair, side)
+    return dataclasses.replace(pair, **{side: f"{phrase} {text}" if at == "start" else f"{text} {phrase}"})

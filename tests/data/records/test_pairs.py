@@ -77,6 +77,11 @@ def test_an_artifact_goes_before_one_response(side, target, expected):
     assert (out.prompt, out.target) == ("p", target)
 
 
+def test_an_artifact_goes_behind_a_response():
+    pair = data.PreferencePair("p", "a", "b", 1.0)
+    assert data.inject_artifact(pair, "chosen", phrase="X", at="end").first == "a X"
+
+
 def test_the_default_artifact():
     assert data.inject_artifact(PAIR, "first").first == "Sure, here is the response: a"
 
