@@ -20,8 +20,9 @@ from experiments.common.stages import Adapter
 from jaxalign import data
 from jaxalign.io import hf
 from jaxalign.io.run.writers import read_metrics
-from tests.experiments import align_files
-from tests.experiments.killed_align import LIMITS, config_of, ranked
+from tests.experiments import align_files, shared_align
+from tests.experiments.killed_align import LIMITS, LOSS, config_of, ranked
+from tests.processes import free_port, run_together
 
 # peft asks transformers for it
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -46,7 +47,7 @@ def finished(model, files, tmp_path_factory):
 
 def test_it_learns_and_measures_before_and_after(finished):
     config, figures = finished
-    rows = read_metrics(config.output / "lambda")
+    rows = read_metrics(config.output / LOSS)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert abs(rows[0]["log_ratio"]) < 1e-3 < abs(rows[-1]["log_ratio"])  # it begins as its own reference
     assert rows[3]["eval/loss"] < rows[1]["eval/loss"]
@@ -66,7 +67,7 @@ def test_it_learns_and_measures_before_and_after(finished):
 
 def test_a_second_call_repeats_nothing(finished):
     config, figures = finished
-    curve = config.output / "lambda" / "metrics.jsonl"
+    curve = config.output / LOSS / "metrics.jsonl"
     before = curve.stat().st_mtime_ns
     assert align.main(config) == figures
     assert curve.stat().st_mtime_ns == before
@@ -100,10 +101,10 @@ def test_the_model_loads_in_transformers_and_the_adapter_in_peft(finished, tmp_p
 def test_stored_log_probabilities_of_another_model_are_refused(finished, model, files, tmp_path):
     config = dataclasses.replace(finished[0], output=tmp_path / "run", samples=0)
     first = align.start.encode(
-        config, align.reading.read(config, align.METHODS["lambda"]), align.start.load_tokenizer(config)
+        config, align.reading.read(config, align.METHODS[LOSS]), align.start.load_tokenizer(config)
     )
     policy = align.start.load_start(config)
-    align.start.reference_logps(config, align.METHODS["lambda"], first.train, policy)
+    align.start.reference_logps(config, align.METHODS[LOSS], first.train, policy)
     (stored,) = (config.output / "reference").glob("*.npy")
     np.save(stored, np.load(stored) - 3)
     with pytest.raises(
@@ -120,18 +121,35 @@ def test_a_run_that_is_killed_goes_on(finished, files, tmp_path):
     arguments = [config.model, str(config.reading.data[0]), str(config.output)]
     killed = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert [row["step"] for row in read_metrics(config.output / "lambda")] == [1, 2]
+    assert [row["step"] for row in read_metrics(config.output / LOSS)] == [1, 2]
     assert not (config.output / "hf").exists()
     assert align.main(config) == pytest.approx(figures, rel=1e-4)
     for name in ("loss", "eval/loss"):
         ours, theirs = (
-            [row[name] for row in read_metrics(run.output / "lambda") if name in row] for run in (config, whole)
+            [row[name] for row in read_metrics(run.output / LOSS) if name in row] for run in (config, whole)
         )
         assert ours == pytest.approx(theirs, rel=1e-4)
     for ours, theirs in zip(
         *(jax.tree.leaves(hf.load_pretrained(run.output / "hf")[1]) for run in (config, whole)), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_two_processes_train_and_export_as_one(finished, files, tmp_path):
+    whole, _ = finished  # one process of two devices, against two
+    command = [shared_align.__file__, "--model", whole.model, "--data", files["ranked lists"], "--output", tmp_path]
+    command += ["--coordinator", f"localhost:{free_port()}", "--num-processes", 2, "--mesh", 2, 2, 1, 1, "--process-id"]
+    codes, outputs, errors = run_together([[*command, 0], [*command, 1]], devices=4)
+    assert codes == [0, 0], errors
+    assert "report: " in outputs[0] and "report: " not in outputs[1]  # process 0 speaks for both
+    ours, theirs = (read_metrics(folder / LOSS) for folder in (tmp_path, whole.output))
+    for name in ("loss", "eval/loss"):
+        expected = [row[name] for row in theirs if name in row]
+        assert [row[name] for row in ours if name in row] == pytest.approx(expected, rel=1e-4)
+    exported = (jax.tree.leaves(hf.load_pretrained(folder / "hf")[1]) for folder in (tmp_path, whole.output))
+    for ours, theirs in zip(*exported, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
 
 
 def test_single_responses_packed_on_a_base_in_few_bits(model, files, tmp_path):
