@@ -60,7 +60,7 @@ class Config:
     computing: Computing = Computing()
     pretraining: stages.Pretraining = stages.Pretraining(pretrain_steps=300)
     variants: tuple[Variant, ...] = ("RM", "RRM")  # each gets a row of the tables; RM is always there
-    rates: tuple[Share, ...] = (0.0, 0.3)  # of the chosen responses, planted with the artifact; models for each
+    rates: tuple[Share, ...] = (0.3,)  # of the chosen responses, planted with the artifact; models for each
     base_rate: Share = 0.1  # of all responses, chosen or not, that have the artifact anyway
     share: Share = 0.2  # of the triplets that are scored
     threshold: Share = 0.2  # a triplet is kept if the probability is off its target by as much
@@ -78,6 +78,7 @@ PRESETS = {
     "claims": dataclasses.replace(
         DEFAULT,
         variants=("RM", "RRM", "RRM in RM's steps", "RM in RRM's steps", "no filter"),
+        rates=(0.0, 0.3),
         seeds=5,
         first_seed=1,
         output=pathlib.Path("runs/rrm-claims"),

@@ -54,15 +54,11 @@ def with_artifact(
     """
     base_key, rate_key = jax.random.split(key)
     anyway = np.asarray(jax.random.bernoulli(base_key, base_rate, (len(pairs), 2)))
-    free = [not pair.is_tie and not had[int(pair.target < 0.5)] for pair, had in zip(pairs, anyway, strict=True)]
-    chosen = np.asarray(augment.random_share(rate_key, jnp.array(free), rate))
-    return [_plant(pair, artifact, had, mark) for pair, had, mark in zip(pairs, anyway, chosen, strict=True)]
-
-
-def _plant(pair, artifact, had, mark):
-    for side, here in zip(("first", "second"), had, strict=True):
-        pair = artifact.put(pair, side) if here else pair
-    return artifact.put(pair, "chosen") if mark else pair
+    pairs = [artifact.put(pair, "first") if first else pair for pair, (first, _) in zip(pairs, anyway, strict=True)]
+    pairs = [artifact.put(pair, "second") if second else pair for pair, (_, second) in zip(pairs, anyway, strict=True)]
+    free = jnp.array([not pair.is_tie and not artifact.is_in(pair.chosen) for pair in pairs])
+    marked = np.asarray(augment.random_share(rate_key, free, rate))
+    return [artifact.put(pair, "chosen") if mark else pair for pair, mark in zip(pairs, marked, strict=True)]
 
 
 def training_pairs(

@@ -26,8 +26,13 @@ class Artifact(NamedTuple):
     at: Literal["start", "end"] = "start"
 
     def put(self, pair: PreferencePair, side: Literal["chosen", "first", "second"]) -> PreferencePair:
-        """The pair with the cue at one response."""
-        return data.inject_artifact(pair, side, phrase=self.phrase, at=self.at)
+        """The pair with the cue at one response, once."""
+        marked = data.inject_artifact(pair, side, phrase=self.phrase, at=self.at)
+        return pair if self.is_in(getattr(pair, side)) else marked
+
+    def is_in(self, response: str) -> bool:
+        """Whether the response has the cue where it stands."""
+        return response.startswith(self.phrase) if self.at == "start" else response.endswith(self.phrase)
 
 
 class RewardTask(NamedTuple):
