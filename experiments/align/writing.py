@@ -1,6 +1,6 @@
 """Responses to held-out prompts, and what a reward model says of those of two policies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -8,15 +8,18 @@ import numpy as np
 from experiments.align import figures, start
 from experiments.align.reading import prompt_key
 from experiments.align.settings import Config
-from experiments.common import stages
+from experiments.common import report, stages
 from experiments.common.task import Policy, Row, estimate
 from jaxalign import data, metrics, models, sampling
 from jaxalign.data import HfTokenizer, PreferenceRecord
 from jaxalign.data.text.comparisons import render_context
 from jaxalign.io import hf
+from jaxalign.io.cluster import launch
 from jaxalign.numerics import Ratio
 
 BATCH = 32  # prompts that are answered at once
+JUDGED = "judged.jsonl"
+"""The file of the run's folder with the responses that ``--judge`` read."""
 
 
 class Writer:
@@ -67,7 +70,8 @@ def judged(
 ) -> dict[str, Row]:
     """What ``--judge`` makes of responses to all held-out prompts: how often it rates those after training higher.
 
-    Reward models like length, so the characters of a response stand beside the win rate.
+    Reward models like length, so the characters of a response stand beside the win rate. Texts and rewards are in
+    ``OUTPUT/judged.jsonl``.
 
     Raises:
       ValueError: the judge is no reward model.
@@ -77,9 +81,22 @@ def judged(
     said = {name: writer(policy) for name, policy in (("start", before), ("aligned", after))}
     scores = {name: _rewards(config, prompts, [each["response"] for each in texts]) for name, texts in said.items()}
     wins = jax.vmap(metrics.win_rate_metric)(scores["aligned"], scores["start"])
+    if launch.is_main():
+        report.write_predictions(config.output / JUDGED, judged_rows(said, scores))
     rows = {name: {"characters": _mean([len(each["response"]) for each in texts])} for name, texts in said.items()}
     rows["aligned"]["win rate"] = estimate(wins)
     return rows
+
+
+def judged_rows(said: Mapping[str, list[dict[str, str]]], scores: Mapping[str, np.ndarray]) -> Iterator[dict]:
+    """A row a prompt: what each model wrote, and its reward."""
+    for place, start_text in enumerate(said["start"]):
+        texts = {name: written[place]["response"] for name, written in said.items()}
+        yield {
+            "prompt": start_text["prompt"],
+            **texts,
+            "rewards": {name: float(s[place]) for name, s in scores.items()},
+        }
 
 
 def _rewards(config: Config, records: list[PreferenceRecord], responses: list[str]) -> np.ndarray:

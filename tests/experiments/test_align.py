@@ -186,6 +186,10 @@ def test_a_reward_model_is_trained_scored_and_judges(finished, model, files, tmp
     judged = align.main(dataclasses.replace(finished[0], judge=trained))
     assert 0 <= judged["aligned/win rate"] <= 1 and judged["start/characters"] > 0
     assert {name: value for name, value in judged.items() if name in finished[1]} == finished[1]
+    rows = [json.loads(line) for line in (finished[0].output / "judged.jsonl").read_text().splitlines()]
+    wins = [np.sign(row["rewards"]["aligned"] - row["rewards"]["start"]) for row in rows]
+    assert judged["aligned/win rate"] == pytest.approx(0.5 + np.mean(wins) / 2)
+    assert judged["start/characters"] == pytest.approx(np.mean([len(row["start"]) for row in rows]))
     reading = Data(test=(path,), limits=LIMITS)
     scored = align.main(Config(model=trained, reading=reading, eval_only=True, output=tmp_path / "scored"))
     assert scored[f"figures/{trained}/pairwise accuracy"] > 0.5
