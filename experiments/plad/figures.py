@@ -15,10 +15,9 @@ from experiments.common.task import Policy, Row, mean_over_prompts
 from experiments.plad.methods import METHODS
 from jaxalign import data, metrics
 from jaxalign.data import EncodedLists
-from jaxalign.io.cluster import launch, processes
-from jaxalign.io.report import Curves, Panels, Section
+from jaxalign.io.cluster import processes
+from jaxalign.io.report import Curves, Section
 from jaxalign.io.report.figures import Series
-from jaxalign.io.run.writers import read_metrics
 
 SCORED = 8  # lists whose responses are scored at once
 
@@ -30,29 +29,20 @@ def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[S
       folders: of the first seed, by method.
       reliability: lines of :func:`likelihood_curve`, by policy; none where no quality is known.
     """
-    pairs = {method: folder for method, folder in folders.items() if "pairs" in METHODS[method].learns_from}
-    drawn: list[Section] = [Curves("Loss of each method", over_rounds(folders, "loss"))]
+    rounds = {method: its for method, folder in folders.items() if (its := training_folders(folder))}
+    pairs = {method: its for method, its in rounds.items() if METHODS[method].calibrates}
+    drawn: list[Section] = [report.draw(report.Curve("Loss of each method", "loss", rounds))]
     if pairs:
         sides = {"preferred": "chosen", "other": "rejected"}
-        panels = {
-            f"Log-probability of the {side} text, nats": over_rounds(pairs, metric) for side, metric in sides.items()
-        }
-        drawn.append(Panels("Log-probability of the texts of a pair", panels, y_label="nats"))
+        curves = [
+            report.Curve(f"Log-probability of the {side} text, nats", metric, pairs, "nats")
+            for side, metric in sides.items()
+        ]
+        drawn.append(report.draw_together("Log-probability of the texts of a pair", curves))
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
         drawn.append(Curves("Quality of known texts by their likelihood, first seed", reliability, *axes))
     return drawn
-
-
-def over_rounds(folders: Mapping[str, pathlib.Path], metric: str) -> Series:
-    """Returns a metric by step for each method, its rounds one after the other; empty but in process 0."""
-    if not launch.is_main():
-        return {}
-    series = {}
-    for method, folder in folders.items():
-        rows = [row[metric] for place in training_folders(folder) for row in read_metrics(place)]
-        series[method] = (list(range(1, len(rows) + 1)), rows)
-    return series
 
 
 def training_folders(folder: pathlib.Path) -> list[pathlib.Path]:
