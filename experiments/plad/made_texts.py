@@ -51,13 +51,16 @@ def write_walk(prompt: str, errors: float, rng: np.random.Generator) -> str:
 
 
 def walk_quality(prompt: str, text: str) -> float:
-    """Computes the share of letters that may follow the one before, counted over ``WALK`` letters or the longer text.
+    """Computes the share of letters that may follow the one before, of ``WALK`` or, if there are more, of all.
+
+    Letters beyond ``WALK`` are never right.
 
     >>> round(WALK * walk_quality("reverse c a f =", "f a c"))
     3
     """
     ways, letters = _ways(prompt), text.split()
-    right = sum(letter in ways.get(before, ways[""]) for before, letter in zip(["", *letters], letters, strict=False))
+    steps = zip(["", *letters[: WALK - 1]], letters, strict=False)
+    right = sum(letter in ways.get(before, ways[""]) for before, letter in steps)
     return right / max(WALK, len(letters))
 
 

@@ -26,8 +26,9 @@ from jaxalign.io.cluster import processes
 
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
 GOLD_ERRORS = 0.3  # of the letters of the student's demonstrations, and of gold targets
-IMITATION = {"steps": 300, "batch": (32, 64), "learning_rate": 3e-3}
-NUM_TEST, TEST_SAMPLES = 512, 4  # prompts, and samples of each policy for each of them
+IMITATION = {"batch": (32, 64), "learning_rate": 3e-3}
+STEPS = {"teacher": 450, "student": 300}  # of imitation, after which the teacher is near what its errors allow
+NUM_TEST, TEST_SAMPLES = 256, 4  # prompts, and samples of each policy for each of them
 POOLED = 4  # texts of the warm start, and as many of the teacher, to each of them
 
 
@@ -88,7 +89,8 @@ def make_world(
         init_key, train_key = jax.random.split(key)
         demonstrations = encode(texts, tokenizer, demonstrate(texts, world.demonstrations, errors, rng))
         start = stages.new_policy(size, tokenizer, sum(texts.limits), init_key)
-        return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **IMITATION)
+        options = {"steps": STEPS[name], **IMITATION}
+        return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **options)
 
     teacher = imitate(teacher_errors, teacher_size, "teacher", teacher_key)
     student = imitate(GOLD_ERRORS, size, "student", student_key)
