@@ -156,7 +156,6 @@ def main(config: Config) -> dict[str, float]:
             f"--judge-steps {config.judge_steps}: the reward model learns from responses that the sequence world "
             f"labels, and the lists of --task {config.task} have labels of their own. Leave it out"
         )
-    print(CONDITIONS[config.task], flush=True)
     run_folder.open_run(
         config.output,
         flattened(config),
@@ -165,6 +164,7 @@ def main(config: Config) -> dict[str, float]:
         files={"data": alpacaeval_task.FILES},
         models=("model",),
     )
+    print(CONDITIONS[config.task], flush=True)
     settings, told = choose(config)
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     runs = [run_seed(config, seed, config.output / f"seed-{seed}", settings) for seed in seeds]

@@ -73,7 +73,7 @@ class Config:
     adapter: stages.Adapter = stages.Adapter()
     beta: Positive = 1.0  # the margin in nats
     # each gets a row of the tables
-    methods: tuple[Method, ...] = ("seq-KD", "better text", "PLaD ranking", "PLaD + likelihood")
+    methods: tuple[Method, ...] = ("seq-KD", "better text", "PLaD ranking")
     first_seed: CountOrNone = 0  # the table is of others than the seed that something was chosen on
     seeds: Count = 1  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/plad")  # the folder of the run; the same command continues in it
@@ -154,7 +154,6 @@ def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__package__, PRESETS, config)
     check_names("methods", config.methods, METHODS)
-    print(CONDITIONS[config.task], flush=True)
     run_folder.open_run(
         config.output,
         settings(config),
@@ -163,6 +162,7 @@ def main(config: Config) -> dict[str, float]:
         files={"data": alpacaeval_task.FILES, "teacher_outputs": ()},
         models=("teacher", "student"),
     )
+    print(CONDITIONS[config.task], flush=True)
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in seeds]
     tables = compared([tables for tables, _ in runs])

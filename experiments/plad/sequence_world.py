@@ -27,7 +27,7 @@ from jaxalign.io.cluster import processes
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
 GOLD_ERRORS = 0.3  # of the letters of the student's demonstrations, and of gold targets
 IMITATION = {"batch": (32, 64), "learning_rate": 3e-3}
-STEPS = {"teacher": 450, "student": 300}  # of imitation, after which the teacher is near what its errors allow
+STEPS = {"teacher": 400, "student": 300}  # of imitation, after which the teacher is near what its errors allow
 NUM_TEST, TEST_SAMPLES = 256, 4  # prompts, and samples of each policy for each of them
 POOLED = 4  # texts of the warm start, and as many of the teacher, to each of them
 
