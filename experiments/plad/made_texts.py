@@ -22,6 +22,7 @@ class Kind(NamedTuple):
     """One kind of text."""
 
     limits: tuple[int, int]  # tokens of a prompt and of a text
+    row_length: int  # tokens of a row into which several demonstrations are packed
     write: Callable[[str, float, np.random.Generator], str]  # (prompt, share of careless letters, rng): a text
     quality: Callable[[str, str], float]  # (prompt, text): from 0 to 1
 
@@ -77,6 +78,6 @@ def _ways(prompt: str) -> dict[str, list[str]]:
 
 
 KINDS = {
-    "sequences": Kind((LIMITS["max_prompt"], LIMITS["max_response"]), write_answer, answer_quality),
-    "walks": Kind((LIMITS["max_prompt"], WALK + 2), write_walk, walk_quality),
+    "sequences": Kind((LIMITS["max_prompt"], LIMITS["max_response"]), 64, write_answer, answer_quality),
+    "walks": Kind((LIMITS["max_prompt"], WALK + 2), 72, write_walk, walk_quality),
 }

@@ -26,8 +26,8 @@ from jaxalign.io.cluster import processes
 
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
 GOLD_ERRORS = 0.3  # of the letters of the student's demonstrations, and of gold targets
-IMITATION = {"batch": (32, 64), "learning_rate": 3e-3}
-STEPS = {"teacher": 400, "student": 300}  # of imitation, after which the teacher is near what its errors allow
+STEPS = {"teacher": 400, "student": 300}  # of imitation, which make both
+ROWS, LEARNING_RATE = 32, 3e-3  # rows of packed demonstrations in each of these steps, and their peak rate
 NUM_TEST, TEST_SAMPLES = 256, 4  # prompts, and samples of each policy for each of them
 POOLED = 4  # texts of the warm start, and as many of the teacher, to each of them
 
@@ -89,7 +89,7 @@ def make_world(
         init_key, train_key = jax.random.split(key)
         demonstrations = encode(texts, tokenizer, demonstrate(texts, world.demonstrations, errors, rng))
         start = stages.new_policy(size, tokenizer, sum(texts.limits), init_key)
-        options = {"steps": STEPS[name], **IMITATION}
+        options = {"steps": STEPS[name], "batch": (ROWS, texts.row_length), "learning_rate": LEARNING_RATE}
         return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **options)
 
     teacher = imitate(teacher_errors, teacher_size, "teacher", teacher_key)

@@ -24,8 +24,7 @@ def config(output: pathlib.Path) -> plad.Config:
 def shrink() -> None:
     """A small world."""
     sequence_world.NUM_TEST, sequence_world.DEMONSTRATIONS = 8, 64
-    sequence_world.IMITATION = {"batch": (8, 64), "learning_rate": 1e-3}
-    sequence_world.STEPS = {"teacher": 1, "student": 1}
+    sequence_world.ROWS, sequence_world.STEPS = 8, {"teacher": 1, "student": 1}
 
 
 def kill_at(name: str, step: int) -> None:

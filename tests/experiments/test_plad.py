@@ -35,7 +35,7 @@ def small_world():
         # Texts of models that have learnt next to nothing are mostly as bad as each other, and ties are no pairs.
         kind = made_texts.KINDS["sequences"]._replace(quality=made_up_quality)
         patch.setitem(made_texts.KINDS, "sequences", kind)
-        patch.setattr(sequence_world, "IMITATION", {"batch": (8, 64), "learning_rate": 1e-3})
+        patch.setattr(sequence_world, "ROWS", 8)
         patch.setattr(sequence_world, "STEPS", {"teacher": 1, "student": 1})
         # A round of one step falls along the line of two, and so it is the program of methods without rounds.
         optimizer = stages._optimizer
