@@ -16,7 +16,7 @@ interval of the differences from seed to seed says whether it held.
 
 Seen so far, in the default run (seed 0): the student stays as good as it was with PLaD, and gains with more imitation.
 With pairs of temperature 0.7 from a fixed snapshot, at imitation's rate (``--negative-temperature 0.7 --refresh 1000
---pair-rate 1``), it got worse on all of five seeds. experiments/RESULTS.md has what came out, with hardware and duration.
+--pair-rate 1``), it got worse on each of five seeds. experiments/RESULTS.md has what came out, on what, in what time.
 
 Every method begins with the same supervised fine-tuning on the teacher's texts and takes as many further steps. Figures
 are held-out with 95 % intervals: quality of greedy and sampled texts, of the best and the likeliest of some samples,
@@ -60,6 +60,7 @@ class Config:
     size: tuple[Count, Count] = (64, 3)  # width and layers of the student
     teacher_size: tuple[Count, Count] = (64, 4)  # made: likewise of the teacher
     teacher_errors: Share = 0.05  # made: of the letters that the teacher learns from; the student errs in 0.3
+    imitation_steps: tuple[Count, Count] = (400, 300)  # made: of which teacher and student are the result
     vocab_size: Count = 2048  # tokens of the tokenizer that a student from scratch gets
     limits: tuple[Count, Count] = (9, 8)  # tokens of a prompt and of a response
     num_prompts: Count = 2048  # to learn from
@@ -93,6 +94,7 @@ PRESETS = {
     "long": replace(
         DEFAULT,
         task="walks",
+        imitation_steps=(1000, 300),
         limits=(9, 26),
         methods=PLACES,
         beta=4.0,

@@ -26,8 +26,7 @@ from jaxalign.io.cluster import processes
 
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
 GOLD_ERRORS = 0.3  # of the letters of the student's demonstrations, and of gold targets
-STEPS = {"teacher": 400, "student": 300}  # of imitation, which make both
-ROWS, LEARNING_RATE = 32, 3e-3  # rows of packed demonstrations in each of these steps, and their peak rate
+ROWS, LEARNING_RATE = 32, 3e-3  # rows of packed demonstrations in a step of imitation, and the peak rate
 NUM_TEST, TEST_SAMPLES = 256, 4  # prompts, and samples of each policy for each of them
 POOLED = 4  # texts of the warm start, and as many of the teacher, to each of them
 
@@ -67,6 +66,7 @@ def make_world(
     size: tuple[int, int],
     teacher_size: tuple[int, int],
     teacher_errors: float,
+    imitation_steps: tuple[int, int],
 ) -> World:
     """Makes a new world; teacher and student are trained in ``directory``.
 
@@ -79,21 +79,22 @@ def make_world(
       size: width and layers of the student.
       teacher_size: width and layers of the teacher.
       teacher_errors: share of careless letters in what the teacher learns from.
+      imitation_steps: steps that make the teacher, and the student.
     """
     texts, numbers = KINDS[kind], {"num_demonstrations": DEMONSTRATIONS, "num_train": num_prompts, "num_test": NUM_TEST}
     world = sequences.make_world(seed, **numbers, error_rate=0.0)
     rng, tokenizer = np.random.default_rng((seed, 2)), sequences.make_tokenizer()
     student_key, teacher_key, texts_key = jax.random.split(key, 3)
 
-    def imitate(errors: float, size: tuple[int, int], name: str, key: Array) -> Policy:
+    def imitate(errors: float, size: tuple[int, int], steps: int, name: str, key: Array) -> Policy:
         init_key, train_key = jax.random.split(key)
         demonstrations = encode(texts, tokenizer, demonstrate(texts, world.demonstrations, errors, rng))
         start = stages.new_policy(size, tokenizer, sum(texts.limits), init_key)
-        options = {"steps": STEPS[name], "batch": (ROWS, texts.row_length), "learning_rate": LEARNING_RATE}
+        options = {"steps": steps, "batch": (ROWS, texts.row_length), "learning_rate": LEARNING_RATE}
         return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **options)
 
-    teacher = imitate(teacher_errors, teacher_size, "teacher", teacher_key)
-    student = imitate(GOLD_ERRORS, size, "student", student_key)
+    teacher = imitate(teacher_errors, teacher_size, imitation_steps[0], "teacher", teacher_key)
+    student = imitate(GOLD_ERRORS, size, imitation_steps[1], "student", student_key)
     train = demonstrate(texts, world.train_prompts, GOLD_ERRORS, rng)
     test = encode(texts, tokenizer, [record.unanswered() for record in world.test_prompts])
     prompts = Prompts([record.prompt for record in world.test_prompts], test, tokenizer, texts)

@@ -27,5 +27,6 @@ def make_world(config: "Config", seed: int, directory: pathlib.Path, key: Array)
             size=config.size,
             teacher_size=config.teacher_size,
             teacher_errors=config.teacher_errors,
+            imitation_steps=config.imitation_steps,
         )
     return world._replace(student=stages.computing(world.student, config.computing))

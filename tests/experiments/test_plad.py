@@ -36,7 +36,6 @@ def small_world():
         kind = made_texts.KINDS["sequences"]._replace(quality=made_up_quality)
         patch.setitem(made_texts.KINDS, "sequences", kind)
         patch.setattr(sequence_world, "ROWS", 8)
-        patch.setattr(sequence_world, "STEPS", {"teacher": 1, "student": 1})
         # A round of one step falls along the line of two, and so it is the program of methods without rounds.
         optimizer = stages._optimizer
         patch.setattr(stages, "_optimizer", lambda num_steps, *arguments: optimizer(TOY["steps"], *arguments))
@@ -44,7 +43,7 @@ def small_world():
 
 
 def toy(output, **fields):
-    sequences = dict(teacher_size=(16, 1), num_prompts=32, output=output)
+    sequences = dict(teacher_size=(16, 1), imitation_steps=(1, 1), num_prompts=32, output=output)
     return replace(plad.PRESETS["default"], **TOY | sequences | fields)
 
 
