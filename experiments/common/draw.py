@@ -16,9 +16,19 @@ BATCH = 128  # prompts at once
 
 
 def draw(
-    policy: Policy, prompts: EncodedLists, key: Array, *, num_samples: int, end_ids: tuple[int, ...]
+    policy: Policy,
+    prompts: EncodedLists,
+    key: Array,
+    *,
+    num_samples: int,
+    end_ids: tuple[int, ...],
+    rule: sampling.Rule = RULE,
 ) -> list[list[Sequence[int]]]:
-    """Samples ``num_samples`` responses to each prompt: token ids, with that of ``end_ids`` where there was one."""
+    """Samples ``num_samples`` responses to each prompt: token ids, with that of ``end_ids`` where there was one.
+
+    Args:
+      rule: how a token is chosen, for instance ``sampling.greedy``.
+    """
     width, max_new_tokens = prompts.limits
 
     def draw_batch(start: int) -> list[list[Sequence[int]]]:
@@ -37,7 +47,7 @@ def draw(
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
             eos_id=end_ids,
-            rule=RULE,
+            rule=rule,
         )
         samples = jax.device_get(samples)
         return [[t[m] for t, m in zip(samples.tokens[row], samples.mask[row], strict=True)] for row in range(count)]

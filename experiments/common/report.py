@@ -21,11 +21,11 @@ DIAGONAL = "On the dotted diagonal, what is said to be likely is as often so."
 
 
 class Curve(NamedTuple):
-    """One metric of several training runs, each in its folder."""
+    """One metric of several training runs, each in its folder, or in those of its rounds, one after the other."""
 
     title: str
     metric: str
-    runs: Mapping[str, pathlib.Path]
+    runs: Mapping[str, pathlib.Path | Sequence[pathlib.Path]]
     unit: str = ""
 
 
@@ -94,6 +94,8 @@ def write_report(
     caption: str,
     curves: Sequence[Curve],
     samples: Mapping[str, Sequence[Sample]],
+    compared: Mapping[str, Figures] | None = None,
+    **said: Any,
 ) -> None:
     """Writes ``report.html`` of a run, which opens with what was run on what.
 
@@ -101,11 +103,12 @@ def write_report(
       caption: how the figures came about.
       curves: what to draw of training.
       samples: responses of each policy to the same prompts.
+      compared: further tables by title, for instance of differences.
+      said: as for :func:`experiments.common.origin.facts`.
     """
     if not launch.is_main():
         return
-    names = list(next(reversed(figures.values())))
-    rows = [(policy, *(row[name] for name in names)) for policy, row in figures.items()]
+    tables = {"Held-out figures": figures} | dict(compared or {})
     lengths = {policy: [sample.num_tokens for sample in drawn] for policy, drawn in samples.items()}
     shown = [
         {"prompt": same_prompt[0].prompt}
@@ -113,12 +116,19 @@ def write_report(
         for same_prompt in list(zip(*samples.values(), strict=True))[:8]
     ]
     sections = [
-        report.Table("Held-out figures", ("policy", *names), rows, caption=caption),
+        *(_table(name, table, caption) for name, table in tables.items()),
         *map(draw, curves),
         report.Histogram("Length of responses", lengths, x_label="tokens, end of sequence included"),
         report.Texts("Samples", shown, caption="Each policy has written one response to each held-out prompt."),
     ]
-    write_sections(run, title, sections)
+    write_sections(run, title, sections, **said)
+
+
+def _table(title: str, figures: Figures, caption: str) -> report.Table:
+    """Returns a table of one row a policy, all with the figures of the last."""
+    names = list(next(reversed(figures.values())))
+    rows = [(policy, *(row[name] for name in names)) for policy, row in figures.items()]
+    return report.Table(title, ("policy", *names), rows, caption=caption)
 
 
 def write_sections(run: origin.Run, title: str, sections: Sequence[report.Section], **said: Any) -> None:
@@ -194,7 +204,18 @@ def draw_together(title: str, curves: Sequence[Curve]) -> report.Panels:
 def _series(curve: Curve) -> Series:
     if not launch.is_main():
         return {}
-    return {name: report.metric_series(folder, (curve.metric,))[curve.metric] for name, folder in curve.runs.items()}
+    return {name: _joined(place, curve.metric) for name, place in curve.runs.items()}
+
+
+def _joined(place: pathlib.Path | Sequence[pathlib.Path], metric: str) -> tuple[list, list]:
+    """Returns steps and values; the steps of a further round go on from those of the one before."""
+    steps, values = [], []
+    for folder in [place] if isinstance(place, pathlib.Path) else place:
+        its_steps, its_values = report.metric_series(folder, (metric,))[metric]
+        before = steps[-1] if steps else 0
+        steps += [before + step for step in its_steps]
+        values += its_values
+    return steps, values
 
 
 def _over_seeds(values: Sequence[float]) -> report.Estimate:

@@ -2,15 +2,24 @@
 
     ./tools/run experiments.lipo                 # a world with a known truth, LiPO-lambda and DPO; minutes on a CPU
     ./tools/run experiments.lipo table           # all seven losses of the paper's Table 1, five seeds
+    ./tools/run experiments.lipo sizes           # lists of 2, 4, 8 and 16 responses
+    ./tools/run experiments.lipo noise           # labels that change places, with a chance of 0, 0.2 and 0.4
     ./tools/run experiments.lipo full            # labels by a pairwise reward model that is trained on the way
     ./tools/run experiments.lipo alpacaeval --data FOLDER   # real lists: AlpacaEval 2 responses with graded labels
     ./tools/run experiments.lipo alpacaeval --data FOLDER --batch 2 --pack-tokens 8192   # in 2 rows of 8,192 tokens
     ./tools/run experiments.lipo alpacaeval-gpu --data FOLDER   # all losses, a model of 12 layers, one GPU
     ./tools/run experiments.lipo tldr --data FOLDER   # T5-large, batch, rate and beta of the paper; such lists
 
-Claims: on the paper's data LiPO-lambda wins most often (its Table 1). Here the same pipeline runs in miniature: SFT on
-imperfect demonstrations, K samples a prompt, labels, reference log-probabilities, a ranking loss, held-out figures with
-95 % bootstrap intervals. experiments/RESULTS.md has the figures that came out, with hardware and duration.
+The same pipeline as the paper's runs in miniature: SFT on imperfect demonstrations, K samples a prompt, labels,
+reference log-probabilities, a ranking loss, held-out figures with 95 % intervals. Hypotheses, all of the win rate
+against SFT: in ``table`` LiPO-lambda is first and the others follow in the paper's order (its Table 1); in ``sizes``
+LiPO-lambda gains with K, and its lead over pair-logistic and DPO grows; in ``noise`` it loses less than they do. Where
+the interval of a difference from seed to seed holds 0, nothing is told apart.
+
+These three choose beta and the learning rate for each loss by its win rate on seed 0, among ``--betas`` and
+``--rates``, on lists of ``--list-size`` without noise, and their figures are of seeds 1 to 5. A step has as many lists
+whatever K is, so larger lists show more responses. experiments/RESULTS.md has the figures that came out, with hardware
+and duration.
 
 Departures from the paper, which ``tldr`` shares from the optimizer on: a decoder instead of T5; labels by the true
 reward with Bradley-Terry noise (or those of the data) instead of a trained pairwise reward model, save in ``full``;
@@ -20,30 +29,17 @@ last checkpoint instead of the best by proxy win rate.
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-import jax
-
-from experiments.common import alpacaeval_task, machines, origin, pretrained, report, sequence_task, stages
-from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, flattened, replace
-from experiments.common.task import Task
-from experiments.lipo import relabel
-from jaxalign import losses, training
+from experiments.common import alpacaeval_task, machines, origin, pretrained, report, stages
+from experiments.common.fields import Count, CountOrNone, Positive, Range, Rate, Share, flattened, replace
+from experiments.lipo import choice, differences, pipeline
 from jaxalign.io import edge
 from jaxalign.io.run import run_folder
-from jaxalign.models import Decoder, EncoderDecoder
-from jaxalign.typing import LossFn
 
-RANKING_LOSSES = {
-    "point-mse": losses.pointwise_mse_loss,
-    "point-sigmoid": losses.pointwise_sigmoid_loss,
-    "softmax": losses.softmax_loss,
-    "pair-hinge": losses.pairwise_hinge_loss,
-    "pair-logistic": losses.pairwise_logistic_loss,
-    "list-mle": losses.list_mle_loss,
-    "lambda": losses.lambda_loss,
-}
-Loss = Literal[*RANKING_LOSSES, "dpo"]
+Loss = Literal[*pipeline.RANKING_LOSSES, "dpo"]
+ListSize = Annotated[int, Range(2)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +62,21 @@ class Config:
     pack_tokens: CountOrNone = 0  # of such a row; 0: lists are padded, one a row
     learning_rate: Rate = 5e-4  # of alignment, at its peak
     adapter: stages.Adapter = stages.Adapter()  # of alignment
-    list_size: Annotated[int, Range(2)] = 8  # responses of a list
+    list_size: ListSize = 8  # responses of a list
+    list_sizes: tuple[ListSize, ...] = ()  # each in turn instead of list_size, of which the choice still is
+    label_noise: tuple[Share, ...] = (0.0,)  # chances that two labels of a list change places, each in turn
     beta: Positive = 1.0  # reward of a nat; the paper's 0.05 for models whose log-probabilities can move by hundreds
+    betas: tuple[Positive, ...] = ()  # to choose from on seed 0, for each loss by itself; empty: beta
+    rates: tuple[Rate, ...] = ()  # likewise learning rates; empty: learning_rate
+    first_seed: CountOrNone = 0  # the tables are of others than the seed that something was chosen on
     seeds: Count = 1  # repetitions of everything, of which figures are means
     output: pathlib.Path = pathlib.Path("runs/lipo")  # the folder of the run; the same command continues in it
 
 
-JUDGE = {"batch": 64, "learning_rate": 1e-3}  # comparisons of a step
 SEVEN = ("point-mse", "point-sigmoid", "softmax", "pair-hinge", "pair-logistic", "list-mle", "lambda")
 DEFAULT = Config()
+CHOSEN = {"betas": (0.2, 1.0, 3.0), "rates": (3e-4, 1e-3), "first_seed": 1, "seeds": 5}
+FEW = ("lambda", "list-mle", "pair-logistic", "dpo")
 ALPACAEVAL = replace(
     DEFAULT,
     task="alpacaeval",
@@ -90,7 +92,11 @@ ALPACAEVAL = replace(
 )
 PRESETS = {
     "default": DEFAULT,
-    "table": replace(DEFAULT, losses=SEVEN, seeds=5, output=pathlib.Path("runs/lipo-table")),
+    "table": replace(DEFAULT, losses=SEVEN, **CHOSEN, output=pathlib.Path("runs/lipo-table")),
+    "sizes": replace(DEFAULT, losses=FEW, list_sizes=(2, 4, 8, 16), **CHOSEN, output=pathlib.Path("runs/lipo-sizes")),
+    "noise": replace(
+        DEFAULT, losses=FEW, label_noise=(0.0, 0.2, 0.4), **CHOSEN, output=pathlib.Path("runs/lipo-noise")
+    ),
     "full": replace(DEFAULT, size=(64, 5), judge_steps=2000, output=pathlib.Path("runs/lipo-full")),
     "alpacaeval": ALPACAEVAL,
     "alpacaeval-gpu": replace(
@@ -124,6 +130,13 @@ PRESETS = {
     ),
 }
 
+CONDITIONS = {
+    "sequences": "Of the paper's conditions, lists of samples of the SFT policy with graded labels are met; long texts "
+    "(responses have 3 to 6 letters) are not, nor are labels by a trained reward model, save with --judge-steps.",
+    "alpacaeval": "Of the paper's conditions, real lists with graded labels are met; responses that the SFT policy "
+    "wrote itself are not.",
+}
+
 
 RATES = pretrained.Rates(
     "model",
@@ -137,6 +150,7 @@ RATES = pretrained.Rates(
 def main(config: Config) -> dict[str, float]:
     """Runs all stages and returns the figures; the same command again continues a run, or reports it once more."""
     run = origin.begin(__package__, PRESETS, config)
+    choice.check(config)
     if config.judge_steps and config.task != "sequences":
         raise ValueError(
             f"--judge-steps {config.judge_steps}: the reward model learns from responses that the sequence world "
@@ -146,91 +160,76 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         flattened(config),
         experiment="lipo",
-        may_differ=("output", "seeds", "losses"),
+        may_differ=("output", "first_seed", "seeds", "losses", "list_sizes", "label_noise"),
         files={"data": alpacaeval_task.FILES},
         models=("model",),
     )
-    runs = [run_seed(config, seed, config.output / f"seed-{seed}") for seed in range(config.seeds)]
-    figures = report.summarise([figures for figures, _ in runs])
+    print(CONDITIONS[config.task], flush=True)
+    settings, told = choose(config)
+    seeds = range(config.first_seed, config.first_seed + config.seeds)
+    runs = [run_seed(config, seed, config.output / f"seed-{seed}", settings) for seed in seeds]
+    by_seed = [figures for figures, _ in runs]
+    figures, first = report.summarise(by_seed), pipeline.variants(config)[0].label(config)
     report.print_table(figures)
-    first = config.output / "seed-0"
-    aligned = {name: first / name for name in config.losses}
-    curves = [
+    compared = differences.tables(by_seed, first) if config.seeds > 1 else {}
+    for title, table in compared.items():
+        print(f"\n{title}")
+        report.print_table(table)
+    spread = report.spread(config.seeds, "prompts")
+    report.write_report(
+        run,
+        f"LiPO: {config.task}",
+        figures,
+        caption=spread,
+        curves=curves(config),
+        samples=runs[0][1],
+        compared=compared,
+        told={"conditions": CONDITIONS[config.task]} | told,
+    )
+    return {f"{policy}/{name}": figure.value for policy, row in figures.items() for name, figure in row.items()}
+
+
+def choose(config: Config) -> tuple[dict[str, pipeline.Setting], dict[str, list[str]]]:
+    """Returns beta and rate for each loss, and what there is to say of how they were chosen."""
+    if len(settings := choice.grid(config)) == 1:
+        return dict.fromkeys(config.losses, settings[0]), {}
+    tried = choice.try_all(config)
+    title, lines = f"chosen on seed {choice.CHOSEN_ON}", choice.told(config, tried)
+    print(*(f"{title}: {line}" for line in lines), sep="\n", flush=True)
+    return choice.best(tried), {title: lines}
+
+
+def curves(config: Config) -> list[report.Curve]:
+    """Returns what to draw of the first seed."""
+    first = config.output / f"seed-{config.first_seed}"
+    aligned = {
+        f"{loss}{variant.label(config)}": variant.folder(config, first) / loss
+        for variant in pipeline.variants(config)
+        for loss in config.losses
+    }
+    return [
         report.Curve("Supervised fine-tuning: loss", "loss", {"SFT": first / "sft"}, "nats per token"),
         report.Curve("Alignment: loss", "loss", aligned),
         report.Curve("Alignment: pairs in the order of their labels", "accuracy", aligned, "share"),
         report.Curve("Alignment: implicit reward of the best response above the worst", "margin", aligned),
         report.Curve("Alignment: log-ratio to the SFT policy", "log_ratio", aligned, "nats per response"),
     ]
-    spread = report.spread(config.seeds, "prompts")
-    report.write_report(run, f"LiPO: {config.task}", figures, caption=spread, curves=curves, samples=runs[0][1])
-    return {f"{policy}/{name}": figure.value for policy, row in figures.items() for name, figure in row.items()}
 
 
-def run_seed(config: Config, seed: int, directory: pathlib.Path):
-    """SFT, lists, then each loss from the same start: figures and samples by policy."""
-    task = make_task(config, seed)
-    init_key, sft_key, lists_key, align_key, test_key = jax.random.split(jax.random.key(seed), 5)
-    max_length = sum(task.demonstrations.limits)
-    start = stages.start_policy(config.model, config.size, task.tokenizer, max_length, init_key)
-    start = stages.computing(start, config.computing)
-    sft = stages.fine_tune(start, task, directory / "sft", sft_key, config.sft)
-    lists = task.make_lists(sft, lists_key)
-    if config.judge_steps:
-        judge_key, sizes = jax.random.fold_in(lists_key, 1), {"steps": config.judge_steps, **JUDGE}
-        judgement = relabel.relabel(task, lists, sft, directory / "judge", judge_key, **sizes)
-        print(f"the reward model orders {judgement.agreement:.1%} of the pairs as the true labels do")
-        lists = judgement.lists
-    if config.adapter.lora_rank:  # what the adapters are for, once
-        stages.export(directory / "sft" / "hf", sft, task.tokenizer)
-    reference_logps = stages.reference_logps(lists, sft, directory, list_size=config.list_size)
-    figures = {**task.baselines(test_key), "SFT": task.evaluate(sft, sft, test_key)}
-    samples = {"SFT": task.samples(sft, test_key)}
-    for name in config.losses:
-        policy = stages.align(
-            sft,
-            task.tokenizer,
-            lists,
-            reference_logps,
-            make_loss(sft.model, name, config.beta),
-            directory / name,
-            align_key,
-            batch=config.batch,
-            pack_tokens=config.pack_tokens,
-            list_size=config.list_size,
-            adapter=config.adapter,
-            steps=config.steps,
-            learning_rate=config.learning_rate,
-        )
-        figures[name], samples[name] = task.evaluate(policy, sft, test_key), task.samples(policy, test_key)
-        if not config.adapter.lora_rank:
-            stages.export(directory / name / "hf", policy, task.tokenizer)
+def run_seed(config: Config, seed: int, directory: pathlib.Path, settings: Mapping[str, pipeline.Setting]):
+    """SFT, lists of each kind, then each loss from the same start: figures and samples by policy."""
+    start = pipeline.begin(config, seed, directory)
+    task, sft, key = start.task, start.sft, start.test_key
+    figures, samples = {**task.baselines(key), "SFT": task.evaluate(sft, sft, key)}, {"SFT": task.samples(sft, key)}
+    for variant in pipeline.variants(config):
+        labelled = pipeline.labelled_lists(config, start, variant)
+        for loss in config.losses:
+            place, name = labelled.directory / loss, f"{loss}{variant.label(config)}"
+            policy = pipeline.align(config, start, labelled, loss, settings[loss], place)
+            figures[name], samples[name] = task.evaluate(policy, sft, key), task.samples(policy, key)
+            if not config.adapter.lora_rank:
+                stages.export(place / "hf", policy, task.tokenizer)
     return figures, samples
-
-
-def make_loss(model: Decoder | EncoderDecoder, name: Loss, beta: float) -> LossFn:
-    """A ranking loss on whole lists, or DPO on each list's best and worst."""
-    if name == "dpo":
-        return training.make_dpo_loss(model, beta=beta)
-    return training.make_ranking_loss(model, beta=beta, ranking_loss=RANKING_LOSSES[name])
-
-
-def make_task(config: Config, seed: int) -> Task:
-    """The world that ``config`` names."""
-    if config.task == "sequences":
-        if config.model:
-            raise ValueError(
-                f"the sequence world has its own tokenizer; --model {config.model} needs --task alpacaeval"
-            )
-        return sequence_task.make_task(seed=seed, num_prompts=config.num_prompts, list_size=config.list_size)
-    return alpacaeval_task.make_task(
-        config.data,
-        config.output,
-        model=config.model,
-        vocab_size=config.vocab_size,
-        limits=config.limits,
-        responses_per_prompt=2 * config.list_size,
-    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Held-out figures of a student: its texts beside references, and whether likelihood ranks texts of known quality."""
+"""Held-out figures of a student: how good its texts are, and whether its likelihood ranks texts of known quality."""
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 
 from experiments.common import report
 from experiments.common.lists import over_prompts
-from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
+from experiments.common.stages import make_logps_fn
 from experiments.common.task import Policy, Row, mean_over_prompts
 from experiments.plad.methods import METHODS
 from jaxalign import data, metrics
@@ -17,6 +18,8 @@ from jaxalign.data import EncodedLists
 from jaxalign.io.cluster import processes
 from jaxalign.io.report import Curves, Section
 from jaxalign.io.report.figures import Series
+
+SCORED = 8  # lists whose responses are scored at once
 
 
 def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[Section]:
@@ -26,9 +29,9 @@ def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[S
       folders: of the first seed, by method.
       reliability: lines of :func:`likelihood_curve`, by policy; none where no quality is known.
     """
-    folders = {method: folder for method, folder in folders.items() if METHODS[method].rounds == 1}
-    pairs = {method: folder for method, folder in folders.items() if "pairs" in METHODS[method].learns_from}
-    drawn: list[Section] = [report.draw(report.Curve("Loss of each method", "loss", folders))]
+    rounds = {method: its for method, folder in folders.items() if (its := training_folders(folder))}
+    pairs = {method: its for method, its in rounds.items() if METHODS[method].calibrates}
+    drawn: list[Section] = [report.draw(report.Curve("Loss of each method", "loss", rounds))]
     if pairs:
         sides = {"preferred": "chosen", "other": "rejected"}
         curves = [
@@ -38,8 +41,13 @@ def sections(folders: Mapping[str, pathlib.Path], reliability: Series) -> list[S
         drawn.append(report.draw_together("Log-probability of the texts of a pair", curves))
     if reliability:
         axes = "likelihood per token (geometric mean)", "mean quality"
-        drawn.append(Curves("Quality of known texts by their likelihood, seed 0", reliability, *axes))
+        drawn.append(Curves("Quality of known texts by their likelihood, first seed", reliability, *axes))
     return drawn
+
+
+def training_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders of a method's trainings, in the order of its rounds."""
+    return sorted((path.parent for path in folder.rglob("summary.json")), key=lambda place: (len(place.name), place))
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
@@ -55,6 +63,35 @@ def text_figures(texts: Sequence[Sequence[str]], references: Sequence[str]) -> R
     return {"ROUGE-L": mean_over_prompts(scores), "words": mean_over_prompts(np.array(words))}
 
 
+def quality_figures(
+    greedy: np.ndarray, sampled: np.ndarray, logps: np.ndarray, of_teacher: np.ndarray, words: np.ndarray
+) -> Row:
+    """Computes quality by how texts are chosen: the greedy one, a sample, the best and the likeliest of some samples.
+
+    Args:
+      greedy: ``[prompts, 1]``, quality of the greedy text.
+      sampled: ``[prompts, n]``, quality of n samples.
+      logps: ``[prompts, n]``, the policy's own log-probabilities of these samples, nats.
+      of_teacher: ``[prompts, n]``, quality of as many samples of the teacher.
+      words: ``[prompts, n]``, words of the samples.
+    """
+    count = sampled.shape[1]
+    best_of = _best_of(count)
+    return {
+        "greedy": mean_over_prompts(greedy),
+        "sampled": mean_over_prompts(sampled),
+        f"best of {count}": over_prompts(best_of, sampled, sampled),
+        f"likeliest of {count}": over_prompts(best_of, logps, sampled),
+        "win rate against teacher": mean_over_prompts(0.5 + 0.5 * np.sign(sampled - of_teacher)),
+        "words": mean_over_prompts(words),
+    }
+
+
+@functools.cache  # equal ones share a program
+def _best_of(count: int):
+    return functools.partial(metrics.best_of_n_metric, n=count)
+
+
 class Graded(NamedTuple):
     """Responses of known quality under a policy, each ``[N, n]``."""
 
@@ -66,13 +103,25 @@ class Graded(NamedTuple):
 
 def grade(policy: Policy, graded: EncodedLists) -> Graded:
     """Computes the log-probability of each response of the lists, beside its quality."""
-    logps = data.score_lists(
-        graded, make_logps_fn(policy), batch_size=REFERENCE_BATCH, list_size=2, map_fn=processes.dealt
-    )
+    logps = score(policy, graded)
     where = np.isfinite(logps)
     quality, lengths = np.zeros(logps.shape, np.float32), np.ones(logps.shape, np.float32)
     quality[where], lengths[where] = graded.labels, np.diff(graded.response_starts)
     return Graded(np.nan_to_num(logps), quality, lengths, where)
+
+
+def logps_of(policy: Policy, prompts: EncodedLists, tokens: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
+    """Computes the policy's log-probability of each text, ``[prompts, n]``, nats, from the token ids of n to each."""
+    rows = [prompts.prompt(number) for number in range(len(prompts))]
+    labels = [[0.0] * len(row) for row in tokens]
+    lists = data.lists_from_tokens(rows, tokens, labels, pad_id=prompts.pad_id, limits=prompts.limits)
+    return score(policy, lists)
+
+
+def score(policy: Policy, lists: EncodedLists) -> np.ndarray:
+    """Computes the policy's log-probability of each response, ``[N, n]``, nats; NaN where a list has fewer."""
+    sizes = {"batch_size": SCORED, "list_size": 2}
+    return data.score_lists(lists, make_logps_fn(policy), **sizes, map_fn=processes.dealt)
 
 
 def likelihood_figures(graded: Graded) -> Row:

@@ -20,14 +20,14 @@ import jax
 from jaxtyping import Array
 
 from experiments.common import alpacaeval_task, stages
-from experiments.common.draw import draw
+from experiments.common.draw import RULE, draw
 from experiments.common.fields import CountOrNone, is_url
 from experiments.common.llm.server import Server
 from experiments.common.task import Policy, Row
 from experiments.plad import figures
 from experiments.plad.texts import asked_texts, sampled_texts, texts_of
 from experiments.plad.world import Texts, World
-from jaxalign import data
+from jaxalign import data, sampling
 from jaxalign.data import HfTokenizer, Message, PreferenceRecord
 from jaxalign.data.readers.columns import value_of
 from jaxalign.io import hf
@@ -79,13 +79,17 @@ def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
         table = {}
         for name, policy in policies.items():
-            tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
-            written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
-            table[name] = figures.text_figures(written, [texts[record.id][0] for record in answered])
+            table[name] = {}
+            for prefix, rule in (("greedy ", sampling.greedy), ("", RULE)):
+                tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids, rule=rule)
+                written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
+                row = figures.text_figures(written, [texts[record.id][0] for record in answered])
+                table[name] |= {f"{prefix}{figure}": value for figure, value in row.items()}
         return table
 
     graded = encode([alpacaeval_task.spread_over_labels(r, GRADED) for r in lists[1]]) if lists else None
-    return World(tokenizer, student, train, texts, policy, graded, None, evaluate)
+    pool = None if graded is None else lambda start, key: graded
+    return World(tokenizer, student, train, texts, policy, pool, None, evaluate)
 
 
 def taught(

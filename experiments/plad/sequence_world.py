@@ -1,37 +1,63 @@
-"""The sequence world for distillation: a larger decoder learnt from careful people, a smaller one from careless ones.
+"""The made worlds for distillation: a larger decoder learnt from careful people, a smaller one from careless ones.
 
 Gold targets are careless too, so that a teacher's texts are better than them, as they are on many real tasks. Quality
-is known: the share of right letters.
+is known; :mod:`experiments.plad.made_texts` says what texts are like.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array
 
 from experiments.common import sequences, stages
-from experiments.common.draw import draw
-from experiments.common.rewards.sequence_world import graded_list
-from experiments.common.sequence_task import LIMITS, true_rewards
-from experiments.common.task import Policy, Row, mean_over_prompts
+from experiments.common.draw import RULE, draw
+from experiments.common.task import Policy, Row
 from experiments.plad import figures
+from experiments.plad.made_texts import KINDS, Kind
 from experiments.plad.texts import sampled_texts, texts_of
 from experiments.plad.world import World
-from jaxalign import data
-from jaxalign.data import EncodedLists
+from jaxalign import data, sampling
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord
 from jaxalign.io.cluster import processes
 
 DEMONSTRATIONS = 16_384  # that the teacher has learnt from, and, with more errors, the student
-TEACHER_ERRORS, GOLD_ERRORS = 0.05, 0.3  # of the letters of demonstrations, and of gold targets
-IMITATION = {"steps": 500, "batch": (32, 64), "learning_rate": 3e-3}
-NUM_TEST, TEST_SAMPLES = 512, 4  # prompts, and samples of each policy for each of them
-GRADED = 8  # responses of known quality to each of them
+GOLD_ERRORS = 0.3  # of the letters of the student's demonstrations, and of gold targets
+ROWS, LEARNING_RATE = 32, 3e-3  # rows of packed demonstrations in a step of imitation, and the peak rate
+NUM_TEST, TEST_SAMPLES = 256, 4  # prompts, and samples of each policy for each of them
+POOLED = 4  # texts of the warm start, and as many of the teacher, to each of them
+
+
+class Drawn(NamedTuple):
+    """Texts of a policy to each prompt, and their quality, ``[prompts, samples]``."""
+
+    texts: list[list[str]]
+    tokens: list[list[Sequence[int]]]
+    quality: np.ndarray
+
+
+class Prompts(NamedTuple):
+    """Prompts to which policies write texts of known quality."""
+
+    texts: list[str]
+    encoded: EncodedLists
+    tokenizer: HfTokenizer
+    kind: Kind
+
+    def draw(self, policy: Policy, key: Array, num_samples: int, rule: sampling.Rule = RULE) -> Drawn:
+        """Draws texts of a policy, and tells how good they are."""
+        options = {"num_samples": num_samples, "end_ids": self.tokenizer.end_ids, "rule": rule}
+        tokens = draw(policy, self.encoded, key, **options)
+        texts = [[self.tokenizer.decode(ids) for ids in row] for row in tokens]
+        quality = [quality_of(self.kind, prompt, row) for prompt, row in zip(self.texts, texts, strict=True)]
+        return Drawn(texts, tokens, np.array(quality, np.float32))
 
 
 def make_world(
+    kind: str,
     seed: int,
     directory: pathlib.Path,
     key: Array,
@@ -39,67 +65,43 @@ def make_world(
     num_prompts: int,
     size: tuple[int, int],
     teacher_size: tuple[int, int],
-    max_response: int,
+    teacher_errors: float,
+    imitation_steps: tuple[int, int],
 ) -> World:
-    """Makes a new world; the teacher is trained in ``directory / "teacher"``.
+    """Makes a new world; teacher and student are trained in ``directory``.
 
     Args:
+      kind: of texts, a name in :data:`~experiments.plad.made_texts.KINDS`.
       seed: of the prompts and of the errors.
       directory: keeps what is trained, and the teacher's texts.
       key: of the weights, of training, and of the teacher's texts; consumed.
       num_prompts: to learn from.
       size: width and layers of the student.
       teacher_size: width and layers of the teacher.
-      max_response: tokens of a text that the teacher writes.
+      teacher_errors: share of careless letters in what the teacher learns from.
+      imitation_steps: steps that make the teacher, and the student.
     """
-    world = sequences.make_world(
-        seed,
-        num_demonstrations=DEMONSTRATIONS,
-        num_train=num_prompts,
-        num_test=NUM_TEST,
-        error_rate=TEACHER_ERRORS,
-    )
-    rng = np.random.default_rng((seed, 2))
-    tokenizer = sequences.make_tokenizer()
-    encode = lambda records: data.encode_lists(records, tokenizer, **LIMITS)  # noqa: E731
-    train = [
-        dataclasses.replace(sequences.blur(record, GOLD_ERRORS, rng), id=str(number))
-        for number, record in enumerate(world.train_prompts)
-    ]
-    demonstrations = encode(world.demonstrations)
-    careless = encode([sequences.blur(record, GOLD_ERRORS, rng) for record in world.demonstrations])
-
-    def imitate(demonstrations: EncodedLists, size: tuple[int, int], name: str, key: Array) -> Policy:
-        init_key, train_key = jax.random.split(key)
-        start = stages.new_policy(size, tokenizer, sum(LIMITS.values()), init_key)
-        return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **IMITATION)
-
+    texts, numbers = KINDS[kind], {"num_demonstrations": DEMONSTRATIONS, "num_train": num_prompts, "num_test": NUM_TEST}
+    world = sequences.make_world(seed, **numbers, error_rate=0.0)
+    rng, tokenizer = np.random.default_rng((seed, 2)), sequences.make_tokenizer()
     student_key, teacher_key, texts_key = jax.random.split(key, 3)
-    teacher = imitate(demonstrations, teacher_size, "teacher", teacher_key)
-    student = imitate(careless, size, "student", student_key)
-    answers = [record.responses[0] for record in world.test_prompts]
-    test = encode([record.unanswered() for record in world.test_prompts])
 
-    def rewards(policy: Policy, key: Array) -> tuple[list[list[str]], np.ndarray]:
-        tokens = draw(policy, test, key, num_samples=TEST_SAMPLES, end_ids=tokenizer.end_ids)
-        texts = [[tokenizer.decode(ids) for ids in row] for row in tokens]
-        return texts, true_rewards(world.test_prompts, texts)
+    def imitate(errors: float, size: tuple[int, int], steps: int, name: str, key: Array) -> Policy:
+        init_key, train_key = jax.random.split(key)
+        demonstrations = encode(texts, tokenizer, demonstrate(texts, world.demonstrations, errors, rng))
+        start = stages.new_policy(size, tokenizer, sum(texts.limits), init_key)
+        options = {"steps": steps, "batch": (ROWS, texts.row_length), "learning_rate": LEARNING_RATE}
+        return stages.imitate(start, demonstrations, tokenizer, directory / name, train_key, **options)
 
-    def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
-        _, of_teacher = rewards(teacher, jax.random.fold_in(key, 1))
-        table = {}
-        for name, policy in policies.items():
-            texts, own = rewards(policy, key)
-            table[name] = {
-                "true reward": mean_over_prompts(own),
-                "win rate against teacher": mean_over_prompts(0.5 + 0.5 * np.sign(own - of_teacher)),
-                **figures.text_figures(texts, answers),
-            }
-        return table
+    teacher = imitate(teacher_errors, teacher_size, imitation_steps[0], "teacher", teacher_key)
+    student = imitate(GOLD_ERRORS, size, imitation_steps[1], "student", student_key)
+    train = demonstrate(texts, world.train_prompts, GOLD_ERRORS, rng)
+    test = encode(texts, tokenizer, [record.unanswered() for record in world.test_prompts])
+    prompts = Prompts([record.prompt for record in world.test_prompts], test, tokenizer, texts)
 
     def write_texts():
-        path, options = directory / "teacher.jsonl", {"num_samples": 1, "max_new_tokens": max_response}
-        return texts_of(sampled_texts(path, teacher, tokenizer, train, texts_key, **options))
+        options = {"num_samples": 1, "max_new_tokens": texts.limits[1]}
+        return texts_of(sampled_texts(directory / "teacher.jsonl", teacher, tokenizer, train, texts_key, **options))
 
     return World(
         tokenizer,
@@ -107,12 +109,59 @@ def make_world(
         train,
         processes.first(write_texts),
         teacher,
-        encode([graded_list(record, GRADED, rng) for record in world.test_prompts]),
-        quality_fn,
-        evaluate,
+        lambda start, key: common_pool(prompts, (start, teacher), key),
+        lambda prompt, responses: quality_of(texts, prompt, responses),
+        make_evaluate(prompts, teacher),
     )
 
 
-def quality_fn(prompt: str, texts: Sequence[str]) -> list[float]:
-    """Returns the true reward of each text."""
-    return [sequences.true_reward(text, sequences.answer_to(prompt)) for text in texts]
+def demonstrate(
+    kind: Kind, records: Sequence[PreferenceRecord], errors: float, rng: np.random.Generator
+) -> list[PreferenceRecord]:
+    """Writes a text to each prompt with this share of careless letters; a record's id is its number."""
+    return [
+        dataclasses.replace(record, responses=(kind.write(record.prompt, errors, rng),), id=str(number))
+        for number, record in enumerate(records)
+    ]
+
+
+def encode(kind: Kind, tokenizer: HfTokenizer, records: Sequence[PreferenceRecord]) -> EncodedLists:
+    """Encodes records within the limits of this kind of texts."""
+    return data.encode_lists(records, tokenizer, max_prompt=kind.limits[0], max_response=kind.limits[1])
+
+
+def quality_of(kind: Kind, prompt: str, texts: Sequence[str]) -> list[float]:
+    """Computes the true quality of each text."""
+    return [kind.quality(prompt, text) for text in texts]
+
+
+def common_pool(prompts: Prompts, writers: Sequence[Policy], key: Array) -> EncodedLists:
+    """Draws texts of several policies to each prompt, at temperature 1, each text once, with their quality as labels.
+
+    A policy's likelihood of them can be compared with that of another: all rank the same texts.
+    """
+    drawn = [
+        prompts.draw(writer, jax.random.fold_in(key, n), POOLED, sampling.sample()) for n, writer in enumerate(writers)
+    ]
+    records = []
+    for number, prompt in enumerate(prompts.texts):
+        texts = tuple(dict.fromkeys(text for each in drawn for text in each.texts[number]))
+        records.append(PreferenceRecord(prompt, texts, tuple(quality_of(prompts.kind, prompt, texts))))
+    return encode(prompts.kind, prompts.tokenizer, records)
+
+
+def make_evaluate(prompts: Prompts, teacher: Policy) -> Callable[[Mapping[str, Policy], Array], dict[str, Row]]:
+    """Makes a function of policies and a key that tells how good their texts are, however they are chosen."""
+
+    def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
+        of_teacher = prompts.draw(teacher, jax.random.fold_in(key, 1), TEST_SAMPLES).quality
+        table = {}
+        for name, policy in policies.items():
+            greedy = prompts.draw(policy, key, 1, sampling.greedy).quality
+            drawn = prompts.draw(policy, key, TEST_SAMPLES)
+            logps = figures.logps_of(policy, prompts.encoded, drawn.tokens)
+            words = np.array([[len(text.split()) for text in row] for row in drawn.texts])
+            table[name] = figures.quality_figures(greedy, drawn.quality, logps, of_teacher, words)
+        return table
+
+    return evaluate

@@ -19,7 +19,7 @@ from jaxalign.io.jobs import completions
 from jaxalign.io.jobs.completions import Prompt
 from jaxalign.io.report import Estimate
 
-TEMPERATURE = 0.7
+TEMPERATURE = 0.7  # of the teacher's texts
 
 
 class Written(NamedTuple):
@@ -42,6 +42,7 @@ def sampled_texts(
     *,
     num_samples: int,
     max_new_tokens: int,
+    temperature: float = TEMPERATURE,
 ) -> Samples:
     """Draws samples of a teacher or of a student's snapshot, which the settings beside the file name by its hash."""
     prompts = [Prompt(record.id, data.encode_prompt(record, tokenizer)) for record in records]
@@ -54,9 +55,9 @@ def sampled_texts(
         key,
         num_samples=num_samples,
         max_new_tokens=max_new_tokens,
-        rule=sampling.sample(sampling.temperature(TEMPERATURE)),
+        rule=sampling.sample(sampling.temperature(temperature)),
         skip_long=True,
-        settings={"model": data.fingerprint(policy.params), "temperature": TEMPERATURE},
+        settings={"model": data.fingerprint(policy.params), "temperature": temperature},
         num_slots=128,
     )
     samples = collections.defaultdict(dict)

@@ -21,6 +21,7 @@ class World(NamedTuple):
     train: list[PreferenceRecord]  # prompts with ids; their responses are the gold targets, if there are any
     texts: Texts  # what the teacher writes to these prompts
     teacher: Policy | None  # with the student's vocabulary, for those that need logits; None: texts are all there is
-    graded: EncodedLists | None  # held-out responses of known quality, to see whether likelihood ranks them
+    pool: Callable[[Policy, Array], EncodedLists] | None
+    """(warm start, key): held-out texts of known quality, the same for all methods, that likelihood may rank."""
     quality_fn: QualityFn | None  # of training texts, for "real" instead of pseudo preferences
     evaluate: Callable[[Mapping[str, Policy], Array], dict[str, Row]]  # (policies, key): figures of what each writes

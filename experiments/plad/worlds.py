@@ -19,12 +19,14 @@ def make_world(config: "Config", seed: int, directory: pathlib.Path, key: Array)
         world = file_world.make_world(config, directory, key)
     else:
         world = sequence_world.make_world(
+            config.task,
             seed,
             directory,
             key,
             num_prompts=config.num_prompts,
             size=config.size,
             teacher_size=config.teacher_size,
-            max_response=config.limits[1],
+            teacher_errors=config.teacher_errors,
+            imitation_steps=config.imitation_steps,
         )
     return world._replace(student=stages.computing(world.student, config.computing))

@@ -17,14 +17,15 @@ from tests.experiments import plain_figures, resamples, two_devices, without_tor
 
 
 def config(output: pathlib.Path) -> plad.Config:
-    small = dict(size=(16, 1), teacher_size=(16, 1), num_prompts=12, warm_steps=1, steps=4, batch=8)
+    small = dict(size=(16, 1), teacher_size=(16, 1), imitation_steps=(1, 1), num_prompts=12)
+    small |= dict(warm_steps=1, steps=4, batch=8)
     return dataclasses.replace(plad.PRESETS["default"], methods=("PLaD ranking",), output=output, **small)
 
 
 def shrink() -> None:
     """A small world."""
     sequence_world.NUM_TEST, sequence_world.DEMONSTRATIONS = 8, 64
-    sequence_world.IMITATION = {"steps": 1, "batch": (8, 64), "learning_rate": 1e-3}
+    sequence_world.ROWS = 8
 
 
 def kill_at(name: str, step: int) -> None:

@@ -10,10 +10,12 @@ import transformers
 
 from experiments.common import alpacaeval_task, machines, sequences
 from experiments.common.stages import FineTuning
+from experiments.common.task import Task
 from experiments.lipo import __main__ as lipo
-from experiments.lipo import relabel
+from experiments.lipo import choice, differences, noise, pipeline, relabel
 from jaxalign.data import PreferenceRecord, encode_lists
 from jaxalign.io import hf
+from jaxalign.io.report import Estimate
 from jaxalign.io.run.writers import read_metrics
 from tests.experiments import long_form, toy_lipo
 from tests.experiments.toy_lipo import TOY
@@ -169,7 +171,7 @@ def test_spread_keeps_both_ends_of_a_ranking():
 
 
 def test_full_labels_by_a_trained_reward_model(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(lipo.JUDGE, "batch", 8)
+    monkeypatch.setitem(pipeline.JUDGE, "batch", 8)
     config = dataclasses.replace(TOY, judge_steps=2, output=tmp_path)
     figures = lipo.main(config)
     assert {name.split("/")[0] for name in figures} == {"SFT", "softmax"}
@@ -194,3 +196,106 @@ def test_decoded_lists_are_their_texts():
     records = [PreferenceRecord("reverse c a =", ("a c", "c", ""), (0.75, 0.5, 0.25))]
     tokenizer = sequences.make_tokenizer()
     assert relabel.decode(encode_lists(records, tokenizer, max_prompt=9, max_response=8), tokenizer) == records
+
+
+def lists_of(*labels):
+    """Lists with these labels, each of texts that differ."""
+    records = [PreferenceRecord("=", tuple("abcdefghijkl"[: len(row)]), row) for row in labels]
+    return encode_lists(records, sequences.make_tokenizer(), max_prompt=4, max_response=4)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
+def test_labels_change_places_as_often_as_asked(chance):
+    lists = lists_of(*(tuple(place / size for place in range(size)) for size in (2, 5, 8) for _ in range(300)))
+    noisy = noise.swap_labels(lists, chance, np.random.default_rng(0))
+    before, after = (np.split(each.labels, lists.list_starts[1:-1]) for each in (lists, noisy.lists))
+    moved = sum((a != b).sum() for a, b in zip(before, after, strict=True)) / 2
+    couples = 300 * (1 + 2 + 4)  # one of the five is left over
+    assert noisy.swapped == moved / couples
+    # Three standard deviations of a share of 2,100.
+    assert abs(noisy.swapped - chance) <= 3 * np.sqrt(chance * (1 - chance) / couples)
+    for a, b in zip(before, after, strict=True):  # labels stay in their list
+        np.testing.assert_array_equal(np.sort(a), np.sort(b))
+    assert noisy.lists.response_tokens is lists.response_tokens
+
+
+class Tried:
+    """Aligns nothing; each policy's figure is that of its setting and its loss."""
+
+    def __init__(self):
+        self.seeds, self.places = [], []
+
+    def begin(self, config, seed, directory):
+        self.seeds.append(seed)
+        task = sequences_task(lambda policy, sft, key: {"win rate against SFT": Estimate(policy, policy, policy)})
+        return pipeline.Start(seed, directory, task, 0.5, None, None, None)
+
+    def align(self, config, start, labelled, loss, setting, place):
+        self.places.append(place.name)
+        return setting.beta / (1 + setting.learning_rate) if loss == "softmax" else -setting.beta
+
+
+def sequences_task(evaluate):
+    return Task(None, None, None, evaluate, lambda key: {}, None)
+
+
+def test_each_loss_has_its_own_choice_on_seed_0_alone(monkeypatch, tmp_path):
+    tried = Tried()
+    monkeypatch.setattr(pipeline, "begin", tried.begin)
+    monkeypatch.setattr(pipeline, "align", tried.align)
+    monkeypatch.setattr(pipeline, "labelled_lists", lambda config, start, variant: variant)
+    seen = {}
+    monkeypatch.setattr(lipo, "run_seed", lambda config, seed, directory, settings: seen.update({seed: settings}))
+    config = dataclasses.replace(
+        TOY, losses=("softmax", "dpo"), betas=(0.5, 2.0, 1.0), rates=(0.25, 1.0), first_seed=1, seeds=2, output=tmp_path
+    )
+    settings, told = lipo.choose(config)
+    assert tried.seeds == [0] and len(tried.places) == 2 * 6 == len(set(tried.places))
+    # The first figure is beta / (1 + rate), the second -beta.
+    assert settings == {"softmax": pipeline.Setting(2.0, 0.25), "dpo": pipeline.Setting(0.5, 0.25)}
+    (lines,) = told.values()
+    assert lines[0].startswith("softmax: beta 2, rate 0.25 (beta and learning rate at an end of the grid); of beta, ")
+    assert "2, 0.25: 1.6000" in lines[0] and lines[1].startswith("dpo: beta 0.5, rate 0.25")
+    with pytest.raises(ValueError, match="choose on seed 0, and the table begins with it; give --first-seed 1"):
+        choice.check(dataclasses.replace(config, first_seed=0))
+
+
+def test_one_setting_needs_no_choice():
+    config = dataclasses.replace(TOY, betas=(0.25,), losses=("softmax", "dpo"))
+    assert lipo.choose(config) == (dict.fromkeys(config.losses, pipeline.Setting(0.25, config.learning_rate)), {})
+
+
+def test_differences_are_of_one_seed_and_one_kind_of_lists():
+    def figures(**rates):
+        return {name.replace("_K", ", K = "): {"win rate": Estimate(rate, 0, 1)} for name, rate in rates.items()}
+
+    by_seed = [
+        figures(SFT=0.5, lambda_K2=0.6, dpo_K2=0.5, lambda_K4=0.9, dpo_K4=0.5),
+        figures(SFT=0.5, lambda_K2=0.2, dpo_K2=0.3, lambda_K4=0.3, dpo_K4=0.3),
+    ]
+    same_lists, first_lists = differences.tables(by_seed, ", K = 2").values()
+    found = [{name: row["win rate"].value for name, row in table.items()} for table in (same_lists, first_lists)]
+    # (-0.1 + 0.1) / 2 and (-0.4 + 0) / 2; (0.3 + 0.1) / 2 and (0 + 0) / 2; the SFT policy has no lists.
+    assert found[0] == pytest.approx({"dpo, K = 2": 0.0, "dpo, K = 4": -0.2})
+    assert found[1] == pytest.approx({"lambda, K = 4": 0.2, "dpo, K = 4": 0.0})
+
+
+def test_lists_with_noise_join_the_run_that_is_there(finished, capsys):
+    config, figures = finished
+    values = lipo.main(dataclasses.replace(config, label_noise=(0.0, 1.0)))
+    assert {name.split("/")[0] for name in values} == {"SFT", "softmax, noise 0", "softmax, noise 1"}
+    for name in ("true reward", "perfect", "win rate against SFT"):
+        assert values[f"softmax, noise 0/{name}"] == figures[f"softmax/{name}"]
+    assert capsys.readouterr().out.count("100.0% of the couples of labels changed places") == 1
+
+
+def test_lists_have_the_size_of_their_kind(finished):
+    config, _ = finished
+    both = dataclasses.replace(config, list_sizes=(config.list_size, 2))
+    start = pipeline.begin(both, 0, config.output / "seed-0")
+    kinds = [pipeline.labelled_lists(both, start, variant) for variant in pipeline.variants(both)]
+    assert [set(np.diff(each.lists.list_starts)) for each in kinds] == [{3}, {2}]
+    assert [each.directory.name for each in kinds] == ["seed-0", "size-2"]
+    # The smaller list is the beginning of the larger one, so that sizes differ in nothing but what is left out.
+    larger, smaller = (relabel.decode(each.lists, start.task.tokenizer) for each in kinds)
+    assert [record.responses[:2] for record in larger] == [record.responses for record in smaller]

@@ -70,7 +70,8 @@ def test_what_was_typed_is_what_is_shown():
     config = replace(lipo.DEFAULT, seeds=3)
     with machines.launched_as(machines.Launch("table", (2, -1, 1, 2))):
         command = origin.command("experiments.lipo", lipo.PRESETS, config)
-    assert command.endswith("experiments.lipo table --losses lambda dpo --seeds 3 --output runs/lipo --mesh 2 -1 1 2")
+    choice = "--losses lambda dpo --betas --rates --first-seed 0 --seeds 3"
+    assert command.endswith(f"experiments.lipo table {choice} --output runs/lipo --mesh 2 -1 1 2")
     again = machines.command_line(lipo.PRESETS, shlex.split(command.partition("lipo ")[2]))
     assert again == (config, machines.Machines(mesh=(2, -1, 1, 2)))
 

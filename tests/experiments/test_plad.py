@@ -1,5 +1,6 @@
 """experiments.plad at toy size: every method learns, every kind of teacher writes, nothing is done twice."""
 
+import argparse
 import json
 import zlib
 
@@ -12,15 +13,18 @@ import transformers
 from experiments.common import stages
 from experiments.common.fields import replace
 from experiments.plad import __main__ as plad
-from experiments.plad import file_world, methods, sequence_world
-from jaxalign import data, losses, models
-from jaxalign.data import PreferenceRecord
+from experiments.plad import figures, file_world, learning, made_texts, methods, own_texts, sequence_world, worlds
+from jaxalign import data, losses, models, training
+from jaxalign.data import Outputs, PreferenceRecord
 from jaxalign.typing import ListBatch
 from tests.experiments import long_form
 from tests.io.llm import chat_server
 
-TRUE_QUALITY = sequence_world.quality_fn
-TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, seeds=1)
+TOY = dict(size=(16, 1), warm_steps=2, steps=2, batch=8, refresh=1, seeds=1)
+
+
+def made_up_quality(prompt, text):
+    return zlib.crc32(text.encode()) / 2**32
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,10 +33,9 @@ def small_world():
         patch.setattr(sequence_world, "NUM_TEST", 8)
         patch.setattr(sequence_world, "DEMONSTRATIONS", 64)
         # Texts of models that have learnt next to nothing are mostly as bad as each other, and ties are no pairs.
-        patch.setattr(
-            sequence_world, "quality_fn", lambda prompt, texts: [zlib.crc32(text.encode()) / 2**32 for text in texts]
-        )
-        patch.setattr(sequence_world, "IMITATION", {"steps": 1, "batch": (8, 64), "learning_rate": 1e-3})
+        kind = made_texts.KINDS["sequences"]._replace(quality=made_up_quality)
+        patch.setitem(made_texts.KINDS, "sequences", kind)
+        patch.setattr(sequence_world, "ROWS", 8)
         # A round of one step falls along the line of two, and so it is the program of methods without rounds.
         optimizer = stages._optimizer
         patch.setattr(stages, "_optimizer", lambda num_steps, *arguments: optimizer(TOY["steps"], *arguments))
@@ -40,17 +43,44 @@ def small_world():
 
 
 def toy(output, **fields):
-    sequences = dict(teacher_size=(16, 1), num_prompts=32, output=output)
+    sequences = dict(teacher_size=(16, 1), imitation_steps=(1, 1), num_prompts=32, output=output)
     return replace(plad.PRESETS["default"], **TOY | sequences | fields)
+
+
+class Seen:
+    """What the stages of a run were given."""
+
+    def __init__(self, patch):
+        self.pools, self.trained, self.rates = [], [], {}
+        patch.setattr(figures, "grade", self.watched(figures.grade, lambda policy, pool: self.pools.append(pool)))
+        patch.setattr(stages, "train", self.watched(stages.train, self.training))
+
+    def watched(self, function, look):
+        def call(*arguments, **options):
+            look(*arguments, **options)
+            return function(*arguments, **options)
+
+        return call
+
+    def training(self, policy, tokenizer, batches, loss_fn, directory, *arguments, learning_rate, **options):
+        method = directory.parent.name if directory.name.startswith("round-") else directory.name
+        self.trained.append((method, data.fingerprint(policy.params)))
+        self.rates[method] = learning_rate
+
+    def students(self, method):
+        """The students that its trainings began with."""
+        return [student for name, student in self.trained if name == method]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of every way to get texts: its config, its figures, its report, and every text and pair that it wrote."""
-    names = ("SFT", "reverse KL", "PLaD ranking", "PLaD two rounds", "PLaD judged")
+    """A run of every way to get texts: its config, its figures, what it saw, and every text and pair that it wrote."""
+    names = ("SFT", "reverse KL", "better text", "PLaD ranking", "PLaD fixed pairs", "PLaD judged")
     config = toy(tmp_path_factory.mktemp("plad"), methods=names)
-    values = plad.main(config)
-    return config, values, (config.output / "report.html").read_text(), written(config)
+    with pytest.MonkeyPatch.context() as patch:
+        seen = Seen(patch)
+        values = plad.main(config)
+    return config, values, seen, written(config)
 
 
 def written(config):
@@ -58,16 +88,16 @@ def written(config):
 
 
 def test_methods_have_figures_and_costs(finished):
-    config, values, report, _ = finished
+    config, values, _, _ = finished
     assert {name.split("/")[1] for name in values} == {"warm start", "teacher", *config.methods}
     assert all(np.isfinite(list(values.values())))
     assert values["cost/PLaD ranking/tokens"] > 0
-    # Methods on the warm student's texts share what they cost; a second round samples as much again, or about that.
+    # Two rounds of eight prompts each; fixed pairs are of the sixteen prompts that two steps take, all at once.
     cost = lambda method, figure: values[f"cost/{method}/{figure}"]  # noqa: E731
-    assert cost("PLaD ranking", "tokens sampled") == cost("PLaD judged", "tokens sampled") >= 32
-    assert cost("PLaD two rounds", "tokens sampled") > cost("PLaD ranking", "tokens sampled")
+    assert cost("PLaD ranking", "tokens sampled") >= 16 <= cost("PLaD fixed pairs", "tokens sampled")
     assert cost("PLaD ranking", "seconds of sampling") > 0
     assert "cost/reverse KL/tokens sampled" not in values
+    report = (config.output / "report.html").read_text()
     assert "Log-probability of the preferred text, nats" in report
     assert "Quality of known texts by their likelihood" in report
     student, info = transformers.AutoModelForCausalLM.from_pretrained(
@@ -76,10 +106,19 @@ def test_methods_have_figures_and_costs(finished):
     assert not any(info.values()) and student.config.hidden_size == 16
 
 
+def test_quality_by_how_texts_are_chosen(finished):
+    _, values, _, _ = finished
+    for policy in ("warm start", "PLaD ranking", "teacher"):
+        greedy, sampled, best, likeliest = (
+            values[f"held-out/{policy}/{name}"] for name in ("greedy", "sampled", "best of 4", "likeliest of 4")
+        )
+        assert sampled < best and likeliest <= best and 0 <= greedy <= 1
+
+
 def test_a_second_run_repeats_nothing(finished):
     config, values, _, before = finished
-    # One draw of the warm student serves every method with pairs; the second round has one of its own.
-    assert len([path for path in before if path.name.startswith("pairs-")]) == 2
+    # Two snapshots of "PLaD ranking", two of "PLaD judged", and the fixed pairs; both begin with the warm student.
+    assert len([path for path in before if path.name.startswith("pairs-")]) == 4
     assert plad.main(config) == values
     assert written(config) == before
 
@@ -89,21 +128,95 @@ def test_seeds_are_compared_with_their_own_warm_start(finished):
     values = plad.main(replace(config, methods=("SFT",), seeds=2))  # the first seed is there already
     assert len(list(config.output.glob("seed-*"))) == 2
     assert written(config) == before
-    gain = values["held-out, minus the warm start of the same seed/SFT/true reward"]
-    mean = values["held-out/SFT/true reward"] - values["held-out/warm start/true reward"]
+    gain = values["held-out, minus warm start of the same seed/SFT/greedy"]
+    mean = values["held-out/SFT/greedy"] - values["held-out/warm start/greedy"]
     np.testing.assert_allclose(gain, mean, atol=1e-6)
 
 
-def test_pairs_tell_where_they_are_from(finished):
-    files = list((finished[0].output / "seed-0").glob("pairs-*.jsonl"))
+def test_fresh_pairs_are_of_the_current_student(finished):
+    config, _, seen, before = finished
+    files = [path for path in before if path.name.startswith("pairs-")]
     provenances = [json.loads(file.with_name(f"{file.name}.provenance.json").read_text()) for file in files]
-    assert sorted(provenance["step"] for provenance in provenances) == [2, 3]  # the second after a round of one step
+    assert sorted(provenance["step"] for provenance in provenances) == [2, 2, 3, 3]  # after the warm start, and a step
+    start, later = seen.students("PLaD-ranking")
+    assert start != later and start == seen.students("PLaD-judged")[0]
+    students = {start, later, seen.students("PLaD-judged")[1]}
+    assert {provenance["student"] for provenance in provenances} == students
+    assert seen.students("PLaD-fixed-pairs") == [start]
+    assert len(seen.students("better-text")) == 2
     for file, provenance in zip(files, provenances, strict=True):
-        assert provenance["samples"]["temperature"] == 0.7
+        assert provenance["samples"]["temperature"] == config.negative_temperature == 1.0
         assert provenance["student"] == provenance["samples"]["model"]
         assert len(provenance["teacher"]) == 64
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         assert rows and all(row["labels"][0] == 1 > row["labels"][1] for row in rows)
+
+
+def test_pairs_take_a_tenth_of_the_rate(finished):
+    config, _, seen, _ = finished
+    pairs = {name: rate for name, rate in seen.rates.items() if name.startswith("PLaD")}
+    assert set(pairs) == {"PLaD-ranking", "PLaD-fixed-pairs", "PLaD-judged"}
+    np.testing.assert_allclose(list(pairs.values()), config.learning_rate / 10)
+    assert {seen.rates[name] for name in ("warm", "SFT", "reverse-KL", "better-text")} == {config.learning_rate}
+
+
+def test_all_rank_one_pool(finished):
+    """Of the texts of the warm start and the teacher, each once, with its quality."""
+    config, _, seen, _ = finished
+    assert len(seen.pools) == 2 + len(config.methods)
+    pool = seen.pools[0]
+    assert all(other is pool for other in seen.pools)
+    tokenizer = sequence_world.sequences.make_tokenizer()
+    for number in range(len(pool)):
+        prompt = tokenizer.decode(pool.prompt(number))
+        texts = [tokenizer.decode(pool.response(n)) for n in range(*pool.list_starts[number : number + 2])]
+        assert 1 < len(texts) == len(set(texts)) <= 2 * sequence_world.POOLED
+        labels = pool.labels[slice(*pool.list_starts[number : number + 2])]
+        np.testing.assert_allclose(labels, [made_up_quality(prompt, text) for text in texts], rtol=1e-6)
+
+
+def test_greedy_texts_depend_on_no_key(finished):
+    config, values, _, _ = finished
+    world = worlds.make_world(config, 0, config.output / "seed-0", jax.random.split(jax.random.key(0), 4)[0])
+    found = [world.evaluate({"teacher": world.teacher}, jax.random.key(n))["teacher"] for n in (5, 6)]
+    assert found[0]["greedy"] == found[1]["greedy"]
+    assert found[0]["greedy"].value == values["held-out/teacher/greedy"]
+    assert found[0]["sampled"] != found[1]["sampled"]
+
+
+def test_the_better_text_is_imitated(capsys):
+    outputs = [
+        Outputs("p", ("good",), ("bad",), "0", ((7,),)),
+        Outputs("p", ("bad",), ("good",), "1", ((8,),)),
+        Outputs("p", ("good",), ("also good",), "2", ((9,),)),
+        Outputs("p", ("good",), (), "3", ()),
+    ]
+    quality = {"good": 1.0, "also good": 1.0, "bad": 0.0}
+    found = own_texts.better_texts(outputs, lambda prompt, texts: [quality[text] for text in texts])
+    assert [(each.id, each.responses, each.tokens) for each in found] == [
+        ("0", ("good",), (None,)),
+        ("1", ("good",), ((8,),)),
+        ("2", ("good",), (None,)),
+    ]
+    assert "the student's to 1 of 3 prompts" in capsys.readouterr().out
+
+
+def test_a_round_takes_the_next_prompts():
+    records = list("abcde")
+    assert learning.next_prompts(records, 3, 4) == ["d", "e", "a", "b"]
+    assert learning.next_prompts(records, 7, 9) == ["c", "d", "e", "a", "b"]  # none twice
+
+
+def test_a_round_without_pairs_changes_nothing_and_says_so(monkeypatch, tmp_path, capsys):
+    given = []
+    monkeypatch.setattr(learning, "examples_for", lambda world, method, snapshot: given.pop(0))
+    monkeypatch.setattr(learning, "Snapshot", lambda *fields, **more: argparse.Namespace(step=2, samples_file=tmp_path))
+    monkeypatch.setattr(learning, "_train", lambda config, world, method, policy, *rest: policy + 1)
+    config, world = toy(tmp_path), argparse.Namespace(train=[PreferenceRecord("p", ("a",), (1.0,))])
+    given[:] = [[], ["a pair"]]
+    learnt = learning.learn(config, world, "PLaD ranking", 5, tmp_path, jax.random.key(0))
+    assert learnt == (6, 2, [tmp_path] * 2)
+    assert "PLaD ranking: nothing to learn from in the 1 steps after 2; the student stays" in capsys.readouterr().out
 
 
 def batch(labels):
@@ -128,8 +241,9 @@ def test_pair_losses_by_their_formulas(student):
     examples = batch([[0.25, 1.0], [0.5, 0.5]])  # the second response wins; the second prompt prefers neither
     logps = np.asarray(jax.jit(models.response_logps, static_argnums=0)(model, params, examples))
     chosen, rejected = logps[0, 1], logps[0, 0]
-    names = ("PLaD ranking", "PLaD margin", "PLaD logistic", "PLaD per token", "PLaD + likelihood")
-    loss_fns = {name: methods.METHODS[name].make_loss(model, None, beta=5.0, end_ids=()) for name in names}
+    names = ("PLaD ranking", "PLaD margin", "PLaD logistic", "PLaD per token", "PLaD + likelihood", "PLaD + KL")
+    options = {"start": methods.Policy(model, jax.tree.map(lambda x: 1.5 * x, params)), "beta": 5.0, "end_ids": ()}
+    loss_fns = {name: methods.METHODS[name].make_loss(model, None, **options) for name in names}
 
     @jax.jit
     def found(params):
@@ -150,13 +264,18 @@ def test_pair_losses_by_their_formulas(student):
     # The four responses have 2.5 tokens on average, the better one 2 and the other 3.
     np.testing.assert_allclose(values["PLaD per token"], max(0, 5 - 2.5 * (chosen / 2 - rejected / 3)), rtol=1e-5)
     np.testing.assert_allclose(values["PLaD + likelihood"], 5 - gap - 4.0 * chosen / 2, rtol=1e-5)
+    # Four times the divergence per token of all four responses, ties included.
+    to_start = training.make_distillation_loss(model, *options["start"], divergence_fn=losses.reverse_kl_divergence)
+    departure = float(jax.jit(to_start)(params, examples, jax.random.key(0))[0].value)
+    assert departure > 1e-3
+    np.testing.assert_allclose(values["PLaD + KL"], 5 - gap + 4.0 * departure, rtol=1e-5)
 
 
 def match(model, teacher_params, divergence_fn, own_share):
     """The loss of matching a teacher of the student's architecture."""
     teacher, end_ids = methods.Policy(model, teacher_params), sequence_world.sequences.make_tokenizer().end_ids
     options = {"divergence_fn": divergence_fn, "own_share": own_share}
-    return methods.matching(model, teacher, beta=1.0, end_ids=end_ids, **options)
+    return methods.matching(model, teacher, start=teacher, beta=1.0, end_ids=end_ids, **options)
 
 
 def test_a_divergence_from_itself_is_nothing(student):
@@ -261,10 +380,3 @@ def test_what_is_missing_is_named(tmp_path):
         plad.main(toy(tmp_path, methods=("magic",)))
     with pytest.raises(ValueError, match="no teacher: name its texts"):
         plad.main(files(tmp_path, data=folder(tmp_path / "lists")))
-
-
-def test_quality_of_the_world_judges_pairs():
-    world_pairs = [PreferenceRecord("sort b a =", ("b a", "a b"), (1.0, 0.5))]
-    quality = TRUE_QUALITY
-    ordered, report = data.order_by_quality(world_pairs, quality)
-    assert report.flipped == 1 and ordered[0].labels == (0.0, 1.0)

@@ -21,10 +21,10 @@ from experiments.rrm import __main__ as rrm
 SERVER = flat(Server()).keys() - {"thinking_tokens"}
 ASKING = ("budget_tokens", "budget_cost", "prices", "replay")
 FREE = {  # fields that change nothing that exists
-    lipo: {"output", "seeds", "losses"},
+    lipo: {"output", "first_seed", "seeds", "losses", "list_sizes", "label_noise"},
     reward_model: {"output", "seeds", "kinds"},
     rrm: {"output", "seeds", "variants", "rates"},
-    plad: {"output", "seeds", "methods"} | SERVER,
+    plad: {"output", "first_seed", "seeds", "methods"} | SERVER,
     hemenet: {"output", "seeds", "methods", "num_workers"},
     judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
     ease: {"output", "seeds", "scorers", *ASKING} | SERVER,
@@ -60,6 +60,7 @@ def run(experiment, folder, **fields):
 def another(name, value):
     """A value of the same kind that no default has."""
     special = {"task": "files", "endpoint": "http://127.0.0.1:1/v1", "labels": ("1=first", "2=second")}
+    special |= {"betas": (2.0,), "rates": (1.0,), "list_sizes": (3,)}
     if name in special:
         return special[name]
     if value is None:
