@@ -1,20 +1,20 @@
 """Tasks of made proteins: exact functions of residue types and coordinates, each of something that HeMeNet sees.
 
-HeMeNet's relation features do not change when all distances double, and no node knows its chain. So a task asks for who
-is beside whom, for shapes, or for contacts, which are edges of the graph:
+HeMeNet's relation features do not change when all distances double, and no node knows its chain. So tasks ask who is
+beside whom, and how residues that have an edge lie to each other:
 
 - ``motif``, of chains: which of six pairs of residue kinds are next to each other in the sequence, in this order.
   Every protein that is learnt from has its label.
 - ``family``, of chains: which of four Boolean functions of the motifs hold. One label in twelve is known.
-- ``site``, of chains: residues of which of four kinds have a side atom, one behind CB, within 4 angstrom of a side atom
-  of another residue that is five or more away in the protein's numbering. Backbones do not tell.
+- ``contact``, of chains: which of four pairs of kinds touch. Two residues do, next to each other in the sequence or next
+  but one, if a side atom of one, behind CB, is within 4 angstrom of one of the other. Backbones do not tell.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
 - ``pocket``, of proteins with a ligand: the mean hydropathy (Kyte and Doolittle, 1982) of residues within 4.5 angstrom.
 - ``hand``, of chains: whether the protein is as in nature or its mirror image, which half of them are if that is asked
   for. No network that sees nothing but distances can tell.
 
-``motif`` and ``family`` share all that there is to learn; ``pocket``, ``fold`` and ``site`` share nothing.
+``motif`` and ``family`` share all that there is to learn; ``pocket``, ``fold`` and ``contact`` share nothing.
 """
 
 from collections.abc import Sequence
@@ -32,19 +32,21 @@ TASKS = {
     for task in (
         protein.Task("motif", "chain", "classes", 6),
         protein.Task("family", "chain", "classes", 4),
-        protein.Task("site", "chain", "classes", 4),
+        protein.Task("contact", "chain", "classes", 4),
         protein.Task("fold", "chain", "classes", 6),
         protein.Task("pocket", "graph"),
         protein.Task("hand", "chain", "classes", 2),
     )
 }
-LABELLED = {"motif": 1.0, "family": 0.08, "site": 0.5, "fold": 0.5, "hand": 1.0}
+LABELLED = {"motif": 1.0, "family": 0.08, "contact": 0.5, "fold": 0.5, "hand": 1.0}
 """The share of chains that are learnt from whose labels are known; of those held out, all are."""
 _KIND_NAMES = ("LYS ARG HIS", "ASP GLU", "PHE TYR TRP", "SER THR CYS")
 KINDS = np.array([np.isin(AMINO_ACIDS, names.split()) for names in _KIND_NAMES])
 """Which amino acids are basic, acidic, aromatic, small and polar, ``[4, 20]``."""
 MOTIFS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0))
 """Kinds of a residue and of the next one. Each pair has its reverse, so that who sees no order sees half."""
+CONTACTS = ((0, 1), (0, 2), (2, 2), (2, 3))
+"""Kinds of two residues whose side chains may touch, in either order."""
 HYDROPATHY = dict(
     zip(
         "ILE VAL LEU PHE CYS MET ALA GLY THR SER TRP TYR PRO HIS GLU GLN ASP ASN LYS ARG".split(),
@@ -55,7 +57,6 @@ HYDROPATHY = dict(
 _HYDROPATHY = np.array([HYDROPATHY[name] for name in AMINO_ACIDS])
 CONTACT = 4.0  # angstrom between side atoms
 POCKET = 4.5  # angstrom between atoms of residue and ligand
-FAR = 5  # residues from one to the other; graphs have no edges of neighbourhood below that
 
 
 class Chain(NamedTuple):
@@ -84,7 +85,7 @@ def labels(chains: Sequence[Chain], ligand: np.ndarray, *, left: bool) -> dict[s
     return {
         "motif": found.astype(np.float32),
         "family": families(found).astype(np.float32),
-        "site": sites(chains).astype(np.float32),
+        "contact": np.array([contacts(chain) for chain in chains], np.float32),
         "fold": np.array([fold(chain.places[:, 1], chain.elements) for chain in chains], np.float32),
         "pocket": np.array([pocket(chains, ligand)], np.float32),
         "hand": np.array([[not left, left]] * len(chains), np.float32),
@@ -100,18 +101,20 @@ def motifs(types: np.ndarray) -> list[bool]:
 def families(found: np.ndarray) -> np.ndarray:
     """Computes the families ``[chains, 4]`` of chains with these motifs ``[chains, 6]``."""
     a, b, c, d, e, f = found.T
-    return np.stack([a & ~b, c & ~d, b | e, d ^ f], axis=1)
+    return np.stack([a & ~b, c & ~d, b | e, d & f], axis=1)
 
 
-def sites(chains: Sequence[Chain]) -> np.ndarray:
-    """Tells residues of which kinds touch others by side atoms, ``[chains, 4]``."""
-    types = np.concatenate([chain.types for chain in chains])
-    places = np.concatenate([chain.places for chain in chains])[:, BACKBONE:]
-    residues, atoms = np.nonzero(ELEMENTS[types][:, BACKBONE:])
-    pairs = residues[KDTree(places[residues, atoms]).query_pairs(CONTACT, output_type="ndarray")]
-    touching = np.isin(np.arange(len(types)), pairs[np.abs(pairs[:, 0] - pairs[:, 1]) >= FAR])
-    ends = np.cumsum([len(chain.types) for chain in chains])[:-1]
-    return np.array([part.any(axis=1) for part in np.split(KINDS[:, types] & touching, ends, axis=1)])
+def contacts(chain: Chain) -> list[bool]:
+    """Tells which pairs of kinds touch by side atoms."""
+    atoms, there = chain.places[:, BACKBONE:], ELEMENTS[chain.types][:, BACKBONE:] > 0
+    found = np.zeros(len(CONTACTS), bool)
+    for offset in (1, 2):
+        between = np.linalg.norm(atoms[:-offset, :, None] - atoms[offset:, None], axis=-1)
+        both = there[:-offset, :, None] & there[offset:, None]
+        touch = (both & (between < CONTACT)).any(axis=(1, 2))
+        first, second = KINDS[:, chain.types[:-offset]], KINDS[:, chain.types[offset:]]
+        found |= [bool((touch & (first[a] & second[b] | first[b] & second[a])).any()) for a, b in CONTACTS]
+    return found.tolist()
 
 
 def fold(alphas: np.ndarray, elements: list[str]) -> list[bool]:

@@ -60,7 +60,7 @@ METHODS = {
     "single-task at equal cost": Method(one_task_each=True, equal_cost=True),
     "no heterogeneity": Method(_UNORDERED),
     "alpha-carbons": Method(functools.partial(published, num_channels=1), alpha_carbons=True),
-    "alpha-carbons, no heterogeneity": Method(functools.partial(_UNORDERED, num_channels=1), alpha_carbons=True),
+    "alpha-carbons without heterogeneity": Method(functools.partial(_UNORDERED, num_channels=1), alpha_carbons=True),
     "no task-aware readout": Method(network={"task_aware": False}),
     "tensor field": Method(tensor_field),
 }
