@@ -6,11 +6,11 @@ beside whom, and how residues that have an edge lie to each other:
 - ``motif``, of chains: which of six pairs of residue kinds are next to each other in the sequence, in this order.
   Every protein that is learnt from has its label.
 - ``family``, of chains: which of four Boolean functions of the motifs hold. One label in twelve is known.
-- ``contact``, of chains: which of four pairs of kinds touch. Two residues do, next to each other in the sequence or next
-  but one, if a side atom of one, behind CB, is within 4 angstrom of one of the other. Backbones do not tell.
+- ``contact``, of chains: which of four pairs of kinds touch. Two residues touch if a side atom of one, behind CB, is
+  within 4 angstrom of one of the other, and they are at most two apart in the sequence. Backbones do not tell.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
-- ``pocket``, of proteins with a ligand: the mean hydropathy (Kyte and Doolittle, 1982) of residues within 4.5 angstrom.
+- ``pocket``, of proteins with a ligand: the mean hydropathy (Kyte and Doolittle, 1982) of residues within 6 angstrom.
 - ``hand``, of chains: whether the protein is as in nature or its mirror image, which half of them are if that is asked
   for. No network that sees nothing but distances can tell.
 
@@ -56,7 +56,7 @@ HYDROPATHY = dict(
 )
 _HYDROPATHY = np.array([HYDROPATHY[name] for name in AMINO_ACIDS])
 CONTACT = 4.0  # angstrom between side atoms
-POCKET = 4.5  # angstrom between atoms of residue and ligand
+POCKET = 6.0  # angstrom between atoms of residue and ligand
 
 
 class Chain(NamedTuple):

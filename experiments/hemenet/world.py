@@ -112,6 +112,7 @@ def dock(chain: Chain, other: Chain, rng: np.random.Generator) -> Chain:
     steps = side * np.arange(60.0, 0.0, -1.0)[:, None]
     betas = turned[:, 4] + centre + steps[:, None]  # [steps, residues, 3]
     touches = (closest(betas, other.places[:, 4]) < _TOUCH).any(axis=1)
+    touches[-1] = True  # bent chains may pass each other
     return chain._replace(places=turned + centre + steps[max(int(touches.argmax()) - 1, 0)])
 
 

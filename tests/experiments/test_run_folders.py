@@ -25,7 +25,7 @@ FREE = {  # fields that change nothing that exists
     reward_model: {"output", "seeds", "kinds"},
     rrm: {"output", "seeds", "variants", "rates"},
     plad: {"output", "seeds", "methods"} | SERVER,
-    hemenet: {"output", "seeds", "methods", "num_workers"},
+    hemenet: {"output", "seeds", "first_seed", "methods", "num_workers"},
     judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
     ease: {"output", "seeds", "scorers", *ASKING} | SERVER,
     label_preferences: {"output", *ASKING} | SERVER,
