@@ -28,9 +28,9 @@ def describe_updates(config: "Config", num_tasks: int) -> Sequence[str]:
     """Returns a line for each row that learns: its networks, and the updates of each, in all, and that a task had."""
     lines = []
     for name in config.methods:
-        networks, of_each = methods.updates(config, methods.METHODS[name], num_tasks)
-        lines.append(
-            f"{name}: {networks} network{'' if networks == 1 else 's'} of {of_each} updates, {networks * of_each} in "
-            f"all, {of_each} a task"
-        )
+        method = methods.METHODS[name]
+        networks, of_each = methods.updates(config, method, num_tasks)
+        whose = "networks" if networks > 1 else "network"
+        where = ", on proteins with labels of the task" if method.one_task_each else ""
+        lines.append(f"{name}: {networks} {whose}, {networks * of_each} updates in all, {of_each} a task{where}")
     return lines

@@ -6,8 +6,8 @@ beside whom, and how residues that have an edge lie to each other:
 - ``motif``, of chains: which of six pairs of residue kinds are next to each other in the sequence, in this order.
   Every protein that is learnt from has its label.
 - ``family``, of chains: which of four Boolean functions of the motifs hold. One label in twelve is known.
-- ``contact``, of chains: which of four pairs of kinds touch. Two residues touch if a side atom of one, behind CB, is
-  within 4 angstrom of one of the other, and they are at most two apart in the sequence. Backbones do not tell.
+- ``contact``, of chains: how many pairs of residues touch, for each ten residues. A pair touches if a side atom of one,
+  behind CB, is within 4 angstrom of one of the other; it is at most two apart in the sequence. Backbones do not tell.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
 - ``pocket``, of proteins with a ligand: the mean hydropathy (Kyte and Doolittle, 1982) of residues within 6 angstrom.
@@ -32,7 +32,7 @@ TASKS = {
     for task in (
         protein.Task("motif", "chain", "classes", 6),
         protein.Task("family", "chain", "classes", 4),
-        protein.Task("contact", "chain", "classes", 4),
+        protein.Task("contact", "chain"),
         protein.Task("fold", "chain", "classes", 6),
         protein.Task("pocket", "graph"),
         protein.Task("hand", "chain", "classes", 2),
@@ -45,8 +45,6 @@ KINDS = np.array([np.isin(AMINO_ACIDS, names.split()) for names in _KIND_NAMES])
 """Which amino acids are basic, acidic, aromatic, small and polar, ``[4, 20]``."""
 MOTIFS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0))
 """Kinds of a residue and of the next one. Each pair has its reverse, so that who sees no order sees half."""
-CONTACTS = ((0, 1), (0, 2), (2, 2), (2, 3))
-"""Kinds of two residues whose side chains may touch, in either order."""
 HYDROPATHY = dict(
     zip(
         "ILE VAL LEU PHE CYS MET ALA GLY THR SER TRP TYR PRO HIS GLU GLN ASP ASN LYS ARG".split(),
@@ -104,17 +102,15 @@ def families(found: np.ndarray) -> np.ndarray:
     return np.stack([a & ~b, c & ~d, b | e, d & f], axis=1)
 
 
-def contacts(chain: Chain) -> list[bool]:
-    """Tells which pairs of kinds touch by side atoms."""
+def contacts(chain: Chain) -> float:
+    """Counts the pairs of residues, one or two apart, that touch by side atoms, for each ten residues."""
     atoms, there = chain.places[:, BACKBONE:], ELEMENTS[chain.types][:, BACKBONE:] > 0
-    found = np.zeros(len(CONTACTS), bool)
+    count = 0
     for offset in (1, 2):
         between = np.linalg.norm(atoms[:-offset, :, None] - atoms[offset:, None], axis=-1)
         both = there[:-offset, :, None] & there[offset:, None]
-        touch = (both & (between < CONTACT)).any(axis=(1, 2))
-        first, second = KINDS[:, chain.types[:-offset]], KINDS[:, chain.types[offset:]]
-        found |= [bool((touch & (first[a] & second[b] | first[b] & second[a])).any()) for a, b in CONTACTS]
-    return found.tolist()
+        count += int((both & (between < CONTACT)).any(axis=(1, 2)).sum())
+    return 10 * count / len(atoms)
 
 
 def fold(alphas: np.ndarray, elements: list[str]) -> list[bool]:

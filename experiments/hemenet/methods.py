@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 from jaxtyping import Array
 
-from experiments.hemenet.task import ProteinWorld
+from experiments.hemenet.task import ProteinWorld, labelled
 from jaxalign import protein, training
 from jaxalign.io.protein_model import save_protein
 from jaxalign.io.run import loop
@@ -42,7 +42,7 @@ class Method(NamedTuple):
       encoder_fn: makes the encoder of the run's size.
       network: other settings of the network.
       alpha_carbons: takes all atoms but these.
-      one_task_each: trains a network for every task instead of one for all.
+      one_task_each: trains a network for every task instead of one for all, on the proteins that have its labels.
       equal_cost: these networks share the updates that one for all would have.
     """
 
@@ -104,10 +104,12 @@ def learn(
     steps = updates(config, method, len(world.tasks)).of_each
     if not method.one_task_each:
         return [train(config, method, world, world.tasks, directory, key, sizes, steps)]
-    return [
-        train(config, method, world, (task,), directory / task.name, jax.random.fold_in(key, number), sizes, steps)
-        for number, task in enumerate(world.tasks)
-    ]
+    networks = []
+    for number, task in enumerate(world.tasks):
+        known = world._replace(train=labelled(world.train, task))
+        own_key = jax.random.fold_in(key, number)
+        networks.append(train(config, method, known, (task,), directory / task.name, own_key, sizes, steps))
+    return networks
 
 
 def train(

@@ -15,6 +15,7 @@ KINDS = [
 ]
 NEAREST, NEXT, NEXT_BUT_ONE = 0, 4, 5  # relations
 ALPHA, OXYGEN, BACKBONE = 1, 3, 4  # channels
+SIZES = np.array([dict(GLY=0, ALA=0, SER=1, THR=1, CYS=1, VAL=1, PRO=1).get(name, 3) for name in AMINO_ACIDS])
 
 
 class Edges(NamedTuple):
@@ -64,31 +65,23 @@ def motifs(edges):
     return [(np.isin(first, KINDS[a]) & np.isin(second, KINDS[b])).any() for a, b in pairs]
 
 
-def joins(edges):
-    """Which edges along the sequence join residues of each pair of kinds."""
-    joined = []
-    for a, b in [(0, 1), (0, 2), (2, 2), (2, 3)]:
-        ways = [
-            np.isin(first, KINDS[a]) & np.isin(second, KINDS[b])
-            for first, second in ((edges.senders, edges.receivers), (edges.receivers, edges.senders))
-        ]
-        joined.append((ways[0] | ways[1]) & np.isin(edges.relations, (NEXT, NEXT_BUT_ONE)))
-    return joined
-
-
 def contacts(edges):
-    """How close side atoms come, in parts of the mean distance of backbone atoms."""
-    scores = []
-    for shapes in (edges.shapes[joined] for joined in joins(edges)):
-        backbone = shapes[:, :BACKBONE, :BACKBONE].mean(axis=(1, 2))
-        closest = shapes[:, BACKBONE + 1 :, BACKBONE + 1 :].min(axis=(1, 2)) / backbone
-        scores.append(-min(closest, default=np.inf))
-    return scores
+    """How many side chains come closer than a part of the mean distance of both residues' backbones.
+
+    That is about 3.7 angstrom to the next residue and 6.5 to the next but one, and a contact is 4.
+    """
+    shares = []
+    for relation, part in ((NEXT, 1.1), (NEXT_BUT_ONE, 0.6)):
+        along = edges.shapes[edges.relations == relation]
+        closest = along[:, BACKBONE + 1 :, BACKBONE + 1 :].min(axis=(1, 2))
+        shares.append((closest < part * along[:, :BACKBONE, :BACKBONE].mean(axis=(1, 2))).mean())
+    return shares
 
 
-def co_occurrences(edges):
-    """How often pairs of kinds are neighbours, which is all that alpha-carbons tell of contacts."""
-    return [joined.sum() for joined in joins(edges)]
+def sizes(edges):
+    """How large side chains are, and those of neighbours: all that alpha-carbons tell of contacts."""
+    ours, theirs = (SIZES[types[edges.relations == NEXT]] for types in (edges.senders, edges.receivers))
+    return [ours.mean(), (ours * theirs).mean(), np.minimum(ours, theirs).mean()]
 
 
 def folds(edges):

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.common.task import exactly
 from experiments.hemenet import __main__ as hemenet
-from experiments.hemenet import benchmark, conditions, figures, labels, methods, world
+from experiments.hemenet import benchmark, conditions, figures, labels, methods, task, world
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import load_protein
@@ -71,12 +71,12 @@ def test_symmetry_errors_are_those_of_the_encoder(finished, tmp_path):
 
 
 def test_constants_by_hand():
-    task = labels.TASKS["fold"]
+    fold = labels.TASKS["fold"]
     graphs = world.make_graphs(10, 0)
-    data = hemenet.ProteinWorld((task,), graphs, {}, {})
+    data = hemenet.ProteinWorld((fold,), graphs, {}, {})
     known = np.concatenate([each.targets["fold"][each.masks["fold"]] for each in graphs])
     expected = figures.figures(
-        task, protein.Predictions(np.broadcast_to(known.mean(axis=0), known.shape), known, np.ones(len(known), bool))
+        fold, protein.Predictions(np.broadcast_to(known.mean(axis=0), known.shape), known, np.ones(len(known), bool))
     )
     assert figures.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
 
@@ -85,11 +85,21 @@ def test_updates_of_each_row():
     """Two tasks: networks of their own have the updates of one for all, together or each."""
     lines = conditions.describe_updates(hemenet.DEFAULT, 2)
     steps = hemenet.DEFAULT.steps
+    where = "on proteins with labels of the task"
     assert lines == [
-        f"multi-task: 1 network of {steps} updates, {steps} in all, {steps} a task",
-        f"single-task at equal cost: 2 networks of {steps // 2} updates, {steps} in all, {steps // 2} a task",
-        f"single-task: 2 networks of {steps} updates, {2 * steps} in all, {steps} a task",
+        f"multi-task: 1 network, {steps} updates in all, {steps} a task",
+        f"single-task at equal cost: 2 networks, {steps} updates in all, {steps // 2} a task, {where}",
+        f"single-task: 2 networks, {2 * steps} updates in all, {steps} a task, {where}",
     ]
+
+
+def test_single_tasks_learn_from_proteins_with_their_labels():
+    graphs = world.make_graphs(100, 0)
+    known = task.labelled(graphs, labels.TASKS["family"])
+    assert [id(each) for each in known] == [id(each) for each in graphs if each.masks["family"].any()]
+    assert 0 < len(known) < 30
+    with pytest.raises(ValueError, match="family: expected a labelled protein or more to learn from, got none of 1"):
+        task.labelled([each for each in graphs if not each.masks["family"].any()][:1], labels.TASKS["family"])
 
 
 def test_which_condition_is_met():

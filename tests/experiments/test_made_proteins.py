@@ -54,15 +54,15 @@ def test_torsions_bonds_and_hand():
 
 
 def test_side_chains():
-    """Bonds and angles of tetrahedral carbon, and a chi1 near one of three rotamers; glycine and alanine have none."""
-    rng = np.random.default_rng(0)
-    places = side_chains.add_side_chains(np.tile(ideal("strand", 300), (1, 1, 1, 1)), rng)[0]
-    path = [places[:, channel] for channel in (1, 4, 5, 6)]
+    """Bonds are of carbon, and a chain has one of three rotamers at each bond; glycine and alanine have none."""
+    chains = side_chains.add_side_chains(np.tile(ideal("strand"), (30, 1, 1, 1)), np.random.default_rng(0))
+    path = [chains[:, :, channel] for channel in (1, 4, 5, 6)]
     for first, second in itertools.pairwise(path[1:]):
         np.testing.assert_allclose(apart(first, second), 1.53)
-    chi = [torsion(*residue[[0, 1, 4, 5]]) for residue in places]
-    off = np.abs((np.array(chi)[:, None] - [-60, 60, 180] + 180) % 360 - 180)
-    assert off.min(axis=1).max() < 50 and set(off.argmin(axis=1)) == {0, 1, 2}
+    chi = np.array([[torsion(*residue[[0, 1, 4, 5]]) for residue in places] for places in chains])
+    off = np.abs((chi[..., None] - [-60, 60, 180] + 180) % 360 - 180)
+    nearest = off.argmin(axis=-1)
+    assert off.min(axis=-1).max() < 50 and (nearest == nearest[:, :1]).all() and set(nearest[:, 0]) == {0, 1, 2}
     counts = dict(zip(AMINO_ACIDS, (side_chains.ELEMENTS > 0).sum(axis=1).tolist(), strict=True))
     assert [counts[name] for name in ("GLY", "ALA", "SER", "ARG")] == [4, 5, 6, 10]
 
@@ -111,17 +111,16 @@ def test_motifs_and_families_by_hand():
 
 
 def test_contacts_by_hand():
-    """Lysine and aspartate next but one, side atoms in two places; nothing but those places decides."""
+    """Lysine and aspartate next but one: nothing but the places of their side atoms decides."""
     types = types_of("LYS GLY ASP GLY LYS")
     places = np.zeros((5, side_chains.CHANNELS, 3))  # all backbones in one place: these do not count
     places[0, 5:], places[2, 5:], places[4, 5:] = [0, 0, 9.0], [0, 0, 0], [0, 0, 5.0]
-    chain = labels.Chain(places, types, [])
-    assert labels.contacts(chain) == [False] * 4
+    assert labels.contacts(labels.Chain(places, types, [])) == 0
     places[0, 8] = [0, 0, 3.9]  # the tip of lysine
-    assert labels.contacts(chain) == [True, False, False, False]
+    assert labels.contacts(labels.Chain(places, types, [])) == 2  # one among five residues
+    assert labels.contacts(labels.Chain(places, types_of("LYS GLY GLY ASP ASP"), [])) == 0  # one is too far apart
     places[0, 8], places[0, 9] = [0, 0, 9.0], [0, 0, 3.9]  # an atom that lysine does not have
-    assert labels.contacts(chain) == [False] * 4
-    assert labels.contacts(labels.Chain(places, types_of("LYS GLY GLY GLY ASP"), [])) == [False] * 4  # too far apart
+    assert labels.contacts(labels.Chain(places, types, [])) == 0
 
 
 def test_pockets_by_hand():
