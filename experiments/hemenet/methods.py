@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 from jaxtyping import Array
 
-from experiments.hemenet.task import ProteinWorld
+from experiments.hemenet.task import ProteinWorld, labelled
 from jaxalign import protein, training
 from jaxalign.io.protein_model import save_protein
 from jaxalign.io.run import loop
@@ -36,22 +36,53 @@ def tensor_field(config: "Config") -> protein.TensorFieldConfig:
 
 
 class Method(NamedTuple):
-    """A row of the tables."""
+    """A row of the tables.
+
+    Attributes:
+      encoder_fn: makes the encoder of the run's size.
+      network: other settings of the network.
+      alpha_carbons: takes all atoms but these.
+      one_task_each: trains a network for every task instead of one for all, on the proteins that have its labels.
+      equal_cost: these networks share the updates that one for all would have.
+    """
 
     encoder_fn: Callable[["Config"], protein.HemenetConfig | protein.TensorFieldConfig] = published
     network: Mapping[str, object] = {}
     alpha_carbons: bool = False
-    one_task_each: bool = False  # a network for every task instead of one for all
+    one_task_each: bool = False
+    equal_cost: bool = False
 
 
+_UNORDERED = functools.partial(published, heterogeneous=False)
 METHODS = {
     "multi-task": Method(),
     "single-task": Method(one_task_each=True),
-    "no heterogeneity": Method(functools.partial(published, heterogeneous=False)),
+    "single-task at equal cost": Method(one_task_each=True, equal_cost=True),
+    "no heterogeneity": Method(_UNORDERED),
     "alpha-carbons": Method(functools.partial(published, num_channels=1), alpha_carbons=True),
+    "alpha-carbons without heterogeneity": Method(functools.partial(_UNORDERED, num_channels=1), alpha_carbons=True),
     "no task-aware readout": Method(network={"task_aware": False}),
     "tensor field": Method(tensor_field),
 }
+
+
+class Updates(NamedTuple):
+    """What a method is trained for.
+
+    Attributes:
+      networks: how many.
+      of_each: updates of one network.
+    """
+
+    networks: int
+    of_each: int
+
+
+def updates(config: "Config", method: Method, num_tasks: int) -> Updates:
+    """Returns how many networks a method has, and how many updates each of them gets."""
+    if not method.one_task_each:
+        return Updates(1, config.steps)
+    return Updates(num_tasks, max(config.steps // num_tasks, 1) if method.equal_cost else config.steps)
 
 
 class Trained(NamedTuple):
@@ -70,12 +101,15 @@ def learn(
     sizes: Sequence[protein.BatchSize],
 ) -> list[Trained]:
     """Trains the networks of a method, one or one a task, each kept in a folder of its own."""
+    steps = updates(config, method, len(world.tasks)).of_each
     if not method.one_task_each:
-        return [train(config, method, world, world.tasks, directory, key, sizes)]
-    return [
-        train(config, method, world, (task,), directory / task.name, jax.random.fold_in(key, number), sizes)
-        for number, task in enumerate(world.tasks)
-    ]
+        return [train(config, method, world, world.tasks, directory, key, sizes, steps)]
+    networks = []
+    for number, task in enumerate(world.tasks):
+        known = world._replace(train=labelled(world.train, task))
+        own_key = jax.random.fold_in(key, number)
+        networks.append(train(config, method, known, (task,), directory / task.name, own_key, sizes, steps))
+    return networks
 
 
 def train(
@@ -86,6 +120,7 @@ def train(
     directory: pathlib.Path,
     key: Array,
     sizes: Sequence[protein.BatchSize],
+    steps: int,
 ) -> Trained:
     """Trains by Adam with clipping at 10, as in the paper; the rate falls linearly instead of at plateaus."""
     network = protein.ProteinNetwork(
@@ -94,15 +129,15 @@ def train(
     init_key, train_key = jax.random.split(key)
     first = next(protein.batches_in_order([world.train[0]], tasks, sizes))
     params = _init(network, init_key, first.graphs)["params"]
-    step, optimizer = _make_step(network, config.steps, config.learning_rate)
+    step, optimizer = _make_step(network, steps, config.learning_rate)
     state = loop.fit(
         step,
         training.init_state(params, optimizer),
         protein.labelled_batches(world.train, tasks, sizes),
         key=train_key,
-        num_steps=config.steps,
+        num_steps=steps,
         directory=directory,
-        checkpoint_every=max(config.steps // 4, 1),
+        checkpoint_every=max(steps // 4, 1),
     )
     counted = itertools.islice(protein.batches_in_order(world.train, tasks, sizes), STATISTICS_BATCHES)
     variables = {"params": state.params, "batch_stats": protein.population_statistics(network, state.params, counted)}

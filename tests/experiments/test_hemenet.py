@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.common.task import exactly
 from experiments.hemenet import __main__ as hemenet
-from experiments.hemenet import benchmark, figures, methods, world
+from experiments.hemenet import benchmark, conditions, figures, labels, methods, task, world
 from jaxalign import protein
 from jaxalign.io import edge
 from jaxalign.io.protein_model import load_protein
@@ -59,7 +60,7 @@ def test_methods_run_and_a_second_run_repeats_nothing(finished, capsys):
 def test_symmetry_errors_are_those_of_the_encoder(finished, tmp_path):
     graphs = world.make_graphs(6, 0)
     sizes = protein.batch_sizes(protein.BatchSize(1500, 300, 6, 24), count=2)
-    data = hemenet.ProteinWorld((world.TASKS["fold"],), graphs, {}, {})
+    data = hemenet.ProteinWorld((labels.TASKS["fold"],), graphs, {}, {})
     loaded = load_protein(finished[0].output / "seed-0" / "multi-task" / "model")
     config = toy(tmp_path, num_layers=2)  # pseudoscalars take two products, hence two layers
     trained = methods.learn(config, methods.METHODS["tensor field"], data, tmp_path, jax.random.key(0), sizes)
@@ -70,14 +71,49 @@ def test_symmetry_errors_are_those_of_the_encoder(finished, tmp_path):
 
 
 def test_constants_by_hand():
-    task = world.TASKS["fold"]
+    fold = labels.TASKS["fold"]
     graphs = world.make_graphs(10, 0)
-    data = hemenet.ProteinWorld((task,), graphs, {}, {})
+    data = hemenet.ProteinWorld((fold,), graphs, {}, {})
     known = np.concatenate([each.targets["fold"][each.masks["fold"]] for each in graphs])
     expected = figures.figures(
-        task, protein.Predictions(np.broadcast_to(known.mean(axis=0), known.shape), known, np.ones(len(known), bool))
+        fold, protein.Predictions(np.broadcast_to(known.mean(axis=0), known.shape), known, np.ones(len(known), bool))
     )
     assert figures.constants(data, graphs)["fold"]["AUPR"].value == pytest.approx(expected["AUPR"].value)
+
+
+def test_updates_of_each_row():
+    """Two tasks: networks of their own have the updates of one for all, together or each."""
+    lines = conditions.describe_updates(hemenet.DEFAULT, 2)
+    steps = hemenet.DEFAULT.steps
+    where = "on proteins with labels of the task"
+    assert lines == [
+        f"multi-task: 1 network, {steps} updates in all, {steps} a task",
+        f"single-task at equal cost: 2 networks, {steps} updates in all, {steps // 2} a task, {where}",
+        f"single-task: 2 networks, {2 * steps} updates in all, {steps} a task, {where}",
+    ]
+
+
+def test_single_tasks_learn_from_proteins_with_their_labels():
+    graphs = world.make_graphs(100, 0)
+    known = task.labelled(graphs, labels.TASKS["family"])
+    assert [id(each) for each in known] == [id(each) for each in graphs if each.masks["family"].any()]
+    assert 0 < len(known) < 30
+    with pytest.raises(ValueError, match="family: expected a labelled protein or more to learn from, got none of 1"):
+        task.labelled([each for each in graphs if not each.masks["family"].any()][:1], labels.TASKS["family"])
+
+
+def test_which_condition_is_met():
+    told = {name: conditions.describe_world(config) for name, config in hemenet.PRESETS.items()}
+    met = {name for name, line in told.items() if line.startswith("The paper's condition is met")}
+    assert met == {"default", "ablations"}
+    assert "motif 100%, family 8%" in told["default"]
+    assert {name for name, line in told.items() if line.startswith("Real structures")} == {"shared", "protein_mt"}
+
+
+def test_gains_are_of_the_same_seed():
+    row = lambda value: {"AUPR": exactly(value)}  # noqa: E731
+    found = hemenet.gains({"held-out: fold": {"multi-task": row(0.5), "single-task": row(0.75)}})
+    assert found == {"held-out: fold, minus multi-task of the same seed": {"single-task": row(0.25)}}
 
 
 STRUCTURES = ("11as.pdb", "1dix.cif", "1qgi.bcif", "2olx.cif")  # of the last one, nothing is known
@@ -156,7 +192,7 @@ def test_given_splits_count_where_each_has_structures(tmp_path, shared_data):
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="unknown methods .'magic'.; there are multi-task, single-task"):
         hemenet.main(toy(tmp_path, methods=("magic",)))
-    with pytest.raises(ValueError, match="unknown tasks .'taste'.; there are interface"):
+    with pytest.raises(ValueError, match="unknown tasks .'taste'.; there are motif"):
         hemenet.main(toy(tmp_path / "tasks", tasks=("taste",)))
     with pytest.raises(ValueError, match="expected --data FOLDER with structures/ and annotations/, got None"):
         hemenet.main(toy(tmp_path / "files", "shared"))

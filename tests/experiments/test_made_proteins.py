@@ -1,9 +1,19 @@
 """Made proteins: geometry as in textbooks, labels as their definitions say, the same proteins for the same seed."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from experiments.hemenet import backbones, world
+from experiments.hemenet import backbones, labels, side_chains, world
+from jaxalign.protein.vocabulary import AMINO_ACIDS
+from tests.experiments.protein_oracles import rows
+
+
+@pytest.fixture(scope="module")
+def proteins():
+    """Proteins to learn from, and held out."""
+    return world.make_graphs(120, 0), world.make_graphs(120, 1, all_labels=True)
 
 
 def ideal(kind, residues=20):
@@ -43,31 +53,82 @@ def test_torsions_bonds_and_hand():
     assert np.cross(n - ca, c - ca) @ (cb - ca) > 0
 
 
+def test_side_chains():
+    """Bonds are of carbon, and a chain has one of three rotamers at each bond; glycine and alanine have none."""
+    chains = side_chains.add_side_chains(np.tile(ideal("strand"), (30, 1, 1, 1)), np.random.default_rng(0))
+    path = [chains[:, :, channel] for channel in (1, 4, 5, 6)]
+    for first, second in itertools.pairwise(path[1:]):
+        np.testing.assert_allclose(apart(first, second), 1.53)
+    chi = np.array([[torsion(*residue[[0, 1, 4, 5]]) for residue in places] for places in chains])
+    off = np.abs((chi[..., None] - [-60, 60, 180] + 180) % 360 - 180)
+    nearest = off.argmin(axis=-1)
+    assert off.min(axis=-1).max() < 50 and (nearest == nearest[:, :1]).all() and set(nearest[:, 0]) == {0, 1, 2}
+    counts = dict(zip(AMINO_ACIDS, (side_chains.ELEMENTS > 0).sum(axis=1).tolist(), strict=True))
+    assert [counts[name] for name in ("GLY", "ALA", "SER", "ARG")] == [4, 5, 6, 10]
+
+
 def test_seeds_and_labels():
     graphs, again = world.make_graphs(40, 3), world.make_graphs(40, 3)
     for ours, theirs in zip(graphs, again, strict=True):
         np.testing.assert_array_equal(ours.graph.coordinates, theirs.graph.coordinates)
     assert {each.graph.num_chains for each in graphs} == {1, 2}
     for each in graphs:
-        assert each.masks["interface"].tolist() == [each.graph.num_chains == 2]
-        assert len(each.targets["fold"]) == len(each.masks["site"]) == each.graph.num_chains
+        assert len(each.targets["fold"]) == len(each.masks["contact"]) == each.graph.num_chains
+        assert each.masks["pocket"].tolist() == [(each.graph.chains < 0).any()]
         assert not each.targets["hand"][:, 1].any()  # nothing is mirrored unless asked for
-    share = np.mean(np.concatenate([each.masks["fold"] for each in graphs]))
-    assert 0.3 < share < 0.7
 
 
-def test_labels_by_hand():
+def test_share_of_labels_that_are_known(proteins):
+    """Within four standard deviations of what is asked for; of proteins that are held out, everything is known."""
+    learnt, held_out = proteins
+    for name, share in labels.LABELLED.items():
+        masks = rows(learnt, "masks", name)
+        assert abs(masks.mean() - share) <= 4 * np.sqrt(share * (1 - share) / len(masks))
+        assert rows(held_out, "masks", name).all()
+    assert labels.LABELLED["motif"] == 1 and 0.05 < labels.LABELLED["family"] < 0.1
+
+
+def test_folds_by_hand():
     """A chain along x, 10 angstrom a step, whose last alpha carbon comes back to the first."""
     alphas = np.zeros((6, 3))
     alphas[:, 0] = np.arange(6) * 10.0
-    assert world.fold(alphas, ["helix", "strand", "helix"]) == [True, False, True, True, False, False]
+    assert labels.fold(alphas, ["helix", "strand", "helix"]) == [True, False, True, True, False, False]
     alphas[-1] = [5.0, 0, 0]
-    assert world.fold(alphas, ["strand", "strand", "helix"]) == [False, True, False, True, True, True]
-    names = ["LYS", "GLY", "GLY", "GLY", "GLY", "ASP"]
-    types = np.array([world.AMINO_ACIDS.index(name) for name in names])
-    betas = np.array([[0.0, 0, 0], [9, 9, 9], [18, 9, 9], [27, 9, 9], [9, 18, 9], [8.0, 0, 0]])
-    assert world.site(betas, types) == [True, False, False, False]
-    assert world.site(betas[:5], types[:5]) == [False] * 4  # lysine has nobody left
+    assert labels.fold(alphas, ["strand", "strand", "helix"]) == [False, True, False, True, True, True]
+
+
+def types_of(names):
+    return np.array([AMINO_ACIDS.index(name) for name in names.split()])
+
+
+def test_motifs_and_families_by_hand():
+    found = labels.motifs(types_of("LYS ASP GLY PHE SER GLY PHE GLY HIS TYR"))
+    assert found == [True, False, True, False, True, False]  # basic, acidic; aromatic, small; basic, aromatic
+    assert labels.motifs(types_of("ASP LYS")) == [False, True, False, False, False, False]
+    # First without second; third without fourth; second or fifth; fourth and sixth.
+    assert labels.families(np.array([found]))[0].tolist() == [True, True, True, False]
+    assert labels.families(np.array([[True, True, True, True, False, True]]))[0].tolist() == [False, False, True, True]
+
+
+def test_contacts_by_hand():
+    """Lysine and aspartate next but one: nothing but the places of their side atoms decides."""
+    types = types_of("LYS GLY ASP GLY LYS")
+    places = np.zeros((5, side_chains.CHANNELS, 3))  # all backbones in one place: these do not count
+    places[0, 5:], places[2, 5:], places[4, 5:] = [0, 0, 9.0], [0, 0, 0], [0, 0, 5.0]
+    assert labels.contacts(labels.Chain(places, types, [])) == 0
+    places[0, 8] = [0, 0, 3.9]  # the tip of lysine
+    assert labels.contacts(labels.Chain(places, types, [])) == 2  # one among five residues
+    assert labels.contacts(labels.Chain(places, types_of("LYS GLY GLY ASP ASP"), [])) == 0  # one is too far apart
+    places[0, 8], places[0, 9] = [0, 0, 9.0], [0, 0, 3.9]  # an atom that lysine does not have
+    assert labels.contacts(labels.Chain(places, types, [])) == 0
+
+
+def test_pockets_by_hand():
+    """Isoleucine and lysine beside a ligand, arginine beyond it."""
+    chain = labels.Chain(np.zeros((3, side_chains.CHANNELS, 3)), types_of("ILE LYS ARG"), [])
+    chain.places[:] = np.array([0.0, 4.0, 20.0])[:, None, None] * [1, 0, 0]
+    assert labels.pocket([chain], np.array([[2.0, 0, 0], [1.0, 0, 0]])) == pytest.approx((4.5 - 3.9) / 2)
+    assert labels.pocket([chain], np.zeros((0, 3))) == 0
 
 
 def test_chains_touch_and_do_not_overlap():
@@ -96,4 +157,5 @@ def test_alpha_carbons_of_the_same_proteins():
     residues = full.graph.chains >= 0
     np.testing.assert_array_equal(full.graph.coordinates[residues, 1], alone.graph.coordinates[residues, 0])
     assert alone.graph.channel_mask.sum() == len(alone.graph.types)
-    np.testing.assert_array_equal(full.targets["fold"], alone.targets["fold"])
+    for name in labels.TASKS:
+        np.testing.assert_array_equal(full.targets[name], alone.targets[name])

@@ -23,9 +23,9 @@ ASKING = ("budget_tokens", "budget_cost", "prices", "replay")
 FREE = {  # fields that change nothing that exists
     lipo: {"output", "first_seed", "seeds", "losses", "list_sizes", "label_noise"},
     reward_model: {"output", "seeds", "kinds"},
-    rrm: {"output", "seeds", "variants", "rates"},
+    rrm: {"output", "first_seed", "seeds", "variants", "rates"},
     plad: {"output", "first_seed", "seeds", "methods"} | SERVER,
-    hemenet: {"output", "seeds", "methods", "num_workers"},
+    hemenet: {"output", "seeds", "first_seed", "methods", "num_workers"},
     judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
     ease: {"output", "seeds", "scorers", *ASKING} | SERVER,
     label_preferences: {"output", *ASKING} | SERVER,

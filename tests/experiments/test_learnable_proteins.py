@@ -1,0 +1,82 @@
+"""Every task of the made proteins can be told from what HeMeNet sees, and side atoms matter where they should."""
+
+import numpy as np
+import pytest
+
+from experiments.hemenet import labels, side_chains, world
+from tests.experiments import protein_oracles as oracles
+from tests.experiments.protein_oracles import by_chain, rows
+
+
+@pytest.fixture(scope="module")
+def proteins():
+    """Proteins to learn from, and held out."""
+    return world.make_graphs(120, 0), world.make_graphs(120, 1, all_labels=True)
+
+
+def test_oracles_see_no_scale(proteins):
+    graph = proteins[0][0].graph
+    once, doubled = (oracles.visible(graph._replace(coordinates=k * graph.coordinates)) for k in (1, 2))
+    for ours, theirs in zip(once, doubled, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert "receivers" in once._fields and "places" not in once._fields
+
+
+def test_motifs_are_edges(proteins):
+    np.testing.assert_array_equal(by_chain(proteins[1], oracles.motifs), rows(proteins[1], "targets", "motif"))
+
+
+def test_families_are_functions_of_motifs_that_few_chains_teach(proteins):
+    """What shares motifs shares families; and a fit on what the oracle sees of motifs is exact on new proteins."""
+    learnt, held_out = proteins
+    families = {}
+    for motif, family in zip(*(rows(learnt, "targets", name) for name in ("motif", "family")), strict=True):
+        assert families.setdefault(tuple(motif), tuple(family)) == tuple(family)
+    assert len(families) > 20 and len(set(families.values())) > 8
+    predict = oracles.fit(by_chain(learnt, oracles.motifs), rows(learnt, "targets", "family"))
+    expected = rows(held_out, "targets", "family")
+    np.testing.assert_allclose(predict(by_chain(held_out, oracles.motifs)), expected, atol=1e-6)
+    assert (0.1 < expected.mean(axis=0)).all() and (expected.mean(axis=0) < 0.7).all()
+
+
+def test_folds_are_shapes(proteins):
+    learnt, held_out = proteins
+    predict = oracles.fit(by_chain(learnt, oracles.folds), rows(learnt, "targets", "fold"))
+    expected = rows(held_out, "targets", "fold")
+    found = oracles.precision(predict(by_chain(held_out, oracles.folds)), expected)
+    assert (found[:4] > 0.95).all()  # helices and strands
+    assert (found[4:] > 2 * expected[:, 4:].mean(axis=0)).all()  # lengths, of which straight chains tell something
+
+
+def test_pockets_are_neighbours_of_ligands(proteins):
+    known = [each for each in proteins[1] if each.masks["pocket"][0]]
+    found = [oracles.pockets(each.graph) for each in known]
+    r = np.corrcoef(found, rows(known, "targets", "pocket"))[0, 1]
+    assert r > 0.65
+
+
+def test_contacts_are_shapes_of_side_chains(proteins):
+    """Types and order, which alpha-carbons tell, say little of them."""
+    learnt, held_out = proteins
+    wanted = [rows(each, "targets", "contact") for each in proteins]
+    correlation = {}
+    for oracle in (oracles.contacts, oracles.sizes):
+        features = [
+            by_chain(each, oracle).reshape(len(target), -1) for each, target in zip(proteins, wanted, strict=True)
+        ]
+        found = oracles.fit(features[0], wanted[0])(features[1])
+        correlation[oracle] = np.corrcoef(found, wanted[1])[0, 1]
+    assert correlation[oracles.contacts] > 0.9 and correlation[oracles.sizes] < 0.4
+    alone = world.make_graphs(120, 1, all_labels=True, alpha_carbons=True)
+    for oracle in (oracles.sizes, oracles.motifs):
+        np.testing.assert_array_equal(by_chain(alone, oracle), by_chain(held_out, oracle))
+
+
+def test_other_rotamers_change_contacts_and_nothing_else():
+    rng = np.random.default_rng(0)
+    chains = world.make_chains(60, rng)
+    turned = [chain._replace(places=side_chains.add_side_chains(chain.places[None, :, :5], rng)[0]) for chain in chains]
+    before, after = (labels.labels(each, np.zeros((0, 3)), left=False) for each in (chains, turned))
+    changed = {name: (before[name] != after[name]).mean() for name in labels.TASKS}
+    assert {name for name, share in changed.items() if share} == {"contact"}
+    assert changed["contact"] > 0.5
