@@ -1,8 +1,8 @@
 """Two kinds of texts whose quality is known: short answers, and long open texts that may go on in several ways.
 
 Both answer the prompts of :mod:`experiments.common.sequences`. A short answer has one right letter in each place. A
-walk is long and open: it goes round the right answer for :data:`WALK` letters, one or two places at each step, so that
-as many texts are right as there are ways to go.
+walk is long and open: :data:`WALK` letters of the right answer in any order in which none comes back too soon, so that
+very many texts are right.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from experiments.common.sequence_task import LIMITS
 from jaxalign.data import PreferenceRecord
 
 WALK = 24  # letters of a walk
-STRIDES = (1, 2)  # places that a step of a walk may go on by
+MEMORY = 2  # letters before that a letter must not repeat, or fewer where the answer has no others
 
 
 class Kind(NamedTuple):
@@ -44,37 +44,35 @@ def answer_quality(prompt: str, text: str) -> float:
 
 def write_walk(prompt: str, errors: float, rng: np.random.Generator) -> str:
     """Writes a walk, in which each letter is careless, any of all letters, with the chance ``errors``."""
-    ways, letters = _ways(prompt), []
+    answer, letters = _letters(prompt), []
     for _ in range(WALK):
-        right = ways.get(letters[-1] if letters else "", ways[""])
-        letters.append(rng.choice(list(sequences.LETTERS) if rng.random() < errors else right))
+        careless = rng.random() < errors
+        letters.append(str(rng.choice(list(sequences.LETTERS) if careless else _ways(answer, letters))))
     return " ".join(letters)
 
 
 def walk_quality(prompt: str, text: str) -> float:
-    """Computes the share of letters that may follow the one before, of ``WALK`` or, if there are more, of all.
+    """Computes the share of letters of the answer that do not come back too soon, of ``WALK`` or, if more, of all.
 
     Letters beyond ``WALK`` are never right.
 
-    >>> round(WALK * walk_quality("reverse c a f =", "f a c"))
-    3
+    >>> round(WALK * walk_quality("reverse c a f =", "f a c f f b"))
+    4
     """
-    ways, letters = _ways(prompt), text.split()
-    steps = zip(["", *letters[: WALK - 1]], letters, strict=False)
-    right = sum(letter in ways.get(before, ways[""]) for before, letter in steps)
+    answer, letters = _letters(prompt), text.split()
+    right = sum(letter in _ways(answer, letters[:place]) for place, letter in enumerate(letters[:WALK]))
     return right / max(WALK, len(letters))
 
 
-def _ways(prompt: str) -> dict[str, list[str]]:
-    """Returns which letters may follow a letter; the first, and one after a strange letter, may be any of the answer.
+def _letters(prompt: str) -> list[str]:
+    """Returns the letters of the answer, each once, in the order of the alphabet."""
+    return sorted(set(sequences.answer_to(prompt).split()))
 
-    What follows a letter comes in the order of the alphabet, so that equal seeds give equal texts.
-    """
-    answer = sequences.answer_to(prompt).split()
-    ways: dict[str, set[str]] = {"": set(answer)}
-    for place, letter in enumerate(answer):
-        ways.setdefault(letter, set()).update(answer[(place + stride) % len(answer)] for stride in STRIDES)
-    return {letter: sorted(following) for letter, following in ways.items()}
+
+def _ways(answer: list[str], before: list[str]) -> list[str]:
+    """Returns which letters may come next."""
+    recent = before[-min(MEMORY, len(answer) - 1) :] if len(answer) > 1 else []
+    return [letter for letter in answer if letter not in recent]
 
 
 KINDS = {

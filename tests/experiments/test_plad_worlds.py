@@ -11,7 +11,8 @@ from experiments.plad.made_texts import KINDS, WALK, walk_quality, write_walk
 from jaxalign import data
 from jaxalign.data import Outputs, PreferenceRecord
 
-PROMPT = "reverse c a f ="  # a walk goes round f a c, by one or two places: from each letter to both others
+PROMPT = "next c a f d ="  # a walk has the letters d, b, g and e, none as one of the two before
+LONG = "d b g e"
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def prompts():
 @pytest.mark.parametrize(
     ("text", "right"),
     [
-        ("f a c f c a", 6),
-        ("f f a", 2),  # the second stands still
-        ("b f a", 2),  # after a strange letter any of the answer's may follow, and so they may begin
-        ("f b b a", 2),
+        ("d b g e d b", 6),
+        ("d b d b", 2),  # the last two come back too soon
+        ("d d b", 2),  # the second repeats the first
+        ("c d c b", 2),  # c is a letter of the prompt alone
         ("", 0),
     ],
 )
@@ -34,13 +35,11 @@ def test_letters_of_a_walk_that_are_right(text, right):
     assert walk_quality(PROMPT, text) == right / WALK
 
 
-def test_a_walk_is_long_and_ends():
-    right = " ".join(["f", "a", "c"] * 9)
-    assert walk_quality(PROMPT, right) == WALK / 27  # letters beyond the 24th are never right
-    longer = sequences.LETTERS[:4]
-    prompt = f"rotate {' '.join(longer)} ="  # the answer is b c d a
-    assert walk_quality(prompt, "b c a c d b d b") == pytest.approx(8 / WALK)
-    assert walk_quality(prompt, "b a") == 1 / WALK  # three places are too many
+def test_a_walk_has_an_end_and_takes_what_letters_there_are():
+    assert walk_quality(PROMPT, " ".join([LONG] * 6)) == 1
+    assert walk_quality(PROMPT, " ".join([LONG] * 7)) == WALK / 28  # letters beyond the 24th are never right
+    assert walk_quality("sort a b b =", "a b a b") == 4 / WALK  # of two letters, only the one before must differ
+    assert walk_quality("sort a a a =", "a a a") == 3 / WALK
 
 
 def test_walks_are_open(prompts):
@@ -124,7 +123,7 @@ def test_a_judge_of_quality_turns_pairs_round():
 
 
 def test_demonstrations_are_numbered():
-    records = [PreferenceRecord(PROMPT, ("f a c",), (1.0,))] * 2
+    records = [PreferenceRecord("reverse c a f =", ("f a c",), (1.0,))] * 2
     found = sequence_world.demonstrate(KINDS["sequences"], records, 0.0, np.random.default_rng(0))
     assert [(each.id, each.responses) for each in found] == [("0", ("f a c",)), ("1", ("f a c",))]
-    assert made_texts.answer_quality(PROMPT, "f a") == pytest.approx(2 / 3)
+    assert made_texts.answer_quality("reverse c a f =", "f a") == pytest.approx(2 / 3)
