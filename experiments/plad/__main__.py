@@ -94,7 +94,7 @@ PRESETS = {
     "long": replace(
         DEFAULT,
         task="walks",
-        imitation_steps=(1000, 300),
+        imitation_steps=(600, 200),
         limits=(9, 26),
         methods=PLACES,
         beta=4.0,
