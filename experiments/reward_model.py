@@ -1,13 +1,14 @@
 """Reward models of three kinds: scalar on pairs, scalar on whole lists, and pairwise generative.
 
     ./tools/run experiments.reward_model                            # a world with a known truth; minutes on a CPU
+    ./tools/run experiments.reward_model pairwise                   # all three kinds there; more minutes
     ./tools/run experiments.reward_model alpacaeval --data FOLDER   # real lists; --backbone DIR for a pretrained model
 
 Claims: none of a paper's; this is what RRM and LiPO label with. ``bradley-terry`` gives each response a number and
 learns from pairs (InstructGPT, arXiv 2203.02155); ``listwise`` learns the same kind of number from graded lists with
 LiPO's lambda loss (arXiv 2402.01878); ``pairwise`` reads two responses and writes which is better, and ranks a list by
 all its comparisons in both orders (arXiv 2402.01878, 2409.13156). All start from one backbone; the pairwise kind, which
-learns from one token a comparison, sees more batches.
+learns from one token a comparison, sees more batches, and is still near chance in the made world after 800 of them.
 Figures are held-out with 95 % bootstrap intervals over prompts, beside "longer wins" and random scores.
 
 Departures: the ``pairwise`` kind needs a decoder, so with an encoder as backbone leave it out.
@@ -43,7 +44,7 @@ class Config:
     num_pairs: Count = 4096  # of training
     computing: Computing = Computing()
     pretraining: Pretraining = Pretraining()
-    kinds: tuple[Kind, ...] = ("bradley-terry", "listwise", "pairwise")  # each gets a row of the tables
+    kinds: tuple[Kind, ...] = ("bradley-terry", "listwise")  # each gets a row of the tables
     list_size: Annotated[int, Range(2)] = 8  # responses of a list of listwise training
     steps: Count = 400  # of the kinds that score one response
     verdict_steps: Count = 1400  # of the pairwise kind, which learns from one token a comparison
@@ -54,11 +55,14 @@ class Config:
 
 
 DEFAULT = Config()
+ALL = tuple(kinds.TRAIN)
 PRESETS = {
     "default": DEFAULT,
+    "pairwise": dataclasses.replace(DEFAULT, kinds=ALL, output=pathlib.Path("runs/reward_model-pairwise")),
     "alpacaeval": dataclasses.replace(
         DEFAULT,
         task="alpacaeval",
+        kinds=ALL,
         size=(128, 4),
         limits=(64, 192),
         pretraining=Pretraining(pretrain_batch=(8, 512)),

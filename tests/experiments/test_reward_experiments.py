@@ -57,7 +57,7 @@ def test_rrm_trains_both_and_repeats_nothing(tmp_path, capsys):
 
 
 def test_reward_model_trains_every_kind(tmp_path):
-    config = dataclasses.replace(reward_model.PRESETS["default"], **TOY, verdict_steps=1, output=tmp_path)
+    config = dataclasses.replace(reward_model.PRESETS["pairwise"], **TOY, verdict_steps=1, output=tmp_path)
     values = reward_model.main(config)
     assert {name.split("/")[1] for name in values} == {"longer wins", "random", *config.kinds}
     # A scalar model judges each response by itself, so that order cannot matter.
