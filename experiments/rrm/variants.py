@@ -37,7 +37,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "filter only": Variant("filter only", "filter only"),
     }
 )
-"""By default each sees the originals as often as any other, and so takes more steps the more it adds to them."""
+"""A variant that takes as long as its own pairs sees the originals as often as RM, in more steps the more it adds."""
 
 
 def with_artifact(

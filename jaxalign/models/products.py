@@ -44,7 +44,7 @@ def _summed_in_float32(x: Array, kernel: Array, axes: int) -> Array:
     """The product of numbers in bfloat16, for CPUs: accelerators sum in float32 by themselves.
 
     Asked for a result in bfloat16, XLA's CPU backend widens both factors and multiplies in float32. Asked for float32
-    it takes the instructions that multiply bfloat16, where there are any, up to ten times as fast; a transposed left
+    it takes the instructions that multiply bfloat16, where there are any, six times as fast; a transposed left
     factor it would widen again.
     """
     rows, columns = _flat(x, axes), kernel.reshape(math.prod(kernel.shape[:axes]), -1)

@@ -31,7 +31,7 @@ class Artifact(NamedTuple):
         return pair if self.is_in(getattr(pair, side)) else marked
 
     def is_in(self, response: str) -> bool:
-        """Whether the response has the cue where it stands."""
+        """Tells whether the response has the cue where it would be put."""
         return response.startswith(self.phrase) if self.at == "start" else response.endswith(self.phrase)
 
 
