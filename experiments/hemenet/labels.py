@@ -1,8 +1,8 @@
 """Tasks of made proteins: exact functions of residue types and coordinates, each of something that HeMeNet sees.
 
 HeMeNet's relation features do not change when all distances double, and no node knows its chain. So tasks ask for
-order, shape and who is nearest, and not for angstroms or chains. Nearest to a residue or an ion are seven others, by
-the closest pair of atoms; residues up to four apart in the protein's numbering are then left out:
+order, shape and who is nearest, and, save for two folds, not for angstroms. Nearest to a residue or an ion are seven
+others, by the closest pair of atoms; residues up to four apart in the protein's numbering are then left out:
 
 - ``motif``, of chains: which of six pairs of residue kinds are next to each other in the sequence, in this order.
   Every protein that is learnt from has its label.
