@@ -67,7 +67,8 @@ def test_other_rotamers_change_contacts_and_nothing_else():
     rng = np.random.default_rng(0)
     chains = world.make_chains(60, rng)
     turned = [chain._replace(places=side_chains.add_side_chains(chain.places[:, :5], rng)) for chain in chains]
-    before, after = (labels.labels(each, np.zeros((0, 3)), left=False) for each in (chains, turned))
+    told = [[labels.labels([each], np.zeros((0, 3)), left=False) for each in group] for group in (chains, turned)]
+    before, after = ({name: np.concatenate([each[name] for each in group]) for name in labels.TASKS} for group in told)
     changed = {name: (before[name] != after[name]).mean() for name in labels.TASKS}
     assert {name for name, share in changed.items() if share} == {"contact"}
     assert changed["contact"] > 0.1
