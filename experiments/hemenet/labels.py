@@ -8,7 +8,7 @@ others, by the closest pair of atoms; residues up to four apart in the protein's
   Every protein that is learnt from has its label.
 - ``family``, of chains: which of four Boolean functions of the motifs hold. One label in twelve is known.
 - ``contact``, of chains: which of four pairs of kinds occur as a residue of the chain and one to which it is nearest.
-  Side chains mostly decide who that is.
+  Without atoms behind CB, others are nearest.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
 - ``pocket``, of proteins with an ion: the mean hydropathy (Kyte and Doolittle, 1982) of the residues nearest to it.

@@ -134,9 +134,8 @@ def as_structure(
     """Residues of all chains, then the ion, somewhere in space."""
     sizes = [len(chain.types) for chain in chains]
     residues, count = sum(sizes), sum(sizes) + len(ion)
-    types = np.concatenate([*(chain.types for chain in chains), np.full(len(ion), FIRST_LIGAND_TYPE + _ION)]).astype(
-        np.int32
-    )
+    types = np.full(count, FIRST_LIGAND_TYPE + _ION, np.int32)
+    types[:residues] = np.concatenate([chain.types for chain in chains])
     coordinates, elements = np.zeros((count, 14, 3)), np.zeros((count, 14), np.int32)
     coordinates[:residues, :CHANNELS] = np.concatenate([chain.places for chain in chains])
     elements[:residues, :CHANNELS] = ELEMENTS[types[:residues]]
