@@ -13,12 +13,13 @@ another's, and few of them are known. Settings were chosen on seed 0; ``--first-
 stated before the runs:
 
 - ``family``, with one label in twelve: multi-task is above single-task, with as many updates in all and with as many a
-  task. ``motif``, with all its labels, gains nothing from ``family``.
+  task, although single-task networks see only proteins with their labels, and so each label more often. ``motif``, with
+  all its labels, gains nothing from ``family``.
 - ``unrelated``: multi-task is not above single-task with as many updates a task, since tasks share nothing.
 - Without heterogeneity, the order of neighbours is lost: ``motif`` falls, mainly among alpha-carbons, since the bonds
   between backbone atoms tell the order as well.
 - Alpha-carbons alone fall at ``contact``, which side chains decide, and not at ``motif`` and ``family``.
-- The task-aware readout helps where one residue or two decide, which is everywhere here; that is open.
+- Whether the task-aware readout helps is open; here, one pair of residues decides, which a mean of all nodes blurs.
 
 What came out is in experiments/RESULTS.md. A trained network predicts in ``./tools/run tools.predict_protein``; what a
 FOLDER holds is in ``experiments/hemenet/benchmark.py``, and what is asked of made proteins in
