@@ -3,7 +3,7 @@
     ./tools/run experiments.hemenet              # made proteins, two tasks that share what there is to learn; minutes
     ./tools/run experiments.hemenet ablations    # without heterogeneity, side chains, task-aware readout; five seeds
     ./tools/run experiments.hemenet unrelated    # tasks that share nothing: what sharing costs; five seeds
-    ./tools/run experiments.hemenet mirror       # handedness and distances: features of order 2 beside HeMeNet
+    ./tools/run experiments.hemenet mirror       # handedness and surroundings: features of order 2 beside HeMeNet
     ./tools/run experiments.hemenet shared --data FOLDER       # real structures, whatever labels there are
     ./tools/run experiments.hemenet protein_mt --data FOLDER   # the benchmark, with the paper's settings
 
