@@ -1,16 +1,17 @@
 """Tasks of made proteins: exact functions of residue types and coordinates, each of something that HeMeNet sees.
 
-HeMeNet's relation features do not change when all distances double, and no node knows its chain. So tasks ask who is
-beside whom, and how residues that have an edge lie to each other:
+HeMeNet's relation features do not change when all distances double, and no node knows its chain. So tasks ask for
+order, shape and who is nearest, and, save for two folds, not for angstroms. Nearest to a residue or an ion are seven
+others, by the closest pair of atoms; residues up to four apart in the protein's numbering are then left out:
 
 - ``motif``, of chains: which of six pairs of residue kinds are next to each other in the sequence, in this order.
   Every protein that is learnt from has its label.
 - ``family``, of chains: which of four Boolean functions of the motifs hold. One label in twelve is known.
-- ``contact``, of chains: how many pairs of residues touch, for each ten residues. A pair touches if a side atom of one,
-  behind CB, is within 4 angstrom of one of the other; it is at most two apart in the sequence. Backbones do not tell.
+- ``contact``, of chains: which of four pairs of kinds occur as a residue of the chain and one to which it is nearest.
+  Without atoms behind CB, others are nearest.
 - ``fold``, of chains: which of six hold. Two or more helices; two or more strands; a helix first; a helix last; ends
   within 25 angstrom; an alpha carbon of the first third within 12 angstrom of one of the last.
-- ``pocket``, of proteins with a ligand: the mean hydropathy (Kyte and Doolittle, 1982) of residues within 6 angstrom.
+- ``pocket``, of proteins with an ion: the mean hydropathy (Kyte and Doolittle, 1982) of the residues nearest to it.
 - ``hand``, of chains: whether the protein is as in nature or its mirror image, which half of them are if that is asked
   for. No network that sees nothing but distances can tell.
 
@@ -22,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
-from experiments.hemenet.side_chains import BACKBONE, ELEMENTS
+from experiments.hemenet.side_chains import CHANNELS, ELEMENTS
 from jaxalign import protein
 from jaxalign.protein.vocabulary import AMINO_ACIDS
 
@@ -32,7 +34,7 @@ TASKS = {
     for task in (
         protein.Task("motif", "chain", "classes", 6),
         protein.Task("family", "chain", "classes", 4),
-        protein.Task("contact", "chain"),
+        protein.Task("contact", "chain", "classes", 4),
         protein.Task("fold", "chain", "classes", 6),
         protein.Task("pocket", "graph"),
         protein.Task("hand", "chain", "classes", 2),
@@ -45,6 +47,8 @@ KINDS = np.array([np.isin(AMINO_ACIDS, names.split()) for names in _KIND_NAMES])
 """Which amino acids are basic, acidic, aromatic, small and polar, ``[4, 20]``."""
 MOTIFS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0))
 """Kinds of a residue and of the next one. Each pair has its reverse, so that who sees no order sees half."""
+CONTACTS = ((0, 0), (1, 1), (3, 3), (0, 1))
+"""Kinds of two residues, in either order."""
 HYDROPATHY = dict(
     zip(
         "ILE VAL LEU PHE CYS MET ALA GLY THR SER TRP TYR PRO HIS GLU GLN ASP ASN LYS ARG".split(),
@@ -53,8 +57,8 @@ HYDROPATHY = dict(
     )
 )
 _HYDROPATHY = np.array([HYDROPATHY[name] for name in AMINO_ACIDS])
-CONTACT = 4.0  # angstrom between side atoms
-POCKET = 6.0  # angstrom between atoms of residue and ligand
+NEAREST, FAR = 7, 5
+"""How many are nearest, and which difference of numbers counts, as in :func:`jaxalign.protein.make_graph`."""
 
 
 class Chain(NamedTuple):
@@ -71,21 +75,22 @@ class Chain(NamedTuple):
     elements: list[str]
 
 
-def labels(chains: Sequence[Chain], ligand: np.ndarray, *, left: bool) -> dict[str, np.ndarray]:
+def labels(chains: Sequence[Chain], ion: np.ndarray, *, left: bool) -> dict[str, np.ndarray]:
     """Computes what is true of a protein, whether it is told or not.
 
     Args:
       chains: one or two.
-      ligand: places of its atoms, ``[atoms, 3]`` in angstrom; none of a protein without.
+      ion: its place, ``[1, 3]`` in angstrom; ``[0, 3]`` of a protein without.
       left: whether the protein is a mirror image.
     """
+    near = nearest(chains, ion)
     found = np.array([motifs(chain.types) for chain in chains])
     return {
         "motif": found.astype(np.float32),
         "family": families(found).astype(np.float32),
-        "contact": np.array([contacts(chain) for chain in chains], np.float32),
+        "contact": contacts(chains, near).astype(np.float32),
         "fold": np.array([fold(chain.places[:, 1], chain.elements) for chain in chains], np.float32),
-        "pocket": np.array([pocket(chains, ligand)], np.float32),
+        "pocket": np.array([pocket(chains, near)], np.float32),
         "hand": np.array([[not left, left]] * len(chains), np.float32),
     }
 
@@ -102,17 +107,6 @@ def families(found: np.ndarray) -> np.ndarray:
     return np.stack([a & ~b, c & ~d, b | e, d & f], axis=1)
 
 
-def contacts(chain: Chain) -> float:
-    """Counts the pairs of residues, one or two apart, that touch by side atoms, for each ten residues."""
-    atoms, there = chain.places[:, BACKBONE:], ELEMENTS[chain.types][:, BACKBONE:] > 0
-    count = 0
-    for offset in (1, 2):
-        between = np.linalg.norm(atoms[:-offset, :, None] - atoms[offset:, None], axis=-1)
-        both = there[:-offset, :, None] & there[offset:, None]
-        count += int((both & (between < CONTACT)).any(axis=(1, 2)).sum())
-    return 10 * count / len(atoms)
-
-
 def fold(alphas: np.ndarray, elements: list[str]) -> list[bool]:
     """Returns the six properties of a chain's fold."""
     third = len(alphas) // 3
@@ -122,14 +116,42 @@ def fold(alphas: np.ndarray, elements: list[str]) -> list[bool]:
     return [helices >= 2, helices <= 1, elements[0] == "helix", elements[-1] == "helix", ends, touch]
 
 
-def pocket(chains: Sequence[Chain], ligand: np.ndarray) -> float:
-    """Computes the mean hydropathy of the residues around a ligand, 0 where there are none."""
-    if not len(ligand):
-        return 0.0
+def nearest(chains: Sequence[Chain], ion: np.ndarray) -> np.ndarray:
+    """Tells for each residue, and last for an ion, which others ``[nodes, nodes]`` are nearest to it.
+
+    Args:
+      chains: one or two, of which residues are numbered on.
+      ion: its place, ``[1, 3]`` in angstrom; ``[0, 3]`` of a protein without.
+    """
+    there = np.concatenate(
+        [*(ELEMENTS[chain.types] > 0 for chain in chains), np.eye(1, CHANNELS, dtype=bool)[: len(ion)]]
+    )
+    places = np.concatenate([*(chain.places for chain in chains), np.repeat(ion[:, None], CHANNELS, axis=1)])
+    starts = np.cumsum([0, *there.sum(axis=1)[:-1]])
+    atoms = cdist(places[there], places[there])
+    apart = np.minimum.reduceat(np.minimum.reduceat(atoms, starts, axis=0), starts, axis=1)
+    np.fill_diagonal(apart, np.inf)
+    found = np.zeros(apart.shape, bool)
+    np.put_along_axis(found, np.argsort(apart, axis=1, kind="stable")[:, :NEAREST], True, axis=1)
+    numbers, residues = np.arange(len(apart)), len(apart) - len(ion)
+    near = np.abs(numbers[:, None] - numbers[None]) < FAR
+    found[:residues, :residues] &= ~near[:residues, :residues]
+    return found
+
+
+def contacts(chains: Sequence[Chain], near: np.ndarray) -> np.ndarray:
+    """Tells for chains ``[chains, 4]`` which pairs of kinds are a residue of theirs and one to which it is nearest."""
     types = np.concatenate([chain.types for chain in chains])
-    places = np.concatenate([chain.places for chain in chains])
-    near = ((closest(places, ligand) < POCKET) & (ELEMENTS[types] > 0)).any(axis=1)
-    return float(_HYDROPATHY[types[near]].mean()) if near.any() else 0.0
+    ours, theirs = KINDS[:, types].astype(int), KINDS[:, types].astype(int) @ near[: len(types), : len(types)]
+    pairs = [(ours[a] & (theirs[b] > 0)) | (ours[b] & (theirs[a] > 0)) for a, b in CONTACTS]
+    ends = np.cumsum([len(chain.types) for chain in chains])[:-1]
+    return np.array([part.any(axis=1) for part in np.split(np.array(pairs), ends, axis=1)])
+
+
+def pocket(chains: Sequence[Chain], near: np.ndarray) -> float:
+    """Computes the mean hydropathy of the residues nearest to an ion, 0 without one."""
+    types = np.concatenate([chain.types for chain in chains])
+    return float(_HYDROPATHY[types[near[-1, : len(types)]]].mean()) if len(near) > len(types) else 0.0
 
 
 def closest(points: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -30,14 +30,12 @@ ELEMENTS = np.array([_elements(name) for name in AMINO_ACIDS], np.int32)
 
 
 def add_side_chains(backbones: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns backbones ``[chains, residues, 5, 3]`` with atoms behind CB, ``[chains, residues, CHANNELS, 3]``.
+    """Returns backbones ``[..., 5, 3]`` with atoms behind CB at random rotamers, ``[..., CHANNELS, 3]`` in angstrom.
 
-    Coordinates are in angstrom. The rotamer of each bond is drawn at random for a chain, in which all residues have it
-    within 10 degrees: a chain's side chains turn alike. Every residue gets as many atoms as the longest side chain;
-    ``ELEMENTS`` says which of them its type has.
+    Every residue gets as many as the longest side chain; ``ELEMENTS`` says which of them its type has.
     """
     atoms = [backbones[..., channel, :] for channel in (0, 1, 4)]  # N, CA, CB
     for _ in range(LONGEST):
-        turns = rng.choice(_ROTAMERS, (len(backbones), 1)) + rng.normal(0, 10, backbones.shape[:2])
+        turns = rng.choice(_ROTAMERS, backbones.shape[:-2]) + rng.normal(0, 10, backbones.shape[:-2])
         atoms.append(attach(*atoms[-3:], 1.53, 112.0, turns))
     return np.concatenate([backbones, np.stack(atoms[3:], axis=-2)], axis=-2)

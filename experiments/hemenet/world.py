@@ -1,4 +1,4 @@
-"""Proteins made on the spot: one or two chains with side chains, perhaps a ligand, and labels, many of them held back.
+"""Proteins made on the spot: one or two chains with side chains, perhaps an ion, and labels, many of them held back.
 
 A chain is three helices or strands with coils between them; its residues are drawn at random, each element's favourites
 (Chou and Fasman, 1978) four times as often as others, and their side chains have random rotamers. What is asked of them
@@ -17,15 +17,15 @@ from experiments.hemenet.task import ProteinWorld
 from jaxalign import protein
 from jaxalign.protein.vocabulary import AMINO_ACIDS, FIRST_LIGAND_TYPE, element_class
 
-Ligand = tuple[np.ndarray, np.ndarray]
-"""Places ``[atoms, 3]`` in angstrom, and element classes."""
-COMPLEXES, LIGANDS = 0.6, 0.6  # the share of graphs
+COMPLEXES, IONS = 0.6, 0.8  # the share of graphs
 _FAVOURITES = {"helix": "GLU ALA LEU MET GLN LYS", "strand": "VAL ILE TYR PHE TRP THR", "coil": "GLY PRO ASN ASP SER"}
 PROPENSITIES = {
     kind: (weights := np.where(np.isin(AMINO_ACIDS, names.split()), 4.0, 1.0)) / weights.sum()
     for kind, names in _FAVOURITES.items()
 }
-_CLASH = 3.2  # angstrom that atoms of ligand and chain are apart at least
+_BOND = 2.5  # angstrom from an ion to the atom beside it
+_TRIES = 20  # of sides where it may be
+_ION = element_class("ZN")
 _TOUCH = 5.5  # angstrom between beta atoms at which two chains stop
 
 
@@ -74,13 +74,13 @@ def make_graph(
     """Makes one protein of one or two chains, with its labels."""
     if len(chains) > 1:
         chains = [chains[0], dock(chains[1], chains[0], rng)]
-    ligand = make_ligand(chains, rng) if rng.random() < LIGANDS else (np.zeros((0, 3)), np.zeros(0, int))
+    ion = place_ion(chains, rng) if rng.random() < IONS else np.zeros((0, 3))
     left = mirrored and rng.random() < 0.5
-    structure = as_structure(chains, ligand, rng, mirror=left)
+    structure = as_structure(chains, ion, rng, mirror=left)
     known = {name: (rng.random(len(chains)) < share) | all_labels for name, share in LABELLED.items()}
-    targets = labels(chains, ligand[0], left=left)
+    targets = labels(chains, ion, left=left)
     graph = protein.make_graph(protein.alpha_carbons(structure) if alpha_carbons else structure)
-    return protein.LabelledGraph(graph, targets, {"pocket": np.array([len(ligand[0]) > 0]), **known})
+    return protein.LabelledGraph(graph, targets, {"pocket": np.array([len(ion) > 0]), **known})
 
 
 def make_chains(count: int, rng: np.random.Generator) -> list[Chain]:
@@ -116,32 +116,30 @@ def dock(chain: Chain, other: Chain, rng: np.random.Generator) -> Chain:
     return chain._replace(places=turned + centre + steps[max(int(touches.argmax()) - 1, 0)])
 
 
-def make_ligand(chains: Sequence[Chain], rng: np.random.Generator) -> Ligand:
-    """Makes a few bonded atoms beside a random residue."""
-    protein_atoms = np.concatenate([chain.places[ELEMENTS[chain.types] > 0] for chain in chains])
-    shape = np.cumsum(rng.normal(0, 0.85, (int(rng.integers(5, 10)), 3)), axis=0)
-    anchor, side = protein_atoms[rng.integers(len(protein_atoms))], rng.normal(size=3)
-    side /= np.linalg.norm(side)
-    steps = side * np.arange(0.0, 60.0)[:, None]
-    places = shape - shape.mean(axis=0) + anchor + steps[:, None]  # [steps, atoms, 3]
-    free = closest(places, protein_atoms).min(axis=1) > _CLASH
-    atoms = places[int(free.argmax())]
-    symbols = rng.choice(["C", "N", "O"], len(atoms), p=[0.7, 0.15, 0.15])
-    return atoms, np.array([element_class(symbol) for symbol in symbols])
+def place_ion(chains: Sequence[Chain], rng: np.random.Generator) -> np.ndarray:
+    """Places an ion ``[1, 3]`` in angstrom beside the last atom of a random residue, where there is most room."""
+    types = np.concatenate([chain.types for chain in chains])
+    places = np.concatenate([chain.places for chain in chains])
+    there = ELEMENTS[types] > 0
+    holder = int(rng.integers(len(types)))
+    sides = rng.normal(size=(_TRIES, 3))
+    sides *= _BOND / np.linalg.norm(sides, axis=1, keepdims=True)
+    tries = places[holder, there[holder].sum() - 1] + sides
+    return tries[[int(closest(tries, places[there]).argmax())]]
 
 
 def as_structure(
-    chains: Sequence[Chain], ligand: Ligand, rng: np.random.Generator, *, mirror: bool
+    chains: Sequence[Chain], ion: np.ndarray, rng: np.random.Generator, *, mirror: bool
 ) -> protein.Structure:
-    """Residues of all chains, then the ligand's atoms, somewhere in space."""
+    """Residues of all chains, then the ion, somewhere in space."""
     sizes = [len(chain.types) for chain in chains]
-    atoms, classes = ligand
-    residues, count = sum(sizes), sum(sizes) + len(atoms)
-    types = np.concatenate([*(chain.types for chain in chains), FIRST_LIGAND_TYPE + classes]).astype(np.int32)
+    residues, count = sum(sizes), sum(sizes) + len(ion)
+    types = np.full(count, FIRST_LIGAND_TYPE + _ION, np.int32)
+    types[:residues] = np.concatenate([chain.types for chain in chains])
     coordinates, elements = np.zeros((count, 14, 3)), np.zeros((count, 14), np.int32)
     coordinates[:residues, :CHANNELS] = np.concatenate([chain.places for chain in chains])
     elements[:residues, :CHANNELS] = ELEMENTS[types[:residues]]
-    coordinates[residues:, 0], elements[residues:, 0] = atoms, classes
+    coordinates[residues:, 0], elements[residues:, 0] = ion, _ION
     mask = elements > 0
     turn = random_rotation(rng) * (-1 if mirror else 1)
     moved = np.where(mask[..., None], coordinates @ turn + rng.normal(0, 20, 3), 0)
@@ -150,8 +148,8 @@ def as_structure(
         elements=elements,
         channel_mask=mask,
         types=types,
-        chains=np.concatenate([np.repeat(np.arange(len(sizes)), sizes), np.full(len(atoms), -1)]).astype(np.int32),
-        alphas=np.concatenate([np.ones(residues), np.full(len(atoms), -1)]).astype(np.int32),
+        chains=np.concatenate([np.repeat(np.arange(len(sizes)), sizes), np.full(len(ion), -1)]).astype(np.int32),
+        alphas=np.concatenate([np.ones(residues), np.full(len(ion), -1)]).astype(np.int32),
         chain_names=tuple("AB"[: len(sizes)]),
         names=tuple(map(str, range(count))),
         report=protein.StructureReport(),

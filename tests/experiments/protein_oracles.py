@@ -15,7 +15,6 @@ KINDS = [
 ]
 NEAREST, NEXT, NEXT_BUT_ONE = 0, 4, 5  # relations
 ALPHA, OXYGEN, BACKBONE = 1, 3, 4  # channels
-SIZES = np.array([dict(GLY=0, ALA=0, SER=1, THR=1, CYS=1, VAL=1, PRO=1).get(name, 3) for name in AMINO_ACIDS])
 
 
 class Edges(NamedTuple):
@@ -66,22 +65,15 @@ def motifs(edges):
 
 
 def contacts(edges):
-    """How many side chains come closer than a part of the mean distance of both residues' backbones.
-
-    That is about 3.7 angstrom to the next residue and 6.5 to the next but one, and a contact is 4.
-    """
-    shares = []
-    for relation, part in ((NEXT, 1.1), (NEXT_BUT_ONE, 0.6)):
-        along = edges.shapes[edges.relations == relation]
-        closest = along[:, BACKBONE + 1 :, BACKBONE + 1 :].min(axis=(1, 2))
-        shares.append((closest < part * along[:, :BACKBONE, :BACKBONE].mean(axis=(1, 2))).mean())
-    return shares
-
-
-def sizes(edges):
-    """How large side chains are, and those of neighbours: all that alpha-carbons tell of contacts."""
-    ours, theirs = (SIZES[types[edges.relations == NEXT]] for types in (edges.senders, edges.receivers))
-    return [ours.mean(), (ours * theirs).mean(), np.minimum(ours, theirs).mean()]
+    """How many edges of neighbourhood join residues of each pair of kinds."""
+    counts = []
+    for a, b in [(0, 0), (1, 1), (3, 3), (0, 1)]:
+        ways = [
+            np.isin(first, KINDS[a]) & np.isin(second, KINDS[b])
+            for first, second in ((edges.senders, edges.receivers), (edges.receivers, edges.senders))
+        ]
+        counts.append(((ways[0] | ways[1]) & (edges.relations == NEAREST)).sum())
+    return counts
 
 
 def folds(edges):
@@ -94,42 +86,13 @@ def folds(edges):
 
 
 def pockets(graph):
-    """The mean hydropathy of the residues at the edges of ligand atoms."""
-    hydropathy = dict(
-        zip(
-            "ARG LYS ASN ASP GLN GLU HIS PRO TYR TRP SER THR GLY ALA MET CYS PHE LEU VAL ILE".split(),
-            (
-                -4.5,
-                -3.9,
-                -3.5,
-                -3.5,
-                -3.5,
-                -3.5,
-                -3.2,
-                -1.6,
-                -1.3,
-                -0.9,
-                -0.8,
-                -0.7,
-                -0.4,
-                1.8,
-                1.9,
-                2.5,
-                2.8,
-                3.8,
-                4.2,
-                4.5,
-            ),
-            strict=True,
-        )
-    )
-    of_type = np.array([hydropathy[name] for name in AMINO_ACIDS])
+    """The mean hydropathy of the residues to which edges from an ion go."""
+    names = "ARG LYS ASN ASP GLN GLU HIS PRO TYR TRP SER THR GLY ALA MET CYS PHE LEU VAL ILE".split()
+    values = [-4.5, -3.9, *[-3.5] * 4, -3.2, -1.6, -1.3, -0.9, -0.8, -0.7, -0.4, 1.8, 1.9, 2.5, 2.8, 3.8, 4.2, 4.5]
+    hydropathy = dict(zip(names, values, strict=True))
     edges = visible(graph)
-    residues = [
-        of_type[ours[(edges.relations == NEAREST) & (ours < 20) & (theirs > 20)]]
-        for ours, theirs in ((edges.senders, edges.receivers), (edges.receivers, edges.senders))
-    ]
-    return np.concatenate(residues).mean() if any(map(len, residues)) else 0.0
+    around = edges.receivers[(edges.relations == NEAREST) & (edges.senders > 20)]
+    return np.mean([hydropathy[AMINO_ACIDS[type]] for type in around])
 
 
 def precision(scores, targets):

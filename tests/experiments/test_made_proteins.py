@@ -54,15 +54,14 @@ def test_torsions_bonds_and_hand():
 
 
 def test_side_chains():
-    """Bonds are of carbon, and a chain has one of three rotamers at each bond; glycine and alanine have none."""
-    chains = side_chains.add_side_chains(np.tile(ideal("strand"), (30, 1, 1, 1)), np.random.default_rng(0))
-    path = [chains[:, :, channel] for channel in (1, 4, 5, 6)]
+    """Bonds are of carbon, and turn to one of three rotamers; glycine and alanine have nothing to turn."""
+    places = side_chains.add_side_chains(ideal("strand", 200), np.random.default_rng(0))
+    path = [places[:, channel] for channel in (1, 4, 5, 6)]
     for first, second in itertools.pairwise(path[1:]):
         np.testing.assert_allclose(apart(first, second), 1.53)
-    chi = np.array([[torsion(*residue[[0, 1, 4, 5]]) for residue in places] for places in chains])
-    off = np.abs((chi[..., None] - [-60, 60, 180] + 180) % 360 - 180)
-    nearest = off.argmin(axis=-1)
-    assert off.min(axis=-1).max() < 50 and (nearest == nearest[:, :1]).all() and set(nearest[:, 0]) == {0, 1, 2}
+    chi = np.array([torsion(*residue[[0, 1, 4, 5]]) for residue in places])
+    off = np.abs((chi[:, None] - [-60, 60, 180] + 180) % 360 - 180)
+    assert off.min(axis=1).max() < 50 and set(off.argmin(axis=1)) == {0, 1, 2}
     counts = dict(zip(AMINO_ACIDS, (side_chains.ELEMENTS > 0).sum(axis=1).tolist(), strict=True))
     assert [counts[name] for name in ("GLY", "ALA", "SER", "ARG")] == [4, 5, 6, 10]
 
@@ -110,25 +109,23 @@ def test_motifs_and_families_by_hand():
     assert labels.families(np.array([[True, True, True, True, False, True]]))[0].tolist() == [False, False, True, True]
 
 
-def test_contacts_by_hand():
-    """Lysine and aspartate next but one: nothing but the places of their side atoms decides."""
-    types = types_of("LYS GLY ASP GLY LYS")
-    places = np.zeros((5, side_chains.CHANNELS, 3))  # all backbones in one place: these do not count
-    places[0, 5:], places[2, 5:], places[4, 5:] = [0, 0, 9.0], [0, 0, 0], [0, 0, 5.0]
-    assert labels.contacts(labels.Chain(places, types, [])) == 0
-    places[0, 8] = [0, 0, 3.9]  # the tip of lysine
-    assert labels.contacts(labels.Chain(places, types, [])) == 2  # one among five residues
-    assert labels.contacts(labels.Chain(places, types_of("LYS GLY GLY ASP ASP"), [])) == 0  # one is too far apart
-    places[0, 8], places[0, 9] = [0, 0, 9.0], [0, 0, 3.9]  # an atom that lysine does not have
-    assert labels.contacts(labels.Chain(places, types, [])) == 0
-
-
-def test_pockets_by_hand():
-    """Isoleucine and lysine beside a ligand, arginine beyond it."""
-    chain = labels.Chain(np.zeros((3, side_chains.CHANNELS, 3)), types_of("ILE LYS ARG"), [])
-    chain.places[:] = np.array([0.0, 4.0, 20.0])[:, None, None] * [1, 0, 0]
-    assert labels.pocket([chain], np.array([[2.0, 0, 0], [1.0, 0, 0]])) == pytest.approx((4.5 - 3.9) / 2)
-    assert labels.pocket([chain], np.zeros((0, 3))) == 0
+def test_who_is_nearest_by_hand():
+    """Ten lysines in a row, one angstrom apart, and an aspartate whose tip alone is beside the first of them."""
+    places = np.zeros((11, side_chains.CHANNELS, 3))
+    places[:10, :, 0] = np.arange(10)[:, None]
+    places[10] = [0, 0, 50.0]
+    places[10, 6] = [0.1, 0, 0.5]  # the last atom of aspartate but one
+    chain = labels.Chain(places, types_of("LYS " * 10 + "ASP"), [])
+    near = labels.nearest([chain], np.array([[9.0, 0, 1]]))
+    assert np.flatnonzero(near[0]).tolist() == [5, 6, 10]  # of 1 to 6 and 10; 1 to 4 are too near in sequence
+    assert np.flatnonzero(near[10]).tolist() == [0, 1, 2, 3, 4, 5]  # of 0 to 6; the sixth is four apart
+    assert np.flatnonzero(near[11]).tolist() == [3, 4, 5, 6, 7, 8, 9]  # the ion has no number
+    assert labels.contacts([chain], near)[0].tolist() == [True, False, False, True]
+    assert labels.pocket([chain], near) == pytest.approx(-3.9)
+    assert labels.pocket([chain], near[:11, :11]) == 0
+    places[10, 6], places[10, 8] = [0, 0, 50.0], [0.1, 0, 0.5]  # an atom that aspartate does not have
+    far = labels.nearest([chain], np.zeros((0, 3)))
+    assert np.flatnonzero(far[0]).tolist() == [5, 6, 7] and labels.contacts([chain], far)[0].tolist()[0]
 
 
 def test_chains_touch_and_do_not_overlap():
