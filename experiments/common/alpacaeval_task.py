@@ -21,7 +21,7 @@ from experiments.common.lists import over_prompts, padded, pairwise_accuracy, sp
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
 from experiments.common.task import Policy, Row, Sample, Task
 from jaxalign import data, metrics
-from jaxalign.data import EncodedLists, PreferenceRecord, ResponseColumns
+from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord, ResponseColumns
 from jaxalign.data.text.comparisons import render_context
 from jaxalign.io import hf, keys
 from jaxalign.io.cluster import processes
@@ -51,6 +51,7 @@ def make_task(
     """
     train, validation = read_lists(folder)
     tokenizer = make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
+    warn_of_plain_prompts(train, tokenizer, model)
     encode = functools.partial(data.encode_lists, tokenizer=tokenizer, max_prompt=limits[0], max_response=limits[1])
     held_out = encode(validation)
     labels, lengths, where = padded(validation)
@@ -128,7 +129,20 @@ def pair_columns(row: Mapping) -> Callable[[Mapping], PreferenceRecord]:
     return (data.TranscriptColumns if is_transcript else data.PairColumns)(prompt=prompt)
 
 
-def make_tokenizer(records: Sequence[PreferenceRecord], *, model: str, vocab_size: int, work: pathlib.Path):
+def warn_of_plain_prompts(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: str) -> None:
+    """Says aloud that prompts are texts where the model is one to chat with: as texts they go on, nobody answers."""
+    count = sum(isinstance(record.prompt, str) for record in records)
+    if model and count and tokenizer.has_chat_template:
+        print(
+            f"WARNING: {count:,} of {len(records):,} prompts are texts, and {model} has a chat template: they are learnt "
+            'as texts that go on, not as chats. A prompt in messages, [{"role": "user", "content": TEXT}], becomes one',
+            flush=True,
+        )
+
+
+def make_tokenizer(
+    records: Sequence[PreferenceRecord], *, model: str, vocab_size: int, work: pathlib.Path
+) -> HfTokenizer:
     """Loads the tokenizer of ``model``, or trains one on the records and keeps it in ``work``."""
     if model:
         return data.load_tokenizer(hf.resolve(model))

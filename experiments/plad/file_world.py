@@ -67,6 +67,7 @@ def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     tokenizer = alpacaeval_task.make_tokenizer(
         records, model=config.student, vocab_size=config.vocab_size, work=config.output
     )
+    alpacaeval_task.warn_of_plain_prompts(records, tokenizer, config.student)
     student = stages.start_policy(config.student, config.size, tokenizer, sum(config.limits), student_key)
     asked, limit = [*train, *held_out], config.limits[1]
     texts, policy = taught(teacher, asked, tokenizer, directory / "teacher.jsonl", texts_key, max_response=limit)

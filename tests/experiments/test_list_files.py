@@ -7,8 +7,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from experiments.common import alpacaeval_task
+from experiments.common import alpacaeval_task, sequences
 from jaxalign import data
+from tests.io.serve.engine import tiny_chat
 
 LONG = [
     {"prompt_id": "a", "source": "s", "prompt": "p", "response": text, "preference": label}
@@ -96,3 +97,14 @@ def test_a_bad_row_is_named(tmp_path):
     write(tmp_path / "train.jsonl.gz", [*TRANSCRIPTS[:2], {"chosen": "hello", "rejected": "no"}])
     with pytest.raises(ValueError, match="train.jsonl.gz, row 3: chosen: expected a transcript that begins with"):
         alpacaeval_task.read_part(tmp_path / "train.jsonl.gz")
+
+
+def test_texts_as_prompts_of_a_chat_model_are_said_aloud(capsys):
+    """It would go on with them where it is to answer; a model that does not chat, or messages, need no warning."""
+    chat, plain = tiny_chat.make_tokenizer(), sequences.make_tokenizer()
+    text = data.PreferenceRecord.from_pair("What is a fox?", "An animal.", "A plant.")
+    for tokenizer, model, records in [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS)]:
+        alpacaeval_task.warn_of_plain_prompts(records, tokenizer, model)
+    assert not capsys.readouterr().out
+    alpacaeval_task.warn_of_plain_prompts([text, *PAIRS], chat, "M")
+    assert "WARNING: 1 of 9 prompts are texts, and M has a chat template" in capsys.readouterr().out

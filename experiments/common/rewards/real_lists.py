@@ -46,6 +46,7 @@ def make_task(
     """
     train, validation = alpacaeval_task.read_lists(folder)
     tokenizer = alpacaeval_task.make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
+    alpacaeval_task.warn_of_plain_prompts(train, tokenizer, model)
     demonstrations = [record.best(alpacaeval_task.BEST) for record in train]
     return RewardTask(
         tokenizer,
