@@ -134,8 +134,9 @@ def warn_of_plain_prompts(records: Sequence[PreferenceRecord], tokenizer: HfToke
     count = sum(isinstance(record.prompt, str) for record in records)
     if model and count and tokenizer.has_chat_template:
         print(
-            f"WARNING: {count:,} of {len(records):,} prompts are texts, and {model} has a chat template: they are learnt "
-            'as texts that go on, not as chats. A prompt in messages, [{"role": "user", "content": TEXT}], becomes one',
+            f"WARNING: {count:,} of {len(records):,} prompts are texts, and {model} has a chat template: they are "
+            "learnt as texts that go on, not as chats. A prompt in messages becomes one: "
+            '[{"role": "user", "content": TEXT}]',
             flush=True,
         )
 
