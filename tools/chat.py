@@ -18,6 +18,7 @@ import tyro
 
 from jaxalign.data import Message
 from jaxalign.io import edge
+from jaxalign.io.cluster import launch
 from tools.chatting.speakers import Dials, Speaker, load
 
 COMMANDS = "/reset, /system TEXT, /quit"
@@ -46,6 +47,7 @@ def main(
     """
     edge.check_least(1, max_new_tokens=max_new_tokens)
     edge.check_least(0, temperature=temperature, seed=seed)
+    launch.keep_programs()
     speakers = [load(each, base) for each in (model, other) if each is not None]
     begin(speakers, system)
     converse(speakers, Dials(temperature, max_new_tokens, seed))

@@ -17,6 +17,7 @@ import tyro
 
 from jaxalign import data, models
 from jaxalign.io import edge, hf, keys
+from jaxalign.io.cluster import launch
 from jaxalign.io.jobs import classifying
 from jaxalign.io.jobs.classifying import ProbabilitiesFn
 from jaxalign.typing import Params, TextBatch
@@ -63,6 +64,7 @@ def main(
     """
     edge.check_least(1, max_tokens=max_tokens, batch_size=batch_size)
     columns = data.TextColumns(text, id=id)
+    launch.keep_programs()
     classify(load_labeller(model), file, out, columns, max_tokens, batch_size, skip_bad_rows=skip_bad_rows)
 
 

@@ -28,6 +28,7 @@ from jaxtyping import Float
 
 from jaxalign import data
 from jaxalign.io import edge, keys
+from jaxalign.io.cluster import launch
 from jaxalign.io.hierarchy_model import HierarchyModel, load_hierarchy_model
 from jaxalign.io.jobs.classifying import DescribeFn
 from jaxalign.taxonomy import Taxonomy, classes_above, describe_paths, one_path, set_paths, sure_path, top_classes
@@ -72,6 +73,7 @@ def main(
     edge.check_least(1, top=top, max_tokens=max_tokens, batch_size=batch_size)
     dials = read_dials(mode, top, threshold)
     columns = data.TextColumns(text, id=id)
+    launch.keep_programs()
     loaded = load_hierarchy_model(model)
     limit = loaded.max_tokens if max_tokens is None else max_tokens
     classify(make_labeller(loaded, dials), file, out, columns, limit, batch_size, skip_bad_rows=skip_bad_rows)

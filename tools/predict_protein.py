@@ -13,6 +13,7 @@ import tyro
 
 from jaxalign import protein
 from jaxalign.io import edge
+from jaxalign.io.cluster import launch
 from jaxalign.io.protein_model import ProteinModel, load_protein
 
 REPORTED = {
@@ -56,6 +57,7 @@ def main(
         top: how many classes of each task are printed for a chain.
         threshold: the least probability of a class that is printed.
     """
+    launch.keep_programs()
     trained = load_protein(model)
     structure = protein.read_structure(file, chains=chains or None)
     if not structure.chain_names:

@@ -16,6 +16,7 @@ import tyro
 from jaxalign import models, sampling, sharding
 from jaxalign.data import load_tokenizer
 from jaxalign.io import edge, hf
+from jaxalign.io.cluster import launch
 from jaxalign.io.jobs import completions
 
 
@@ -66,6 +67,7 @@ def main(
     filters = {**chosen, "temperature": 1.0, "top_k": 1} if temperature == 0 else chosen
     transforms = [getattr(sampling, name)(value) for name, value in filters.items() if value is not None]
 
+    launch.keep_programs()
     directory = hf.resolve(model)
     tokenizer = load_tokenizer(directory)
     rows = completions.read_prompts(prompts, tokenizer, skip_bad_rows=skip_bad_rows)

@@ -16,6 +16,7 @@ import tyro
 
 from jaxalign import data, models
 from jaxalign.io import edge, hf, keys
+from jaxalign.io.cluster import launch
 from jaxalign.io.jobs import scoring
 from jaxalign.typing import RewardFn
 
@@ -66,6 +67,7 @@ def main(
     columns = data.UnlabelledColumns(prompt, responses[0] if len(responses) == 1 else responses, source, id)
     limits = {"max_prompt": max_prompt, "max_response": max_response}
     sizes = {"batch_size": batch_size, "list_size": list_size}
+    launch.keep_programs()
     score(load_scorer(model), file, out, columns, limits, sizes, skip_bad_rows=skip_bad_rows)
 
 

@@ -46,7 +46,7 @@ def initialize(
         jax.distributed.initialize()
     if jax.process_count() > 1:
         heartbeat.watch()
-    _enable_cache(cache_dir)
+    keep_programs(cache_dir)
     if not is_main():
         logging.getLogger().setLevel(logging.ERROR)
 
@@ -77,7 +77,12 @@ def _is_tpu_machine() -> bool:
     return importlib.util.find_spec("libtpu") is not None and any(map(os.path.exists, devices))
 
 
-def _enable_cache(cache_dir: str | pathlib.Path | None):
+def keep_programs(cache_dir: str | pathlib.Path | None = None) -> None:
+    """Turns on the persistent compilation cache: what is compiled once is read the next time, minutes earlier.
+
+    Args:
+      cache_dir: as for :func:`initialize`.
+    """
     # XLA writes CPU programs for the machine at hand; reading them back, it logs errors about CPU features every time.
     if cache_dir is None and (jax.config.jax_compilation_cache_dir or jax.default_backend() == "cpu"):
         return

@@ -49,7 +49,7 @@ def test_the_compilation_cache(compilation_cache, tmp_path, monkeypatch):
     assert jax.config.jax_compilation_cache_dir is None  # on a CPU
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    launch.initialize()
+    launch.keep_programs()  # as tools do, of one process each
     assert jax.config.jax_compilation_cache_dir == "/cache/jaxalign"
 
 
