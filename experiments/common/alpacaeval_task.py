@@ -2,6 +2,7 @@
 
 The folder holds ``train.parquet`` and ``validation.parquet`` in long form, one row a response: ``prompt_id``,
 ``prompt``, ``response``, ``preference`` in [0, 1] (AlpacaEval 2 has the probability that it beats GPT-4 Turbo's).
+A prompt is a text, or a list of messages, which a model with a chat template reads as a chat.
 JSON lines do as well (``train.jsonl``, ``train.jsonl.gz``, ...), and so do pairs, one a row: ``chosen`` and
 ``rejected`` with ``prompt``, or whole chats or HH-RLHF's transcripts without.
 Nothing is sampled: the implicit reward ``log pi(y|x) - log pi_SFT(y|x)`` of an aligned policy ranks held-out lists.
