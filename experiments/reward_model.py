@@ -37,6 +37,7 @@ class Config:
 
     task: Literal["sequences", "alpacaeval"] = "sequences"  # a world made on the spot, or lists from files
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
+    as_chat: bool = False  # alpacaeval: a prompt that is a text becomes a user's message, in the model's template
     backbone: str = ""  # a Hugging Face directory or hub id; empty: a decoder from scratch, of the size below
     size: tuple[Count, Count] = (64, 5)  # width and layers; comparing takes more of them than scoring
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains
@@ -107,6 +108,7 @@ def run_seed(config: Config, seed: int, directory: pathlib.Path):
         vocab_size=config.vocab_size,
         limits=config.limits,
         num_pairs=config.num_pairs,
+        as_chat=config.as_chat,
     )
     start_key, train_key = jax.random.split(jax.random.key(seed))
     backbone = start_backbone(

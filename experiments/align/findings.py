@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.align.methods import Method, Options
 from experiments.align.settings import Config
+from experiments.common import prompts
 from jaxalign.data import EncodedLists, HfTokenizer, PreferenceRecord, answer_text
 
 MANY = 0.05  # share of prompts or responses that are cut, from which it is said
@@ -127,12 +128,8 @@ def _prompts(config: Config, learnt: Learnt) -> Iterator[Finding]:
             f"{count:,} prompts have exactly {longest} characters, the most that there are: they look cut at the wrong "
             "end, before the question is complete, by whoever wrote the files",
         )
-    if learnt.tokenizer.has_chat_template and any(isinstance(record.prompt, str) for record in learnt.records):
-        yield Finding(
-            False,
-            f"prompts are texts, and {config.model} has a chat template: they are learnt as texts that go on, not as "
-            "chats. --as-chat makes each a user's message",
-        )
+    if warning := prompts.plain(learnt.records, learnt.tokenizer, config.model):
+        yield Finding(False, warning)
 
 
 def _last_said(record: PreferenceRecord) -> str:

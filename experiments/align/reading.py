@@ -1,6 +1,5 @@
 """Files as records to learn from and to test on, in the form that a loss takes them, with what was seen and counted."""
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ from experiments.align.settings import Config, Data
 from experiments.common.lists import spread_over_labels
 from jaxalign import data
 from jaxalign.data import PreferenceRecord
-from jaxalign.data.records.record import Message
 
 
 class Records(NamedTuple):
@@ -137,7 +135,7 @@ def _read(paths: Sequence[pathlib.Path], split: str, options: Data) -> Part:
         raise ValueError(f"expected files of one kind, got {kinds}; align on one of them at a time")
     records = [record for part in parts for record in part.records]
     if options.as_chat:
-        records = [_as_chat(record) for record in records]
+        records = [record.as_chat() for record in records]
     return Part(records, parts[0].kind, [line for part in parts for line in part.told])
 
 
@@ -157,12 +155,6 @@ def _columns(named: Sequence[str]) -> dict[str, str] | None:
     if bad := [name for name, equals, column in pairs if not (equals and column)]:
         raise ValueError(f"--columns: expected ROLE=COLUMN, such as prompt=question, got {', '.join(bad)}")
     return {role: column for role, _, column in pairs} or None
-
-
-def _as_chat(record: PreferenceRecord) -> PreferenceRecord:
-    if not isinstance(record.prompt, str):
-        return record
-    return dataclasses.replace(record, prompt=(Message(role="user", content=record.prompt),))
 
 
 def _counted(records: Sequence[PreferenceRecord]) -> str:

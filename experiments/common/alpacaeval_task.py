@@ -2,7 +2,8 @@
 
 The folder holds ``train.parquet`` and ``validation.parquet`` in long form, one row a response: ``prompt_id``,
 ``prompt``, ``response``, ``preference`` in [0, 1] (AlpacaEval 2 has the probability that it beats GPT-4 Turbo's).
-A prompt is a text, or a list of messages, which a model with a chat template reads as a chat.
+A prompt is a text, or a list of messages, which a model with a chat template reads as a chat; ``--as-chat`` makes a
+text a user's message.
 JSON lines do as well (``train.jsonl``, ``train.jsonl.gz``, ...), and so do pairs, one a row: ``chosen`` and
 ``rejected`` with ``prompt``, or whole chats or HH-RLHF's transcripts without.
 Nothing is sampled: the implicit reward ``log pi(y|x) - log pi_SFT(y|x)`` of an aligned policy ranks held-out lists.
@@ -17,6 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from experiments.common import prompts
 from experiments.common.draw import draw
 from experiments.common.lists import over_prompts, padded, pairwise_accuracy, spread_over_labels
 from experiments.common.stages import REFERENCE_BATCH, make_logps_fn
@@ -43,16 +45,19 @@ def make_task(
     vocab_size: int,
     limits: tuple[int, int],
     responses_per_prompt: int,
+    as_chat: bool = False,
 ) -> Task:
     """Makes the task of ``folder``, prompts and responses cut at ``limits`` tokens.
 
     ``work`` keeps the tokenizer that is trained when there is no ``model`` to take one from.
 
     ``responses_per_prompt`` training responses are kept, spread evenly over the ranking; validation keeps all.
+
+    ``as_chat`` makes prompts that are texts a user's message, in the template of ``model``.
     """
-    train, validation = read_lists(folder)
+    train, validation = read_lists(folder, as_chat=as_chat)
     tokenizer = make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
-    warn_of_plain_prompts(train, tokenizer, model)
+    prompts.check(train, tokenizer, model, as_chat=as_chat)
     encode = functools.partial(data.encode_lists, tokenizer=tokenizer, max_prompt=limits[0], max_response=limits[1])
     held_out = encode(validation)
     labels, lengths, where = padded(validation)
@@ -80,8 +85,8 @@ def make_task(
         }
 
     def samples(policy: Policy, key: Array) -> list[Sample]:
-        prompts = encode([record.unanswered() for record in validation[:NUM_SAMPLES]])
-        tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids)
+        asked = encode([record.unanswered() for record in validation[:NUM_SAMPLES]])
+        tokens = draw(policy, asked, key, num_samples=1, end_ids=tokenizer.end_ids)
         return [
             Sample(render_context(record.prompt), tokenizer.decode(ids), len(ids))
             for record, (ids,) in zip(validation, tokens, strict=False)
@@ -91,13 +96,18 @@ def make_task(
     return Task(tokenizer, demonstrations, make_lists, evaluate, baselines, samples)
 
 
-def read_lists(folder: pathlib.Path | None) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
-    """Reads training and validation lists.
+def read_lists(
+    folder: pathlib.Path | None, *, as_chat: bool = False
+) -> tuple[list[PreferenceRecord], list[PreferenceRecord]]:
+    """Reads training and validation lists; with ``as_chat`` a prompt that is a text becomes a user's message.
 
     Raises:
       ValueError: a file is missing, or there are two of which it could be; a row that is no list or pair.
     """
-    train, validation = (read_part(part_file(folder, part)) for part in ("train", "validation"))
+    parts = [read_part(part_file(folder, part)) for part in ("train", "validation")]
+    if as_chat:
+        parts = [[record.as_chat() for record in part] for part in parts]
+    train, validation = parts
     return train, validation
 
 
@@ -128,18 +138,6 @@ def pair_columns(row: Mapping) -> Callable[[Mapping], PreferenceRecord]:
     text = row.get("prompt") or row["chosen"]
     is_transcript = isinstance(text, str) and (text.rstrip().endswith("\n\nAssistant:") or prompt is None)
     return (data.TranscriptColumns if is_transcript else data.PairColumns)(prompt=prompt)
-
-
-def warn_of_plain_prompts(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: str) -> None:
-    """Says aloud that prompts are texts where the model is one to chat with: as texts they go on, nobody answers."""
-    count = sum(isinstance(record.prompt, str) for record in records)
-    if model and count and tokenizer.has_chat_template:
-        print(
-            f"WARNING: {count:,} of {len(records):,} prompts are texts, and {model} has a chat template: they are "
-            "learnt as texts that go on, not as chats. A prompt in messages becomes one: "
-            '[{"role": "user", "content": TEXT}]',
-            flush=True,
-        )
 
 
 def make_tokenizer(

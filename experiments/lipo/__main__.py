@@ -48,6 +48,7 @@ class Config:
 
     task: Literal["sequences", "alpacaeval"] = "sequences"  # a world made on the spot, or lists from files
     data: pathlib.Path | None = None  # alpacaeval: folder with train.parquet and validation.parquet
+    as_chat: bool = False  # alpacaeval: a prompt that is a text becomes a user's message, in the model's template
     model: str = ""  # a Hugging Face directory or hub id to start from; empty: from scratch, of the size below
     size: tuple[Count, Count] = (64, 3)  # width and layers
     vocab_size: Count = 2048  # tokens of the tokenizer that alpacaeval trains

@@ -157,4 +157,5 @@ def make_task(config: "Config", seed: int, list_size: int) -> Task:
         vocab_size=config.vocab_size,
         limits=config.limits,
         responses_per_prompt=2 * list_size,
+        as_chat=config.as_chat,
     )

@@ -56,6 +56,7 @@ class Config:
     task: Literal["sequences", "walks", "files"] = "sequences"  # made: short or long open texts; or texts from files
     taught_by: Teacher = Teacher()  # files: who writes or wrote the texts
     data: pathlib.Path | None = None  # files: folder with validation.parquet, graded lists
+    as_chat: bool = False  # files: a prompt that is a text becomes a user's message, in the student's chat template
     student: str = ""  # a Hugging Face directory or hub id; empty: from scratch, of the size below
     size: tuple[Count, Count] = (64, 3)  # width and layers of the student
     teacher_size: tuple[Count, Count] = (64, 4)  # made: likewise of the teacher

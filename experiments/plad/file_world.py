@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import jax
 from jaxtyping import Array
 
-from experiments.common import alpacaeval_task, stages
+from experiments.common import alpacaeval_task, prompts, stages
 from experiments.common.draw import RULE, draw
 from experiments.common.fields import CountOrNone, is_url
 from experiments.common.llm.server import Server
@@ -55,9 +55,10 @@ def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     """Makes the world of the files and the teacher that ``config`` names."""
     student_key, texts_key = jax.random.split(key)
     teacher = config.taught_by
-    lists = None if config.data is None and teacher.teacher_outputs else alpacaeval_task.read_lists(config.data)
+    has_lists = config.data is not None or teacher.teacher_outputs is None
+    lists = alpacaeval_task.read_lists(config.data, as_chat=config.as_chat) if has_lists else None
     if teacher.teacher_outputs:
-        records = recorded(teacher.teacher_outputs, teacher.teacher_name)
+        records = recorded(teacher.teacher_outputs, teacher.teacher_name, as_chat=config.as_chat)
     else:  # the best known response is the gold target
         records = [dataclasses.replace(record.best(1), id=prompt_id(record.prompt)) for record in lists[0]]
     train = [record for record in records if not is_held_out(record)][: config.num_prompts]
@@ -67,7 +68,7 @@ def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     tokenizer = alpacaeval_task.make_tokenizer(
         records, model=config.student, vocab_size=config.vocab_size, work=config.output
     )
-    alpacaeval_task.warn_of_plain_prompts(records, tokenizer, config.student)
+    prompts.check(records, tokenizer, config.student, as_chat=config.as_chat)
     student = stages.start_policy(config.student, config.size, tokenizer, sum(config.limits), student_key)
     asked, limit = [*train, *held_out], config.limits[1]
     texts, policy = taught(teacher, asked, tokenizer, directory / "teacher.jsonl", texts_key, max_response=limit)
@@ -75,14 +76,14 @@ def make_world(config: "Config", directory: pathlib.Path, key: Array) -> World:
     encode = functools.partial(
         data.encode_lists, tokenizer=tokenizer, max_prompt=config.limits[0], max_response=config.limits[1]
     )
-    prompts = encode([record.unanswered() for record in answered])
+    unanswered = encode([record.unanswered() for record in answered])
 
     def evaluate(policies: Mapping[str, Policy], key: Array) -> dict[str, Row]:
         table = {}
         for name, policy in policies.items():
             table[name] = {}
             for prefix, rule in (("greedy ", sampling.greedy), ("", RULE)):
-                tokens = draw(policy, prompts, key, num_samples=1, end_ids=tokenizer.end_ids, rule=rule)
+                tokens = draw(policy, unanswered, key, num_samples=1, end_ids=tokenizer.end_ids, rule=rule)
                 written = [[tokenizer.decode(ids) for ids in row] for row in tokens]
                 row = figures.text_figures(written, [texts[record.id][0] for record in answered])
                 table[name] |= {f"{prefix}{figure}": value for figure, value in row.items()}
@@ -117,16 +118,20 @@ def taught(
     return texts_of(processes.first(sample)), policy if its_own.vocabulary == tokenizer.vocabulary else None
 
 
-def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
+def recorded(path: pathlib.Path, name: str, *, as_chat: bool = False) -> list[PreferenceRecord]:
     """Reads prompts and a teacher's recorded texts to them, rows of one prompt together.
+
+    With ``as_chat`` a prompt that is a text becomes a user's message.
 
     Raises:
       ValueError: no row is of the teacher called ``name``.
     """
 
     def row_fn(row: Mapping) -> PreferenceRecord:
-        prompt, source = value_of(row, "prompt"), str(row.get("model", ""))
-        return PreferenceRecord(prompt, (value_of(row, "response"),), (1.0,), source=source, id=prompt_id(prompt))
+        texts, source = (value_of(row, "response"),), str(row.get("model", ""))
+        record = PreferenceRecord(value_of(row, "prompt"), texts, (1.0,), source=source)
+        record = record.as_chat() if as_chat else record
+        return dataclasses.replace(record, id=prompt_id(record.prompt))
 
     rows = data.read_file(path, row_fn).records
     by_id: dict[str, list[PreferenceRecord]] = {}
@@ -145,7 +150,8 @@ def recorded(path: pathlib.Path, name: str) -> list[PreferenceRecord]:
 
 def prompt_id(prompt: str | Sequence[Message]) -> str:
     """Returns a name for a prompt, the same in every file."""
-    return hashlib.sha256(str(prompt).encode()).hexdigest()[:16]
+    said = prompt if isinstance(prompt, str) else list(prompt)
+    return hashlib.sha256(str(said).encode()).hexdigest()[:16]
 
 
 def is_held_out(record: PreferenceRecord) -> bool:

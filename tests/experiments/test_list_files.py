@@ -3,11 +3,15 @@
 import gzip
 import json
 
+import jax
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from experiments.common import alpacaeval_task, sequences
+from experiments.common import alpacaeval_task, prompts, sequences
+from experiments.common.rewards import worlds
+from experiments.plad import __main__ as plad
+from experiments.plad import file_world
 from jaxalign import data
 from tests.io.serve.engine import tiny_chat
 
@@ -41,6 +45,13 @@ PAIRS = [
 ]
 
 
+LABELLED = [
+    {"prompt_id": f"{n}", "source": "s", "response": f"{WORDS[n]} {text}", "preference": label}
+    for text, label in (("yes", 0.9), ("no", 0.1))
+    for n in range(len(ASKED))
+]
+
+
 def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
@@ -51,6 +62,32 @@ def write(path, rows):
         return
     content = json.dumps(rows).encode() if ".json" in path.suffixes else lines(rows)
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def tokens(lists):
+    return lists.prompt_tokens.tolist(), lists.response_tokens.tolist()
+
+
+def make_lists(folder, model, as_chat):
+    """Tokens of LiPO's lists."""
+    sizes = {"vocab_size": 320, "limits": (64, 32), "responses_per_prompt": 4}
+    task = alpacaeval_task.make_task(folder, folder, model=model, as_chat=as_chat, **sizes)
+    return tokens(task.make_lists(None, None)), tokens(task.demonstrations)
+
+
+def make_rewards(folder, model, as_chat):
+    """Pairs, demonstrations and tests of reward models."""
+    sizes = {"vocab_size": 320, "limits": (64, 32), "num_pairs": 8}
+    task = worlds.make_task("alpacaeval", folder, folder, seed=0, backbone=model, as_chat=as_chat, **sizes)
+    return task.pairs, task.tests, task.lists, tokens(task.demonstrations)
+
+
+def make_teaching(folder, model, as_chat):
+    """Prompts and pool of PLaD's world, taught by the lists' own best responses."""
+    taught_by = file_world.Teacher(teacher_outputs=folder / "train.parquet")
+    config = plad.Config(task="files", data=folder, student=model, as_chat=as_chat, taught_by=taught_by, output=folder)
+    world = file_world.make_world(config, folder, jax.random.key(0))
+    return world.train, world.texts, tokens(world.pool(world.student, jax.random.key(0)))
 
 
 @pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "train.jsonl.gz", "train.json", "train.json.gz"])
@@ -104,7 +141,28 @@ def test_texts_as_prompts_of_a_chat_model_are_said_aloud(capsys):
     chat, plain = tiny_chat.make_tokenizer(), sequences.make_tokenizer()
     text = data.PreferenceRecord.from_pair("What is a fox?", "An animal.", "A plant.")
     for tokenizer, model, records in [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS)]:
-        alpacaeval_task.warn_of_plain_prompts(records, tokenizer, model)
+        prompts.check(records, tokenizer, model, as_chat=False)
     assert not capsys.readouterr().out
-    alpacaeval_task.warn_of_plain_prompts([text, *PAIRS], chat, "M")
-    assert "WARNING: 1 of 9 prompts are texts, and M has a chat template" in capsys.readouterr().out
+    prompts.check([text, *PAIRS], chat, "M", as_chat=False)
+    said = capsys.readouterr().out
+    assert "WARNING: 1 of 9 prompts are texts, and M has a chat template" in said and "--as-chat makes each" in said
+
+
+@pytest.mark.parametrize("make_task", [make_lists, make_rewards, make_teaching])
+def test_texts_become_chats(make_task, tmp_path):
+    """With --as-chat lists of texts give what lists of messages give, token for token, in each kind of world."""
+    tiny_chat.save(tmp_path / "model")
+    texts = [{**row, "prompt": f"{asked}?"} for row, asked in zip(LABELLED, ASKED * 2, strict=True)]
+    chats = [{**row, "prompt": [{"role": "user", "content": row["prompt"]}]} for row in texts]
+    made = {}
+    for name, rows, as_chat in (("texts", texts, True), ("chats", chats, False), ("plain", texts, False)):
+        (folder := tmp_path / name).mkdir()
+        for part in ("train", "validation"):
+            write(folder / f"{part}.parquet", rows)
+        made[name] = make_task(folder, str(tmp_path / "model"), as_chat)
+    assert made["texts"] == made["chats"] != made["plain"]
+
+
+def test_chats_of_a_model_without_a_template_are_refused():
+    with pytest.raises(ValueError, match="--as-chat: a model from scratch has no chat template; leave it out"):
+        prompts.check(PAIRS, sequences.make_tokenizer(), "", as_chat=True)

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import pyarrow.parquet
 
-from experiments.common import alpacaeval_task
+from experiments.common import alpacaeval_task, prompts
 from experiments.common.lists import MIN_GAP
 from experiments.common.rewards.stages import at_most
 from experiments.common.rewards.task import Artifact, RewardTask
@@ -32,6 +32,7 @@ def make_task(
     vocab_size: int,
     limits: tuple[int, int],
     num_pairs: int,
+    as_chat: bool = False,
 ) -> RewardTask:
     """Makes the task of ``folder``, with ``num_pairs`` training pairs drawn from all prompts alike.
 
@@ -43,10 +44,11 @@ def make_task(
       vocab_size: tokens of the tokenizer that is trained.
       limits: tokens of a prompt and of a response, for demonstrations.
       num_pairs: at most as many are drawn.
+      as_chat: prompts that are texts become a user's message, in the model's chat template.
     """
-    train, validation = alpacaeval_task.read_lists(folder)
+    train, validation = alpacaeval_task.read_lists(folder, as_chat=as_chat)
     tokenizer = alpacaeval_task.make_tokenizer(train, model=model, vocab_size=vocab_size, work=work)
-    alpacaeval_task.warn_of_plain_prompts(train, tokenizer, model)
+    prompts.check(train, tokenizer, model, as_chat=as_chat)
     demonstrations = [record.best(alpacaeval_task.BEST) for record in train]
     return RewardTask(
         tokenizer,
@@ -55,7 +57,7 @@ def make_task(
         lists=[alpacaeval_task.spread_over_labels(record, RESPONSES) for record in train],
         tests={
             "validation prompts": [alpacaeval_task.spread_over_labels(r, TEST_RESPONSES) for r in validation],
-            **other_tests(folder.parent),
+            **other_tests(folder.parent, as_chat=as_chat),
         },
         artifact=Artifact(ARTIFACT),
     )
@@ -71,8 +73,8 @@ def draw_pairs(records: list[PreferenceRecord], count: int, rng: np.random.Gener
     return list(itertools.islice((pair for pair in turns if pair is not None), count))
 
 
-def other_tests(folder: pathlib.Path) -> dict[str, list[PreferenceRecord]]:
-    """Reads pairs of other kinds, by test; of LLMBar each subset is one."""
+def other_tests(folder: pathlib.Path, *, as_chat: bool = False) -> dict[str, list[PreferenceRecord]]:
+    """Reads pairs of other kinds, by test; of LLMBar each subset is one. With ``as_chat`` prompts become messages."""
     tests = {}
     if (harmless := folder / "hh_harmless" / "validation.parquet").exists():
         columns = data.PairColumns(prompt="prompt", chosen="chosen", rejected="rejected")
@@ -82,4 +84,6 @@ def other_tests(folder: pathlib.Path) -> dict[str, list[PreferenceRecord]]:
             outputs = row["output_1"], row["output_2"]
             record = PreferenceRecord.from_ranks(row["input"], outputs, (row["label"], 3 - row["label"]))
             tests.setdefault(f"LLMBar {row['subset']}", []).append(record)
+    if as_chat:
+        return {name: [record.as_chat() for record in records] for name, records in tests.items()}
     return tests

@@ -94,6 +94,12 @@ class PreferenceRecord:
         """Returns the prompt alone, to be sampled from: its one response has no token, not even an end."""
         return dataclasses.replace(self, responses=("",), labels=(0.0,), tokens=((),))
 
+    def as_chat(self) -> "PreferenceRecord":
+        """Returns the record with a prompt that is a text made a user's message; a chat stays as it is."""
+        if not isinstance(self.prompt, str):
+            return self
+        return dataclasses.replace(self, prompt=(Message(role="user", content=self.prompt),))
+
     def best(self, count: int = 1) -> "PreferenceRecord":
         """Returns the ``count`` responses with the highest labels, best first, for supervised fine-tuning."""
         order = sorted(range(len(self.labels)), key=lambda index: -self.labels[index])[:count]
