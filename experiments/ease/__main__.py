@@ -5,10 +5,10 @@
     ./tools/run experiments.ease files --data FILE --kind csqa --model NAME --endpoint URL   # questions of your own
 
 What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
-kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
-of a model or a server. Of a server that moved, ``--known-as URL`` says where its answers were asked. ``--timeout``,
-``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
-environment (``OPENAI_API_KEY``).
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on, and with more questions or scorers it asks
+for what is new. ``--replay FILE`` takes such a file instead of a model or a server. Of a server that moved,
+``--known-as URL`` says where its answers were asked. ``--timeout``, ``--concurrency``, ``--max-tokens`` and
+``--thinking-tokens`` fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``).
 
 Claims: soft aggregation of probabilities (SPA) beats counting answers (self-consistency), and weights from a scorer
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2
@@ -84,7 +84,7 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         settings(config),
         experiment="ease",
-        may_differ=("output", "seeds", "scorers"),
+        may_differ=("output", "seeds", "num_questions", "scorers"),
         files={"data": ()},
         models=config.llm.files,
     )

@@ -6,10 +6,10 @@
     ./tools/run experiments.judge files --data FILE --model NAME --endpoint URL      # any pairs, JSON lines or parquet
 
 What a real model says is kept in ``answers.jsonl`` in the output folder, and neither paid nor computed twice: after a
-kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on. ``--replay FILE`` takes such a file instead
-of a model or a server. Of a server that moved, ``--known-as URL`` says where its answers were asked. ``--timeout``,
-``--concurrency``, ``--max-tokens`` and ``--thinking-tokens`` fit the client to the server; its API key comes from the
-environment (``OPENAI_API_KEY``).
+kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on, and with more pairs or methods it asks for
+what is new. ``--replay FILE`` takes such a file instead of a model or a server. Of a server that moved, ``--known-as
+URL`` says where its answers were asked. ``--timeout``, ``--concurrency``, ``--max-tokens`` and ``--thinking-tokens``
+fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``).
 
 Of a file ``--columns`` names prompt, responses and label, and ``--labels 0=first 1=second 2=tie`` says what the label's
 values mean; words such as A, model_b and tie are known. ``--skip-bad-rows`` leaves out, and names, what is not
@@ -100,7 +100,7 @@ def main(config: Config) -> dict[str, float]:
         config.output,
         settings(config),
         experiment="judge",
-        may_differ=("output", "seeds", "methods", "aspect_counts", "candidate_counts"),
+        may_differ=("output", "seeds", "num_pairs", "methods", "aspect_counts", "candidate_counts"),
         files={"data": ("pairs.parquet",)},
         models=config.llm.files,
     )

@@ -26,8 +26,8 @@ FREE = {  # fields that change nothing that exists
     rrm: {"output", "first_seed", "seeds", "variants", "rates"},
     plad: {"output", "first_seed", "seeds", "methods"} | SERVER,
     hemenet: {"output", "seeds", "first_seed", "methods", "num_workers"},
-    judge: {"output", "seeds", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
-    ease: {"output", "seeds", "scorers", *ASKING} | SERVER,
+    judge: {"output", "seeds", "num_pairs", "methods", "aspect_counts", "candidate_counts", *ASKING} | SERVER,
+    ease: {"output", "seeds", "num_questions", "scorers", *ASKING} | SERVER,
     label_preferences: {"output", *ASKING} | SERVER,
 }
 FIELDS = [
