@@ -12,11 +12,15 @@ from jaxalign import data, models
 from jaxalign.attributes import Failure
 from jaxalign.io import hf, llm
 from jaxalign.io.llm.metering import Metered, metered
-from jaxalign.io.llm.service import AskTextsFn, Ledger, StoppedError
+from jaxalign.io.llm.service import Ledger, StoppedError
 from jaxalign.prompting import guess_tokens
 from jaxalign.prompting.options import FREQUENCY_SAMPLES
 from jaxalign.typing import GenerateFn, ScoreOptionsFn
 
+_HERE_IN_TURNS = (
+    "by the log-probability of each whole option as the assistant's answer, computed in this process; each prompt is a "
+    "turn of the user"
+)
 _WAYS = {
     "echo": "the log-probability of each whole option, as the server gives it",
     "first token": "the server's most likely first tokens of an answer",
@@ -74,9 +78,11 @@ def open_engine(flags: LanguageModel, folder: pathlib.Path, ledger: Ledger) -> E
         ways = functools.partial(_ways, ledger)
         return dataclasses.replace(asked, left_out=left_out, scored_by=ways, cost=cost, documents=documents)
     remembered = _replay if flags.replay else _load
-    *asked, ask = remembered(flags.model, cache, ledger, left_out)
-    documents = metered(_in_turns(ask), flags.model, ledger.price)
-    return Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out, cost=cost, documents=documents)
+    recorded, is_chat = remembered(flags.model, cache, ledger, left_out)
+    documents = metered(llm.turns.in_turns(recorded).ask, flags.model, ledger.price)
+    *asked, _ = llm.turns.in_turns(recorded) if is_chat else recorded
+    engine = Engine(flags.model, *asked, ledger, paid, paid, left_out=left_out, cost=cost, documents=documents)
+    return dataclasses.replace(engine, scored_by=lambda: _HERE_IN_TURNS) if is_chat else engine
 
 
 def _open_service(flags: LanguageModel, cache: llm.Cache, ledger: Ledger) -> llm.service.Service:
@@ -125,13 +131,19 @@ def _without_notes(answers: Sequence[llm.Answer]) -> list[llm.Answer]:
     return [answer for answer in answers if answer.prompt_tokens != 0]
 
 
-def _replay(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut) -> llm.record.Recorded:
+def _replay(
+    model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut
+) -> tuple[llm.record.Recorded, bool]:
+    """Returns what answers from the file alone, and whether the model was asked in turns."""
     recorded = llm.record.find_replay(model, cache, ledger)
     (name,) = (name for name in cache.models if model in (name, name.rpartition("@")[0]))
-    return llm.fitting.fitting(recorded, name, cache, None, left_out)
+    return llm.fitting.fitting(recorded, name, cache, None, left_out), llm.turns.noted(cache, name)
 
 
-def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut) -> llm.record.Recorded:
+def _load(
+    model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.LeftOut
+) -> tuple[llm.record.Recorded, bool]:
+    """Returns a model in this process, and whether it is to be asked in turns: it has a chat template."""
     folder = hf.resolve(model)
     config, params = hf.load_pretrained(folder)
     network, tokenizer = models.build(config), data.load_tokenizer(folder)
@@ -140,16 +152,9 @@ def _load(model: str, cache: llm.Cache, ledger: Ledger, left_out: llm.fitting.Le
     generate = llm.local.make_generate(network, params, tokenizer)
     recorded = llm.record.record(recorder, generate, llm.local.make_score_options(network, params, tokenizer))
     room = llm.fitting.room(tokenizer, network.config.max_length)
-    return llm.fitting.fitting(recorded, name, cache, room, left_out)
-
-
-def _in_turns(ask: AskTextsFn) -> AskTextsFn:
-    """Returns what asks with each prompt as one turn of a user, as servers are asked."""
-
-    def asking(prompts: Sequence[str], **options: Any) -> list[list[llm.Answer]]:
-        return ask([[{"role": "user", "content": prompt}] for prompt in prompts], **options)
-
-    return asking
+    if tokenizer.has_chat_template:
+        llm.turns.note(cache, name)
+    return llm.fitting.fitting(recorded, name, cache, room, left_out), tokenizer.has_chat_template
 
 
 def count_words(prompt: str) -> int:

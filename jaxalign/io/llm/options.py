@@ -3,8 +3,8 @@
 There are three ways, in this order:
 
 - ``echo``: log-probabilities of all tokens of a prompt and of an option, from ``/completions``: exact, for complete
-  options. The texts are continued as they are, without a chat template, as a model in this process continues them. A
-  chat cannot be sent so.
+  options. The texts are continued as they are, without a chat template, as a model without one in this process
+  continues them. A chat cannot be sent so.
 - ``first token``: the most likely first tokens of a chat's answer. Exact only where the first token names the option;
   only for options whose first characters differ.
 - ``frequency``: how often a sampled answer names each option.
