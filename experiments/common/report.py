@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,14 +51,25 @@ def summarise_tables(by_seed: Sequence[Mapping[str, Figures]]) -> dict[str, Figu
     return {title: summarise([tables[title] for tables in by_seed]) for title in by_seed[0]}
 
 
-def subtract(figures: Figures, policy: str) -> Figures:
-    """Returns what each policy has more of than this one, of the same seed: values to summarise, without intervals."""
-    base = figures[policy]
-    return {
-        other: {name: exactly(figure.value - base[name].value) for name, figure in row.items()}
-        for other, row in figures.items()
-        if other != policy
-    }
+def minus(by_seed: Sequence[Figures], base_fn: Callable[[str], str]) -> Figures:
+    """Averages what each row has more of than another of the same seed, since seeds differ by more than rows do.
+
+    Args:
+      by_seed: figures of each of several seeds.
+      base_fn: names the row that is subtracted from the row of a name. Rows without such a row, other than themselves
+        and with the same figures, are left out.
+    """
+    first = by_seed[0]
+    bases = {name: base_fn(name) for name in first}
+    bases = {name: base for name, base in bases.items() if base in first.keys() - {name}}
+    bases = {name: base for name, base in bases.items() if set(first[name]) == set(first[base])}
+    return summarise(
+        [{name: _minus(figures[name], figures[base]) for name, base in bases.items()} for figures in by_seed]
+    )
+
+
+def _minus(row: Row, base: Row) -> Row:
+    return {name: exactly(figure.value - base[name].value) for name, figure in row.items() if name in base}
 
 
 def spread(seeds: int, over: str) -> str:

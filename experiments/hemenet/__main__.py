@@ -33,7 +33,7 @@ number of the paper's tables was at hand, so none is matched.
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import jax
@@ -145,17 +145,20 @@ def main(config: Config) -> dict[str, float]:
     by_seed = [run_seed(config, config.first_seed + number, folder) for number, folder in enumerate(folders)]
     tables = report.summarise_tables(by_seed)
     if config.seeds > 1 and REFERENCE in config.methods:
-        tables |= report.summarise_tables([gains(tables) for tables in by_seed])
+        tables |= gains(by_seed)
     spread = report.spread(config.seeds, "rows")
     runs = {name: folders[0] / name for name in config.methods if not METHODS[name].one_task_each}
     sections = [report.draw(report.Curve("Loss of all tasks", "loss", runs))] if runs else []
     return report.report_tables(run, f"HeMeNet: {config.task}", tables, caption=spread, sections=sections, told=told)
 
 
-def gains(tables: Mapping[str, report.Figures]) -> dict[str, report.Figures]:
-    """Returns tables of what each row of one seed has more of than multi-task learning."""
+def gains(by_seed: Sequence[Mapping[str, report.Figures]]) -> dict[str, report.Figures]:
+    """Returns tables of what each row has more of than multi-task learning of the same seed."""
     return {
-        f"{title}, minus {REFERENCE} of the same seed": report.subtract(tables[title], REFERENCE) for title in tables
+        f"{title}, minus {REFERENCE} of the same seed": report.minus(
+            [t[title] for t in by_seed], lambda name: REFERENCE
+        )
+        for title in by_seed[0]
     }
 
 

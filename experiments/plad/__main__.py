@@ -184,8 +184,8 @@ def compared(by_seed: list[dict[str, report.Figures]]) -> dict[str, report.Figur
     tables = report.summarise_tables(by_seed)
     for base in ("warm start", "seq-KD") if len(by_seed) > 1 else ():
         if base in tables["held-out"]:
-            gains = [report.subtract(of_seed["held-out"], base) for of_seed in by_seed]
-            tables[f"held-out, minus {base} of the same seed"] = report.summarise(gains)
+            figures_of = [of_seed["held-out"] for of_seed in by_seed]
+            tables[f"held-out, minus {base} of the same seed"] = report.minus(figures_of, lambda name, base=base: base)
     return tables
 
 

@@ -23,7 +23,7 @@ not checked. "filter only" sees the originals that the filter finds informative 
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -129,6 +129,8 @@ def main(config: Config) -> dict[str, float]:
         for seed in range(config.first_seed, config.first_seed + config.seeds)
     ]
     tables = report.summarise_tables([tables for tables, _ in runs])
+    if config.seeds > 1:
+        tables |= gains([tables for tables, _ in runs])
     spread = report.spread(config.seeds, "prompts")
     axes = "% of chosen responses in training", "% of choices changed"
     sections = [Curves("Choices that the artifact changes", curve(config, tables), *axes)]
@@ -200,7 +202,22 @@ def train_variants(
     return rewards
 
 
+def gains(by_seed: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
+    """Returns tables of what each variant has more of than RM with the same pairs and of the same seed."""
+    found = {
+        f"{title}, minus RM of the same seed": report.minus([t[title] for t in by_seed], _rm_of_the_same_pairs)
+        for title in by_seed[0]
+    }
+    return {title: table for title, table in found.items() if table}
+
+
+def _rm_of_the_same_pairs(name: str) -> str:
+    variant, comma, pairs = name.partition(", ")
+    return f"RM{comma}{pairs}" if comma else name
+
+
 def folder_name(variant: str) -> str:
+    """Returns the name of a variant as that of a folder."""
     return variant.replace(" ", "-").replace("'", "")
 
 

@@ -112,8 +112,10 @@ def test_which_condition_is_met():
 
 def test_gains_are_of_the_same_seed():
     row = lambda value: {"AUPR": exactly(value)}  # noqa: E731
-    found = hemenet.gains({"held-out: fold": {"multi-task": row(0.5), "single-task": row(0.75)}})
-    assert found == {"held-out: fold, minus multi-task of the same seed": {"single-task": row(0.25)}}
+    by_seed = [{"held-out: fold": {"multi-task": row(base), "single-task": row(0.75)}} for base in (0.5, 0.25)]
+    (table,) = (found := hemenet.gains(by_seed)).values()
+    assert list(found) == ["held-out: fold, minus multi-task of the same seed"] and list(table) == ["single-task"]
+    assert table["single-task"]["AUPR"].value == (0.25 + 0.5) / 2
 
 
 STRUCTURES = ("11as.pdb", "1dix.cif", "1qgi.bcif", "2olx.cif")  # of the last one, nothing is known

@@ -20,6 +20,7 @@ from experiments.rrm import __main__ as rrm
 from experiments.rrm import variants
 from jaxalign import data
 from jaxalign.data import PreferencePair, PreferenceRecord
+from jaxalign.io.report import Estimate
 from jaxalign.io.run.writers import read_metrics
 from tests.experiments import long_form
 
@@ -229,3 +230,18 @@ def test_pairs_are_drawn_from_all_prompts_alike():
     assert sorted(pair.prompt for pair in pairs) == sorted(2 * ["q0", "q1", "q2", "q3"])
     assert len(real_lists.draw_pairs(records, 1000, np.random.default_rng(0))) == 12
     assert data.pairs_from_record(records[-1], min_gap=real_lists.MIN_GAP) == []
+
+
+def test_gains_are_over_rm_of_the_same_pairs_and_seed():
+    def figures(**accuracies):
+        names = {"RM0": "RM, artifact in 0%", "RRM0": "RRM, artifact in 0%", "RM30": "RM, artifact in 30%"}
+        rows = {names.get(key, key): {"accuracy": Estimate(value, 0, 1)} for key, value in accuracies.items()}
+        return {"plain": {"longer wins": {"accuracy": Estimate(0.5, 0, 1)}, **rows}}
+
+    (table,) = rrm.gains([figures(RM0=0.8, RRM0=0.7, RM30=0.1), figures(RM0=0.4, RRM0=0.7, RM30=0.2)]).values()
+    # (-0.1 + 0.3) / 2, and half the width is t(1) = 12.706 times 0.2: one degree of freedom.
+    assert table.keys() == {"RRM, artifact in 0%"}
+    value, low, high = table["RRM, artifact in 0%"]["accuracy"]
+    assert (value, high - value) == pytest.approx((0.1, 12.706 * 0.2), rel=1e-4) and high - value == pytest.approx(
+        value - low
+    )
