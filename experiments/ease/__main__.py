@@ -8,7 +8,9 @@ What a real model says is kept in ``answers.jsonl`` in the output folder, and ne
 kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on, and with more questions or scorers it asks
 for what is new. ``--replay FILE`` takes such a file instead of a model or a server. Of a server that moved,
 ``--known-as URL`` says where its answers were asked. ``--timeout``, ``--concurrency``, ``--max-tokens`` and
-``--thinking-tokens`` fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``).
+``--thinking-tokens`` fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``). A model
+in this process (``--model DIR``) is asked as a server asks it: each prompt is a turn of the user where it has a chat
+template.
 
 Claims: soft aggregation of probabilities (SPA) beats counting answers (self-consistency), and weights from a scorer
 that is bootstrapped from the demonstrations (BLS) help on top; in the paper's seven-task averages for PaLM 2-S 69.2

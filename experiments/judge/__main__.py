@@ -9,7 +9,8 @@ What a real model says is kept in ``answers.jsonl`` in the output folder, and ne
 kill, Ctrl-C or the end of ``--budget-tokens N`` the same command goes on, and with more pairs or methods it asks for
 what is new. ``--replay FILE`` takes such a file instead of a model or a server. Of a server that moved, ``--known-as
 URL`` says where its answers were asked. ``--timeout``, ``--concurrency``, ``--max-tokens`` and ``--thinking-tokens``
-fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``).
+fit the client to the server; its API key comes from the environment (``OPENAI_API_KEY``). A model in this process
+(``--model DIR``) is asked as a server asks it: each prompt is a turn of the user where it has a chat template.
 
 Of a file ``--columns`` names prompt, responses and label, and ``--labels 0=first 1=second 2=tie`` says what the label's
 values mean; words such as A, model_b and tie are known. ``--skip-bad-rows`` leaves out, and names, what is not
