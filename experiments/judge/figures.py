@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from experiments.common.judging.methods import LONGER
+from experiments.common.judging.methods import LONGER, STRUCTURED
 from experiments.common.llm.reliability import calibration_error
 from experiments.common.report import Figures
 from experiments.common.task import Row, estimate, exactly
@@ -36,7 +36,8 @@ def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> 
 
     ``unread scores`` is the share of all questions about options whose scores could not be read. Unparsed judgements
     are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of 0.5 have no better
-    side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself.
+    side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself. ``asked outright`` is the
+    share of pairs of which structured comparison read nothing in what the model wrote, so that it asks as direct does.
     """
     arrays = order_arrays(result.judgements)
     targets = np.array([pair.target for pair in pairs], np.float32)
@@ -45,6 +46,7 @@ def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> 
     unparsed = {
         "unparsed judgements": exactly(1 - float(arrays.where.mean())),
         "unread scores": exactly(result.scored.share),
+        **({"asked outright": exactly(_without_table(result))} if name.startswith(STRUCTURED) else {}),
     }
     if not where.any():
         return unparsed
@@ -58,6 +60,10 @@ def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> 
         "unparsed texts": exactly(sum(judgement.unparsed for judgement in result.judgements) / max(asked, 1)),
         "tokens a pair": exactly(result.spent.tokens / len(pairs)),
     }
+
+
+def _without_table(result: JudgeResult) -> float:
+    return float(np.mean([not judgement.table for judgement in result.judgements]))
 
 
 def _table(results: Mapping[str, JudgeResult], pairs: Sequence[PreferencePair], chosen: Sequence[bool]) -> Figures:

@@ -60,6 +60,8 @@ def test_judges_from_prompts_to_report(tmp_path):
     assert len(rows) == 24 * len(names)
     assert all(row["probability"] is None or 0 <= row["probability"] <= 1 for row in rows)
     assert {len(row["table"]) for row in rows if row["method"] == "structured, no aspects"} == {1}
+    bare = [not row["table"] for row in rows if row["method"] == "structured"]
+    assert value("structured", "asked outright") == np.mean(bare) and "all pairs/direct/asked outright" not in values
     page, console = browse(tmp_path / "report.html", "--dump-dom")
     assert console == []
     for shown in ("Pair 1: comparison", "only the second", "Reliability, calibrated", "orders agree"):

@@ -10,6 +10,7 @@ from experiments.common.fields import replace
 from experiments.common.judging.methods import TASKS, JudgeSetup
 from experiments.common.llm.counting import Scored
 from experiments.common.llm.engine import Engine, count_words, counting
+from experiments.common.task import exactly
 from experiments.ease import __main__ as ease
 from experiments.ease import figures as ensemble_figures
 from experiments.ease import methods
@@ -79,6 +80,7 @@ def test_judges_that_read_nothing_prefer_nothing(logp):
     for name, row in judge_figures.tables(runs, pairs)["all pairs"].items():
         assert row["unparsed judgements"].value == 1 and "accuracy" not in row
         assert row["unread scores"].value == float(name != "chain of thought")
+        assert ("asked outright" in row) == (name == "structured") and row.get("asked outright", exactly(1)).value == 1
     assert runs["direct"].scored == Scored(8, 8)
 
 
