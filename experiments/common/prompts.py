@@ -6,7 +6,7 @@ from jaxalign.data import HfTokenizer, PreferenceRecord
 
 
 def check(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: str, *, as_chat: bool) -> None:
-    """Says aloud that prompts are plain texts where the model is one to chat with.
+    """Says aloud that prompts are plain texts where the model is one to chat with, or chats where it is none.
 
     Args:
       records: as they are read, chats where ``as_chat`` made them so.
@@ -19,7 +19,7 @@ def check(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: st
     """
     if as_chat and not tokenizer.has_chat_template:
         raise ValueError(f"--as-chat: {model or 'a model from scratch'} has no chat template; leave it out")
-    if warning := plain(records, tokenizer, model):
+    if warning := plain(records, tokenizer, model) or _foreign(records, tokenizer, model):
         print(f"WARNING: {warning}", flush=True)
 
 
@@ -31,4 +31,14 @@ def plain(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: st
     return (
         f"{count:,} of {len(records):,} prompts are texts, and {model} has a chat template: they are learnt as texts "
         "that go on, not as chats. --as-chat makes each a user's message"
+    )
+
+
+def _foreign(records: Sequence[PreferenceRecord], tokenizer: HfTokenizer, model: str) -> str:
+    count = sum(not isinstance(record.prompt, str) for record in records)
+    if not (model and count) or tokenizer.has_chat_template:
+        return ""
+    return (
+        f"{count:,} of {len(records):,} prompts are chats, and {model} has no chat template: it reads them as lines of "
+        '"role: content"'
     )

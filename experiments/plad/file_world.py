@@ -113,6 +113,7 @@ def taught(
         ask = functools.partial(asked_texts, path, teacher.teacher, teacher.teacher_name, records, **options)
         return processes.first(ask), None
     policy, its_own = stages.load_policy(teacher.teacher), data.load_tokenizer(hf.resolve(teacher.teacher))
+    prompts.check(records, its_own, teacher.teacher, as_chat=False)
     options = {"num_samples": 1, "max_new_tokens": max_response}
     sample = functools.partial(sampled_texts, path, policy, its_own, records, key, **options)
     return texts_of(processes.first(sample)), policy if its_own.vocabulary == tokenizer.vocabulary else None

@@ -140,9 +140,11 @@ def test_texts_as_prompts_of_a_chat_model_are_said_aloud(capsys):
     """It would go on with them where it is to answer; a model that does not chat, or messages, need no warning."""
     chat, plain = tiny_chat.make_tokenizer(), sequences.make_tokenizer()
     text = data.PreferenceRecord.from_pair("What is a fox?", "An animal.", "A plant.")
-    for tokenizer, model, records in [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS)]:
+    for tokenizer, model, records in [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS), (plain, "", PAIRS)]:
         prompts.check(records, tokenizer, model, as_chat=False)
     assert not capsys.readouterr().out
+    prompts.check([text, *PAIRS], plain, "M", as_chat=False)
+    assert "WARNING: 8 of 9 prompts are chats, and M has no chat template" in capsys.readouterr().out
     prompts.check([text, *PAIRS], chat, "M", as_chat=False)
     said = capsys.readouterr().out
     assert "WARNING: 1 of 9 prompts are texts, and M has a chat template" in said and "--as-chat makes each" in said
