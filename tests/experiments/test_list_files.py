@@ -140,7 +140,8 @@ def test_texts_as_prompts_of_a_chat_model_are_said_aloud(capsys):
     """It would go on with them where it is to answer; a model that does not chat, or messages, need no warning."""
     chat, plain = tiny_chat.make_tokenizer(), sequences.make_tokenizer()
     text = data.PreferenceRecord.from_pair("What is a fox?", "An animal.", "A plant.")
-    for tokenizer, model, records in [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS), (plain, "", PAIRS)]:
+    silent = [(plain, "M", [text]), (chat, "", [text]), (chat, "M", PAIRS), (plain, "", PAIRS)]
+    for tokenizer, model, records in silent:
         prompts.check(records, tokenizer, model, as_chat=False)
     assert not capsys.readouterr().out
     prompts.check([text, *PAIRS], plain, "M", as_chat=False)
