@@ -36,8 +36,9 @@ def figures(name: str, result: JudgeResult, pairs: Sequence[PreferencePair]) -> 
 
     ``unread scores`` is the share of all questions about options whose scores could not be read. Unparsed judgements
     are left out and counted; "longer wins" has no answer for equal lengths. Pairs with a target of 0.5 have no better
-    side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself. ``asked outright`` is the
-    share of pairs of which structured comparison read nothing in what the model wrote, so that it asks as "direct".
+    side. ``accuracy`` goes by the mean of both orders, ``either order`` counts each by itself. ``asked outright`` is
+    the share of pairs of which structured comparison read nothing in what the model wrote, so that it asks as
+    "direct".
     """
     arrays = order_arrays(result.judgements)
     targets = np.array([pair.target for pair in pairs], np.float32)
