@@ -18,8 +18,9 @@ the interval of a difference from seed to seed holds 0, nothing is told apart.
 
 These three choose beta and the learning rate for each loss by its win rate on seed 0, among ``--betas`` and
 ``--rates``, on lists of ``--list-size`` without noise, and their figures are of seeds 1 to 5. A step has as many lists
-whatever K is, so larger lists show more responses. experiments/RESULTS.md has the figures that came out, with hardware
-and duration.
+whatever K is, so larger lists show more responses. Seen so far: in ``table`` each loss wins 61 to 63 % against SFT, and
+none is told apart from LiPO-lambda but point-sigmoid, which is ahead: refuted there. ``sizes`` and ``noise`` are not
+made. experiments/RESULTS.md has the figures that came out, with hardware and duration.
 
 Departures from the paper, which ``tldr`` shares from the optimizer on: a decoder instead of T5; labels by the true
 reward with Bradley-Terry noise (or those of the data) instead of a trained pairwise reward model, save in ``full``;
