@@ -15,9 +15,10 @@ those of "seq-KD", which is as many more steps of imitation, and its likelihood 
 interval of the differences from seed to seed says whether it held.
 
 Seen so far, on seeds 1 to 5 of ``table``: the student stays as good as it was with PLaD, and gains with more imitation,
-in greedy quality and in ranking: refuted there. The other presets are not made. With pairs of temperature 0.7 from a
-fixed snapshot, at imitation's rate (``--negative-temperature 0.7 --refresh 1000 --pair-rate 1``), it got worse on each
-of five seeds. experiments/RESULTS.md has what came out, on what, in what time.
+in greedy quality and in ranking: refuted there. With a teacher that errs (``imperfect``) neither gains, and imitating
+the better text does. ``long`` and ``lora`` are not made. With pairs of temperature 0.7 from a fixed snapshot, at
+imitation's rate (``--negative-temperature 0.7 --refresh 1000 --pair-rate 1``), it got worse on each of five seeds.
+experiments/RESULTS.md has what came out, on what, in what time.
 
 Every method begins with the same supervised fine-tuning on the teacher's texts and takes as many further steps. Figures
 are held-out with 95 % intervals: quality of greedy and sampled texts, of the best and the likeliest of some samples,
